@@ -1,0 +1,123 @@
+# Two commands for everybody: `make run` (the main job) and `make test`. Each makes what it needs in .venv/.
+# Needed: Python 3.11 or newer, a C compiler, make. `VERSIONS=3.11` chooses one of the Pythons that are here.
+
+PYTHONS := $(shell .ci/pythons)
+VERSIONS ?= $(foreach p,$(PYTHONS),$(firstword $(subst =, ,$(p))))
+SOURCES := $(shell find core plugins cython strategies.toml pyproject.toml -type f \
+	-not -name '*.so' -not -name '*.c' -not -path '*/__pycache__/*') $(addprefix cython/pagexchange_native/,moves.c guard.c)
+NEWEST := $(lastword $(VERSIONS))
+OLDEST := $(firstword $(VERSIONS))
+python = $(patsubst $(1)=%,%,$(filter $(1)=%,$(PYTHONS)))
+PYTEST := bin/python -P -m pytest -q -c ../pyproject.toml --rootdir .. .
+PIP := bin/python -m pip --disable-pip-version-check --quiet
+# setuptools calls the list of extension modules in pyproject.toml experimental at every build; see docs/decisions.md.
+export PYTHONWARNINGS := ignore:`[tool.setuptools.ext-modules]`
+
+ifeq ($(NEWEST),)
+$(error no Python 3.11 or newer with venv found)
+endif
+
+# What is made by pattern rules is kept.
+.SECONDARY:
+.PHONY: run million test test-oldest test-strangers model torture mutants sanitize sanitize-asan sanitize-tsan
+.PHONY: lint bench clean help
+help:
+	@echo "make run            run every shipped strategy on the packaged snapshot and show what happened"
+	@echo "make million        the same with a million pairs of made-up pages (minutes, 11 GiB of memory)"
+	@echo "make test           run the tests on every Python 3.11+ found here ($(VERSIONS))"
+	@echo "make test-strangers those of them that install strangers' packages, on the newest Python"
+	@echo "make test-oldest    the same with the oldest dependencies that pyproject.toml allows, on the oldest Python"
+	@echo "make model          2,000 programs of 50 calls, each checked against a reference arena (minutes; newest Python)"
+	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
+	@echo "make mutants        plant the faults of tests/mutants/ in the native code one by one (a quarter of an hour)"
+	@echo "make sanitize       the native and threaded tests under gcc's sanitizers, after faults that they must report (minutes)"
+	@echo "make lint           ruff and mypy"
+	@echo "make bench          the benchmark (minutes): ratios to the 2019 loop"
+	@echo "make clean          remove .venv and build files"
+
+run: .venv/run/ready
+	.venv/run/bin/pagexchange run strategies.toml
+
+million: .venv/run/ready
+	.venv/run/bin/pagexchange run strategies.toml --pairs 1000000 --rounds 1 --set workload.source=synthetic \
+		--set arena.nodes.fast='"4480 MiB"' --set arena.nodes.slow='"4480 MiB"'
+
+test: $(VERSIONS:%=test-%) test-strangers
+
+test-%: .venv/test-%/ready
+	@echo "== tests on Python $*"
+	cd tests && ../.venv/test-$*/$(PYTEST)
+
+# All that needs a wheel and a fresh environment: on one Python only, skipped by the others.
+test-strangers: .venv/test-$(NEWEST)/ready
+	@echo "== strangers' packages on Python $(NEWEST) (minutes)"
+	cd tests && PAGEXCHANGE_STRANGERS=1 ../.venv/test-$(NEWEST)/$(patsubst .,third_party/test_strangers.py,$(PYTEST))
+
+test-oldest: .venv/test-oldest/ready
+	@echo "== tests with the oldest dependencies"
+	cd tests && ../.venv/test-oldest/$(PYTEST)
+
+model: .venv/test-$(NEWEST)/ready
+	cd tests && PAGEXCHANGE_MODEL=ci ../.venv/test-$(NEWEST)/$(patsubst .,model,$(PYTEST))
+
+SECONDS ?= 120
+torture: .venv/test-$(NEWEST)/ready
+	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.torture --control --seconds 60 $(SEED:%=--seed %)
+	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.torture --seconds $(SECONDS) $(SEED:%=--seed %)
+
+mutants: .venv/test-$(NEWEST)/ready
+	.venv/test-$(NEWEST)/bin/python -P .ci/mutants --markdown docs/mutants.md
+
+# Both keep what they build under build/, apart from all else.
+sanitize: sanitize-asan sanitize-tsan
+
+sanitize-asan sanitize-tsan: sanitize-%: .venv/test-$(NEWEST)/ready
+	.venv/test-$(NEWEST)/bin/python .ci/sanitize $*
+
+lint: .venv/lint/ready
+	.venv/lint/bin/ruff check .
+	.venv/lint/bin/ruff format --check .
+	.venv/lint/bin/mypy
+
+bench: .venv/run/ready
+	.venv/run/bin/python benchmarks/bench_exchange.py
+
+# One wheel per Python, for all that needs the package installed on it.
+.venv/wheel-%/ready: $(SOURCES)
+	@echo "== building for Python $* (a minute or two)"
+	@rm -rf .venv/wheel-$*
+	@$(call python,$*) -m venv .venv/wheel-$*
+	@.venv/wheel-$*/$(PIP) wheel --no-deps --wheel-dir .venv/wheel-$* .
+	@touch $@
+
+.venv/run/ready: .venv/wheel-$(NEWEST)/ready
+	@rm -rf .venv/run
+	@$(call python,$(NEWEST)) -m venv .venv/run
+	@.venv/run/$(PIP) install .venv/wheel-$(NEWEST)/*.whl
+	@touch $@
+
+.venv/test-%/ready: .venv/wheel-%/ready
+	@rm -rf .venv/test-$*
+	@$(call python,$*) -m venv .venv/test-$*
+	@.venv/test-$*/$(PIP) install --upgrade 'pip>=25.1'
+	@.venv/test-$*/$(PIP) install .venv/wheel-$*/*.whl --group test --group build
+	@touch $@
+
+.venv/test-oldest/ready: $(SOURCES) .ci/oldest
+	@echo "== installing into .venv/test-oldest (about two minutes)"
+	@$(call python,$(OLDEST)) -m venv .venv/test-oldest
+	@.venv/test-oldest/$(PIP) install --upgrade 'pip>=25.1'
+	@$(call python,$(OLDEST)) .ci/oldest > .venv/test-oldest/constraints.txt
+	@.venv/test-oldest/$(PIP) install -c .venv/test-oldest/constraints.txt . --group test --group build
+	@touch $@
+
+.venv/lint/ready: pyproject.toml
+	@$(call python,$(NEWEST)) -m venv .venv/lint
+	@.venv/lint/$(PIP) install --upgrade 'pip>=25.1'
+	@.venv/lint/$(PIP) install --group lint numpy pluggy click rich msgspec tomli
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find cython -name '*.so' -delete
+	find cython -name '*.c' -not -name moves.c -not -name guard.c -delete

@@ -1,0 +1,1 @@
+"""Nothing to cimport: the bare loops are called from Python, once per measurement."""

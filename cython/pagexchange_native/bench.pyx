@@ -1,0 +1,152 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=False
+"""Bare loops over many pairs, timed without Python in between: what the strategies are compared with."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+from posix.stdlib cimport posix_memalign
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
+
+from pagexchange_native.mover cimport auto_swap, copy_page, isa_of, rfc_swap, temp_exchange
+from pagexchange_native.moves cimport PGX_SHARE, pgx_ahead, pgx_isa
+from pagexchange_native.plugin cimport pgx_log
+from pagexchange_native.region cimport PGX_CHUNK, PGX_DATA, PGX_MAX_ORDER
+
+LOOPS = {
+    "rfc": "8 bytes at a time, not vectorised: the loop of the 2019 RFC",
+    "auto": "the same loop as the compiler vectorises it for the baseline",
+    "copy3": "a temporary page and three memcpy",
+    "copy3-log": "the same, each step published",
+    "bare": "in place with the registers of an instruction set, no log",
+    "undo": "the same under the undo log",
+    "read": "reads both pages: a limit",
+    "memcpy": "copies as many bytes as an exchange moves, one way: a limit",
+    "none": "only fetches the pair's numbers and publishes: the loop around the others",
+}
+
+cdef enum:
+    RFC, AUTO, COPY3, COPY3_LOG, BARE, UNDO, READ, MEMCPY, NONE
+
+_NUMBERS = {"rfc": RFC, "auto": AUTO, "copy3": COPY3, "copy3-log": COPY3_LOG, "bare": BARE, "undo": UNDO, "read": READ,
+            "memcpy": MEMCPY, "none": NONE}
+USES_ISA = ("bare", "undo", "read")
+
+
+cdef inline int64_t now(int clock) noexcept nogil:
+    cdef timespec t
+    clock_gettime(clock, &t)
+    return <int64_t>t.tv_sec * 1000000000 + t.tv_nsec
+
+
+cdef uint64_t run_loop(int loop, const pgx_isa *isa, bint prefetch, uint8_t *frames, uint64_t frame_size,
+                       const int64_t *pairs, size_t n, uint64_t size, uint8_t *temp, const pgx_log *log) noexcept nogil:
+    cdef uint64_t sum = 0
+    cdef pgx_ahead ahead
+    cdef pgx_ahead *next_pair = &ahead if prefetch else NULL
+    cdef size_t i, other
+    cdef uint8_t *a
+    cdef uint8_t *b
+    for i in range(n):
+        a = frames + <uint64_t>pairs[2 * i] * frame_size
+        b = frames + <uint64_t>pairs[2 * i + 1] * frame_size
+        ahead.a = NULL
+        ahead.b = NULL
+        if i + 1 < n:
+            ahead.a = frames + <uint64_t>pairs[2 * i + 2] * frame_size
+            ahead.b = frames + <uint64_t>pairs[2 * i + 3] * frame_size
+        if loop == RFC:
+            rfc_swap(a, b, size)
+        elif loop == AUTO:
+            auto_swap(a, b, size)
+        elif loop == COPY3:
+            copy_page(temp, a, size)
+            copy_page(a, b, size)
+            copy_page(b, temp, size)
+        elif loop == COPY3_LOG:
+            temp_exchange(a, b, temp, size, 0, log, <uint32_t>i & 0x7f)
+        elif loop == BARE:
+            isa.bare(a, b, size, next_pair)
+        elif loop == UNDO:
+            isa.undo(a, b, size, 0, log, <uint32_t>i & 0x7f, next_pair)
+        elif loop == READ:
+            sum ^= isa.read(a, b, size, next_pair)
+        elif loop == MEMCPY:
+            other = (i + n // 2) % n  # far away in the list, so not in the cache when the list is not
+            copy_page(a, frames + <uint64_t>pairs[2 * other] * frame_size, size)
+            copy_page(b, frames + <uint64_t>pairs[2 * other + 1] * frame_size, size)
+        else:
+            sum ^= <uint64_t>a ^ <uint64_t>b
+    return sum
+
+
+def time_loop(str loop, frames, const int64_t[:, ::1] pairs not None, *, str isa="auto", bint prefetch=False,
+              order=0):
+    """Run one loop over all pairs and return the nanoseconds that it took.
+
+    Parameters
+    ----------
+    loop : str
+        A name of `LOOPS`. "memcpy" overwrites contents; all others exchange them or leave them.
+    frames : uint64[n, page_size / 8] or uint8[n, page_size], C-contiguous, writable
+        As `Region.frames`, or any buffer.
+    pairs : int64[m, 2], C-contiguous
+        Numbers of frames.
+    isa : str
+        For "bare", "undo" and "read".
+    prefetch : bool
+        For the same: fetch the next pair meanwhile.
+    order : int
+        A pair's folios have 2^order frames.
+
+    Returns
+    -------
+    cpu_ns, wall_ns : int
+        CLOCK_THREAD_CPUTIME_ID and CLOCK_MONOTONIC of the calling thread.
+    """
+    cdef int number
+    if loop not in _NUMBERS:
+        raise ValueError(f"loop '{loop}': unknown; use one of {', '.join(_NUMBERS)}")
+    number = _NUMBERS[loop]
+    if not 0 <= order <= PGX_MAX_ORDER:
+        raise ValueError(f"order {order}: want 0 to {PGX_MAX_ORDER}")
+    cdef const pgx_isa *isa_loops = isa_of(isa)
+    cdef uint8_t[:, ::1] memory = frames.view("u1")
+    cdef uint64_t frame_size = memory.shape[1]
+    cdef uint64_t size = frame_size << <int>order
+    cdef int64_t last = memory.shape[0] - (1 << <int>order)
+    cdef size_t n = pairs.shape[0], i
+    cdef int64_t cpu, wall
+    cdef uint64_t sum
+    cdef void *scratch = NULL
+    cdef pgx_log log
+    if pairs.shape[1] != 2:
+        raise ValueError(f"pairs has {pairs.shape[1]} columns; it must have 2")
+    if size % PGX_SHARE or size < 4096:
+        raise ValueError(f"a folio of {size} bytes: it must be a multiple of {PGX_SHARE}, at least 4096")
+    for i in range(n):
+        if not (0 <= pairs[i, 0] <= last and 0 <= pairs[i, 1] <= last):
+            raise IndexError(f"pair {i} ({pairs[i, 0]}, {pairs[i, 1]}): frames go from 0 to {last} at order {order}")
+    if n == 0:
+        return 0, 0
+    # The temporary page, then the log's two chunks, then the state word.
+    if posix_memalign(&scratch, 4096, size + 4096):
+        raise MemoryError("the temporary page of a bare loop")
+    memset(scratch, 0, size + 4096)
+    log.chunk = <uint8_t *>scratch + size
+    log.state = <uint64_t *>(<uint8_t *>scratch + size + 2 * PGX_CHUNK)
+    log.phase = PGX_DATA
+    log.slot = 0
+    log.region = NULL
+    with nogil:
+        wall = now(CLOCK_MONOTONIC)
+        cpu = now(CLOCK_THREAD_CPUTIME_ID)
+        sum = run_loop(number, isa_loops, prefetch, &memory[0, 0], frame_size, &pairs[0, 0], n, size,
+                       <uint8_t *>scratch, &log)
+        cpu = now(CLOCK_THREAD_CPUTIME_ID) - cpu
+        wall = now(CLOCK_MONOTONIC) - wall
+    # The sum is used, so that no reading loop can be optimised away.
+    (<uint64_t *>scratch)[0] = sum
+    free(scratch)
+    return cpu, wall

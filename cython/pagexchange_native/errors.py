@@ -1,0 +1,33 @@
+"""The errors that the arena raises; `pagexchange.errors` has the whole tree."""
+
+
+class PagexchangeError(Exception):
+    """Whatever pagexchange itself finds wrong. Catch this one to catch all."""
+
+    def __init__(self, *args: object, **facts: object) -> None:
+        super().__init__(*args)
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+
+class ArenaError(PagexchangeError):
+    """An arena cannot be made, opened or used as asked."""
+
+
+class ArenaFormatError(ArenaError, ValueError):
+    """The bytes are not an arena of this version, or were damaged. `expected` and `got` say both values."""
+
+    expected: object = None
+    got: object = None
+
+
+class ArenaAccessError(ArenaError, PermissionError):
+    """The system does not let this process have the arena."""
+
+
+class ArenaFullError(ArenaError, OSError):
+    """No free frame, XArray node, page table, mapping, space or worker slot is left. `errno` says which kind."""
+
+
+class ForkedArenaError(ArenaError, RuntimeError):
+    """The arena was opened before a fork: the child has to open it itself."""

@@ -1,0 +1,14 @@
+"""The mapping updater's class: what the engine calls, and what a compiled plug-in cimports and subclasses."""
+
+from pagexchange_native.plugin cimport pgx_mapping_ops
+
+cdef class MappingUpdater:
+    cdef pgx_mapping_ops ops
+    cdef public str name
+    cpdef dict describe(self)
+
+cdef class XArrayCursor(MappingUpdater):
+    pass
+
+cdef class RadixTree(MappingUpdater):
+    pass

@@ -1,0 +1,336 @@
+/* The arena's format: every struct that lies in shared memory, and the private view of it.
+ *
+ * This header is the one place where the format is defined. The arena is position independent: it holds offsets and
+ * numbers, never pointers. A process maps it anywhere and reads it through a `pgx_region`: a PRIVATE copy of the
+ * geometry, taken once and validated. Bounds are checked against that copy, never against what lies in the mapping.
+ */
+#ifndef PAGEXCHANGE_ARENA_H
+#define PAGEXCHANGE_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "atomic.h"
+
+#define PGX_MAGIC "PGXARENA"
+#define PGX_ENDIAN 0x01020304u
+#define PGX_VERSION 1u
+#define PGX_ABI 1 /* of the structs and functions that a compiled plug-in bakes in */
+
+#define PGX_MAX_NODES 16
+#define PGX_MAX_ORDER 9   /* 2 MiB folios of 4 KiB frames */
+#define PGX_BATCH 128     /* pairs that a worker holds locked at once */
+#define PGX_CHUNK 256     /* bytes of one undo chunk */
+#define PGX_PIECE 4096    /* bytes of one piece of the whole-page log */
+#define PGX_PIECES 16     /* piece pairs that the whole-page log of a slot holds */
+#define PGX_PINS 8        /* frames that one slot may pin at once */
+
+/* ---- a frame's entry, like `struct page`: what travels with the page and what stays with the frame ---------- */
+
+enum pgx_state {
+    PGX_OFFLINE = 0,  /* no memory behind it, or taken out of use */
+    PGX_FREE = 1,     /* in a free block of the buddy allocator; the block's first frame is on a free list */
+    PGX_USED = 2,     /* first (or only) frame of a folio that holds a page */
+    PGX_TAIL = 3,     /* later frame of a folio; `head` names the first */
+    PGX_RESERVED = 4, /* exists, never handed out, never moved */
+};
+
+typedef struct pgx_entry {
+    uint64_t flags;    /* frame + page: the layout says bit by bit. Linux's flags word */
+    uint32_t refs;     /* page: number of references; PGX_FROZEN | slot while an exchange holds it */
+    uint32_t mapcount; /* page: how often the folio is mapped by page tables */
+    uint64_t mapping;  /* page: 0 none; (id + 1) << 2 a file mapping; (space + 1) << 2 | PGX_ANON anonymous */
+    uint64_t index;    /* page: position in its file, or its virtual page number, in base pages */
+    uint64_t private_; /* page: what its owner keeps with it; carries a reference when the flag `private` is set */
+    uint32_t rmap;     /* page: first page-table entry that maps it, number + 1; 0 none */
+    uint32_t owner;    /* frame: slot + 1 of the worker that has it locked; 0 unlocked */
+    uint32_t next;     /* frame: free list, pfn + 1 */
+    uint32_t prev;     /* frame: free list, pfn + 1 */
+    uint32_t head;     /* frame: of a tail, the folio's first pfn + 1 */
+    uint8_t order;     /* frame: the folio's or free block's order */
+    uint8_t state;     /* frame: enum pgx_state */
+    uint8_t held;      /* page: 1 while the reference that allocation gave is still the caller's */
+    uint8_t pad;
+} pgx_entry;
+
+#define PGX_ANON 1ull
+#define PGX_FROZEN 0x80000000u
+
+/* ---- XArray ------------------------------------------------------------------------------------------------- */
+
+#define PGX_XA_SHIFT 6
+#define PGX_XA_SLOTS 64
+#define PGX_XA_MARKS 3
+
+typedef struct pgx_xarray { /* the head of one array; embedded in a mapping and in a space */
+    uint64_t head;  /* entry: 0, a single entry at index 0, or a node */
+    uint32_t lock;  /* PGX_XA_WRITER | slot while the tree's shape or marks change; else the number of holders of slots */
+    uint32_t seq;   /* odd while the tree's shape changes: readers without the lock try again */
+    uint32_t flags; /* marks of the head (bit m: some entry has mark m) */
+    uint32_t pad;
+} pgx_xarray;
+
+#define PGX_XA_WRITER 0x80000000u
+
+typedef struct pgx_xanode {
+    uint8_t shift;   /* bits that lie below this node's slots */
+    uint8_t offset;  /* slot number in the parent */
+    uint8_t count;   /* non-empty slots, siblings included */
+    uint8_t used;    /* 1 while the node belongs to a tree */
+    uint32_t parent; /* node number + 1; 0 for the top */
+    uint64_t array;  /* byte offset in the arena of the pgx_xarray that it belongs to */
+    uint32_t next;   /* free list, node number + 1 */
+    uint32_t pad0;
+    uint64_t marks[PGX_XA_MARKS];
+    uint64_t pad1[2];
+    uint64_t slot[PGX_XA_SLOTS]; /* at byte 64 */
+} pgx_xanode;
+
+/* ---- mappings (files), address spaces, page tables ----------------------------------------------------------- */
+
+enum pgx_aops {
+    PGX_AOPS_MIGRATE = 0,   /* moves pages, dirty ones and private data included */
+    PGX_AOPS_NONE = 1,      /* no callback: clean pages without private data only */
+    PGX_AOPS_UNMOVABLE = 2, /* never */
+};
+
+typedef struct pgx_mapping {
+    pgx_xarray pages;
+    uint32_t used;
+    uint32_t aops;
+    uint32_t shmem; /* 1: shared memory, its pages are swap-backed */
+    uint32_t pad0;
+    uint64_t nr_pages; /* base pages in the cache */
+    uint64_t pad1[2];
+    char name[64];
+} pgx_mapping; /* 128 bytes */
+
+typedef struct pgx_space {
+    pgx_xarray tables; /* virtual page number >> 6 -> page table number */
+    uint32_t used;
+    uint32_t lock; /* slot + 1 of the worker that changes its page tables */
+    uint64_t nr_ptes;
+    uint64_t pad0[3];
+    char name[64];
+} pgx_space; /* 128 bytes */
+
+typedef struct pgx_pte {
+    uint64_t pte;  /* pfn << 12 | bits */
+    uint32_t next; /* reverse map of the same page, number + 1; 0 ends it. Only a folio's first entry is chained */
+    uint32_t pad;
+} pgx_pte;
+
+#define PGX_PTE_PRESENT 1ull
+#define PGX_PTE_MIGRATION 2ull /* instead of PRESENT: whoever touches it waits for the page's lock */
+#define PGX_PTE_WRITE 4ull
+#define PGX_PTE_DIRTY 8ull
+#define PGX_PTE_ACCESSED 16ull
+#define PGX_PTE_EXCLUSIVE 32ull
+#define PGX_PTE_BITS 0xfffull
+
+#define PGX_TABLE_SLOTS 64
+
+typedef struct pgx_table {
+    uint32_t space; /* space number + 1; 0 while unused */
+    uint32_t count; /* non-empty entries */
+    uint64_t base;  /* virtual page number of entry 0 */
+    uint32_t next;  /* free list, table number + 1 */
+    uint32_t pad0;
+    uint64_t pad1[5];
+    pgx_pte pte[PGX_TABLE_SLOTS]; /* at byte 64; entry number = table * 64 + slot */
+} pgx_table; /* 1088 bytes */
+
+typedef struct pgx_pool { /* free list of XArray nodes or of page tables */
+    uint32_t lock;
+    uint32_t free_head; /* number + 1 */
+    uint32_t free;      /* how many are on the list */
+    uint32_t fresh;     /* numbers from here on were never used */
+} pgx_pool;
+
+/* ---- nodes (tiers) and their allocator ------------------------------------------------------------------------ */
+
+enum pgx_counter { /* per node, in base pages */
+    PGX_NR_FILE = 0,  /* in the cache of a mapping, shared memory included */
+    PGX_NR_SHMEM = 1, /* of these, shared memory */
+    PGX_NR_ANON = 2,  /* anonymous and mapped */
+    PGX_NR_DIRTY = 3, /* file pages with the dirty flag */
+    PGX_NR_COUNTERS = 4,
+};
+
+typedef struct pgx_node {
+    char name[32];
+    uint64_t start;  /* first pfn */
+    uint64_t frames; /* number of frames */
+    uint32_t lock;   /* slot + 1 */
+    uint32_t number; /* as written in the flags word */
+    uint64_t wm_min, wm_low, wm_high; /* watermarks, frames */
+    uint64_t free;                    /* free frames */
+    uint64_t asked, got;              /* allocations asked for and served, in frames */
+    uint64_t below_low, below_min;    /* allocations that found less than the low / min watermark left */
+    uint64_t counter[PGX_NR_COUNTERS];
+    uint32_t list[PGX_MAX_ORDER + 1]; /* free blocks by order, pfn + 1 */
+    uint32_t pad0[2];
+    uint64_t pad1[7];
+} pgx_node; /* 256 bytes */
+
+/* ---- the flags word's layout ----------------------------------------------------------------------------------- */
+
+typedef struct pgx_layout { /* masks over the flags word; a role that a layout lacks is 0 */
+    char name[32];
+    uint64_t swap;   /* bits that move with the page */
+    uint64_t stay;   /* bits that stay with the frame, upper fields and unused bits included */
+    uint64_t refuse; /* bits that must be clear (or waited for); none of them moves */
+    uint64_t locked, writeback, dirty, swapbacked, private_, swapcache, hwpoison, reserved, head, waiters, uptodate;
+    uint32_t node_shift, node_width, zone_shift, zone_width;
+    uint64_t pad[2];
+} pgx_layout;
+
+/* ---- a worker's slot: the crash-safe record ---------------------------------------------------------------------
+ * `state` is the one publish word: (step << 8) | phase, step = pair << 40 | chunk step. See docs/architecture.md.
+ */
+
+enum pgx_phase {
+    PGX_IDLE = 0,
+    PGX_INTENT = 1, /* locks and freezes are being taken: roll back */
+    PGX_DATA = 2,   /* the point of no return: redo the open chunk, then go on */
+    PGX_META = 3,   /* redo flags, identity, slots from the record */
+    PGX_UNLOCK = 4, /* redo references, page tables, unlock */
+    PGX_HELP = 5,   /* helper of another slot's data step, with a byte range of its own */
+    PGX_BACK = 6,   /* a mover failed, or met a memory error: what is below the step is still to be put back */
+};
+
+enum pgx_log_kind { /* core log formats: recovery needs no plug-in */
+    PGX_LOG_UNDO = 1,  /* chunk: log = A, step 2k+1, A = B, step 2k+2, B = log */
+    PGX_LOG_TEMP = 2,  /* the same with the frame `temp` as log and the folio as chunk */
+    PGX_LOG_WHOLE = 3, /* both pages saved in the slot's pieces before anything moves */
+    PGX_LOG_NONE = 4,  /* nothing moves: the null mover of benchmarks */
+};
+
+typedef struct pgx_side {
+    uint32_t pfn;
+    uint32_t refs;              /* expected references, written before the freeze */
+    uint64_t flags;             /* the word that the policy computed for THIS frame; the core uses its swap bits only */
+    uint64_t mapping, index, private_; /* identity of the page that lies in THIS frame before the exchange */
+    uint32_t rmap, mapcount;
+    uint64_t slot;              /* byte offset of the XArray word that points here; 0 none */
+    uint64_t slot_old, slot_new;
+    uint32_t held, pad;
+} pgx_side; /* 80 bytes */
+
+typedef struct pgx_pair {
+    pgx_side side[2];
+    int32_t status; /* 0 going on; PGX_PENDING not begun; -errno dropped out */
+    uint32_t temp;  /* frame taken by PGX_LOG_TEMP, pfn + 1 */
+    uint32_t order;
+    uint32_t kind;  /* enum pgx_log_kind */
+    uint64_t pad[2];
+} pgx_pair; /* 192 bytes */
+
+typedef struct pgx_slot {
+    uint64_t state;
+    uint64_t claim; /* (generation << 8) | (process byte + 1); 0 in the low byte: free */
+    uint32_t n;     /* pairs in `pair` */
+    uint32_t parent; /* PGX_HELP: slot + 1 of the worker helped */
+    uint64_t lo, hi; /* PGX_HELP: byte range */
+    uint64_t pad[3];
+    uint8_t log[2][PGX_CHUNK]; /* at byte 64 */
+    pgx_pair pair[PGX_BATCH];
+} pgx_slot;
+
+/* ---- header ------------------------------------------------------------------------------------------------------ */
+
+typedef struct pgx_header { /* one 4096-byte page at offset 0 */
+    char magic[8];
+    uint32_t endian, version;
+    uint32_t header_size, entry_size, slot_size, pair_size;
+    uint32_t node_size, mapping_size, space_size, xanode_size, table_size;
+    uint32_t batch, chunk, pieces;
+    uint64_t compat, ro_compat, incompat; /* feature words */
+    uint64_t total;                       /* bytes of the region */
+    uint64_t page_size;
+    uint64_t nframes;
+    uint32_t page_shift, nnodes, nslots, nmappings, nspaces, nxanodes, ntables, pad0;
+    uint64_t off_nodes, off_slots, off_pins, off_pieces, off_mappings, off_spaces, off_entries, off_xanodes, off_tables,
+        off_frames; /* byte offsets from the start of the region */
+    uint8_t uuid[16], boot_id[16];
+    pgx_pool xanodes, tables;
+    pgx_layout layout;
+} pgx_header;
+
+/* ---- the private view of one mapping of the region ----------------------------------------------------------------- */
+
+typedef struct pgx_region {
+    uint8_t *base;
+    uint64_t total, page_size, nframes;
+    uint32_t page_shift, nnodes, nslots, nmappings, nspaces, nxanodes, ntables, process; /* process: OFD lock byte */
+    pgx_header *header; /* in the mapping: only its pools are used after attaching */
+    pgx_node *nodes;
+    uint8_t *slots;
+    uint64_t *pins; /* nslots * PGX_PINS words: pfn + 1, bit 63 set for a long pin */
+    uint8_t *pieces;
+    pgx_mapping *mappings;
+    pgx_space *spaces;
+    pgx_entry *entries;
+    pgx_xanode *xanodes;
+    pgx_table *tables;
+    uint8_t *frames;
+    uint64_t node_start[PGX_MAX_NODES], node_frames[PGX_MAX_NODES];
+    pgx_layout layout; /* private copy */
+    /* faults for tests: the allocation that fails, counted down; 0 off. Private to the process. */
+    uint64_t fail_alloc;
+} pgx_region;
+
+#define PGX_PIN_LONG (1ull << 63)
+
+static inline pgx_slot *pgx_slot_at(const pgx_region *r, uint32_t slot) {
+    return (pgx_slot *)(r->slots + (size_t)slot * sizeof(pgx_slot));
+}
+
+static inline uint8_t *pgx_frame_at(const pgx_region *r, uint64_t pfn) {
+    return r->frames + (pfn << r->page_shift);
+}
+
+/* Entry of a page in an XArray: a pointer-kind entry (low bits 00), so that node, sibling and value entries differ. */
+static inline uint64_t pgx_xa_entry(uint64_t value) { return (value + 1) << 2; }
+static inline uint64_t pgx_xa_value(uint64_t entry) { return (entry >> 2) - 1; }
+
+static inline void pgx_prefetch(const void *p) { __builtin_prefetch(p, 1, 2); }
+
+static inline int pgx_node_of(const pgx_region *r, uint64_t pfn) {
+    for (uint32_t i = 0; i < r->nnodes; i++)
+        if (pfn - r->node_start[i] < r->node_frames[i])
+            return (int)i;
+    return -1;
+}
+
+/* true when one of the 2^order frames from `pfn` on is pinned */
+static inline int pgx_pinned(const pgx_region *r, uint64_t pfn, uint32_t order) {
+    for (uint32_t i = 0; i < r->nslots * PGX_PINS; i++) {
+        uint64_t pin = pgx_load64(&r->pins[i]);
+        if (pin && (pin & ~PGX_PIN_LONG) - 1 - pfn < 1ull << order)
+            return 1;
+    }
+    return 0;
+}
+
+/* true when an injected allocation failure is due: counts every allocation of a frame, XArray node or page table */
+static inline int pgx_fail_alloc(pgx_region *r) {
+    if (__builtin_expect(r->fail_alloc == 0, 1))
+        return 0;
+    return --r->fail_alloc == 0;
+}
+
+_Static_assert(sizeof(pgx_entry) == 64, "entry");
+_Static_assert(sizeof(pgx_xanode) == 576, "xanode");
+_Static_assert(offsetof(pgx_xanode, slot) == 64, "xanode slots");
+_Static_assert(sizeof(pgx_mapping) == 128, "mapping");
+_Static_assert(sizeof(pgx_space) == 128, "space");
+_Static_assert(sizeof(pgx_table) == 1088, "table");
+_Static_assert(sizeof(pgx_node) == 256, "node");
+_Static_assert(sizeof(pgx_side) == 80, "side");
+_Static_assert(sizeof(pgx_pair) == 192, "pair");
+_Static_assert(offsetof(pgx_slot, log) == 64, "slot log");
+_Static_assert(sizeof(pgx_slot) % 64 == 0, "slot");
+_Static_assert(sizeof(pgx_header) <= 4096, "header");
+
+#endif

@@ -1,0 +1,64 @@
+/* The loops that move bytes: exchange under the undo log per instruction set, the temporary page, and bare loops
+ * without a log for comparison. `moves.c` has the bodies; the engine and recovery call the same ones. */
+#ifndef PAGEXCHANGE_MOVES_H
+#define PAGEXCHANGE_MOVES_H
+
+#include "plugin.h"
+
+/* A folio's share for one thread is a multiple of TWO chunks: the next range's first chunk then uses log half 0, which
+ * the state word does not call open, so that no further publish is needed between two ranges of one worker. */
+#define PGX_SHARE (2u * PGX_CHUNK)
+
+/* What comes after this pair, so that it can be fetched meanwhile. NULL pointers: nothing comes. */
+typedef struct pgx_ahead {
+    const uint8_t *a, *b;
+} pgx_ahead;
+
+/* Exchanges `bytes` (a multiple of PGX_SHARE) of a and b, from step `step` on.
+ * Chunk k: log[k & 1] = A; publish 2k + 1; A = B; publish 2k + 2; B = log[k & 1].
+ * A step of 0 begins; any other step is what the state word said when its owner died: the open chunk is redone first. */
+typedef void (*pgx_undo_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, uint64_t step, const pgx_log *log, uint32_t pair,
+                            const pgx_ahead *ahead);
+/* The same without a log: for benchmarks only. */
+typedef void (*pgx_bare_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead);
+/* Reads both and returns a value that depends on every byte: the limit. */
+typedef uint64_t (*pgx_read_fn)(const uint8_t *a, const uint8_t *b, uint64_t bytes, const pgx_ahead *ahead);
+
+typedef struct pgx_isa {
+    const char *name;
+    uint32_t width; /* bytes of one register */
+    int (*supported)(void);
+    pgx_undo_fn undo;
+    pgx_bare_fn bare;
+    pgx_read_fn read;
+} pgx_isa;
+
+/* Those compiled in, the widest first; the list ends with a NULL name. */
+extern const pgx_isa pgx_isas[];
+/* By name, "auto" for the widest that this CPU has. NULL: unknown, or not supported here (*known tells which). */
+const pgx_isa *pgx_isa_find(const char *name, int *known);
+
+/* T = A; publish 1; A = B; publish 2; B = T. Step 0 is published before T is written, because T may be the one that the
+ * pair before it still calls open. From step `step` on, as above. */
+void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t bytes, uint64_t step, const pgx_log *log,
+                       uint32_t pair);
+
+/* Finishes one move that was left at `step`, under log format `kind`. 0; -EINVAL for a kind that is not redone chunk by
+ * chunk; -EUCLEAN for a step that the move does not have (then nothing is touched). */
+int pgx_move_resume(const pgx_isa *isa, uint32_t kind, const pgx_move *move, const pgx_log *log, uint64_t step);
+
+/* Loops of the 2019 thread, without a log. */
+void pgx_rfc_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead);  /* 8 bytes at a time */
+void pgx_auto_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead); /* what the compiler makes of it */
+void pgx_copy_page(uint8_t *to, const uint8_t *from, uint64_t bytes);               /* the C library's memcpy */
+
+/* First byte of share k of `shares`: k = 0 is 0, k = shares is `bytes`. Sizes differ by at most one PGX_SHARE, and
+ * nothing is lost for any size: what does not fill a PGX_SHARE goes to the last one. */
+static inline uint64_t pgx_share_begin(uint64_t bytes, uint32_t k, uint32_t shares) {
+    uint64_t n = bytes / PGX_SHARE;
+    if (k >= shares)
+        return bytes;
+    return (n / shares * k + n % shares * k / shares) * PGX_SHARE;
+}
+
+#endif

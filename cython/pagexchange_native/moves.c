@@ -1,0 +1,243 @@
+/* The loops that move bytes, one set per instruction set, chosen by name at run time.
+ *
+ * No file of this project is compiled for more than the architecture's baseline: what needs more says so per function,
+ * so that one wheel runs everywhere. */
+#include "pagexchange/moves.h"
+
+#include <errno.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define UNROLL _Pragma("GCC unroll 32")
+#define LINE 64
+#define NEAR 4096 /* how far ahead of the exchange the fetches run: one base page */
+
+/* ---- fetching what comes next ---------------------------------------------------------------------------------- */
+
+/* Towards L2, one line: L1 is small and busy with the pair at hand. */
+static inline void fetch(const uint8_t *p) { __builtin_prefetch(p, 0, 2); }
+
+/* While `offset`..+PGX_CHUNK of a folio is moved, fetches what lies NEAR bytes further on: in this folio, or after its
+ * end at the start of the next one. So the fetches are spread evenly and a large folio does not flush the cache. */
+static inline void fetch_ahead(const pgx_ahead *ahead, const uint8_t *a, const uint8_t *b, uint64_t offset,
+                               uint64_t bytes) {
+    uint64_t further = offset + NEAR;
+    if (further >= bytes) {
+        further -= bytes;
+        a = ahead->a;
+        b = ahead->b;
+        if (a == NULL)
+            return;
+    }
+    UNROLL
+    for (int i = 0; i < PGX_CHUNK; i += LINE) {
+        fetch(a + further + i);
+        fetch(b + further + i);
+    }
+}
+
+/* ---- finishing the chunk that was open at a death ---------------------------------------------------------------- */
+
+/* Returns the first chunk that nothing was done for. Not inlined: it is rare, and the scalar loop stays scalar. */
+__attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint64_t step, const pgx_log *log, uint32_t pair) {
+    uint64_t k = (step - 1) >> 1, at = k * PGX_CHUNK;
+    const uint8_t *saved = log->chunk + (k & 1) * PGX_CHUNK;
+    if (step & 1) {
+        memcpy(a + at, b + at, PGX_CHUNK);
+        pgx_log_step(log, pair, 2 * k + 2);
+    }
+    memcpy(b + at, saved, PGX_CHUNK);
+    return k + 1;
+}
+
+/* ---- the three loops, for a register type V of W bytes ------------------------------------------------------------- */
+
+/* KEEP: the chunk fits into registers next to one more; else B is written from the log, which lies in L1. */
+#define LOOPS(NAME, TARGET, V, W, KEEP, LOAD, STORE, FOLD, LOW)                                                        \
+    TARGET static void NAME##_undo(uint8_t *a, uint8_t *b, uint64_t bytes, uint64_t step, const pgx_log *log,          \
+                                   uint32_t pair, const pgx_ahead *ahead) {                                            \
+        uint64_t k = step ? redo_open(a, b, step, log, pair) : 0;                                                      \
+        for (uint64_t at = k * PGX_CHUNK; at < bytes; at += PGX_CHUNK, k++) {                                          \
+            uint8_t *pa = a + at, *pb = b + at, *saved = log->chunk + (k & 1) * PGX_CHUNK;                             \
+            V kept[PGX_CHUNK / W];                                                                                     \
+            if (ahead)                                                                                                 \
+                fetch_ahead(ahead, a, b, at, bytes);                                                                   \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < PGX_CHUNK / W; i++) {                                                                  \
+                kept[i] = LOAD(pa + i * W);                                                                            \
+                STORE(saved + i * W, kept[i]);                                                                         \
+            }                                                                                                          \
+            pgx_log_step(log, pair, 2 * k + 1);                                                                        \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < PGX_CHUNK / W; i++)                                                                    \
+                STORE(pa + i * W, LOAD(pb + i * W));                                                                   \
+            pgx_log_step(log, pair, 2 * k + 2);                                                                        \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < PGX_CHUNK / W; i++)                                                                    \
+                STORE(pb + i * W, KEEP ? kept[i] : LOAD(saved + i * W));                                               \
+        }                                                                                                              \
+    }                                                                                                                  \
+    TARGET static void NAME##_bare(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) {                   \
+        for (uint64_t at = 0; at < bytes; at += PGX_CHUNK) {                                                           \
+            uint8_t *pa = a + at, *pb = b + at;                                                                        \
+            if (ahead)                                                                                                 \
+                fetch_ahead(ahead, a, b, at, bytes);                                                                   \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < PGX_CHUNK / W; i++) {                                                                  \
+                V x = LOAD(pa + i * W), y = LOAD(pb + i * W);                                                          \
+                STORE(pa + i * W, y);                                                                                  \
+                STORE(pb + i * W, x);                                                                                  \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    TARGET static uint64_t NAME##_read(const uint8_t *a, const uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) {   \
+        V sum = LOAD(a);                                                                                               \
+        for (uint64_t at = 0; at < bytes; at += PGX_CHUNK) {                                                           \
+            const uint8_t *pa = a + at, *pb = b + at;                                                                  \
+            if (ahead)                                                                                                 \
+                fetch_ahead(ahead, a, b, at, bytes);                                                                   \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < PGX_CHUNK / W; i++)                                                                    \
+                sum = FOLD(sum, FOLD(LOAD(pa + i * W), LOAD(pb + i * W)));                                             \
+        }                                                                                                              \
+        return LOW(sum);                                                                                               \
+    }
+
+/* ---- scalar: 8 bytes at a time, and the compiler may not make more of it ---------------------------------------------- */
+
+static inline uint64_t load_word(const uint8_t *p) {
+    uint64_t x;
+    memcpy(&x, p, 8);
+    __asm__ volatile("" : "+r"(x)); /* one general register: not to be vectorised */
+    return x;
+}
+static inline void store_word(uint8_t *p, uint64_t x) { memcpy(p, &x, 8); }
+#define XOR(x, y) ((x) ^ (y))
+#define SAME(x) (x)
+
+LOOPS(scalar, , uint64_t, 8, 0, load_word, store_word, XOR, SAME)
+static int always(void) { return 1; }
+
+/* ---- x86-64 ---------------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+#define TARGET_AVX2 __attribute__((target("avx2")))
+#define TARGET_AVX512 __attribute__((target("avx512f")))
+#define LOAD128(p) _mm_loadu_si128((const __m128i *)(p))
+#define STORE128(p, x) _mm_storeu_si128((__m128i *)(p), (x))
+#define LOW128(x) ((uint64_t)_mm_cvtsi128_si64(x))
+#define LOAD256(p) _mm256_loadu_si256((const __m256i *)(p))
+#define STORE256(p, x) _mm256_storeu_si256((__m256i *)(p), (x))
+#define LOW256(x) LOW128(_mm256_castsi256_si128(x))
+#define LOAD512(p) _mm512_loadu_si512((const void *)(p))
+#define STORE512(p, x) _mm512_storeu_si512((void *)(p), (x))
+#define LOW512(x) LOW128(_mm512_castsi512_si128(x))
+
+LOOPS(sse2, , __m128i, 16, 0, LOAD128, STORE128, _mm_xor_si128, LOW128)
+LOOPS(avx2, TARGET_AVX2, __m256i, 32, 1, LOAD256, STORE256, _mm256_xor_si256, LOW256)
+LOOPS(avx512, TARGET_AVX512, __m512i, 64, 1, LOAD512, STORE512, _mm512_xor_si512, LOW512)
+
+static int has_avx2(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") != 0;
+}
+static int has_avx512(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") != 0;
+}
+#endif
+
+/* ---- AArch64 ---------------------------------------------------------------------------------------------------------- */
+
+#if defined(__aarch64__)
+#define LOW_NEON(x) vgetq_lane_u64(vreinterpretq_u64_u8(x), 0)
+LOOPS(neon, , uint8x16_t, 16, 1, vld1q_u8, vst1q_u8, veorq_u8, LOW_NEON)
+#endif
+
+const pgx_isa pgx_isas[] = {
+#if defined(__x86_64__)
+    {"avx512", 64, has_avx512, avx512_undo, avx512_bare, avx512_read},
+    {"avx2", 32, has_avx2, avx2_undo, avx2_bare, avx2_read},
+    {"sse2", 16, always, sse2_undo, sse2_bare, sse2_read},
+#elif defined(__aarch64__)
+    {"neon", 16, always, neon_undo, neon_bare, neon_read},
+#endif
+    {"scalar", 8, always, scalar_undo, scalar_bare, scalar_read},
+    {NULL, 0, NULL, NULL, NULL, NULL},
+};
+
+const pgx_isa *pgx_isa_find(const char *name, int *known) {
+    int any = strcmp(name, "auto") == 0;
+    *known = any;
+    for (const pgx_isa *isa = pgx_isas; isa->name; isa++)
+        if (any || strcmp(name, isa->name) == 0) {
+            *known = 1;
+            if (isa->supported())
+                return isa;
+        }
+    return NULL;
+}
+
+/* ---- the temporary page ----------------------------------------------------------------------------------------------- */
+
+/* Through a pointer that the compiler cannot see through: it shall be the library's memcpy, which picks the best loop
+ * for this CPU, and not a `rep movs` put here. */
+static void *(*const volatile library_copy)(void *, const void *, size_t) = memcpy;
+
+void pgx_copy_page(uint8_t *to, const uint8_t *from, uint64_t bytes) { library_copy(to, from, bytes); }
+
+void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t bytes, uint64_t step, const pgx_log *log,
+                       uint32_t pair) {
+    if (step == 0) {
+        pgx_log_step(log, pair, 0);
+        pgx_copy_page(temp, a, bytes);
+        pgx_log_step(log, pair, 1);
+    }
+    if (step <= 1) {
+        pgx_copy_page(a, b, bytes);
+        pgx_log_step(log, pair, 2);
+    }
+    pgx_copy_page(b, temp, bytes);
+}
+
+int pgx_move_resume(const pgx_isa *isa, uint32_t kind, const pgx_move *move, const pgx_log *log, uint64_t step) {
+    if (kind == PGX_LOG_TEMP) {
+        if (step > 2 || move->temp == NULL)
+            return -EUCLEAN;
+        pgx_temp_exchange(move->a, move->b, move->temp, move->bytes, step, log, move->pair);
+        return 0;
+    }
+    if (kind != PGX_LOG_UNDO)
+        return -EINVAL;
+    if (step > move->bytes / PGX_CHUNK * 2 || move->bytes % PGX_SHARE)
+        return -EUCLEAN;
+    isa->undo(move->a, move->b, move->bytes, step, log, move->pair, NULL);
+    return 0;
+}
+
+/* ---- the loops of the 2019 thread --------------------------------------------------------------------------------------- */
+
+void pgx_rfc_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) {
+    (void)ahead;
+    for (uint64_t i = 0; i < bytes; i += 8) {
+        uint64_t tmp = load_word(a + i);
+        store_word(a + i, load_word(b + i));
+        store_word(b + i, tmp);
+    }
+}
+
+void pgx_auto_swap(uint8_t *restrict a, uint8_t *restrict b, uint64_t bytes, const pgx_ahead *ahead) {
+    (void)ahead;
+    for (uint64_t i = 0; i < bytes / 8; i++) {
+        uint64_t x, y;
+        memcpy(&x, a + i * 8, 8);
+        memcpy(&y, b + i * 8, 8);
+        memcpy(a + i * 8, &y, 8);
+        memcpy(b + i * 8, &x, 8);
+    }
+}

@@ -1,0 +1,34 @@
+"""Declarations of `moves.h`. `moves.c` is compiled into `mover` alone: what others call they cimport from there."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from pagexchange_native.plugin cimport pgx_log, pgx_move
+
+cdef extern from "pagexchange/moves.h" nogil:
+    enum:
+        PGX_SHARE
+    ctypedef struct pgx_ahead:
+        const uint8_t *a
+        const uint8_t *b
+    ctypedef void (*pgx_undo_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, uint64_t step, const pgx_log *log,
+                                 uint32_t pair, const pgx_ahead *ahead) noexcept nogil
+    ctypedef void (*pgx_bare_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) noexcept nogil
+    ctypedef uint64_t (*pgx_read_fn)(const uint8_t *a, const uint8_t *b, uint64_t bytes,
+                                     const pgx_ahead *ahead) noexcept nogil
+    ctypedef int (*pgx_supported_fn)() noexcept nogil
+    ctypedef struct pgx_isa:
+        const char *name
+        uint32_t width
+        pgx_supported_fn supported
+        pgx_undo_fn undo
+        pgx_bare_fn bare
+        pgx_read_fn read
+    const pgx_isa pgx_isas[]
+    const pgx_isa *pgx_isa_find(const char *name, int *known)
+    void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t bytes, uint64_t step, const pgx_log *log,
+                           uint32_t pair)
+    int pgx_move_resume(const pgx_isa *isa, uint32_t kind, const pgx_move *move, const pgx_log *log, uint64_t step)
+    void pgx_rfc_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead)
+    void pgx_auto_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead)
+    void pgx_copy_page(uint8_t *to, const uint8_t *frm, uint64_t bytes)
+    uint64_t pgx_share_begin(uint64_t bytes, uint32_t k, uint32_t shares)

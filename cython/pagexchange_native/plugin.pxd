@@ -1,0 +1,59 @@
+"""What a native plug-in gives the engine: the function tables of `plugin.h`."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+
+from pagexchange_native.region cimport pgx_pair, pgx_region
+
+cdef extern from "pagexchange/plugin.h" nogil:
+    ctypedef int (*pgx_flags_fn)(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,
+                                 size_t n) noexcept nogil
+    ctypedef struct pgx_flags_ops:
+        uint32_t abi
+        uint32_t size
+        void *ctx
+        pgx_flags_fn exchange
+
+    ctypedef struct pgx_find:
+        uint64_t mapping
+        uint64_t index
+        uint32_t pfn
+        int32_t status
+        uint64_t slot
+        uint64_t found
+
+    ctypedef void (*pgx_find_fn)(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexcept nogil
+    ctypedef struct pgx_mapping_ops:
+        uint32_t abi
+        uint32_t size
+        void *ctx
+        pgx_find_fn find
+
+    ctypedef struct pgx_move:
+        uint8_t *a
+        uint8_t *b
+        uint8_t *temp
+        uint64_t bytes
+        uint32_t pair
+
+    ctypedef struct pgx_log:
+        uint64_t *state
+        uint8_t *chunk
+        uint32_t phase
+        uint32_t slot
+        pgx_region *region
+
+    void pgx_log_step(const pgx_log *log, uint32_t pair, uint64_t step)
+
+    ctypedef int (*pgx_prepare_fn)(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil
+    ctypedef void (*pgx_release_fn)(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil
+    ctypedef void (*pgx_move_fn)(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil
+    ctypedef struct pgx_mover_ops:
+        uint32_t abi
+        uint32_t size
+        uint32_t kind
+        uint32_t threads
+        void *ctx
+        pgx_prepare_fn prepare
+        pgx_release_fn release
+        pgx_move_fn move
