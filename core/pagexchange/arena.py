@@ -1,0 +1,218 @@
+"""The arena as a user sees it: make one, put pages in it, exchange them, look at every frame."""
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pagexchange.frame import Frame
+from pagexchange.layout import Layout
+from pagexchange.sizes import parse_size
+from pagexchange_native import cache, space
+from pagexchange_native.arena import MAX_ORDER, Region
+
+if TYPE_CHECKING:
+    from pagexchange.exchange import ExchangeResult, Mode, Strategy
+    from pagexchange.host import BuiltStrategy
+    from pagexchange.populate import Population
+
+Pfns: TypeAlias = NDArray[np.int64]
+
+
+class Arena(Region):
+    """Page frames on named nodes in one shared memory region, with everything that says what lies where.
+
+    Examples
+    --------
+    >>> arena = Arena.create(nodes={"fast": "1 MiB", "slow": "1 MiB"})
+    >>> arena.nframes
+    512
+    """
+
+    layout: Layout
+    """Names, places and policies of the bits of a flags word."""
+    benchmarking: bool = False
+    """True inside a benchmark: the `null` mover serves only then."""
+    strategies: "dict[tuple[str, Mode | None], Strategy]"
+    """Those of the shipped file that were used on this arena, by name and mode."""
+
+    @classmethod
+    def create(  # type: ignore[override]  # takes sizes as text and a Layout, where the region takes numbers and masks
+        cls,
+        nodes: Mapping[str, int | str] | Iterable[tuple[str, int]] | None = None,
+        *,
+        page_size: int | str = 4096,
+        layout: Layout | str | Path = "linux-6.18",
+        path: str | PathLike[str] | None = None,
+        huge: Literal["", "thp", "hugetlb"] = "",
+        workers: int = 8,
+        mappings: int = 64,
+        spaces: int = 16,
+        xa_nodes: int | None = None,
+        page_tables: int | None = None,
+        watermarks: tuple[int, int, int] | None = None,
+        reserve: bool | None = None,
+    ) -> Self:
+        """Make an arena with all frames free.
+
+        Parameters
+        ----------
+        nodes : mapping of name to size, or sequence of (name, frames)
+            A mapping gives bytes or text ("64 MiB"); a sequence of pairs gives numbers of frames. pfns run through
+            the nodes in this order. Default: fast and slow, 64 MiB each.
+        page_size : int or str
+            Bytes of a frame: a power of two from 4 KiB to 2 MiB.
+        layout : Layout, name or path
+            The flags word: "linux-6.18", "linux-5.0", or a TOML file of one's own.
+        path : path-like, optional
+            A file to create instead of a sealed memfd (0600; it must not exist).
+        huge : {"", "thp", "hugetlb"}
+            Ask for transparent huge pages, or take 2 MiB pages from the hugetlb pool.
+        workers, mappings, spaces, xa_nodes, page_tables : int
+            Capacities; the last two follow from the number of frames.
+        watermarks : (min, low, high), optional
+            Of every node, in frames. Default: 1/1024 of the node, and 5/4 and 3/2 of that.
+        reserve : bool, optional
+            Take all memory now. Default: with `path` yes, else no.
+
+        Raises
+        ------
+        ValueError, ConfigError, ArenaAccessError, ArenaFullError
+        """
+        size = parse_size(page_size)
+        if nodes is None:
+            nodes = {"fast": "64 MiB", "slow": "64 MiB"}
+        if isinstance(nodes, Mapping):
+            counts = []
+            for name, text in nodes.items():
+                amount = parse_size(text)
+                if size and amount % size:
+                    raise ValueError(f"node {name!r}: {text} is not a multiple of the page size {page_size}")
+                counts.append((name, amount // size if size else 0))
+        else:
+            counts = list(nodes)
+        if huge not in ("", "thp", "hugetlb"):
+            raise ValueError(f"huge {huge!r}: choose '', 'thp' or 'hugetlb'")
+        chosen = layout if isinstance(layout, Layout) else Layout.load(layout)
+        arena = super().create(
+            page_size=size, nodes=counts, layout=chosen.native(), path=path, hugetlb=huge == "hugetlb",
+            thp=huge == "thp", workers=workers, mappings=mappings, spaces=spaces, xa_nodes=xa_nodes,
+            page_tables=page_tables, watermarks=watermarks, reserve=reserve,
+        )  # fmt: skip
+        arena.layout = chosen
+        arena.strategies = {}
+        return arena
+
+    @property
+    def max_order(self) -> int:
+        """Largest order of a folio."""
+        return MAX_ORDER
+
+    def close(self) -> None:
+        """Unmap the arena. BufferError while a view of it is alive or an exchange runs on it."""
+        self.strategies.clear()
+        super().close()
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<Arena closed>"
+        if self.forked:
+            return "<Arena of the parent process>"
+        nodes = ", ".join(f"{n['name']} {n['frames']}" for n in self.nodes)
+        return f"<Arena {self.nframes} frames of {self.page_size} bytes ({nodes}), {self.layout.name}, {self.backing}>"
+
+    # ---- pages -----------------------------------------------------------------------------------------------------
+
+    def fill(self, fraction: float = 0.75, *, seed: int = 0) -> "Population":
+        """Fill each node to `fraction` with anonymous and file pages as real machines have them.
+
+        See `pagexchange.populate.populate_synthetic` for all that can be chosen.
+        """
+        from pagexchange.populate import populate_synthetic
+
+        return populate_synthetic(self, seed=seed, fraction=fraction)
+
+    def frame(self, pfn: int) -> Frame:
+        """Return frame `pfn` as an object that shows what lies in it. IndexError when out of range."""
+        if not 0 <= pfn < self.nframes:
+            raise IndexError(f"frame {pfn}: out of range; the arena has frames 0 to {self.nframes - 1}")
+        return Frame(self, pfn)
+
+    def cache_add(self, mapping: int, indexes: ArrayLike, pfns: ArrayLike) -> None:
+        """Put pages in use at positions of a mapping. See `pagexchange_native.cache.add`."""
+        cache.add(self, mapping, indexes, pfns)
+
+    def cache_load(self, mapping: int, index: int) -> int:
+        """Return the frame that holds position `index` of a mapping, or -1."""
+        return cache.load(self, mapping, index)
+
+    def cache_remove(self, mapping: int, index: int) -> int:
+        """Take the page at `index` out of a mapping; return its frame, or -1."""
+        return cache.remove(self, mapping, index)
+
+    def set_private(self, pfns: ArrayLike, values: ArrayLike) -> None:
+        """Attach private data to pages of a mapping: the flag, the word, a reference."""
+        cache.set_private(self, pfns, values)
+
+    def map(self, space_: int, vpns: ArrayLike, pfns: ArrayLike, *, write: bool = True) -> None:
+        """Map pages at virtual page numbers of a space. See `pagexchange_native.space.map`."""
+        space.map(self, space_, vpns, pfns, write)
+
+    def unmap(self, space_: int, vpn: int) -> int:
+        """Remove the page-table entries of the page at `vpn`; return its frame, or -1."""
+        return space.unmap(self, space_, vpn)
+
+    def translate(self, space_: int, vpn: int) -> int:
+        """Return the frame that virtual page `vpn` leads to, or -1."""
+        return space.translate(self, space_, vpn)
+
+    # ---- exchange --------------------------------------------------------------------------------------------------
+
+    def exchange(
+        self,
+        pairs: object,
+        strategy: "str | BuiltStrategy | Strategy" = "list-exchange",
+        *,
+        mode: "Mode | None" = None,
+        order: Literal["independent", "sequential"] = "independent",
+        threads: int | None = None,
+        out: NDArray[np.int32] | None = None,
+        split: bool = True,
+    ) -> "ExchangeResult":
+        """Exchange pairs of pages: each page of a pair gets the other's frame.
+
+        Parameters
+        ----------
+        pairs : array of integers (n, 2), or sequence of (Frame, Frame)
+            Frames, by number. Negative and too large numbers are statuses (-EFAULT), not errors.
+        strategy : str, BuiltStrategy or Strategy
+            A name from the shipped strategies.toml, or what `pagexchange.strategy` returns.
+        mode : {"async", "sync-light", "sync"}, optional
+            May it wait: never; for page locks; for locks and write-back. Default: what the strategy says.
+        order : {"independent", "sequential"}
+            Independent pairs share no frame: a later use of a frame gets -EINVAL. Sequential pairs may form chains and
+            are done one after the other.
+        threads : int, optional
+            Workers that share the list.
+        out : int32[n], optional
+            Where the statuses go.
+        split : bool
+            False: a list longer than one batch (`BATCH` pairs) is refused with OSError(E2BIG).
+
+        Returns
+        -------
+        ExchangeResult
+            `status` is int32[n]: 0, or -errno and nothing of that pair changed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `pairs` is not an (n, 2) array of integers, or `out` does not fit.
+        UnknownStrategyError, PluginError, ArenaFullError
+        """
+        from pagexchange.exchange import bind
+
+        return bind(self, strategy, mode).exchange(pairs, order=order, threads=threads, out=out, split=split)

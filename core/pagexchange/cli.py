@@ -1,0 +1,188 @@
+"""The command `pagexchange`: its verbs, its exit codes, and one place where an error becomes a line and a code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
+from importlib import metadata
+from typing import Any, Final, NoReturn
+
+import click
+
+EXIT_OK: Final = 0
+EXIT_UNEXPECTED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INPUT: Final = 3
+EXIT_PLUGIN: Final = 4
+EXIT_BUG: Final = 70
+EXIT_INTERRUPTED: Final = 130
+
+EXIT_CODES: Final = {
+    EXIT_OK: "every strategy did as expected; the command did what it says",
+    EXIT_UNEXPECTED: "a strategy did not do as expected: it lost something, or did not lose what it should",
+    EXIT_USAGE: "wrong usage, or errors in a configuration file",
+    EXIT_INPUT: "an input cannot be read or used: snapshot, /proc, arena, memory",
+    EXIT_PLUGIN: "a plug-in failed",
+    EXIT_BUG: "a bug in pagexchange; the traceback says where",
+    EXIT_INTERRUPTED: "interrupted; what was measured until then is printed",
+}
+
+DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
+
+VERBS: Final = {
+    "run": "run.run",
+    "list": "plugins.list_plugins",
+    "explain": "plugins.explain",
+    "check": "files.check",
+    "snapshot": "machine.snapshot",
+    "env": "machine.env",
+    "completion": "completion.completion",
+}
+"""Verb -> module under `commands` and the command in it; a module is imported when its verb is used."""
+
+_CODES: Final = "\n".join(f"  {code:<3}  {what}" for code, what in EXIT_CODES.items())
+EPILOG: Final = f"""\b
+Examples:
+  pagexchange run                              the shipped strategies on the packaged snapshot
+  pagexchange run mine.toml --live             your strategies on this machine's own pages
+  pagexchange run --strategy word-swap --strategy copy-page --free 0
+                                               two of them, with no free frame left
+  pagexchange run --json > result.json         the same as one JSON object
+  pagexchange explain list-exchange            who serves each step of a strategy
+
+\b
+Exit codes:
+{_CODES}
+
+Documentation: docs/cli.md, docs/how-to-read-the-numbers.md. With PAGEXCHANGE_DEBUG=1 every error has a traceback."""
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are used, and whose errors end in the codes above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order of a first day's work."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of a verb."""
+        if name not in VERBS:
+            return None
+        module, _, attribute = VERBS[name].partition(".")
+        found = getattr(importlib.import_module(f"pagexchange.commands.{module}"), attribute)
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:  # noqa: ANN401 - click's own triple
+        """Like click's, with the nearest verb in the message."""
+        name = args[0] if args else ""
+        near = get_close_matches(name.lower(), VERBS, n=1)
+        if name not in VERBS and not name.startswith("-"):
+            hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(VERBS)}"
+            ctx.fail(f"No such command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override] # noqa: ANN401
+        """Run a command line and exit with its code; `standalone_mode=False`: return it, errors raised as they are."""
+        if not extra.pop("standalone_mode", True):
+            return super().main(args, prog_name, standalone_mode=False, **extra)
+        sys.exit(self._guarded(args, prog_name, **extra))
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - click's own arguments
+        """Like click's; --help prints here."""
+        with _reader_may_leave():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - what a command returns
+        """Like click's."""
+        with _reader_may_leave():
+            return super().invoke(ctx)
+
+    def _guarded(self, args: Sequence[str] | None, prog_name: str | None, **extra: Any) -> int:  # noqa: ANN401
+        debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
+        try:
+            code = super().main(args, prog_name, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("pagexchange: interrupted", err=True)
+            return EXIT_INTERRUPTED
+        except (_ReaderLeftError, BrokenPipeError):
+            return _reader_left()
+        except Exception as error:
+            if debug:
+                raise
+            return _say(error)
+        return code if isinstance(code, int) else EXIT_OK
+
+
+class _ReaderLeftError(Exception):
+    """Nobody reads stdout any more."""
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Keep a broken pipe from click, which would exit with 1."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ReaderLeftError from error
+
+
+def _reader_left() -> int:
+    """The reader of a pipe has seen enough (`| head`): not an error, and nothing more to say."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_OK
+
+
+def _say(error: Exception) -> int:
+    """Print an error as a line on stderr; its exit code."""
+    from pagexchange.errors import ArenaError, PagexchangeError, PluginError, SnapshotError, UnknownPluginError
+
+    if isinstance(error, click.ClickException):
+        error.show()
+        return EXIT_USAGE
+    code = EXIT_BUG
+    if isinstance(error, (SnapshotError, ArenaError, OSError, MemoryError)):
+        code = EXIT_INPUT
+    elif isinstance(error, UnknownPluginError):
+        code = EXIT_USAGE
+    elif isinstance(error, PluginError):
+        code = EXIT_PLUGIN
+    elif isinstance(error, PagexchangeError):
+        code = EXIT_USAGE
+    if code == EXIT_BUG:
+        import traceback
+
+        traceback.print_exc()
+        click.echo("pagexchange: this is a bug in pagexchange; please report it with the lines above", err=True)
+        return code
+    text = str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        text = f"not enough memory: {error}".rstrip(": ")
+    located = hasattr(error, "problems")  # they begin with file:line:column already
+    click.echo(text if located else f"pagexchange: {text}", err=True)
+    return code
+
+
+@click.group(
+    cls=Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(metadata.version("pagexchange"), message="%(prog)s %(version)s")
+def cli() -> None:
+    """Exchange live page frames in a shared arena: which strategy is fastest, and does it lose anything?
+
+    Two pages trade places without a free frame. A strategy says how: which plug-in computes the flags, which moves
+    the data, which finds the mapping's slots. `pagexchange run` puts every strategy through the same pages, checks
+    each page afterwards, and shows what it cost.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of the console script."""
+    cli.main(args=None if argv is None else list(argv), prog_name="pagexchange")
+    raise AssertionError("unreachable")

@@ -1,0 +1,34 @@
+"""`pagexchange check`: everything that is wrong with a strategies file, at once."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(short_help="Say all that is wrong with a strategies file.")
+@click.argument("file", required=False, type=click.Path(dir_okay=False))
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="As with `run`; may be repeated.")
+@click.pass_context
+def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> None:
+    """Check a strategies file and say all that is wrong with it, each with its line.
+
+    Nothing runs. The plug-ins that the file names are imported, because their options are checked by their own types.
+    Without FILE the packaged file is checked.
+
+    Exit codes: 0 nothing is wrong, 2 something is.
+    """
+    from pagexchange import config
+    from pagexchange.discovery import Registry
+
+    problems = config.check(file, overrides)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    if problems:
+        n = len(problems)
+        click.echo(f"{n} error{'' if n == 1 else 's'}", err=True)
+        ctx.exit(2)
+    found = config.Config.load(file, overrides=overrides)
+    names = ", ".join(found.strategies)
+    for note in Registry(found.block).clashes(use.plugin for spec in found.strategies.values() for use in spec.uses()):
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"{found.origin}: nothing is wrong; {len(found.strategies)} strategies: {names}")

@@ -1,0 +1,75 @@
+"""`pagexchange snapshot` and `pagexchange env`: what this machine's pages are like, and what machine it is."""
+
+from __future__ import annotations
+
+import click
+
+from pagexchange.commands.common import print_json
+
+
+@click.command(short_help="Record this machine's page frames into a file.")
+@click.argument("out", type=click.Path(dir_okay=False))
+@click.option("--pid", "pids", metavar="N", type=click.IntRange(min=1), multiple=True,
+              help="Only this process and the frames that it maps; may be repeated.")  # fmt: skip
+@click.option("--contents", is_flag=True, help="Also what is in the pages. It may hold passwords and keys.")
+@click.option("--names", is_flag=True, help="Also the names of files and processes.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N frames: a sample of whole processes.")
+@click.option(
+    "--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Chooses the sample."
+)
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def snapshot(
+    out: str,
+    pids: tuple[int, ...],
+    contents: bool,
+    names: bool,
+    limit: int | None,
+    seed: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Record this machine's page frames into the file OUT.
+
+    Flags, file positions and sharing come from /proc/kpageflags, /proc/kpagecount and each process's pagemap. Without
+    --contents and --names nothing in the file tells what the pages hold or whose they are. Without root only this
+    process can be seen; the file says so.
+
+    Use it with `pagexchange run --input OUT`. Exit codes: 0 written, 2 wrong usage, 3 /proc or OUT cannot be used.
+    """
+    from pathlib import Path
+
+    from pagexchange.snapshot import take
+
+    path = Path(out)
+    if path.exists() and not force:
+        raise click.UsageError(f"{out} exists; give another name, or --force to replace it")
+    taken = take(pids=pids or None, contents=contents, names=names, limit=limit, seed=seed)
+    taken.save(path)
+    summary = taken.summary()
+    if as_json:
+        print_json({"schema": 1, "path": out, "bytes": path.stat().st_size, **summary})
+        return
+    from pagexchange.sizes import format_size
+
+    click.echo(
+        f"{out}: {summary['frames']:,} frames ({summary['anonymous']:,} anonymous, {summary['file']:,} file, "
+        f"{summary['shared_memory']:,} shared memory), {summary['mappings']:,} mappings of {summary['spaces']:,} "
+        f"processes, {format_size(path.stat().st_size)}"
+    )
+    for note in taken.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+@click.command(short_help="Say what machine this is.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object; null is not available.")
+def env(as_json: bool) -> None:
+    """Say what machine this is: all that a result depends on and that can be read. No setting is ever changed."""
+    from pagexchange.environment import collect, lines
+
+    found = collect()
+    if as_json:
+        print_json(found)
+        return
+    for what, value in lines(found):
+        click.echo(f"{what:24}{value}")

@@ -1,0 +1,125 @@
+"""`pagexchange run`: the main job on the command line."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from pagexchange.commands.common import print_blocks, print_json, speaks_unicode, strategy_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pagexchange.run import Progress
+
+
+@click.command(short_help="Run strategies on the same pages, check them, show the cost.")
+@click.argument("file", metavar="[STRATEGIES.TOML]", required=False, type=click.Path(dir_okay=False))
+@click.option("--input", "snapshot", metavar="FILE", type=click.Path(dir_okay=False),
+              help="Pages of this snapshot (see `pagexchange snapshot`).")  # fmt: skip
+@click.option("--live", is_flag=True, help="Pages of this machine as it is now. Root sees all, others only themselves.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
+@click.option("--strategy", "names", metavar="NAME", multiple=True, shell_complete=strategy_names,
+              help="Only this one; may be repeated.")  # fmt: skip
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True,
+              help="Override a key of the file, as strategy.word-swap.threads=2; may be repeated.")  # fmt: skip
+@click.option("--free", metavar="N", type=click.IntRange(min=0), help="Leave N free frames on each node: pressure.")
+@click.option("--pairs", metavar="N", type=click.IntRange(min=1), help="Exchange N pairs.")
+@click.option("--rounds", metavar="N", type=click.IntRange(min=0),
+              help="Timed rounds, each strategy once in each; 0 only checks. Default: 3 to 15, by time.")  # fmt: skip
+@click.option(
+    "--seed", metavar="N", type=click.IntRange(min=0), help="Chooses pages, pairs and the order in the rounds."
+)
+@click.option("--verify", type=click.Choice(["once", "all", "none"]),
+              help="Compare everything once per strategy (default), after every call, or never.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="No table, no progress: the exit code is the answer.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    file: str | None,
+    snapshot: str | None,
+    live: bool,
+    as_json: bool,
+    names: tuple[str, ...],
+    overrides: tuple[str, ...],
+    free: int | None,
+    pairs: int | None,
+    rounds: int | None,
+    seed: int | None,
+    verify: str | None,
+    quiet: bool,
+) -> None:
+    """Run strategies against each other on the same pages, check every page, and show what it cost.
+
+    Without a file the shipped strategies run on the packaged snapshot of a real machine: the 2019 review, answered.
+    Each strategy exchanges the whole list once and an oracle compares everything; then come the timed rounds, in turns.
+
+    Exit codes: 0 every strategy did what its `expect` says, 1 one did not, 2 usage or configuration, 3 the input
+    cannot be read, 4 a plug-in failed, 130 interrupted (what was measured until then is printed).
+    """
+    if snapshot is not None and live:
+        raise click.UsageError("--input and --live exclude each other")
+    from pagexchange.config import Config
+    from pagexchange.contenders import contenders
+    from pagexchange.discovery import Registry
+    from pagexchange.inputs import bench
+    from pagexchange.report import blocks
+    from pagexchange.run import Stamping
+    from pagexchange.run import run as run_all
+    from pagexchange.watchdog import Watchdog
+
+    given = [("workload.free", free), ("workload.pairs", pairs), ("run.seed", seed)]
+    settings = [*overrides, *(f"{key}={value}" for key, value in given if value is not None)]
+    # A plug-in that cannot be loaded fails its own strategy; the others run.
+    config = Config.load(file, overrides=settings, only=names or None, broken=False)
+    watchdog = Watchdog.from_environment()
+    competing = contenders(config, names, watchdog)
+    if not competing:
+        raise click.UsageError(f"{config.origin} has no strategy")
+    verify = verify or ("once" if config.run.verify else "none")
+    with watchdog, progress_bar(show=not quiet) as progress:
+        progress(0, 0, "making the arena")
+        made = bench(config, file=snapshot, live=live)
+        result = run_all(
+            made,
+            competing,
+            None if verify == "none" else Stamping(config.run.seed),
+            rounds=config.run.rounds if rounds is None else rounds,
+            seed=config.run.seed,
+            verify_all=verify == "all",
+            progress=progress,
+        )
+    used = {use.plugin for one in competing for use in config.strategy(one.name).uses()}
+    clashes = Registry(config.block).clashes(used)
+    result = msgspec.structs.replace(result, warnings=[*result.warnings, *clashes])
+    if as_json:
+        print_json(result)
+    elif not quiet:
+        print_blocks(blocks(result, ascii_only=not speaks_unicode(sys.stdout)))
+    made.close()
+    ctx.exit(result.exit_code)
+
+
+@contextmanager
+def progress_bar(*, show: bool) -> Iterator[Progress]:
+    """A bar on stderr if that is a terminal, else nothing. It is redrawn only when it is told something."""
+    if not show or not sys.stderr.isatty():
+        yield lambda done, total, what: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (TextColumn("{task.description:40}"), BarColumn(30), TaskProgressColumn())
+    # No refresh thread: it would wake up inside of what is timed.
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def tell(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total or None, description=what)
+            bar.refresh()
+
+        yield tell

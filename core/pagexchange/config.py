@@ -1,0 +1,233 @@
+"""strategies.toml as typed values: what to run, on which arena, with which pages; every error at once, each located."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from pagexchange.errors import ConfigError, Problem, UnknownStrategyError
+from pagexchange.layout import Layout
+
+Mode = Literal["async", "sync-light", "sync"]
+Expect = Literal["exact", "loses", "refused"]
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
+Threads = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Weight = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
+Size = int | str
+"""Bytes, or a text like `"256 MiB"`; the fields hold bytes when a Config is made."""
+
+SCHEMA: Final = 1
+KINDS: Final = ("anon", "file", "shmem")
+PACKAGED: Final = "strategies.toml"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunConfig:
+    """`[run]`: how each strategy is run."""
+
+    seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 1
+    """Seed of everything random."""
+    mode: Mode = "async"
+    """How long to wait for locks and writeback, as in Linux: async never, sync-light for locks, sync for both."""
+    threads: Threads = 1
+    """Worker threads, unless the strategy says otherwise."""
+    verify: bool = True
+    """Let the oracle compare every page, flag, count and slot."""
+    rounds: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    """Timed rounds, each strategy once in each; 0 only checks. By default what fits into some seconds, 3 to 15."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ArenaConfig:
+    """`[arena]`: the memory that all strategies run against."""
+
+    page_size: Size = 4096
+    """Bytes of a frame: a power of two from 4096 to 2 MiB."""
+    nodes: dict[str, Size] = dataclasses.field(default_factory=lambda: {"fast": 256 << 20, "slow": 256 << 20})
+    """Name -> bytes of each node, in the order of their frame numbers."""
+    layout: str = "linux-6.18"
+    """Layout of the flags word: a name, or the path of a TOML file (from the folder of this one)."""
+    huge: Literal["no", "thp", "hugetlb"] = "no"
+    """Backing: base pages, transparent huge pages when the system has them, or the hugetlb pool."""
+    workers: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 8
+    """Worker slots: threads of all processes at one time."""
+    watermarks: tuple[Count, Count, Count] | None = None
+    """min, low, high of each node in frames; by default from its size."""
+    path: str | None = None
+    """File to make, on tmpfs or hugetlbfs; by default an anonymous sealed memfd."""
+
+    @property
+    def frames(self) -> dict[str, int]:
+        """Name -> number of frames of each node."""
+        return {name: int(size) // int(self.page_size) for name, size in self.nodes.items()}
+
+    def arguments(self, layout: Layout) -> dict[str, Any]:
+        """Return what `Arena.create` takes."""
+        return {
+            "nodes": list(self.frames.items()),
+            "page_size": int(self.page_size),
+            "layout": layout,
+            "path": self.path,
+            "huge": "" if self.huge == "no" else self.huge,
+            "workers": self.workers,
+            "watermarks": self.watermarks,
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkloadConfig:
+    """`[workload]`: the pages in the arena, and the pairs to exchange."""
+
+    source: Literal["snapshot", "synthetic"] = "snapshot"
+    """Pages of a recorded machine, or made up from the numbers below."""
+    snapshot: str | None = None
+    """Snapshot file (from the folder of this one); by default the one that ships with pagexchange."""
+    pairs: Positive | None = None
+    """How many pairs to exchange; by default as many as there are."""
+    sort: bool = False
+    """Sort the list by frame number; by default it is in random order, the worst one for the hardware."""
+    free: Count | None = None
+    """Leave this many frames of each node free; by default what the population leaves."""
+    kinds: dict[Literal["anon", "file", "shmem"], Weight] = dataclasses.field(
+        default_factory=lambda: {"anon": 0.5, "file": 0.4, "shmem": 0.1}
+    )
+    """Synthetic: kind of page -> weight."""
+    orders: dict[str, Weight] = dataclasses.field(default_factory=lambda: {"0": 1.0})
+    """Synthetic: order of folio, "0" to "9" -> weight by number of folios."""
+    dirty: Share = 0.25
+    """Synthetic: share of pages that are dirty."""
+    shared: Share = 0.1
+    """Synthetic: share of pages that more than one address space maps."""
+    hot: Share = 0.5
+    """Share of the slow node's pages that are hot, where the source does not know it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PluginUse:
+    """A plug-in as a strategy names it."""
+
+    plugin: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    where: tuple[str | int, ...] = dataclasses.field(default=(), repr=False, compare=False)
+    """Its place in the file."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StrategySpec:
+    """`[strategy.NAME]`: one plug-in, or a chain of fall-backs, for each question."""
+
+    name: str
+    flags: tuple[PluginUse, ...]
+    data: tuple[PluginUse, ...]
+    mapping: tuple[PluginUse, ...]
+    wrap: tuple[PluginUse, ...] = ()
+    """Wrappers and observers; the first one is the outermost."""
+    expect: Expect = "exact"
+    mode: Mode = "async"
+    """As `[run]` says, unless the strategy does."""
+    threads: int = 1
+    """As `[run]` says, unless the strategy does."""
+    timeout: float = 1.0
+    """Seconds that one batch may wait in all, where the mode lets it wait."""
+    summary: str = ""
+
+    def uses(self) -> tuple[PluginUse, ...]:
+        """Return every plug-in that it names, in the order of the questions, wrappers last."""
+        return tuple(use for _, use in self.by_question())
+
+    def by_question(self) -> tuple[tuple[str, PluginUse], ...]:
+        """Return the same with the key that each stands under: `flags`, `data`, `mapping`, `wrap`."""
+        chains = {"flags": self.flags, "data": self.data, "mapping": self.mapping, "wrap": self.wrap}
+        return tuple((key, use) for key, chain in chains.items() for use in chain)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole strategies file, checked."""
+
+    origin: str
+    run: RunConfig
+    arena: ArenaConfig
+    workload: WorkloadConfig
+    block: tuple[str, ...]
+    strategies: dict[str, StrategySpec]
+    base: Path | None = None
+    """Folder that the paths in it start from; None for the packaged file: the working directory."""
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str | None = None,
+        *,
+        overrides: Sequence[str] = (),
+        only: Sequence[str] | None = None,
+        plugins: bool = True,
+        broken: bool = True,
+    ) -> "Config":
+        """Read and check a strategies file.
+
+        Parameters
+        ----------
+        path
+            The file; None for the one that ships with pagexchange.
+        overrides
+            `KEY=VALUE`: dotted path and a TOML value, or a bare word for a string.
+        only
+            Names of the strategies that will be used: the plug-ins of the others are not imported.
+        plugins
+            Also check the names of plug-ins and their options. Imports what the strategies name, nothing else.
+        broken
+            A plug-in that cannot be loaded is a problem too. If not, only its strategies fail, when they are built.
+
+        Raises
+        ------
+        ConfigError
+            With all problems of the file and of the overrides.
+        UnknownStrategyError
+            A name in `only` is not in the file.
+        """
+        from pagexchange.configcheck import read
+
+        config, problems = read(path, overrides, only, plugins, broken)
+        if problems or config is None:
+            raise ConfigError(problems)
+        return config
+
+    def strategy(self, name: str) -> StrategySpec:
+        """Return a strategy by name; UnknownStrategyError knows the nearest one."""
+        try:
+            return self.strategies[name]
+        except KeyError:
+            raise UnknownStrategyError(name, self.strategies) from None
+
+    def resolve(self, path: str) -> Path:
+        """Return a path of this file as one that can be opened."""
+        return Path(path) if self.base is None else self.base / path
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The layout of the arena's flags word."""
+        return Layout.load(self.arena.layout, self.base)
+
+
+def check(path: Path | str | None = None, overrides: Sequence[str] = ()) -> list[Problem]:
+    """Return everything that is wrong with a strategies file, in the order of its lines; empty if nothing is."""
+    from pagexchange.configcheck import read
+
+    return read(path, overrides, None, True)[1]
+
+
+def packaged() -> bytes:
+    """Return the strategies file that ships with pagexchange."""
+    try:
+        return (resources.files("pagexchange") / "data" / PACKAGED).read_bytes()
+    except OSError as error:
+        raise ConfigError(Problem(PACKAGED, f"cannot be read: {error.strerror}")) from error

@@ -1,0 +1,308 @@
+"""Find plug-ins by their entry points, import only those asked for, and tell what is wrong with the others."""
+
+import dataclasses
+import inspect
+import os
+import warnings
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Literal
+
+import pluggy
+
+from pagexchange import hookspecs
+from pagexchange.errors import PluginError, UnknownPluginError, did_you_mean, raised_in
+from pagexchange.options import Option, options_of
+
+State = Literal["ok", "blocked", "failed", "shadowed", "no hooks"]
+
+OWN: Final = "pagexchange"
+"""The distribution of the built-in plug-ins, which a stranger's cannot shadow."""
+BLOCK_VARIABLE: Final = "PAGEXCHANGE_BLOCK"
+_MARKER: Final = f"{hookspecs.PROJECT}_impl"
+
+_SKIPPED: Final = (
+    "pluggy >= 1.7 silently skips hook implementations that are Cython functions. "
+    "Cure: put the methods marked @pagexchange.hookimpl into a plain .py file that calls the compiled module"
+)
+
+_RENAME: Final = "Cure: rename one of them in its entry points, or uninstall one"
+_REBUILD: Final = "It was compiled for another pagexchange. Cure: build it again, for this one"
+_INSTALL: Final = "Cure: install what it needs, or uninstall it"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plugin:
+    """A plug-in that was imported: its class (or module, or object) and where it came from."""
+
+    name: str
+    target: Any
+    """A class: one instance per use, made from its options. Anything else is registered as it is."""
+    distribution: str
+    version: str
+    file: str
+    hooks: dict[str, bool]
+    """Hook -> whether it is implemented as a wrapper."""
+
+    @property
+    def summary(self) -> str:
+        """First line of its docstring."""
+        return (inspect.getdoc(self.target) or "").partition("\n")[0]
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options that it takes."""
+        return options_of(self.target)
+
+    def error(self, reason: str) -> PluginError:
+        """Return a PluginError about this plug-in."""
+        return PluginError(reason, plugin=self.name, distribution=self.distribution, version=self.version)
+
+    def not_made(self, error: Exception) -> PluginError:
+        """Return a PluginError: its class raised."""
+        return self.error(f"cannot be made: {type(error).__name__}: {error}{raised_in(error, self.file)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class PluginInfo:
+    """A line of `pagexchange list`."""
+
+    name: str
+    state: State
+    reason: str
+    """Why it is not ok; empty if it is."""
+    hooks: tuple[str, ...]
+    """Hooks that it implements; a wrapper's are written `exchange_data (wrapper)`."""
+    distribution: str
+    version: str
+    value: str
+    """`module:attribute` of the entry point."""
+    file: str
+    summary: str
+    options: tuple[Option, ...]
+
+
+class Registry:
+    """The installed plug-ins, in an order that does not depend on the machine: by distribution, then by name."""
+
+    def __init__(self, block: Iterable[str] = (), entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
+        """Read the entry points; import nothing.
+
+        Parameters
+        ----------
+        block
+            Names of plug-ins that must not be used, besides those in the variable PAGEXCHANGE_BLOCK (`a,b`).
+        entry_points
+            Instead of those of the installed distributions.
+        """
+        from_variable = (name.strip() for name in os.environ.get(BLOCK_VARIABLE, "").split(","))
+        self.blocked = frozenset(block) | frozenset(name for name in from_variable if name)
+        try:
+            found = metadata.entry_points(group=hookspecs.GROUP) if entry_points is None else entry_points
+        except OSError as error:
+            raise PluginError(f"the metadata of an installed distribution cannot be read: {error}") from error
+        self.entries = sorted(found, key=_rank)
+        self._first: dict[str, metadata.EntryPoint] = {}
+        for entry in self.entries:
+            self._first.setdefault(entry.name, entry)
+        self._loaded: dict[str, Plugin | PluginError] = {}
+
+    def names(self) -> list[str]:
+        """Return the names of all plug-ins, blocked ones included, without importing any."""
+        return sorted(self._first)
+
+    def load(self, name: str) -> Plugin:
+        """Import a plug-in, once.
+
+        Raises
+        ------
+        UnknownPluginError
+            There is none of this name.
+        PluginError
+            It is blocked, cannot be imported, or has no hook that pluggy sees.
+        """
+        if name not in self._first:
+            raise UnknownPluginError(name, self._first)
+        entry = self._first[name]
+        if name in self.blocked:
+            distribution, version = _origin(entry)
+            raise PluginError("is blocked", plugin=name, distribution=distribution, version=version)
+        if name not in self._loaded:
+            try:
+                self._loaded[name] = _load(entry)
+            except PluginError as error:
+                self._loaded[name] = error
+        found = self._loaded[name]
+        if isinstance(found, PluginError):
+            raise found
+        return found
+
+    def loaded(self, name: str) -> Plugin | None:
+        """Return a plug-in that was imported already, and is sound."""
+        found = self._loaded.get(name)
+        return found if isinstance(found, Plugin) else None
+
+    def clashes(self, names: Iterable[str]) -> list[str]:
+        """Return one sentence for each of these names that more than one distribution has a plug-in of."""
+        found = []
+        for name in sorted(set(names)):
+            first, *others = (" ".join(_origin(entry)) for entry in self.entries if entry.name == name)
+            if others:
+                found.append(f"plug-in {name!r} is that of {first}, not that of {' or '.join(others)}. {_RENAME}.")
+        return found
+
+    def list(self) -> list[PluginInfo]:
+        """Import all plug-ins that are not blocked and return one line each, shadowed ones included."""
+        return [self._info(entry) for entry in self.entries]
+
+    def _info(self, entry: metadata.EntryPoint) -> PluginInfo:
+        distribution, version = _origin(entry)
+
+        def info(state: State, reason: str, plugin: Plugin | None = None) -> PluginInfo:
+            hooks = sorted(plugin.hooks.items()) if plugin else []
+            return PluginInfo(
+                name=entry.name,
+                state=state,
+                reason=reason,
+                hooks=tuple(f"{hook} (wrapper)" if wrapper else hook for hook, wrapper in hooks),
+                distribution=distribution,
+                version=version,
+                value=entry.value,
+                file=plugin.file if plugin else "",
+                summary=plugin.summary if plugin else "",
+                options=plugin.options if plugin else (),
+            )
+
+        first = self._first[entry.name]
+        if first is not entry:
+            return info("shadowed", f"by {' '.join(_origin(first))}, which has a plug-in of this name too. {_RENAME}")
+        if entry.name in self.blocked:
+            return info("blocked", "by the option, the file, or the variable PAGEXCHANGE_BLOCK")
+        try:
+            return info("ok", "", self.load(entry.name))
+        except NoHooksError as error:
+            return info("no hooks", error.reason)
+        except PluginError as error:
+            return info("failed", error.reason)
+
+
+class NoHooksError(PluginError):
+    """A plug-in in which pluggy found no hook, or not all that are marked."""
+
+
+def _origin(entry: metadata.EntryPoint) -> tuple[str, str]:
+    """Return name and version of the distribution that declares an entry point."""
+    dist = entry.dist
+    try:
+        return (dist.name or "", dist.version or "") if dist is not None else ("", "")
+    except OSError as error:
+        raise PluginError(f"its distribution's metadata cannot be read: {error}", plugin=entry.name) from error
+
+
+def _rank(entry: metadata.EntryPoint) -> tuple[bool, tuple[str, str], str]:
+    """Ours first, then by distribution and name."""
+    origin = _origin(entry)
+    return origin[0] != OWN, origin, entry.name
+
+
+def _load(entry: metadata.EntryPoint) -> Plugin:
+    """Import one plug-in and look at its hooks; whatever goes wrong is a PluginError with the reason."""
+    distribution, version = _origin(entry)
+    facts = {"plugin": entry.name, "distribution": distribution, "version": version}
+    try:
+        with warnings.catch_warnings():
+            # a compiled plug-in made for another layout of our classes would only warn, then compute nonsense
+            warnings.filterwarnings("error", message=".*size changed.*", category=RuntimeWarning)
+            target = entry.load()
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # a plug-in that calls sys.exit() while imported is a failed plug-in too
+        cure = f". {_REBUILD}" if "size changed" in str(error) or "wrong signature" in str(error) else ""
+        if isinstance(error, ModuleNotFoundError):
+            cure = f". {_INSTALL}"
+        raise PluginError(f"cannot be imported: {type(error).__name__}: {error}{cure}", **facts) from error
+    plugin = Plugin(entry.name, target, distribution, version, _file_of(target), hooks_of(target))
+    check_hooks(plugin)
+    try:
+        plugin.options  # noqa: B018 - type hints are evaluated here, and may name what does not exist
+    except Exception as error:
+        raise PluginError(f"its options cannot be read: {type(error).__name__}: {error}", **facts) from error
+    return plugin
+
+
+def _file_of(target: object) -> str:
+    module = target if isinstance(target, ModuleType) else inspect.getmodule(target)
+    file = getattr(module, "__file__", None)
+    return str(Path(file).resolve()) if file else ""
+
+
+def marked(target: object) -> dict[str, dict[str, Any]]:
+    """Return the attributes that carry our marker -> the marker's options; runs no property of the target."""
+    out = {}
+    for name in dir(target):
+        try:
+            attribute = inspect.getattr_static(target, name)
+        except AttributeError:
+            continue
+        attribute = getattr(attribute, "__func__", attribute)  # staticmethod, classmethod
+        options = getattr(attribute, _MARKER, None)
+        if isinstance(options, dict):
+            out[name] = options
+    return out
+
+
+def hooks_of(target: object) -> dict[str, bool]:
+    """Return hook -> whether it is a wrapper, for every marked attribute."""
+    return {
+        str(options.get("specname") or name): bool(options.get("wrapper") or options.get("hookwrapper"))
+        for name, options in marked(target).items()
+    }
+
+
+def specifications() -> dict[str, Any]:
+    """Return the hooks that exist, by name."""
+    return {
+        name: function
+        for name, function in vars(hookspecs).items()
+        if inspect.isfunction(function) and hasattr(function, f"{hookspecs.PROJECT}_spec")
+    }
+
+
+def manager() -> pluggy.PluginManager:
+    """Return a new PluginManager that knows the hooks and no plug-in."""
+    made = pluggy.PluginManager(hookspecs.PROJECT)
+    made.add_hookspecs(hookspecs)
+    return made
+
+
+def check_hooks(plugin: Plugin) -> None:
+    """Refuse a plug-in with a misspelt hook, with no hook, or with one that pluggy would skip.
+
+    Raises
+    ------
+    PluginError
+        A marked method has no specification of its name.
+    NoHooksError
+        Nothing is marked, or something marked was not taken by pluggy: both look like a plug-in that does nothing.
+    """
+    known = specifications()
+    facts = {"plugin": plugin.name, "distribution": plugin.distribution, "version": plugin.version}
+    for attribute, options in marked(plugin.target).items():
+        hook = options.get("specname") or attribute
+        if hook not in known and not options.get("optionalhook"):
+            raise PluginError(f"unknown hook {hook!r}{did_you_mean(hook, known)}", **facts)
+    scratch = manager()
+    # pluggy looks at attributes only, so a class can be looked at without making an instance
+    try:
+        scratch.register(plugin.target, name=plugin.name)
+        scratch.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"does not fit the hook specification: {error}", **facts) from error
+    taken = {caller.name for caller in scratch.get_hookcallers(plugin.target) or []}
+    missed = sorted(set(plugin.hooks) - taken)
+    if missed:
+        raise NoHooksError(f"pluggy did not take its hooks {', '.join(missed)}. {_SKIPPED}", **facts)
+    if not taken:
+        raise NoHooksError(f"has no hook: no method marked @pagexchange.hookimpl was found. {_SKIPPED}", **facts)

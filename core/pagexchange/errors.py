@@ -1,0 +1,167 @@
+"""Every exception that pagexchange raises: one tree, each class also a built-in kind, facts kept as attributes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
+
+# The native layer raises these and imports nothing of ours; so they live there, and this is still one tree.
+from pagexchange_native.errors import (
+    ArenaAccessError,
+    ArenaError,
+    ArenaFormatError,
+    ArenaFullError,
+    ForkedArenaError,
+    PagexchangeError,
+)
+
+__all__ = [
+    "ArenaAccessError",
+    "ArenaError",
+    "ArenaFormatError",
+    "ArenaFullError",
+    "ConfigError",
+    "ForkedArenaError",
+    "PagexchangeError",
+    "PluginContractError",
+    "PluginError",
+    "Problem",
+    "SnapshotError",
+    "UnknownPluginError",
+    "UnknownStrategyError",
+    "did_you_mean",
+    "raised_in",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a file or in an option, and where."""
+
+    origin: str
+    """The file as it was named, or `--set`, or another place that an option came from."""
+    what: str
+    """What is wrong and, when it can be said, what would be right."""
+    line: int = 0
+    """1-based; 0 when the problem has no place in a file."""
+    column: int = 0
+    """1-based, in characters."""
+    where: str = ""
+    """Dotted path of the key, empty for the file as a whole."""
+
+    def __str__(self) -> str:
+        place = f"{self.origin}:{self.line}:{self.column}" if self.line else self.origin
+        return ": ".join(part for part in (place, self.where, self.what) if part)
+
+
+class ConfigError(PagexchangeError, ValueError):
+    """A strategies file, a layout file or an option is wrong; `problems` holds all that was found."""
+
+    problems: tuple[Problem, ...]
+
+    def __init__(self, problems: Iterable[Problem] | Problem | str = ()) -> None:
+        if isinstance(problems, str):
+            problems = Problem("pagexchange", problems)
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+class UnknownStrategyError(PagexchangeError, LookupError):
+    """No strategy has this name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        self.known = tuple(known)
+        super().__init__(name, self.known)
+
+    def __str__(self) -> str:
+        return f"unknown strategy {self.name!r}{did_you_mean(self.name, self.known)}"
+
+
+class PluginError(PagexchangeError):
+    """A plug-in cannot serve. Attributes: `plugin`, `distribution`, `version`, `reason`, as far as they are known."""
+
+    def __init__(self, reason: str, *, plugin: str = "", distribution: str = "", version: str = "") -> None:
+        self.reason = reason
+        self.plugin = plugin
+        self.distribution = distribution
+        self.version = version
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        origin = f" ({self.distribution} {self.version})" if self.distribution else ""
+        return f"plug-in {self.plugin!r}{origin}: {self.reason}" if self.plugin else self.reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.reason,), self.__dict__)
+
+
+class UnknownPluginError(PluginError, LookupError):
+    """No installed plug-in has this name; `known` lists those that do exist."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.known = tuple(known)
+        super().__init__(f"unknown plug-in {name!r}{did_you_mean(name, self.known)}")
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.name, self.known))
+
+
+class PluginContractError(PluginError, TypeError):
+    """A plug-in returned, or did, what its hook does not allow. Attributes: `hook`, `expected`, `got`."""
+
+    def __init__(
+        self, hook: str, plugin: str, expected: str, got: object, *, distribution: str = "", version: str = ""
+    ) -> None:
+        self.hook = hook
+        self.expected = expected
+        self.got = got
+        reason = f"{hook} must return {expected}, but it returned {_short(got)}"
+        super().__init__(reason, plugin=plugin, distribution=distribution, version=version)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.hook, self.plugin, self.expected, _short(self.got)), self.__dict__)
+
+
+class SnapshotError(PagexchangeError, ValueError):
+    """A snapshot cannot be taken or read: cut short, another version, or not a snapshot."""
+
+
+def raised_in(error: BaseException, file: str) -> str:
+    """Return ` (file:line)`: where in a plug-in's file an exception came from last; empty if it did not."""
+    lines = [at.lineno for at in extract_tb(error.__traceback__) if file and str(Path(at.filename).resolve()) == file]
+    return f" ({file}:{lines[-1]})" if lines else ""
+
+
+def did_you_mean(word: str, known: Iterable[str], *, limit: int = 12) -> str:
+    """Return `; did you mean 'x'?`, or the known words if none is near, or an empty string if there are none."""
+    from difflib import get_close_matches
+
+    names = sorted(set(known))
+    near = get_close_matches(word, names, n=1, cutoff=0.6) or get_close_matches(
+        word.replace("_", "-").lower(), names, n=1, cutoff=0.6
+    )
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    if not names or len(names) > limit:
+        return ""
+    return f"; choose one of {', '.join(names)}"
+
+
+def _short(value: object, limit: int = 120) -> str:
+    """Describe a value for an error message: its type and as much of its repr as a line holds."""
+    if value is None:
+        return "None"
+    if isinstance(value, str):
+        return value[:limit]
+    try:
+        text = repr(value)
+    except Exception as error:  # the value is a stranger's: its repr may do anything
+        text = f"<repr failed: {type(error).__name__}>"
+    kind = type(value).__qualname__
+    return f"{kind}: {text[:limit]}{'…' if len(text) > limit else ''}"

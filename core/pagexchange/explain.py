@@ -1,0 +1,135 @@
+"""A built strategy in words: each step of an exchange in order, who serves it, and what it will allocate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pagexchange.report import Cell, Column, Line, Table
+from pagexchange.result import PlugIn
+
+if TYPE_CHECKING:
+    from pagexchange.config import Config
+    from pagexchange.host import BuiltStrategy, Served
+    from pagexchange.report import Block
+
+STEPS = (
+    ("validate", "core", "range, order, duplicates, free, reserved: a bad pair gets its errno, nothing is touched"),
+    ("lock", "core", "both frames, by frame number"),
+    ("check", "core", "writeback, pins; mapping and slots again, now that nobody can change them"),
+    ("freeze", "core", "page-table entries become migration entries; each page's expected references are frozen"),
+    ("flags", "flags", "computes both flags words; the core refuses a policy that would move node or zone bits"),
+    ("mapping", "mapping", "finds the slots that point at the two frames"),
+    ("", "", "the point of no return: nothing below may fail, allocate, block or run Python"),
+    ("data", "data", "moves the bytes, under the crash-safe log"),
+    ("apply", "core", "flags, identity, slots, counters"),
+    ("finish", "core", "references, page tables crosswise, unlock; status 0"),
+)
+"""Step, who serves it (a question, or the core), what happens. The order is the engine's."""
+
+
+def served(built: BuiltStrategy) -> list[tuple[str, Served]]:
+    """(question, answer) for each question in order, the whole chain for data."""
+    return [("flags", built.flags), ("mapping", built.mapping), *(("data", one) for one in built.data)]
+
+
+def plugins(built: BuiltStrategy) -> list[PlugIn]:
+    """Who serves each question, as the values of a result."""
+    found = [
+        PlugIn(
+            question=question,
+            name=one.plugin,
+            distribution=one.distribution,
+            version=one.version or None,
+            details=one.describe() | {f"option {key}": str(value) for key, value in one.options.items()},
+        )
+        for question, one in served(built)
+    ]
+    by_name = {info.name: info for info in found}
+    return found + [
+        PlugIn(question="wrap", name=name, distribution=by_name[name].distribution if name in by_name else "")
+        for name in built.wrappers
+    ]
+
+
+def plain(built: BuiltStrategy, config: Config) -> dict[str, Any]:
+    """The same as values, for --json."""
+    spec = built.spec
+    return {
+        "schema": 1,
+        "strategy": spec.name,
+        "origin": config.origin,
+        "summary": spec.summary,
+        "expect": spec.expect,
+        "mode": spec.mode,
+        "threads": spec.threads,
+        "native": built.native,
+        "layout": config.layout.name,
+        "plugins": [
+            {
+                "question": question,
+                "name": one.plugin,
+                "distribution": one.distribution,
+                "version": one.version,
+                "file": one.file,
+                "native": one.native,
+                "options": one.options,
+                "details": one.describe(),
+                "wrappers": list(one.wrappers),
+            }
+            for question, one in served(built)
+        ],
+        "skipped": [{"question": s.question, "name": s.plugin, "reason": s.reason} for s in built.skipped],
+        "wrappers": list(built.wrappers),
+    }
+
+
+def blocks(built: BuiltStrategy, config: Config) -> list[Block]:
+    """The explanation for people."""
+    spec = built.spec
+    out: list[Block] = [Line([Cell(spec.name, "bold"), Cell(f"  {spec.summary}")], indent=2)]
+    threads = spec.threads
+    how = "no Python in a batch" if built.native else "Python in each batch, under a whole-page log"
+    out.append(
+        Line(
+            [
+                Cell(f"from {config.origin}; expected to be {spec.expect}; mode {spec.mode}; "),
+                Cell(f"{threads} thread{'' if threads == 1 else 's'}; {how}; flags as in {config.layout.name}"),
+            ]
+        )
+    )
+    table = Table(
+        (Column("step", left=True), Column("served by", left=True), Column("what happens", left=True, prose=True))
+    )
+    notes: list[Block] = []
+    answers = served(built)
+    number = 0
+    for step, who, what in STEPS:
+        if not step:
+            table.rows.append([Cell("-" * 9, "dim"), Cell("-" * 9, "dim"), Cell(what, "warn")])
+            continue
+        number += 1
+        names = [one.plugin for question, one in answers if question == who]
+        by = " then ".join(names) if names else "core"
+        table.rows.append([Cell(f"{number} {step}"), Cell(by, "bold" if names else "dim"), Cell(what, "dim")])
+    for question, one in answers:
+        notes.append(Line([Cell(f"{question}: ", "dim"), Cell(one.plugin, "bold"), Cell(_about(one))], indent=2))
+    for skipped in built.skipped:
+        notes.append(
+            Line([Cell(f"{skipped.question}: ", "dim"), Cell(f"{skipped.plugin} does not serve: {skipped.reason}")])
+        )
+    if built.wrappers:
+        notes.append(Line([Cell("wrapped by: ", "dim"), Cell(", ".join(built.wrappers) + " (outermost first)")]))
+    return [*out, Line([]), table, Line([]), *notes]
+
+
+def _about(one: Served) -> str:
+    origin = f"built in, {one.version}" if one.distribution == "pagexchange" else f"{one.distribution} {one.version}"
+    parts = [origin, "native" if one.native else "Python"]
+    parts += [f"{key}: {value}" for key, value in one.describe().items() if key != "name"]
+    if one.options:
+        parts.append("options " + ", ".join(f"{key} = {value!r}" for key, value in one.options.items()))
+    else:
+        parts.append("no options given")
+    if one.wrappers:
+        parts.append("wrapped by " + ", ".join(one.wrappers))
+    return f" ({'; '.join(parts)})"

@@ -1,0 +1,243 @@
+"""The one page a plug-in author reads: the three questions, what an answer looks like, and who may watch.
+
+A plug-in is a class that an entry point in the group `pagexchange.plugins` names. Its fields are its options, with
+types and defaults; the first line of its docstring is its summary. This one is complete:
+
+    # my_plugin.py
+    from dataclasses import dataclass
+    import pagexchange
+
+    @dataclass(frozen=True)
+    class BackwardSwap:
+        "Swap the pieces from the last to the first."
+
+        step: int = 8
+
+        @pagexchange.hookimpl
+        def exchange_data(self, arena):
+            def move(pieces, a, b):
+                for low in range(0, len(a), self.step):
+                    x, y = a[low : low + self.step], b[low : low + self.step]
+                    pieces[x], pieces[y] = pieces[y], pieces[x]
+            return move
+
+    # pyproject.toml
+    [project.entry-points."pagexchange.plugins"]
+    backward-swap = "my_plugin:BackwardSwap"
+
+    # strategies.toml
+    [strategy.mine]
+    flags = "masked-word"
+    data = [{ plugin = "backward-swap", step = 4 }, "word-swap"]    # the second one serves if the first declines
+    mapping = "xarray"
+
+Hooks choose, objects work, the core applies. A hook is asked once per strategy and arena; the object that it returns
+works on whole batches. It is a native object (a subclass of the Cython class named below: no GIL, no Python per batch)
+or a Python callable (NumPy views, under a whole-page log: slower, not less safe).
+
+Hook implementations must be plain Python functions. pluggy 1.7 and newer skips Cython functions without a word, so a
+compiled plug-in needs a `.py` file with the hooks; the host refuses a plug-in in which it found none.
+
+A wrapper, `@pagexchange.hookimpl(wrapper=True)`, named under `wrap` in the strategy, sees each answer and may return
+another object instead: timing, tracing and fault injection are made this way. The first one listed is the outermost.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pluggy import HookimplMarker, HookspecMarker
+
+if TYPE_CHECKING:
+    from pagexchange.config import StrategySpec
+    from pagexchange.layout import Layout
+    from pagexchange_native.find_slot import MappingUpdater as NativeMappingUpdater
+    from pagexchange_native.flag_policy import FlagPolicy as NativeFlagPolicy
+    from pagexchange_native.mover import DataMover as NativeDataMover
+
+PROJECT: Final = "pagexchange"
+GROUP: Final = "pagexchange.plugins"
+"""The entry-point group."""
+
+QUESTIONS: Final = {"flags": "exchange_flags", "data": "exchange_data", "mapping": "update_mapping"}
+"""Key in a strategy -> the hook that answers it."""
+
+hookspec = HookspecMarker(PROJECT)
+hookimpl = HookimplMarker(PROJECT)
+
+Words: TypeAlias = npt.NDArray[np.uint64]
+Numbers: TypeAlias = npt.NDArray[np.int64]
+
+
+class ArenaFacts(Protocol):
+    """What a plug-in may ask of the arena before it says whether it can serve it. Any Arena is one."""
+
+    @property
+    def page_size(self) -> int:
+        """Bytes of a frame: a power of two from 4096 to 2 MiB."""
+
+    @property
+    def nframes(self) -> int:
+        """Frames of all nodes."""
+
+    @property
+    def max_order(self) -> int:
+        """Largest order of a folio that will be exchanged: it has `page_size << max_order` bytes at most."""
+
+    @property
+    def layout(self) -> "Layout":
+        """Layout of the flags word."""
+
+    @property
+    def benchmarking(self) -> bool:
+        """True in a benchmark of the engine itself: only then may a plug-in do less than its job."""
+
+
+class PythonFlagPolicy(Protocol):
+    """A flag policy in Python: pure, it touches no memory of the arena."""
+
+    def __call__(self, a: Words, b: Words) -> tuple[Words, Words]:
+        """Return (new_a, new_b), uint64[n] each: what the frames of `a` and of `b` shall have after the exchange.
+
+        `a` and `b`, uint64[n], are read-only: the words of the lower and of the higher frame of each pair. The core
+        uses the bits whose policy is `swap`, and refuses the pair by name if a `stay` bit would move.
+        """
+
+
+class PythonDataMover(Protocol):
+    """A data mover in Python: runs under a whole-page log, so if it raises or moves half, all is put back."""
+
+    def __call__(self, pieces: Words, a: Numbers, b: Numbers) -> None:
+        """Exchange the rows `a` with the rows `b`.
+
+        `pieces`, uint64[m, 512], are all frames cut into 4 KiB pieces; `a` and `b`, int64[k], are numbers of rows, no
+        two of them equal. No other row may be written.
+        """
+
+
+class PythonMappingUpdater(Protocol):
+    """A mapping updater in Python: finds slots, stores nothing."""
+
+    def __call__(self, pages: npt.NDArray[np.void], arena: Any) -> tuple[Words, Words]:  # noqa: ANN401 - an Arena
+        """Return (offset, found), uint64[n] each, for the pages asked for.
+
+        `pages`, n records with the fields `mapping` (number), `index` (in base pages) and `pfn`. `offset` is the byte
+        offset in the arena of the XArray word for that index, `found` the entry read there. The core checks both and
+        stores the new entry itself.
+        """
+
+
+if TYPE_CHECKING:
+    FlagPolicy: TypeAlias = NativeFlagPolicy | PythonFlagPolicy
+    DataMover: TypeAlias = NativeDataMover | PythonDataMover
+    MappingUpdater: TypeAlias = NativeMappingUpdater | PythonMappingUpdater
+else:  # so that listing plug-ins imports nothing native
+    FlagPolicy = DataMover = MappingUpdater = Callable[..., Any]
+
+
+@hookspec(firstresult=True)
+def exchange_flags(arena: ArenaFacts) -> FlagPolicy | None:
+    """Return the object that computes the flags words of two frames after their exchange.
+
+    Called: once when a strategy is built for an arena; first of the three.
+
+    Must:
+
+    1. answer from `arena` and the plug-in's options alone;
+    2. return an object whose result depends on nothing but the two words: no state, no memory of the arena;
+    3. leave every bit whose policy is `stay` or `refuse` as it is in each frame.
+
+    Returns a `pagexchange_native.flag_policy.FlagPolicy` or a `PythonFlagPolicy`; None: cannot serve this arena, ask
+    the next plug-in that the strategy names.
+
+    Raises anything: the strategy is not built, PluginError names the plug-in.
+
+        @pagexchange.hookimpl
+        def exchange_flags(self, arena):
+            swap = np.uint64(arena.layout.mask("swap"))
+            return lambda a, b: (a & ~swap | b & swap, b & ~swap | a & swap)
+
+    Required: a strategy names at least one plug-in under `flags`.
+    """
+
+
+@hookspec(firstresult=True)
+def exchange_data(arena: ArenaFacts) -> DataMover | None:
+    """Return the object that moves the bytes of two folios.
+
+    Called: once when a strategy is built for an arena, after `exchange_flags`, for each plug-in listed under `data`.
+
+    Must:
+
+    1. exchange all bytes of both folios and no others;
+    2. not fail, allocate or block between two publishes of the log. What it needs it takes before, in `prepare` of a
+       native mover: a pair that `prepare` refuses with -ENOMEM goes to the next mover of the list;
+    3. say in `describe()` what it chose (ISA) and what it will allocate, if it has that method.
+
+    Returns a `pagexchange_native.mover.DataMover` or a `PythonDataMover`; None: cannot serve this arena.
+
+    Raises anything: the strategy is not built, PluginError names the plug-in.
+
+        @pagexchange.hookimpl
+        def exchange_data(self, arena):
+            def move(pieces, a, b):
+                pieces[a], pieces[b] = pieces[b], pieces[a]
+            return move
+
+    Required: a strategy names at least one plug-in under `data`.
+    """
+
+
+@hookspec(firstresult=True)
+def update_mapping(arena: ArenaFacts) -> MappingUpdater | None:
+    """Return the object that finds the XArray words that point at two pages.
+
+    Called: once when a strategy is built for an arena, after `exchange_data`.
+
+    Must:
+
+    1. find the word, not change it: the core stores the new entry with the mapping's lock held;
+    2. say -EAGAIN (native), or found != the entry of that pfn (Python), if the page is not there any more.
+
+    Returns a `pagexchange_native.find_slot.MappingUpdater` or a `PythonMappingUpdater`; None: cannot serve this arena.
+
+    Raises anything: the strategy is not built, PluginError names the plug-in.
+
+        @pagexchange.hookimpl
+        def update_mapping(self, arena):
+            from my_native import BinarySearch      # a cdef class BinarySearch(MappingUpdater)
+            return BinarySearch()
+
+    Required: a strategy names at least one plug-in under `mapping`.
+    """
+
+
+@hookspec
+def run_started(strategy: "StrategySpec", arena: Any) -> None:  # noqa: ANN401 - an Arena
+    """Watch a run begin. Called: once per strategy and arena, before its first exchange there. Optional."""
+
+
+@hookspec
+def exchange_started(strategy: "StrategySpec", arena: Any, pairs: Numbers) -> None:  # noqa: ANN401 - an Arena
+    """Watch a list go in: `pairs`, int64[n, 2], read-only. Called: before each call of `exchange`. Optional."""
+
+
+@hookspec
+def exchange_finished(
+    strategy: "StrategySpec",
+    arena: Any,  # noqa: ANN401 - an Arena
+    pairs: Numbers,
+    statuses: npt.NDArray[np.int32],
+) -> None:
+    """Watch a list come out: `statuses`, int32[n], 0 or -errno. Called: after each call of `exchange`. Optional."""
+
+
+@hookspec
+def run_finished(strategy: "StrategySpec", arena: Any) -> None:  # noqa: ANN401 - an Arena
+    """Watch a run end. Called: once per strategy, after all exchanges, also of an interrupted run. Optional."""
+
+
+@hookspec
+def strategy_report() -> dict[str, object] | None:
+    """Return what the plug-in wants to have in the report: plain values by name. Called: after a run. Optional."""

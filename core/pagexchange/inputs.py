@@ -1,0 +1,192 @@
+"""From a strategies file and `--input` or `--live` to a bench: the pages in the arena, and the pairs to exchange."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pagexchange.errors import ArenaError, ConfigError
+from pagexchange.result import InputInfo
+from pagexchange.workbench import Workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pagexchange.config import Config
+    from pagexchange.placement import Population
+    from pagexchange.snapshot import Snapshot
+
+    Made = tuple[Any, list[NDArray[np.int64]], InputInfo]
+
+
+def bench(config: Config, *, file: str | None = None, live: bool = False) -> Workbench:
+    """Build the arena that a configuration describes and choose the pairs.
+
+    Parameters
+    ----------
+    file
+        A snapshot file, instead of what `[workload]` says.
+    live
+        Record this machine now, instead of what `[workload]` says.
+
+    Raises
+    ------
+    SnapshotError
+        The snapshot, or /proc, cannot be read.
+    ArenaError
+        The arena cannot be made, or has no two pages that could be exchanged.
+    ConfigError
+        Two nodes are needed.
+    """
+    names = tuple(config.arena.nodes)
+    if len(names) != 2:
+        raise ConfigError(f"{config.origin}: a run needs two nodes, the fast one first; [arena] nodes has {len(names)}")
+    if config.workload.source == "synthetic" and not live and file is None:
+        return Workbench(lambda: _synthetic(config))
+    snapshot, name, kind = _snapshot(config, file, live)
+    return Workbench(lambda: _replayed(config, snapshot, name, kind))
+
+
+def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, str, str]:
+    """The snapshot to run on, its name for the reader, and its kind."""
+    from pagexchange.snapshot import Snapshot, take
+
+    if live:
+        return take(seed=config.run.seed), "this machine, now", "live"
+    if file is None and config.workload.snapshot is not None:
+        file = str(config.resolve(config.workload.snapshot))
+    if file is None:
+        return Snapshot.packaged(), "packaged snapshot", "snapshot"
+    return Snapshot.load(file), f"snapshot {Path(file).name}", "snapshot"
+
+
+def _options(config: Config) -> dict[str, Any]:
+    arena = config.arena
+    return {
+        "huge": "" if arena.huge == "no" else arena.huge,
+        "workers": arena.workers,
+        "watermarks": arena.watermarks,
+        "path": None if arena.path is None else config.resolve(arena.path),
+    }
+
+
+UNSEEN = {"workingset": 16, "dropbehind": 64}
+"""Flags of Linux that /proc/kpageflags does not show -> one page in how many gets it, drawn by the seed: a guess, but
+without any such page nobody could see that a strategy forgets them."""
+
+
+def _draw_unseen(config: Config, arena: Any, population: Population) -> str:  # noqa: ANN401 - an Arena
+    """Set the unseen flags that the layout has, on some pages; a note that says so."""
+    import numpy as np
+
+    random = np.random.default_rng([config.run.seed, 0x75])
+    drawn = []
+    for name, share in UNSEEN.items():
+        if name in config.layout and config.layout.flag(name).policy == "swap":
+            some = population.pfns[random.integers(share, size=len(population)) == 0]
+            arena.set_flags(some, config.layout.flag(name).mask)
+            drawn.append(f"{name} on {len(some):,} pages")
+    return f"drawn by the seed, because /proc/kpageflags does not show them: {', '.join(drawn)}" if drawn else ""
+
+
+def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
+    from pagexchange.populate import arena_from_snapshot
+
+    names = tuple(config.arena.nodes)
+    arena, population = arena_from_snapshot(
+        snapshot,
+        layout=config.layout,
+        free=config.workload.free,
+        hot=config.workload.hot,
+        page_size=int(config.arena.page_size),
+        nodes=(names[0], names[1]),
+        seed=config.run.seed,
+        **_options(config),
+    )
+    facts: dict[str, Any] = {key: snapshot.facts[key] for key in ("kernel", "machine", "date") if key in snapshot.facts}
+    facts["partial"] = bool(snapshot.facts.get("partial"))
+    return _chosen(config, arena, population, name, kind, facts, snapshot.notes)
+
+
+def _synthetic(config: Config) -> Made:
+    from pagexchange.arena import Arena
+    from pagexchange.populate import populate_synthetic
+    from pagexchange.workload import leave_free
+
+    work = config.workload
+    arena = Arena.create(
+        nodes=list(config.arena.frames.items()),
+        page_size=int(config.arena.page_size),
+        layout=config.layout,
+        **_options(config),
+    )
+    wanted: dict[str, Any] = {} if work.pairs is None else {"pages_per_node": _pages_for(config)}
+    population = populate_synthetic(
+        arena,
+        seed=config.run.seed,
+        kinds={str(kind): weight for kind, weight in work.kinds.items()},
+        orders={int(order): weight for order, weight in work.orders.items()},
+        shared=work.shared,
+        dirty=work.dirty,
+        hot=work.hot,
+        **wanted,
+    )
+    if work.free is not None:
+        arena.reserve_frames(leave_free(arena, work.free))
+    return _chosen(config, arena, population, "made-up pages", "synthetic", {}, [])
+
+
+def _pages_for(config: Config) -> int:
+    """Pages on each node: as many as pairs where they fit, seven eighths of the node where they do not."""
+    room = min(config.arena.frames.values())
+    assert config.workload.pairs is not None
+    return min(config.workload.pairs, room - room // 8) if max(map(int, config.workload.orders)) == 0 else room * 7 // 8
+
+
+def _chosen(
+    config: Config,
+    arena: Any,  # noqa: ANN401 - an Arena
+    population: Population,
+    name: str,
+    kind: str,
+    facts: dict[str, Any],
+    notes: Sequence[str],
+) -> Made:
+    from pagexchange.workload import choose
+
+    work = config.workload
+    unseen = _draw_unseen(config, arena, population)
+    fast, slow = config.arena.nodes
+    lists = choose(
+        arena,
+        population,
+        work.pairs,
+        seed=config.run.seed,
+        ordering="sorted" if work.sort else "random",
+        fast=fast,
+        slow=slow,
+    )
+    if not lists:
+        raise ArenaError(f"{name}: there is no hot page on {slow!r} with a colder one of its order on {fast!r}")
+    info = InputInfo(
+        name=name,
+        kind=kind,
+        pairs=sum(map(len, lists)),
+        pages=population.pages,
+        page_size=arena.page_size,
+        frames=arena.nframes,
+        arena_bytes=arena.total_bytes,
+        nodes=[{key: node[key] for key in ("name", "frames", "free", "min", "low", "high")} for node in arena.nodes],
+        layout=config.layout.name,
+        free=work.free,
+        details={
+            "counts": dict(population.counts),
+            "notes": [*notes, *population.notes, *([unseen] if unseen else [])],
+            "lists": len(lists),
+            **facts,
+        },
+    )
+    return arena, lists, info

@@ -1,0 +1,140 @@
+"""Says whether an exchange lost anything: reads the arena's bytes itself and shares no code with what it judges.
+
+oracle = Oracle.before(arena)
+status = exchange(arena, pairs)
+verdict = oracle.after(pairs, status)      # "exact", "loses" (flags, by name) or "wrong" (with sentences)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pagexchange.oracle import stamp as _stamp
+from pagexchange.oracle.capture import State, capture
+from pagexchange.oracle.compare import compare_entries, compare_places, compare_ptes, compare_rest
+from pagexchange.oracle.expect import Expected, Order, expect
+from pagexchange.oracle.findings import Collector, Finding, Kind, Verdict
+from pagexchange.oracle.flags import Names, compare_flags, parts_of
+from pagexchange.oracle.format import TAIL, USED, HasMemory, read
+from pagexchange.oracle.invariants import check, counters, invariants
+from pagexchange.oracle.stamp import Copies, Stamps, stamp
+
+__all__ = ["Copies", "Finding", "Kind", "Oracle", "Stamps", "Verdict", "check", "stamp"]
+
+
+@dataclass
+class Oracle:
+    """An arena's state at one moment, to be compared with what an exchange made of it."""
+
+    arena: HasMemory
+    state: State
+    stamps: Stamps
+    copies: Copies
+    layout: Names | None
+    unsound: Collector
+    threads: int
+
+    @classmethod
+    def before(
+        cls,
+        arena: HasMemory,
+        stamped: bool | Stamps = True,
+        *,
+        layout: Names | None = None,
+        seed: int = 0,
+        threads: int = 1,
+    ) -> "Oracle":
+        """Captures an arena that nobody is using.
+
+        Parameters
+        ----------
+        arena
+            A `Region`, an `Arena`, or anything with its bytes as `memory`.
+        stamped
+            True: write stamps over the contents of every page now. A `Stamps`: its pages are stamped already, the
+            others are copied. False: keep a copy of every page (as much memory as the pages).
+        layout
+            Gives names to flags; by default the arena's own `layout`, or else role names and `bit N`. Policies come
+            from the arena's header.
+        seed
+            Of the stamps.
+        threads
+            How many threads write and compare contents.
+        """
+        unsound = Collector()
+        layout = layout or getattr(arena, "layout", None)
+        if stamped is True:
+            stamped = stamp(arena, seed=seed, threads=threads)
+        raw = read(arena)
+        state = capture(raw, unsound)
+        invariants(state, unsound)
+        pages = np.isin(state.entries["state"], (USED, TAIL))
+        stamps = stamped or Stamps(seed, np.full(raw.nframes, -1, np.int64))
+        if len(stamps.ids) != raw.nframes:
+            raise ValueError(f"the stamps are of an arena with {len(stamps.ids)} frames; this one has {raw.nframes}")
+        # A stamp whose frame is free by now says nothing.
+        stamps = Stamps(stamps.seed, np.where(pages, stamps.ids, -1))
+        copies = _stamp.keep(arena, pages & (stamps.ids < 0))
+        return cls(arena, state, stamps, copies, layout, unsound, threads)
+
+    def after(
+        self, pairs: ArrayLike, status: ArrayLike, order: Order = "independent", *, kept: ArrayLike = (), cap: int = 100
+    ) -> Verdict:
+        """Compares the arena with what the successful pairs must have made of it.
+
+        Parameters
+        ----------
+        pairs
+            (n, 2) first frames of folios, as handed to the exchange.
+        status
+            (n,) 0 or -errno. A pair that was refused must have changed nothing.
+        order
+            "independent": no frame is in two successful pairs. "sequential": pairs were done one after the other.
+        kept
+            Frames that a mover has taken and legitimately still holds.
+        cap
+            How many findings to make at most; all are counted.
+        """
+        found = Collector(cap, known=self.unsound.seen)
+        raw = read(self.arena)
+        before, after = self.state, capture(raw, found)
+        exp = expect(before, pairs, status, order, found)
+        nbytes = _stamp.verify_stamps(
+            self.arena, self.stamps.moved(exp.source), found, refused=exp.refused, threads=self.threads
+        )
+        nbytes += _stamp.verify_copies(
+            self.arena, self.copies.moved(exp.source), found, refused=exp.refused, threads=self.threads
+        )
+        compare_entries(before, after, exp, np.asarray(kept, np.int64), found)
+        lost, mended = compare_flags(before, after, exp, parts_of(before.layout, self.layout), found)
+        compare_places(before, after, exp, found)
+        compare_ptes(before, after, exp, found)
+        compare_rest(before, after, found)
+        # A lost `dirty` or `private` is one loss, not also a wrong count. Counters may follow the lost flag, too.
+        follow = bool(lost) and not counters(after, after.entries["flags"])
+        invariants(after, found, flags=mended, counted=after.entries["flags"] if follow else mended)
+        kind: Kind = "wrong" if found.total else "loses" if lost else "exact"
+        done = np.asarray(status) == 0
+        checked = {
+            "frames": int((self.stamps.ids >= 0).sum() + (self.copies.rows >= 0).sum()),
+            "bytes": nbytes,
+            "pairs": len(done),
+            "exchanged": int(done.sum()),
+            "places": len(after.places),
+            "ptes": len(after.ptes),
+        }
+        return Verdict(
+            kind=kind,
+            lost=lost,
+            findings=found.findings,
+            total=found.total,
+            by_kind=found.by_kind,
+            checked=checked,
+            unsound_before=self.unsound.findings,
+        )
+
+    def stamps_after(self, pairs: ArrayLike, status: ArrayLike, order: Order = "independent") -> Stamps:
+        """The stamps as an exact exchange left them: `before(stamped=...)` takes them, nothing is written again."""
+        exp: Expected = expect(self.state, pairs, status, order, Collector())
+        return self.stamps.moved(exp.source)

@@ -1,0 +1,113 @@
+"""What an arena must look like after an exchange: where each page went, and each frame's entry and flags word."""
+
+import errno
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pagexchange.oracle.capture import State
+from pagexchange.oracle.findings import Collector
+from pagexchange.oracle.format import USED, Bools, Ints, Table, Words
+
+Order = Literal["independent", "sequential"]
+PAGE_FIELDS = ("mapping", "index", "private", "refs", "mapcount", "held")
+FRAME_FIELDS = ("order", "state", "head", "next", "prev", "owner")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The state that the successful pairs must lead to. All arrays have one row per frame."""
+
+    source: Ints
+    """Frame in which the page that lies here now lay before; itself where nothing moved."""
+    target: Ints
+    """Its inverse: where the page that lay here has gone."""
+    entries: Table
+    ever: Words
+    """All flags of all pages that passed through this frame: what a flag that stayed behind may be."""
+    moved: Bools
+    """Frames of successful pairs, even if the page came back."""
+    refused: Bools
+    """Frames that were named in refused pairs only."""
+
+
+def errno_name(status: int) -> str:
+    """`-EAGAIN` for -11."""
+    return "-" + errno.errorcode.get(-status, str(-status)) if status < 0 else str(status)
+
+
+def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, found: Collector) -> Expected:
+    """Computes the state after the pairs whose status is 0; a pair that may not be exchanged is a finding."""
+    pairs, status = np.asarray(pairs, np.int64), np.asarray(status, np.int64)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or status.shape != pairs.shape[:1]:
+        raise ValueError(f"pairs must be (n, 2) and status (n,); got {pairs.shape} and {status.shape}")
+    if order not in ("independent", "sequential"):
+        raise ValueError(f"order must be 'independent' or 'sequential', not {order!r}")
+    numbers = np.arange(len(pairs))
+    found.add_where(
+        "status", status > 0, numbers, 0, status, lambda i, _, g: f"pair {i}: status {g}, must be 0 or -errno"
+    )
+    done = _valid(before, pairs, status, found)
+    first, second = pairs[done, 0], pairs[done, 1]
+    if order == "independent":
+        frames, times = np.unique(np.concatenate([first, second]), return_counts=True)
+        found.add_where(
+            "pair-twice",
+            times > 1,
+            frames,
+            1,
+            times,
+            lambda p, _, g: f"frame {p} was exchanged in {g} pairs of one call",
+        )
+        if (times > 1).any():
+            order = "sequential"
+    e = before.entries
+    source = np.arange(before.nframes)
+    ever = e["flags"].copy()
+    if order == "independent":
+        source[first], source[second] = second, first
+        ever[first] = ever[second] = e["flags"][first] | e["flags"][second]
+    else:
+        at, words = source.tolist(), ever.tolist()
+        for a, b in zip(first.tolist(), second.tolist(), strict=True):
+            at[a], at[b] = at[b], at[a]
+            words[a] = words[b] = words[a] | words[b]
+        source, ever = np.asarray(at, np.int64), np.asarray(words, np.uint64)
+    heads = np.union1d(first, second)
+    entries = e.copy()
+    for name in PAGE_FIELDS:
+        entries[name][heads] = e[name][source[heads]]
+    swap = before.layout["swap"]
+    entries["flags"][heads] = (e["flags"][heads] & ~swap) | (e["flags"][source[heads]] & swap)
+    # The tails of a folio go with its head; their own words belong to their frames.
+    size = np.left_shift(1, e["order"][heads].astype(np.int64))
+    for step in range(1, int(size.max(initial=1))):
+        tails = heads[size > step]
+        source[tails + step] = source[tails] + step
+    moved = source != np.arange(len(source))
+    moved[heads] = True
+    target = np.empty_like(source)
+    target[source] = np.arange(len(source))
+    refused = np.zeros(len(source), bool)
+    named = pairs[status != 0].ravel()
+    refused[named[(named >= 0) & (named < len(source))]] = True
+    return Expected(source, target, entries, ever, moved, refused[before.folio] & ~moved)
+
+
+def _valid(before: State, pairs: Ints, status: Ints, found: Collector) -> Ints:
+    """Rows of the pairs that were exchanged and could be."""
+    done = np.flatnonzero(status == 0)
+    inside = np.all((pairs[done] >= 0) & (pairs[done] < before.nframes), axis=1)
+    safe: Ints = np.where(inside[:, None], pairs[done], 0)
+    e = before.entries[safe]
+    distinct = np.not_equal(safe[:, 0], safe[:, 1])
+    same_order = np.equal(e["order"][:, 0], e["order"][:, 1])
+    good = inside & distinct & same_order & np.equal(e["state"], USED).all(axis=1)
+    refuse = np.any((e["flags"] & (before.layout["refuse"] & ~before.layout["writeback"])) != 0, axis=1)
+    for i in done[~good | refuse][:1000].tolist():
+        a, b = pairs[i].tolist()
+        found.add("accepted", a, "-errno", 0, f"pair {i} ({a}, {b}) has status 0 and is no pair that may be exchanged")
+    rows: Ints = done[good]
+    return rows

@@ -1,0 +1,117 @@
+"""What the oracle says: one finding per thing that is wrong, a verdict over all, and the collector that caps them."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Kind = Literal["exact", "loses", "wrong"]
+Known = Mapping[str, set[tuple[int, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it must be."""
+
+    what: str
+    """Short name of the kind: "contents", "mapping", "pte", "lock", ..."""
+    pfn: int
+    """The frame; for things that are not frames their own number (slot, node, mapping, space); -1 for none."""
+    expected: Any
+    got: Any
+    sentence: str
+    """All of it in words, with what would be right."""
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an exchange did to an arena, by comparison of everything."""
+
+    kind: Kind
+    """"exact": nothing lost. "loses": only flags that belong to a page did not go along. "wrong": anything else."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Flag or field of the flags word -> number of pages that it did not go along with."""
+    findings: list[Finding] = field(default_factory=list)
+    """The first of what is wrong, a few of each kind; `total` says how many there were."""
+    total: int = 0
+    by_kind: dict[str, int] = field(default_factory=dict)
+    """Kind of finding -> how many."""
+    checked: dict[str, int] = field(default_factory=dict)
+    """What was compared -> how many: frames, bytes, places, ptes, pairs, ..."""
+    unsound_before: list[Finding] = field(default_factory=list)
+    """What was not at rest or not sound before the exchange; what is still just so is not held against it."""
+
+    def __bool__(self) -> bool:
+        return self.kind == "exact"
+
+    def __str__(self) -> str:
+        if self.kind == "exact":
+            return f"exact: {self.checked.get('frames', 0)} frames compared in full, nothing lost"
+        lost = ", ".join(f"{name} ({pages} pages)" for name, pages in self.lost.items())
+        if self.kind == "loses":
+            return f"loses: {lost}"
+        first = self.findings[0].sentence if self.findings else ""
+        return f"wrong: {self.total} findings; the first: {first}" + (f"; also loses {lost}" if lost else "")
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (a word, a number or a name)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+class Collector:
+    """Takes findings by the array, counts them all and keeps the first few of each kind."""
+
+    def __init__(self, cap: int = 100, cap_per_kind: int = 20, known: Known | None = None) -> None:
+        self.cap = cap
+        self.cap_per_kind = cap_per_kind
+        self.known: Known = known or {}
+        self.findings: list[Finding] = []
+        self.by_kind: dict[str, int] = {}
+        self.seen: dict[str, set[tuple[int, Any]]] = {}
+
+    @property
+    def total(self) -> int:
+        """How many findings there were, kept or not."""
+        return sum(self.by_kind.values())
+
+    def add(self, what: str, pfn: int, expected: object, got: object, sentence: str) -> None:
+        """Takes one finding."""
+        expected, got, pfn = _plain(expected), _plain(got), operator.index(pfn)
+        if (pfn, got) in self.known.get(what, ()):
+            return
+        count = self.by_kind.get(what, 0)
+        self.by_kind[what] = count + 1
+        if count < 100_000:
+            self.seen.setdefault(what, set()).add((pfn, got))
+        if count < self.cap_per_kind and len(self.findings) < self.cap:
+            self.findings.append(Finding(what, pfn, expected, got, sentence))
+
+    def add_where(
+        self,
+        what: str,
+        bad: NDArray[np.bool_],
+        pfns: ArrayLike,
+        expected: ArrayLike,
+        got: ArrayLike,
+        say: Callable[[int, Any, Any], str],
+    ) -> None:
+        """Takes one finding per row for which `bad` is true; `say(pfn, expected, got)` makes the sentence."""
+        rows = np.flatnonzero(bad)
+        if not len(rows):
+            return
+        where = np.broadcast_to(np.asarray(pfns), bad.shape)[rows]
+        want = np.broadcast_to(np.asarray(expected), bad.shape)[rows]
+        have = np.broadcast_to(np.asarray(got), bad.shape)[rows]
+        kept = 100_000
+        for i, (p, w, h) in enumerate(
+            zip(where[:kept].tolist(), want[:kept].tolist(), have[:kept].tolist(), strict=True)
+        ):
+            self.add(what, p, w, h, say(p, w, h) if i < self.cap_per_kind or self.known else "")
+        if len(rows) > kept:
+            self.by_kind[what] = self.by_kind.get(what, 0) + len(rows) - kept

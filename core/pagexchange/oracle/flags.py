@@ -1,0 +1,106 @@
+"""The flags words after an exchange: what did not go along is counted by name, anything else is wrong."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from pagexchange.oracle.capture import State
+from pagexchange.oracle.expect import Expected
+from pagexchange.oracle.findings import Collector
+from pagexchange.oracle.format import FREE, ROLES, Table, Words
+
+
+class Part(Protocol):
+    """A flag, or a field of the upper part of the word."""
+
+    @property
+    def name(self) -> str:
+        """As the layout calls it."""
+
+    @property
+    def mask(self) -> int:
+        """All its bits, in their place."""
+
+
+class Names(Protocol):
+    """What the oracle takes from a `Layout`: names for bits. The policies come from the arena's header."""
+
+    @property
+    def flags(self) -> Sequence[Part]:
+        """One bit each."""
+
+    @property
+    def fields(self) -> Sequence[Part]:
+        """One number each."""
+
+
+def parts_of(header: Table, layout: Names | None) -> list[tuple[str, int]]:
+    """(name, mask) of everything in the word, without overlap; bits that nobody names are `bit N`."""
+    parts: list[tuple[str, int]] = []
+    if layout is not None:
+        parts = [(part.name, part.mask) for part in (*layout.flags, *layout.fields) if part.mask]
+    else:
+        parts = [(role, int(header[role])) for role in ROLES if role != "swapcache" and header[role]]
+        for name in ("node", "zone"):
+            mask = ((1 << int(header[f"{name}_width"])) - 1) << int(header[f"{name}_shift"])
+            parts += [(name, mask)] if mask else []
+    named = 0
+    for _, mask in parts:
+        named |= mask
+    return parts + [(f"bit {bit}", 1 << bit) for bit in range(64) if not named >> bit & 1]
+
+
+def compare_flags(
+    before: State, after: State, exp: Expected, parts: list[tuple[str, int]], found: Collector
+) -> tuple[dict[str, int], Words]:
+    """Compares each word; returns how many pages lost what, and the words with the losses put right."""
+    layout = before.layout
+    swap, waiters = layout["swap"], layout["waiters"]
+    want, got = exp.entries["flags"].copy(), after.entries["flags"]
+    free = (before.entries["state"] == FREE) | (after.entries["state"] == FREE)
+    differ = (want ^ got) & ~(got & waiters)
+    # Writeback may end while an exchange waits for it.
+    differ[exp.moved] &= ~(want[exp.moved] & layout["writeback"])
+    # A free frame is the allocator's; only what belongs to the frame counts there.
+    differ[free] &= layout["stay"]
+    lost: dict[str, int] = {}
+    mended = got.copy()
+    left = differ
+    rows = np.flatnonzero(differ & swap)
+    rows = rows[exp.moved[rows]]
+    for name, mask in parts:
+        bits = np.uint64(mask) & swap
+        hit = rows[(differ[rows] & bits) != 0]
+        if not bits or not len(hit):
+            continue
+        w, g, ever = want[hit] & bits, got[hit] & bits, exp.ever[hit] & bits
+        reset = (g == bits) & np.bool_(mask & (mask - 1) != 0)  # a field set to -1, as Linux resets last_cpupid
+        fair = ((g & ~w & ~ever) == 0) | reset
+        hit, w, g = hit[fair], w[fair], g[fair]
+        if not len(hit):
+            continue
+        # Pages that came without it, and pages that left it behind without having lost it.
+        missing = hit[(w & ~g) != 0]
+        behind = exp.target[hit[(w & ~g) == 0]]
+        lost[name] = len(np.union1d(missing, behind))
+        mended[hit] = (mended[hit] & ~bits) | w
+        left[hit] &= ~bits
+    pfns = np.flatnonzero(left)
+    for name, mask in parts:
+        part = np.uint64(mask)
+        bad = pfns[(left[pfns] & part) != 0]
+        for refused in (False, True):
+            some = bad[exp.refused[bad] == refused]
+            kind = "swap" if part & swap else "stay" if part & layout["stay"] else "refuse"
+            found.add_where(
+                "refused-pair" if refused else "flag",
+                np.ones(len(some), bool),
+                some,
+                want[some] & part,
+                got[some] & part,
+                lambda p, w, g, name=name, kind=kind, refused=refused: (  # type: ignore[misc]
+                    f"{'refused pair: ' * refused}frame {p}: `{name}` (policy {kind}) is {g:#x}, must be {w:#x}"
+                ),
+            )
+    return lost, mended

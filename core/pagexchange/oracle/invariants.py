@@ -1,0 +1,420 @@
+"""What must hold in any arena at rest: entries, trees, page tables, allocator and counters agree; nothing is held."""
+
+import numpy as np
+
+from pagexchange.oracle import allocator
+from pagexchange.oracle.capture import Ptes, State, capture
+from pagexchange.oracle.findings import Collector, Finding
+from pagexchange.oracle.format import (
+    ANON,
+    COUNTERS,
+    FREE,
+    FROZEN,
+    PTE_MIGRATION,
+    PTE_PRESENT,
+    RESERVED,
+    TAIL,
+    USED,
+    Bools,
+    HasMemory,
+    Ints,
+    Words,
+    read,
+)
+
+_ONE = np.uint64(1)
+
+
+def check(arena: HasMemory, *, at_rest: bool = True, cap: int = 100) -> list[Finding]:
+    """All that is not sound in an arena; an empty list for a sound one.
+
+    Parameters
+    ----------
+    arena
+        A `Region`, an `Arena`, or anything with its bytes as `memory`. Nothing may change it meanwhile.
+    at_rest
+        Also that nothing is locked, frozen, pinned or under way. False while pages are held on purpose.
+    cap
+        How many findings to make at most.
+    """
+    found = Collector(cap)
+    state = capture(read(arena), found)
+    invariants(state, found, at_rest=at_rest)
+    return found.findings
+
+
+def invariants(
+    state: State,
+    found: Collector,
+    *,
+    flags: Words | None = None,
+    counted: Words | None = None,
+    at_rest: bool = True,
+) -> None:
+    """Checks one captured state; `flags` and `counted` replace its words for references and for node counters."""
+    words = state.entries["flags"] if flags is None else flags
+    if at_rest:
+        _nothing_held(state, found)
+    _frames(state, found)
+    allocator.check_free_lists(state, found)
+    _cache(state, found)
+    _page_tables(state, found)
+    _references(state, words, found)
+    for node, name, want, got in counters(state, words if counted is None else counted):
+        _say_counter(found, state, node, name, want, got)
+
+
+def _nothing_held(state: State, found: Collector) -> None:
+    e, pfns = state.entries, np.arange(state.nframes)
+    held_by = e["owner"].astype(np.int64)
+    found.add_where("lock", held_by != 0, pfns, 0, held_by, lambda p, _, g: f"frame {p} is locked by slot {g - 1}")
+    locked = (e["flags"] & state.layout["locked"]) != 0
+    found.add_where(
+        "lock", locked & (held_by == 0), pfns, 0, 1, lambda p, *_: f"frame {p} has the flag `locked` and no owner"
+    )
+    frozen = (e["refs"] & np.uint32(FROZEN)) != 0
+    found.add_where(
+        "frozen",
+        frozen,
+        pfns,
+        0,
+        e["refs"],
+        lambda p, _, g: f"frame {p}: its reference count is frozen by slot {g & (FROZEN - 1)} ({g:#x})",
+    )
+    phase = (state.slots[:, 0] & np.uint64(0xFF)).astype(np.int64)
+    names = ("IDLE", "INTENT", "DATA", "META", "UNLOCK", "HELP")
+    found.add_where(
+        "slot",
+        phase != 0,
+        np.arange(len(phase)),
+        0,
+        phase,
+        lambda s, _, g: f"worker slot {s} is in phase {names[g] if g < len(names) else g}, must be IDLE",
+    )
+    slot, k = np.nonzero(state.pins)
+    claimed = (state.slots[:, 1] & np.uint64(0xFF)) != 0
+    for s, word in zip(slot.tolist(), state.pins[slot, k].tolist(), strict=True):
+        pfn = (word & (2**63 - 1)) - 1
+        owner = f"worker slot {s}" if claimed[s] else f"worker slot {s}, which nobody has claimed"
+        found.add("pin", pfn, 0, word, f"frame {pfn} is pinned by {owner}")
+    groups = (
+        ("mapping", state.mappings["pages"]["lock"], "its tree is locked"),
+        ("space", state.spaces["tables"]["lock"], "its tree is locked"),
+        ("space", state.spaces["lock"], "its page tables are locked"),
+        ("node", state.nodes["lock"], "its allocator is locked"),
+        ("pool", state.pools["lock"], "it is locked"),
+        ("mapping", state.mappings["pages"]["seq"] & 1, "its tree is marked as changing"),
+        ("space", state.spaces["tables"]["seq"] & 1, "its tree is marked as changing"),
+    )
+    for kind, values, sentence in groups:
+        have = values.astype(np.int64)
+        found.add_where(
+            f"{kind}-lock",
+            have != 0,
+            np.arange(len(have)),
+            0,
+            have,
+            lambda i, _, g, kind=kind, sentence=sentence: f"{kind} {i}: {sentence} ({g:#x})",  # type: ignore[misc]
+        )
+
+
+def _frames(state: State, found: Collector) -> None:
+    """States, orders, heads and tails; node bits."""
+    e, n = state.entries, state.nframes
+    pfns = np.arange(n)
+    kind = e["state"]
+    found.add_where(
+        "state", kind > RESERVED, pfns, RESERVED, kind, lambda p, _, g: f"frame {p} has state {g}: no such state"
+    )
+    first = np.flatnonzero((kind == USED) | (kind == RESERVED))
+    order = e["order"][first].astype(np.int64)
+    size = np.left_shift(1, np.minimum(order, 62))
+    node = node_of(state)
+    bad = (order > 9) | (first + size > n)
+    bad |= node[first] != node[np.minimum(first + size, n) - 1]
+    found.add_where(
+        "order", bad, first, 9, order, lambda p, _, g: f"frame {p} starts a folio of order {g}, which does not fit"
+    )
+    first, size = first[~bad], size[~bad]
+    # head[pfn]: the folio that covers each frame, by a running sum of starts and ends
+    cover = np.zeros(n + 1, np.int64)
+    np.add.at(cover, first, 1)
+    np.add.at(cover, first + size, -1)
+    cover = np.cumsum(cover[:-1])
+    starts = np.zeros(n, np.int64)
+    starts[first] = first
+    owner = np.where(cover > 0, np.maximum.accumulate(starts), -1)
+    tail = kind == TAIL
+    want = tail & (cover == 1) & (owner != pfns)
+    head = e["head"].astype(np.int64) - 1
+    found.add_where("tail", tail & ~want, pfns, 1, cover, lambda p, *_: f"frame {p} is a tail of no folio")
+    found.add_where("tail", (cover > 1), pfns, 1, cover, lambda p, _, g: f"frame {p} lies in {g} folios")
+    found.add_where(
+        "tail", (cover == 1) & (owner != pfns) & ~tail, pfns, TAIL, kind,
+        lambda p, _, g: f"frame {p} lies in the folio at frame {owner[p]} and has state {g}, must be a tail",
+    )  # fmt: skip
+    found.add_where(
+        "tail",
+        want & (head != owner),
+        pfns,
+        owner,
+        head,
+        lambda p, w, g: f"tail frame {p} names frame {g} as its head, must be {w}",
+    )
+    mark = state.layout["head"]
+    if mark:
+        large, flagged = np.zeros(n, bool), (e["flags"] & mark) != 0
+        large[first] = size > 1
+        wrong = (large != flagged) & (kind == USED)
+        found.add_where(
+            "head-flag",
+            wrong,
+            pfns,
+            large,
+            flagged,
+            lambda p, w, g: f"frame {p}: flag `head` is {g:d}, its order asks for {w:d}",
+        )
+    width = int(state.layout["node_width"])
+    if width:
+        numbers = np.append(state.nodes["number"].astype(np.int64), -1)[node]
+        field = ((e["flags"] >> np.uint64(state.layout["node_shift"])) & np.uint64((1 << width) - 1)).astype(np.int64)
+        found.add_where(
+            "node-bits", (node >= 0) & (field != numbers), pfns, numbers, field,
+            lambda p, w, g: f"frame {p} lies on node {w}; its flags word says node {g}",
+        )  # fmt: skip
+
+
+def node_of(state: State) -> Ints:
+    """Which node each frame lies on, by number in the table; -1 for none."""
+    node = np.full(state.nframes, -1, np.int64)
+    for i, (start, frames) in enumerate(
+        zip(state.nodes["start"].tolist(), state.nodes["frames"].tolist(), strict=True)
+    ):
+        node[start : start + frames] = i
+    return node
+
+
+def _is_file(mapping: Words) -> Bools:
+    file: Bools = (mapping != 0) & ((mapping & np.uint64(3)) == 0)
+    return file
+
+
+def _cache(state: State, found: Collector) -> None:
+    """Each cached page is at its index, each index holds a page that says so, and the mapping counts them."""
+    e, n = state.entries, state.nframes
+    places = state.places
+    rows = places.take(places.pages)
+    pfn, owner, index = rows.number, rows.owner, rows.index
+    outside = pfn >= n
+    found.add_where(
+        "slot-entry", outside, pfn, n, pfn, lambda p, w, _: f"an XArray entry names frame {p}; there are {w}"
+    )
+    rows = rows.take(~outside)
+    pfn, owner, index = rows.number, rows.owner, rows.index
+    here = e[pfn]
+    agrees = (here["state"] == USED) & (here["mapping"] == (owner + 1).astype(np.uint64) << np.uint64(2))
+    agrees &= (here["index"] == index.astype(np.uint64)) & (here["order"] == rows.order)
+    for i in np.flatnonzero(~agrees)[:1000].tolist():
+        sentence = (
+            f"mapping {owner[i]} holds frame {pfn[i]} at index {index[i]} (order {rows.order[i]}); that frame says "
+            f"{_identity(int(here['mapping'][i]), int(here['index'][i]))}, order {here['order'][i]}, "
+            f"state {here['state'][i]}"
+        )
+        found.add("identity", pfn[i], int(index[i]), int(here["index"][i]), sentence)
+    hit = np.zeros(n, bool)
+    hit[pfn[agrees]] = True
+    pfns = np.arange(n)
+    used = e["state"] == USED
+    cached = used & _is_file(e["mapping"])
+    found.add_where(
+        "identity", cached & ~hit, pfns, e["index"], -1,
+        lambda p, w, _: f"frame {p} says it is {_identity(int(e['mapping'][p]), w)}; it is not there",
+    )  # fmt: skip
+    number = (e["mapping"] >> np.uint64(2)).astype(np.int64) - 1
+    limit = np.where(_is_file(e["mapping"]), len(state.mappings), len(state.spaces))
+    low = e["mapping"] & np.uint64(3)
+    bad = used & (e["mapping"] != 0) & ((low > ANON) | (number < 0) | (number >= limit))
+    found.add_where(
+        "identity",
+        bad,
+        pfns,
+        0,
+        e["mapping"],
+        lambda p, _, g: f"frame {p}: mapping word {g:#x} names no mapping and no space",
+    )
+    held = np.bincount(owner, weights=np.left_shift(1, rows.order), minlength=len(state.mappings)).astype(np.int64)
+    counted = state.mappings["nr_pages"].astype(np.int64)
+    found.add_where(
+        "nr-pages", held != counted, np.arange(len(held)), held, counted,
+        lambda m, w, g: f"mapping {m} counts {g} base pages and holds {w}",
+    )  # fmt: skip
+
+
+def _identity(mapping: int, index: int) -> str:
+    if mapping == 0:
+        return "no mapping's"
+    kind = {0: "mapping", 1: "anonymous, space"}.get(mapping & 3, "strange,")
+    return f"{kind} {(mapping >> 2) - 1} index {index}"
+
+
+def _page_tables(state: State, found: Collector) -> None:
+    """Each entry reaches a page in use; mapcounts and reverse maps say the same."""
+    e, n, p = state.entries, state.nframes, state.ptes
+    moving = (p.bits & (PTE_PRESENT | PTE_MIGRATION)) != PTE_PRESENT
+
+    def where(i: int) -> str:
+        return f"space {p.space[i]}, virtual page {p.vpn[i]}"
+
+    rows = np.arange(len(p))
+    for i in np.flatnonzero(moving)[:1000].tolist():
+        what, said = ("migration", "a migration entry is left") if p.bits[i] & PTE_MIGRATION else ("pte", "not present")
+        found.add(what, p.pfn[i], PTE_PRESENT, p.bits[i], f"{where(i)}: {said} (frame {p.pfn[i]}, bits {p.bits[i]:#x})")
+    inside = p.pfn < n
+    safe = np.where(inside, p.pfn, 0)
+    inside &= (e["state"][safe] == USED) | (e["state"][safe] == TAIL)
+    found.add_where(
+        "pte", ~inside, rows, "in use", p.pfn, lambda i, _, g: f"{where(i)} reaches frame {g}, which holds no page"
+    )
+    ptes = p.take(inside)
+    head = state.folio[ptes.pfn]
+    offset = ptes.pfn - head
+    fits = (ptes.vpn & (np.left_shift(1, e["order"][head].astype(np.int64)) - 1)) == offset
+    found.add_where(
+        "pte", ~fits, ptes.pfn, offset, ptes.vpn,
+        lambda f, w, v: f"virtual page {v} reaches frame {f}, frame {w} of its folio: not the one for that address",
+    )  # fmt: skip
+    # The reverse map finds an anonymous page's addresses by its index: it is the same in all spaces.
+    anonymous = np.equal(e["mapping"][head] & np.uint64(3), ANON)
+    address = e["index"][head].astype(np.int64) + offset
+    found.add_where(
+        "identity", anonymous & (address != ptes.vpn), ptes.pfn, address, ptes.vpn,
+        lambda f, w, g: f"frame {f} is mapped at virtual page {g}; its anonymous page has index {w}",
+    )  # fmt: skip
+    times = np.bincount(ptes.pfn, minlength=n)
+    first = times[state.folio]
+    pfns = np.arange(n)
+    in_use = (e["state"] == USED) | (e["state"] == TAIL)
+    found.add_where(
+        "pte",
+        in_use & (times != first),
+        pfns,
+        first,
+        times,
+        lambda f, w, g: f"tail frame {f} is mapped {g} times, its folio {w} times",
+    )
+    used = e["state"] == USED
+    count = e["mapcount"].astype(np.int64)
+    found.add_where(
+        "mapcount",
+        used & (count != times),
+        pfns,
+        times,
+        count,
+        lambda f, w, g: f"frame {f} counts {g} mappings, the page tables have {w}",
+    )
+    owned = np.bincount(p.space, minlength=len(state.spaces))
+    counted = state.spaces["nr_ptes"].astype(np.int64)
+    found.add_where(
+        "nr-ptes",
+        owned != counted,
+        np.arange(len(owned)),
+        owned,
+        counted,
+        lambda s, w, g: f"space {s} counts {g} entries and has {w}",
+    )
+    _reverse_map(state, ptes.take(offset == 0), found)
+
+
+def _reverse_map(state: State, ptes: Ptes, found: Collector) -> None:
+    """Each first entry of a page is on the chain that starts at its frame, once; chains end. Their order is free."""
+    e = state.entries
+    number = ptes.number
+    by_number = np.argsort(number)
+    sorted_number = number[by_number]
+
+    def row_of(link: Ints) -> Ints:
+        """Row of the entry with number link - 1; -1 for none."""
+        if not len(number):
+            return np.full(len(link), -1, np.int64)
+        at = np.minimum(np.searchsorted(sorted_number, link - 1), len(number) - 1)
+        return np.where(sorted_number[at] == link - 1, by_number[at], -1)
+
+    used = state.used
+    start = e["rmap"][used].astype(np.int64)
+    begins = start != 0
+    source_pfn = np.concatenate([used[begins], ptes.pfn[ptes.next != 0]])
+    link = np.concatenate([start[begins], ptes.next[ptes.next != 0]])
+    target = row_of(link)
+    astray = target < 0
+    if len(number):
+        astray |= ptes.pfn[target] != source_pfn
+    found.add_where(
+        "rmap", astray, source_pfn, 0, link - 1,
+        lambda f, _, g: f"reverse map of frame {f} goes to page-table entry {g}, which does not map it",
+    )  # fmt: skip
+    into = np.bincount(target[~astray], minlength=len(ptes))
+    found.add_where(
+        "rmap", into != 1, ptes.pfn, 1, into,
+        lambda f, _, g: f"reverse map of frame {f}: an entry that maps it is on the chain {g} times, must be once",
+    )  # fmt: skip
+    # With one way into each entry, what never ends is a ring: follow all chains in doubling steps.
+    jump = np.full(len(ptes), -1, np.int64)
+    onward = ptes.next != 0
+    jump[onward] = row_of(ptes.next[onward])
+    for _ in range(len(ptes).bit_length() + 1):
+        go = jump >= 0
+        if not go.any():
+            return
+        jump[go] = jump[jump[go]]
+    found.add_where("rmap", jump >= 0, ptes.pfn, 0, 1, lambda f, *_: f"reverse map of frame {f} runs in a ring")
+
+
+def _references(state: State, words: Words, found: Collector) -> None:
+    e = state.entries
+    used = state.used
+    rows = e[used]
+    large = np.left_shift(1, np.minimum(rows["order"], 9).astype(np.int64))
+    private = ((words[used] & state.layout["private"]) != 0).astype(np.int64)
+    want = np.where(_is_file(rows["mapping"]), large, 0) + rows["held"] + private + rows["mapcount"]
+    have = rows["refs"].astype(np.int64)
+    found.add_where(
+        "held", rows["held"] > 1, used, 1, rows["held"], lambda p, _, g: f"frame {p}: held is {g}, must be 0 or 1"
+    )
+    found.add_where(
+        "references", (want != have) & (have < FROZEN), used, want, have,
+        lambda p, w, g: f"frame {p} has {g} references; caller, cache, private data and page tables make {w}",
+    )  # fmt: skip
+    nobody = (want == 0) & (have == 0)
+    found.add_where("leak", nobody, used, FREE, USED, lambda p, *_: f"frame {p} is in use and nobody holds it: leaked")
+
+
+def counters(state: State, words: Words) -> list[tuple[int, str, int, int]]:
+    """Each node's counters against a recount: (node, counter, recount, count), only those that differ."""
+    used = state.used
+    rows = state.entries[used]
+    size = np.left_shift(1, np.minimum(rows["order"], 9).astype(np.int64))
+    file = _is_file(rows["mapping"])
+    owner = np.clip((rows["mapping"] >> np.uint64(2)).astype(np.int64) - 1, 0, len(state.mappings) - 1)
+    kinds = (
+        file,
+        file & (state.mappings["shmem"][owner] != 0),
+        ((rows["mapping"] & np.uint64(3)) == _ONE) & (rows["mapcount"] > 0),
+        file & ((words[used] & state.layout["dirty"]) != 0),
+    )
+    node = node_of(state)[used]
+    out = []
+    for k, (name, mask) in enumerate(zip(COUNTERS, kinds, strict=True)):
+        recount = np.bincount(node[mask & (node >= 0)], weights=size[mask & (node >= 0)], minlength=len(state.nodes))
+        for i, (want, got) in enumerate(
+            zip(recount.astype(np.int64).tolist(), state.nodes["counter"][:, k].tolist(), strict=True)
+        ):
+            if want != got:
+                out.append((i, name, want, got))
+    return out
+
+
+def _say_counter(found: Collector, state: State, node: int, name: str, want: int, got: int) -> None:
+    label = state.nodes["name"][node].decode(errors="replace")
+    found.add(
+        "counter", node, want, got, f"node {node} ({label}) counts {got} {name} base pages, a recount gives {want}"
+    )

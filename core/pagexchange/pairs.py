@@ -1,0 +1,65 @@
+"""Lists of pairs and their statuses, as arrays that the engine can take."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pagexchange.frame import Frame
+
+if TYPE_CHECKING:
+    from pagexchange.arena import Arena
+
+
+def as_pairs(pairs: object, arena: "Arena") -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Return pairs as a private int64[n, 2], and which of them name frames of another arena.
+
+    A number that int64 cannot hold becomes -1: out of range, a status as for any other wrong frame.
+    """
+    foreign = None
+    if _with_frames(pairs):
+        foreign = np.array([any(isinstance(x, Frame) and x.arena is not arena for x in _members(p)) for p in pairs])
+        pairs = [[-1 if f else _number(x) for x in _members(p)] for p, f in zip(pairs, foreign, strict=True)]
+    try:
+        array: NDArray[Any] = np.asarray(pairs)
+    except (OverflowError, ValueError) as error:
+        raise ValueError(f"pairs: want an (n, 2) array of integers: {error}") from None
+    if array.shape in ((0,), (1, 0), (0, 2)):
+        array = np.empty((0, 2), dtype=np.int64)
+    if array.dtype == object and all(isinstance(x, int) for x in array.ravel()):
+        array = np.vectorize(lambda x: x if -(1 << 63) <= x < 1 << 63 else -1, otypes=[np.int64])(array)
+    if array.dtype.kind not in "iu":  # a duration is an np.integer to NumPy
+        raise TypeError(f"pairs: want an (n, 2) array of integers, got dtype {array.dtype}")
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(f"pairs: want shape (n, 2), got {array.shape}")
+    if array.dtype.kind == "u" and array.dtype.itemsize == 8:
+        array = np.where(array > np.uint64(np.iinfo(np.int64).max), np.uint64(np.iinfo(np.uint64).max), array)
+    return np.ascontiguousarray(array).astype(np.int64, casting="unsafe", copy=True), foreign
+
+
+def _with_frames(pairs: object) -> TypeGuard[Sequence[object]]:
+    if not isinstance(pairs, Sequence) or isinstance(pairs, memoryview):
+        return False
+    return any(isinstance(x, Frame) for pair in pairs for x in _members(pair))
+
+
+def _members(pair: object) -> Sequence[object]:
+    return pair if isinstance(pair, Sequence) else ()
+
+
+def _number(value: object) -> object:
+    return value.pfn if isinstance(value, Frame) else value
+
+
+def as_status(out: NDArray[np.int32] | None, n: int, arena: "Arena") -> NDArray[np.int32]:
+    """Return where statuses go: `out` when it fits, else a new array."""
+    if out is None:
+        return np.zeros(n, dtype=np.int32)
+    if not hasattr(out, "dtype") or out.dtype != np.int32 or out.shape != (n,):
+        raise ValueError(f"out: want an int32[{n}] array, got {out!r:.80}")
+    if not out.flags.writeable or not out.flags.c_contiguous:
+        raise ValueError("out: want a writable, contiguous array")
+    if np.may_share_memory(out, arena.memory):
+        raise ValueError("out: lies in the arena; statuses cannot lie where pages and their entries do")
+    return out

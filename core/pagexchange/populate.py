@@ -1,0 +1,7 @@
+"""Fills an arena with pages: made up from a description, or taken from a snapshot of a real machine."""
+
+from pagexchange.placement import KINDS, Population
+from pagexchange.replay import arena_from_snapshot
+from pagexchange.synthetic import populate_synthetic
+
+__all__ = ["KINDS", "Population", "arena_from_snapshot", "populate_synthetic"]

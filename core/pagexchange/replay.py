@@ -1,0 +1,192 @@
+"""Makes an arena of a snapshot: the recorded pages, on two nodes, with the identities, sharing and flags they had."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pagexchange import flagwords
+from pagexchange.arena import Arena
+from pagexchange.errors import SnapshotError
+from pagexchange.layout import Layout
+from pagexchange.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
+from pagexchange.snapshot import Snapshot, kpageflags
+from pagexchange.snapshot.folios import ANON, FILE, SHMEM, Folios, folios
+
+CACHES: Final = 16
+"""Mappings that the pages of files nobody knows are put in."""
+_NOTES: Final = {
+    "split_folios": "{} folios were mapped in part and became base pages",
+    "broken_folios": "{} folios were not whole in the snapshot and became base pages",
+    "clashes": "{} pages claimed a place in a file that another one has, and got a made-up one",
+    "other_addresses": "{} mappings of a page at a second address were left out",
+    "writeback": "{} pages are under writeback and stay so",
+    "hwpoison": "{} pages are in broken memory and stay so",
+    "dropped_swapcache": "{} pages were in the swap cache, which an arena does not have",
+}
+
+
+def arena_from_snapshot(
+    snapshot: Snapshot,
+    *,
+    layout: Layout | str = "linux-6.18",
+    split: float | Literal["interleave", "halves"] = 0.5,
+    free: int | None = None,
+    page_size: int = 4096,
+    hot: float = 0.5,
+    nodes: tuple[str, str] = ("fast", "slow"),
+    seed: int = 0,
+    **options: Any,  # noqa: ANN401 - whatever Arena.create takes
+) -> tuple[Arena, Population]:
+    """Make an arena with the pages of a snapshot, and room for nothing else but the free frames.
+
+    Each page keeps its kind, its place in its file, the address spaces that map it, its flags and the order of its
+    folio. The map count of a page is what the recorded page tables say. Left out: what is not a user's page (slab, page
+    tables, reserved frames). Changed, and counted in the result: folios that are mapped in part become base pages;
+    LOCKED is dropped; a page whose file nobody mapped is put in one of 16 made-up files, at its frame number; an
+    anonymous page that no recorded process maps is mapped by a made-up one.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    layout : Layout or str
+    split : float, "interleave" or "halves"
+        Which pages are on the first node: a share drawn at random, every other folio, or the lower half of the frames.
+    free : int, optional
+        Free frames on each node, exactly. Default: the machine's own share of free frames, at most an eighth.
+    page_size : int
+        Bytes of a frame of the arena. Larger ones give each page more bytes, and the same numbers.
+    hot : float
+        Share of pages to call hot where the snapshot does not know (one that was taken without root).
+    nodes : (str, str)
+        Names of the fast and of the slow node.
+    seed : int
+    **options
+        More for `Arena.create`: path, huge, workers, watermarks.
+
+    Returns
+    -------
+    Arena, Population
+
+    Raises
+    ------
+    SnapshotError
+        No page is in it.
+    ValueError, ArenaError
+        As from `Arena.create`.
+    """
+    chosen = layout if isinstance(layout, Layout) else Layout.load(layout)
+    found = folios(snapshot)
+    n = len(found.row)
+    if not n:
+        raise SnapshotError("the snapshot holds no page that an exchange could move")
+    if free is not None and free < 0:
+        raise ValueError(f"free {free}: 0 or more frames are expected")
+    if not 0 <= hot <= 1:
+        raise ValueError(f"hot {hot}: a share from 0 to 1 is expected")
+    random = np.random.default_rng(seed)
+    node = _split(found, split, random)
+    counts = dict(found.counts)
+    plan = _snapshot_plan(snapshot, found, chosen, counts)
+    if len(np.unique(plan.hot)) == 1:
+        plan.hot = np.where(random.random(n) < hot, 7, 0).astype(np.uint8)
+        counts["made_up_heat"] = n
+    used = np.bincount(node, weights=found.size, minlength=2).astype(np.int64)
+    spare = free if free is not None else -(-int(used.max()) * _free_share(snapshot) // 1000)
+    unit = 1 << int(found.order.max())  # nodes of whole blocks of the largest order: all folios find room
+    frames = [-(-(int(count) + max(spare, 1)) // unit) * unit for count in used]
+    arena = Arena.create(
+        nodes=list(zip(nodes, frames, strict=True)), page_size=page_size, layout=chosen,
+        mappings=len(np.unique(plan.file[plan.file >= 0])) + 8, spaces=len(np.unique(plan.map_space)) + 8,
+        xa_nodes=xa_nodes(plan, found.order) + sum(frames) // 58 + 64,
+        page_tables=page_tables(plan, found.order) + sum(frames) // 58 + 64,
+        **options,
+    )  # fmt: skip
+    pfns = np.zeros(n, dtype=np.int64)
+    for number in (0, 1):
+        for order in np.unique(found.order)[::-1].tolist():
+            rows = np.flatnonzero((node == number) & (found.order == order))
+            pfns[rows] = arena.alloc(number, len(rows), order)
+    if free is not None:
+        for number, state in enumerate(arena.nodes):
+            arena.reserve_frames(arena.alloc(number, state["free"] - free))
+            counts["reserved"] = counts.get("reserved", 0) + state["free"] - free
+    mappings, spaces = place(arena, plan, pfns)
+    if snapshot.content is not None and page_size == snapshot.page_size:
+        _fill_in(arena, snapshot, found, pfns)
+    counts |= count_kinds(found.kind)
+    notes = [text.format(counts[name]) for name, text in _NOTES.items() if counts.get(name)]
+    return arena, Population(pfns, node, found.kind, found.order, plan.hot, mappings, spaces, counts, notes)
+
+
+def _split(found: Folios, split: float | str, random: np.random.Generator) -> NDArray[np.uint8]:
+    """0 for the pages of the first node, 1 for the others."""
+    n = len(found.row)
+    if split == "interleave":
+        return (np.arange(n) % 2).astype(np.uint8)
+    if split == "halves":
+        upper: NDArray[np.bool_] = np.cumsum(found.size) > found.size.sum() // 2
+        return upper.astype(np.uint8)
+    if isinstance(split, str) or not 0 <= split <= 1:
+        raise ValueError(f"split {split!r}: a share from 0 to 1, 'interleave' or 'halves' is expected")
+    return (random.random(n) >= split).astype(np.uint8)
+
+
+def _free_share(snapshot: Snapshot) -> int:
+    """Free frames of the machine per 1000 pages, at most an eighth."""
+    uses = snapshot.facts.get("uses")
+    try:
+        return min(125, int(1000 * uses["free"] // max(uses["pages"], 1)))  # type: ignore[index]
+    except (TypeError, KeyError, ValueError):
+        return 125
+
+
+def _snapshot_plan(snapshot: Snapshot, found: Folios, layout: Layout, counts: dict[str, int]) -> Plan:
+    words = snapshot.flags[found.row]
+    anon = found.kind == ANON
+    ours, dropped = flagwords.from_kpageflags(words, anon, layout)
+    counts |= {f"dropped_{name.lower()}": number for name, number in dropped.items()}
+    for name in flagwords.REFUSED:
+        counts[name.lower()] = int(((words & kpageflags.mask(name)) != 0).sum())
+    file, index = found.file.copy(), found.index.copy()
+    unknown = np.flatnonzero((file < 0) & ~anon)
+    # neighbours among the frames are mostly neighbours in a file: stretches of 16 MiB stay together
+    pfn = snapshot.pfn[found.row[unknown]].astype(np.int64)
+    base = int(file.max(initial=-1)) + 1
+    file[unknown] = base + (found.kind[unknown] == SHMEM) * CACHES + (pfn >> 12) % CACHES
+    index[unknown] = pfn
+    counts["made_up_places"] = len(unknown)
+    # a file is shared memory or not, as most of its pages say
+    number = np.unique(file[~anon], return_inverse=True)[1]
+    shmem = np.bincount(number, weights=found.kind[~anon] == SHMEM) * 2 > np.bincount(number)
+    kind = found.kind.copy()
+    kind[~anon] = np.where(shmem[number], SHMEM, FILE)
+    backed = np.uint64(flagwords.word(layout, "swapbacked"))
+    ours = np.where(kind == FILE, ours & ~backed, np.where(kind == SHMEM, ours | backed, ours))
+    counts["changed_kinds"] = int((kind != found.kind).sum())
+    found.kind = kind
+    seen = np.bincount(found.map_folio, minlength=len(file))
+    alone = np.flatnonzero(anon & (seen == 0))
+    counts["made_up_mappings"] = len(alone)
+    alone = alone[np.argsort(-found.order[alone].astype(np.int64), kind="stable")]
+    size = found.size[alone]
+    vpn = 512 + np.cumsum(size) - size
+    counts["mapped_less_than_linux_says"] = int((snapshot.count[found.row] > seen).sum())
+    other = np.full(len(alone), int(found.map_space.max(initial=-1)) + 1, dtype=np.int64)
+    private = np.uint64(flagwords.word(layout, "private"))
+    return Plan(
+        kind=kind, file=file, index=index, words=ours, private=(ours & private) != 0, hot=kpageflags.heat(words),
+        map_space=np.append(found.map_space, other), map_vpn=np.append(found.map_vpn, vpn),
+        map_folio=np.append(found.map_folio, alone), map_write=np.append(found.map_write, np.ones(len(alone), bool)),
+    )  # fmt: skip
+
+
+def _fill_in(arena: Arena, snapshot: Snapshot, found: Folios, pfns: NDArray[np.int64]) -> None:
+    """Copy the recorded contents, frame by frame of each folio."""
+    assert snapshot.content is not None
+    size = found.size
+    step = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+    frames = arena.frames.view(np.uint8).reshape(arena.nframes, -1)
+    frames[np.repeat(pfns, size) + step] = snapshot.content[np.repeat(found.row, size) + step]

@@ -1,0 +1,202 @@
+"""What a run found out: plain values, the same for the table, for `--json` and for a program that calls `run()`.
+
+Times are nanoseconds, sizes are bytes, errors are errno names. `None` means "not measured" or "not available", never 0.
+A new field may be added within one `SCHEMA`; a field that changes its meaning or goes away raises the number.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+SCHEMA: Final = 1
+
+Expected = Literal["exact", "loses", "refused"]
+Verdict = Literal["exact", "loses", "refused", "starved", "wrong", "unchecked", "failed", "not run"]
+"""exact: every exchanged pair is right in every part, every refused pair is untouched.
+loses: the pages are where they should be, but page flags were lost; `lost` names them.
+refused: not one pair was exchanged, and nothing changed.
+starved: the same, for the single reason that no free frame was left.
+wrong: contents, identity, counts or slots are wrong, or a refused pair was touched.
+unchecked: something was exchanged, and nobody compared (`--verify none`).
+failed: the plug-in (or its construction) raised; `reason` says what.
+not run: interrupted before its first round was over."""
+
+COSTS: Final = ("lock", "flags", "data", "mapping", "finish")
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True):
+    """Nanoseconds, by the steps of an exchange. What `total` holds beyond the five is the call itself."""
+
+    total: float
+    lock: float
+    flags: float
+    data: float
+    mapping: float
+    finish: float
+
+    def per(self, n: int) -> Costs:
+        """The same costs divided by `n` pairs."""
+        return Costs(**{name: round(getattr(self, name) / n, 2) for name in ("total", *COSTS)})
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """One timed call: the raw sample that the medians are made of."""
+
+    round: int
+    """Which round; all strategies run once in each, in an order shuffled by the seed."""
+    position: int
+    """Which place the strategy had in this round's order."""
+    exchanged: int
+    ns: Costs
+    """For the whole call, not per pair."""
+    cpu_ns: int
+    """CPU time of the process in the call, all threads."""
+    verified: bool
+    """Whether the oracle compared everything after this call (it does so untimed, once per strategy at least)."""
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of thing that is not as it should be after an exchange."""
+
+    kind: str
+    """`flag`, or the part of the arena: `contents`, `identity`, `refs`, `slot`, `mark`, `pte`, `counter`, ..."""
+    name: str
+    """The flag's name, or a short description."""
+    count: int
+    """Pages (or words) concerned."""
+    example: str = ""
+    """The first one, in words."""
+
+
+class PlugIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Who served one of the three questions (or wrapped the answer)."""
+
+    question: str
+    """`flags`, `data`, `mapping` or `wrap`."""
+    name: str
+    distribution: str
+    version: str | None = None
+    details: dict[str, str] = {}
+    """What the object says of itself: the instruction set chosen, buffers, options."""
+
+
+class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How one strategy did."""
+
+    name: str
+    summary: str = ""
+    verdict: Verdict
+    expected: Expected
+    as_expected: bool
+    reason: str = ""
+    """Why it failed, or what there is to say about the verdict, in a sentence."""
+    pairs: int
+    """Pairs asked for."""
+    exchanged: int
+    refused: dict[str, int] = {}
+    """errno name -> pairs."""
+    ns_per_pair: Costs | None = None
+    """Of the round with the median total, per exchanged pair; `None` if no pair was exchanged or timed."""
+    ns_per_pair_low: float | None = None
+    """Fastest round's total."""
+    ns_per_pair_high: float | None = None
+    """Slowest round's total."""
+    gb_per_s: float | None = None
+    """Page bytes that changed place (two pages a pair), in 10^9 bytes per second of `ns_per_pair.total`."""
+    frames_asked: int = 0
+    """Frames asked of the allocator, in one call over all pairs."""
+    frames_allocated: int = 0
+    """Frames got from the allocator in that call. 0 is the proof of "in place"."""
+    below_low: int = 0
+    """Allocations in that call that went below a node's low watermark."""
+    below_min: int = 0
+    retries: int = 0
+    mode: str = ""
+    threads: int = 1
+    isa: str | None = None
+    plugins: list[PlugIn] = []
+    lost: list[Lost] = []
+    report: dict[str, Any] = {}
+    """What the plug-ins themselves want to have here: the hook `strategy_report`."""
+    rounds: list[Round] = []
+
+
+class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the strategies ran on."""
+
+    name: str
+    kind: str
+    """`snapshot`, `live` or `synthetic`."""
+    pairs: int
+    pages: int
+    """Pages in the arena at the start."""
+    page_size: int
+    frames: int
+    arena_bytes: int
+    nodes: list[dict[str, Any]] = []
+    """name, frames, free (at the start of each call) per node."""
+    layout: str = ""
+    free: int | None = None
+    """Free frames left per node because `--free` or `[workload] free` said so."""
+    details: dict[str, Any] = {}
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that `pagexchange run --json` prints."""
+
+    schema: int = SCHEMA
+    pagexchange: str
+    """Version."""
+    seed: int
+    environment: dict[str, Any]
+    input: InputInfo
+    rounds: int
+    """Timed rounds of this run; an interrupted one has fewer samples."""
+    interrupted: bool = False
+    as_expected: bool
+    seconds: float
+    """Wall time of the whole run, building and verifying included."""
+    warnings: list[str] = []
+    """What concerns the run as a whole: sentences."""
+    strategies: list[StrategyResult]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all as expected, 1 not, 4 a plug-in failed, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        if any(s.verdict == "failed" for s in self.strategies):
+            return 4
+        return 0 if self.as_expected else 1
+
+
+def to_json(value: Any, *, indent: int | None = 2) -> str:  # noqa: ANN401 - any result or dict of plain values
+    """One JSON object as text, without a newline at its end."""
+    raw = msgspec.json.encode(value)
+    return (msgspec.json.format(raw, indent=indent) if indent else raw).decode()
+
+
+def from_json(text: str | bytes) -> RunResult:
+    """The run that `to_json` wrote.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        If it is not one, or of another schema.
+    """
+    result = msgspec.json.decode(text, type=RunResult)
+    if result.schema != SCHEMA:
+        raise msgspec.ValidationError(f"schema {result.schema}: this version reads schema {SCHEMA}")
+    return result
+
+
+def judge(expected: Expected, verdict: Verdict, *, pressure: bool = False) -> bool:
+    """Whether a verdict is what was expected.
+
+    `pressure`: the run held free frames back on purpose, so that a strategy that needs one may starve.
+    """
+    if verdict == "unchecked":
+        return expected != "refused"
+    return verdict == expected or (verdict == "starved" and (pressure or expected == "refused"))

@@ -1,0 +1,79 @@
+"""Reads what Linux says about frames: the flags and counts of all that hold a user's page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pagexchange.snapshot import kpageflags, reader
+
+SCAN: Final = 1 << 25
+"""Frames that are looked at where a limit is given: of a larger machine, every k-th stretch."""
+STRETCH: Final = 1 << 18
+
+Frames = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]
+"""Frame numbers, flags, counts."""
+
+
+def scan(
+    proc: Path, mapped: NDArray[np.uint64], limit: int | None, tally: dict[str, int], *, only_mapped: bool
+) -> tuple[Frames, int]:
+    """Frame numbers, flags and counts of the pages of users, and the number of frames there are.
+
+    Reads everything, or, of a machine too large for a sample, the blocks that are mapped and every k-th stretch.
+    """
+    pfns: list[NDArray[np.uint64]] = []
+    flags: list[NDArray[np.uint64]] = []
+    counts: list[NDArray[np.uint32]] = []
+    uses = np.zeros(5, dtype=np.int64)
+    with reader.Words(proc / "kpageflags") as flag_words, reader.Words(proc / "kpagecount") as count_words:
+        total = flag_words.length()
+        blocks = np.unique(mapped >> np.uint64(9)).astype(np.int64)
+        if only_mapped:
+            spans = _spans(blocks, total)
+        elif limit is not None and total > SCAN:
+            every = -(-total // SCAN)
+            stretch = np.arange(0, total // STRETCH, every)[:, None] * (STRETCH >> 9) + np.arange(STRETCH >> 9)
+            spans = _spans(np.union1d(blocks, stretch.ravel()), total)
+        else:
+            spans = [(0, total)]
+        for start, end in spans:
+            for first in range(start, end, STRETCH):
+                words = flag_words.read(first, min(STRETCH, end - first))
+                page = kpageflags.is_page(words)
+                uses += _uses(words, page)
+                rows = np.flatnonzero(page)
+                if not len(rows):
+                    continue
+                count = np.zeros(len(words), dtype=np.uint64)
+                got = count_words.read(first, len(words))
+                count[: len(got)] = got
+                pfns.append(rows.astype(np.uint64) + np.uint64(first))
+                flags.append(words[rows])
+                counts.append(np.minimum(count[rows], np.uint64(0xFFFFFFFF)).astype(np.uint32))
+    tally.update(zip(("looked_at", "pages", "free", "other", "no_flags"), uses.tolist(), strict=True))
+    if not pfns:
+        return (np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint32)), total
+    pfn, word, often = np.concatenate(pfns), np.concatenate(flags), np.concatenate(counts)
+    if only_mapped:  # whole folios of what is mapped
+        first_row = kpageflags.folios(pfn, word)
+        keep = np.isin(first_row, first_row[np.isin(pfn, mapped)])
+        pfn, word, often = pfn[keep], word[keep], often[keep]
+    return (pfn, word, often), total
+
+
+def _uses(words: NDArray[np.uint64], page: NDArray[np.bool_]) -> NDArray[np.int64]:
+    free = int(kpageflags.is_free(words).sum())
+    pages, none = int(page.sum()), int((words == 0).sum())
+    return np.array([len(words), pages, free, len(words) - pages - free - none, none], dtype=np.int64)
+
+
+def _spans(blocks: NDArray[np.int64], total: int) -> list[tuple[int, int]]:
+    """Stretches of frames that these blocks of 512 cover."""
+    if not len(blocks):
+        return []
+    runs = np.split(blocks, np.flatnonzero(np.diff(blocks) > 1) + 1)
+    return [(int(run[0]) << 9, min((int(run[-1]) + 1) << 9, total)) for run in runs]

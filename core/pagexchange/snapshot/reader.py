@@ -1,0 +1,150 @@
+"""Reads the page tables' face in /proc: arrays of 64-bit words, and the areas of a process.
+
+The files of words (kpageflags, kpagecount, pagemap) take reads at multiples of 8 bytes only and have no size:
+`os.pread` in whole words, until nothing comes. Every function takes the root of /proc, so that a test can build one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORD: Final = 8
+STEP: Final = 1 << 17
+"""Words per read: 1 MiB."""
+
+PRESENT: Final = np.uint64(1 << 63)
+SWAPPED: Final = np.uint64(1 << 62)
+FILE_PAGE: Final = np.uint64(1 << 61)
+EXCLUSIVE_PAGE: Final = np.uint64(1 << 56)
+PFN: Final = np.uint64((1 << 55) - 1)
+
+GONE: Final = frozenset({errno.ENOENT, errno.ESRCH})
+DENIED: Final = frozenset({errno.EPERM, errno.EACCES})
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """One line of /proc/PID/maps, in pages."""
+
+    start: int
+    """First virtual page number."""
+    end: int
+    """Virtual page number after the last."""
+    perms: str
+    """As written there: `rwxp`, `s` for shared."""
+    offset: int
+    """Position in the file of the first page, in pages."""
+    device: str
+    inode: int
+    """0 for an area without a file."""
+    name: str
+
+
+class Words:
+    """A file of 64-bit words under /proc, open for reading. A context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __enter__(self) -> Words:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # what was read was read
+            os.close(self._fd)
+
+    def read(self, first: int, count: int) -> NDArray[np.uint64]:
+        """Up to `count` words from word `first`; fewer where the file ends. A hole that cannot be read is zeros."""
+        parts: list[bytes] = []
+        at, end = first * WORD, (first + count) * WORD
+        while at < end:
+            want = min(end - at, STEP * WORD)
+            try:
+                got = os.pread(self._fd, want, at)
+            except OSError as error:
+                if error.errno not in (errno.EIO, errno.EFAULT):
+                    error.filename = str(self.path)
+                    raise
+                got = bytes(want)
+            got = got[: len(got) // WORD * WORD]
+            if not got:
+                break
+            parts.append(got)
+            at += len(got)
+        return np.frombuffer(b"".join(parts), dtype=np.uint64)
+
+    def length(self, most: int = 1 << 40) -> int:
+        """Number of words until the end, found by halving: such a file does not tell its size."""
+        low, high = 0, 1
+        while high < most and len(self.read(high - 1, 1)):
+            low, high = high, high * 2
+        while low < high - 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if len(self.read(middle - 1, 1)) else (low, middle)
+        return low
+
+    def gather(self, at: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The words at these ascending positions, read in runs; 0 past the end."""
+        out = np.zeros(len(at), dtype=np.uint64)
+        if not len(at):
+            return out
+        # one read per run: a gap of less than 512 words costs less than another call
+        cut = np.flatnonzero(np.diff(at) > 512) + 1
+        for rows in np.split(np.arange(len(at)), cut):
+            for part in np.split(rows, np.flatnonzero(np.diff(at[rows] // np.uint64(STEP))) + 1):
+                first = int(at[part[0]])
+                words = self.read(first, int(at[part[-1]]) - first + 1)
+                place = (at[part] - np.uint64(first)).astype(np.int64)
+                inside = place < len(words)
+                out[part[inside]] = words[place[inside]]
+        return out
+
+
+def processes(proc: Path) -> list[int]:
+    """The numbers of all processes, ascending."""
+    return sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal())
+
+
+def areas(proc: Path, pid: int, page_size: int) -> list[Area]:
+    """The areas of a process in /proc/PID/maps, without those that no process owns (vsyscall).
+
+    Raises
+    ------
+    OSError
+        ESRCH or ENOENT where the process is gone, EACCES or EPERM where it may not be read.
+    """
+    found: list[Area] = []
+    for line in (proc / str(pid) / "maps").read_bytes().splitlines():
+        fields = line.split(None, 5)
+        if len(fields) < 5:
+            continue
+        start, _, end = fields[0].partition(b"-")
+        first, last = int(start, 16) // page_size, int(end, 16) // page_size
+        if first >= 1 << 51:  # vsyscall, in Linux's half: pagemap does not reach there
+            continue
+        name = fields[5].decode(errors="backslashreplace") if len(fields) > 5 else ""
+        perms, device = fields[1].decode(), fields[3].decode()
+        found.append(Area(first, last, perms, int(fields[2], 16) // page_size, device, int(fields[4]), name))
+    return found
+
+
+def present(words: Words, area: Area, budget: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
+    """Virtual page numbers and pagemap words of the pages that are there, in pieces; at most `budget` pages."""
+    end = min(area.end, area.start + budget)
+    for first in range(area.start, end, STEP * 8):
+        got = words.read(first, min(STEP * 8, end - first))
+        there = np.flatnonzero(got & PRESENT)
+        if len(there):
+            yield there.astype(np.uint64) + np.uint64(first), got[there]
+        if not len(got):  # the process has no memory any more
+            return

@@ -1,0 +1,30 @@
+"""The conformance suite: judges strategies and plug-ins, also those of strangers, clause by clause.
+
+    pytest --pyargs pagexchange.testing                           # the shipped strategies, and every plug-in found
+    pytest --pyargs pagexchange.testing --strategies my.toml      # those of a file, and every plug-in found
+
+Or subclass what fits, in a file of your own; `make` is called for each arena that is tried:
+
+    class TestMine(pagexchange.testing.DataMoverContract):
+        def make(self):
+            return MyMover()
+
+Needs pytest: `pip install pagexchange[testing]`.
+"""
+
+from pagexchange.testing.clauses import CLAUSES, Clause
+from pagexchange.testing.contracts import (
+    DataMoverContract,
+    FlagPolicyContract,
+    MappingUpdaterContract,
+    StrategyContract,
+)
+
+__all__ = [
+    "CLAUSES",
+    "Clause",
+    "DataMoverContract",
+    "FlagPolicyContract",
+    "MappingUpdaterContract",
+    "StrategyContract",
+]

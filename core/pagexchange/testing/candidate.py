@@ -1,0 +1,148 @@
+"""What is judged: a strategy of a file, an installed plug-in, or somebody's object; all are built by the real host."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pagexchange.arena import Arena
+from pagexchange.config import Expect, PluginUse, StrategySpec
+from pagexchange.discovery import Plugin, Registry, hooks_of
+from pagexchange.exchange import Mode, Strategy
+from pagexchange.hookspecs import ArenaFacts, hookimpl
+from pagexchange.host import BuiltStrategy, PagexchangeHost
+from pagexchange.layout import Layout
+from pagexchange.testing import partners
+from pagexchange_native.mover import DataMover
+
+
+class WithPartners(Registry):
+    """The installed plug-ins, the neutral partners, and objects that were never installed."""
+
+    def __init__(self, block: Iterable[str] = (), objects: Mapping[str, object] | None = None) -> None:
+        super().__init__(block)
+        self.objects: dict[str, object] = {**partners.PARTNERS, **(objects or {})}
+
+    def load(self, name: str) -> Plugin:
+        """Return a plug-in by name, as `Registry.load` does."""
+        if name not in self.objects:
+            return super().load(name)
+        target = self.objects[name]
+        return Plugin(name, target, "", "", "", hooks_of(target))
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A strategy to be judged, and what it says of itself."""
+
+    name: str
+    """Stands in test ids."""
+    spec: StrategySpec
+    registry: Registry
+    own_layout: Layout | None = None
+    """Of its file, when it is not one that ships."""
+    outcomes: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    """What was seen already, by cell: several tests look at one exchange."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def expect(self) -> Expect:
+        """What it declares: exact, loses or refused."""
+        return self.spec.expect
+
+    @property
+    def exact(self) -> bool:
+        """Whether it declares to lose nothing and to refuse nothing."""
+        return self.spec.expect == "exact"
+
+    def build(self, arena: Arena, *, mode: Mode = "async", timeout: float | None = None) -> Strategy:
+        """Bind it to an arena. PluginError: it does not serve this one."""
+        return Strategy(arena, self._built(arena), mode, timeout)
+
+    def answers(self, question: str, arena: ArenaFacts) -> list[Any]:
+        """Return the objects that answer a question; for data the whole chain. PluginError: none serves this arena."""
+        found = getattr(self._built(arena), question)
+        return [one.object for one in (found if isinstance(found, tuple) else (found,))]
+
+    def _built(self, arena: ArenaFacts) -> BuiltStrategy:
+        return PagexchangeHost(registry=self.registry).build(self.spec, arena)
+
+
+def takes_frames(strategy: Strategy) -> bool:
+    """Whether a mover of the chain declares, by its log format, that it works through a frame that it takes."""
+    return any(isinstance(served.object, DataMover) and served.object.log == "temp" for served in strategy.built.data)
+
+
+def of_file(spec: StrategySpec, registry: Registry, own_layout: Layout | None) -> Candidate:
+    """Return a strategy of a file as a candidate."""
+    return Candidate(spec.name, spec, registry, own_layout)
+
+
+def of_plugin(name: str, question: str, use: PluginUse, expect: Expect, registry: WithPartners) -> Candidate:
+    """Return an installed plug-in among neutral partners as a candidate."""
+    return _among_partners(name, question, use, expect, registry)
+
+
+def of_wrapper(name: str, registry: WithPartners) -> Candidate:
+    """Return an installed wrapper around neutral partners as a candidate."""
+    return Candidate(name, dataclasses.replace(_neutral(name), wrap=(PluginUse(name),)), registry)
+
+
+def of_object(name: str, question: str, make: Callable[..., Any], expect: Expect) -> Candidate:
+    """Return an object, made anew for each arena, among neutral partners as a candidate."""
+    hook = _Hook.of(question, make)
+    return _among_partners(name, question, PluginUse(name), expect, WithPartners(objects={name: hook}))
+
+
+def _among_partners(name: str, question: str, use: PluginUse, expect: Expect, registry: Registry) -> Candidate:
+    neutral = dataclasses.replace(_neutral(name), expect=expect)
+    chain = (use,)
+    if question == "flags":
+        spec = dataclasses.replace(neutral, flags=chain)
+    elif question == "data":
+        spec = dataclasses.replace(neutral, data=chain)
+    else:
+        spec = dataclasses.replace(neutral, mapping=chain)
+    return Candidate(name, spec, registry)
+
+
+def _neutral(name: str) -> StrategySpec:
+    flags, data, mapping = (PluginUse(partner) for partner in partners.PARTNERS)
+    return StrategySpec(name, (flags,), (data,), (mapping,))
+
+
+def call_make(make: Callable[..., Any], arena: object) -> Any:  # noqa: ANN401 - any answer
+    """Call somebody's `make`, which may or may not want to know the arena."""
+    return make(arena) if inspect.signature(make).parameters else make()
+
+
+class _Hook:
+    """A plug-in around a `make`: its hook is the one that the question asks for."""
+
+    make: Callable[..., Any]
+
+    @staticmethod
+    def of(question: str, make: Callable[..., Any]) -> "_Hook":
+        made: _Hook = {"flags": _FlagsHook, "data": _DataHook, "mapping": _MappingHook}[question]()
+        made.make = make
+        return made
+
+
+class _FlagsHook(_Hook):
+    @hookimpl
+    def exchange_flags(self, arena: Any) -> Any:  # noqa: ANN401
+        return call_make(self.make, arena)
+
+
+class _DataHook(_Hook):
+    @hookimpl
+    def exchange_data(self, arena: Any) -> Any:  # noqa: ANN401
+        return call_make(self.make, arena)
+
+
+class _MappingHook(_Hook):
+    @hookimpl
+    def update_mapping(self, arena: Any) -> Any:  # noqa: ANN401
+        return call_make(self.make, arena)

@@ -1,0 +1,78 @@
+"""The axes of the matrix, and which of their cells each clause is judged in: never the full product."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pagexchange.exchange import Mode
+from pagexchange.sizes import format_size
+from pagexchange.testing.layouts import OWN, SHIPPED, UNKNOWN
+
+Kind = Literal["anon", "file", "shmem", "raw"]
+
+ORDERS: Final = (0, 1, 4, 9)
+PAGE_SIZES: Final = (4096, 16384, 65536, 2 << 20)
+NEWEST: Final = SHIPPED[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place in the matrix."""
+
+    layout: str = NEWEST
+    left: Kind = "anon"
+    """Kind of the pages on the slow node."""
+    right: Kind = "file"
+    """Kind of the pages on the fast node."""
+    order: int = 0
+    page_size: int = 4096
+    one_mapping: bool = False
+    """File pages of both sides belong to one mapping."""
+    pairs: int = 4
+    mode: Mode = "async"
+
+    def __str__(self) -> str:
+        parts = [self.layout, self.left, self.right, f"order{self.order}"]
+        parts += ["one-mapping"] if self.one_mapping else []
+        parts += [format_size(self.page_size).replace(" ", "")] if self.page_size != 4096 else []
+        parts += [self.mode] if self.mode != "async" else []
+        return "-".join(parts)
+
+
+_KINDS: Final[tuple[tuple[Kind, Kind, bool], ...]] = (
+    ("anon", "anon", False),
+    ("anon", "file", False),
+    ("file", "anon", False),
+    ("file", "file", False),
+    ("file", "file", True),
+    ("shmem", "anon", False),
+    ("raw", "file", False),
+)
+
+
+def _kinds(layout: str, order: int = 0, pairs: int = 4) -> tuple[Cell, ...]:
+    return tuple(Cell(layout, left, right, order, one_mapping=one, pairs=pairs) for left, right, one in _KINDS)
+
+
+def exchange_cells(own_layout: bool) -> tuple[Cell, ...]:
+    """Every kind under every layout at order 0, larger orders and page sizes under the newest one."""
+    cells: list[Cell] = []
+    for layout in (*SHIPPED, *([OWN] if own_layout else [])):
+        cells += _kinds(layout)
+    for order in ORDERS[1:]:
+        some = _kinds(NEWEST, order, pairs=2)
+        cells += some if order < 9 else [cell for cell in some if (cell.left, cell.right) in _LARGEST]
+    cells += [Cell(mode=mode) for mode in ("sync-light", "sync")]
+    cells += [Cell(page_size=size, pairs=2, left="file") for size in PAGE_SIZES[1:]]
+    return tuple(cells)
+
+
+_LARGEST: Final = (("anon", "file"), ("file", "file"))
+
+
+def unknown_flag_cells() -> tuple[Cell, ...]:
+    """Every kind under the layout with flags that nobody knew."""
+    return _kinds(UNKNOWN)
+
+
+SHAPES: Final = ("empty", "one", "many", "chain", "duplicates", "self-pairs", "last-frame")
+"""Of a list of pairs."""

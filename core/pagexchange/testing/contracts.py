@@ -1,0 +1,95 @@
+"""The classes to subclass: one for each of the three objects, and one for whole strategies."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from pagexchange.config import Config, Expect
+from pagexchange.discovery import Registry
+from pagexchange.testing.candidate import Candidate, of_file, of_object
+from pagexchange.testing.data_checks import DataChecks
+from pagexchange.testing.exchange_checks import ExchangeChecks
+from pagexchange.testing.flag_checks import FlagChecks
+from pagexchange.testing.layouts import SHIPPED
+from pagexchange.testing.mapping_checks import MappingChecks
+
+
+class _Made(ExchangeChecks):
+    """What the classes for objects share: an object that a subclass makes, judged among neutral partners."""
+
+    expect: ClassVar[Expect] = "exact"
+    """What the object declares: exact, loses (flags) or refused, as in strategies.toml."""
+    _question: ClassVar[str]
+
+    def make(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any answer to the question
+        """Return the object to judge, a new one for each arena: `def make(self)`, or `def make(self, arena)`."""
+        raise NotImplementedError(f"{type(self).__name__}.make: return the object to judge")
+
+    @pytest.fixture
+    def candidate(self) -> Candidate:
+        """Return what is judged; it remembers what was seen, for all tests of the class."""
+        cls = type(self)
+        if "_candidate" not in vars(cls):
+            cls._candidate = of_object(cls.__name__, cls._question, cls().make, cls.expect)  # type: ignore[attr-defined]
+        made: Candidate = vars(cls)["_candidate"]
+        return made
+
+
+class FlagPolicyContract(FlagChecks, _Made):
+    """Judge a flag policy, by itself and in exchanges.
+
+    class TestMine(FlagPolicyContract):
+        def make(self, arena):
+            return MyPolicy(arena.layout.mask("swap"))
+    """
+
+    _question = "flags"
+
+
+class DataMoverContract(DataChecks, _Made):
+    """Judge a data mover, by itself and in exchanges.
+
+    class TestMine(DataMoverContract):
+        def make(self):
+            return MyMover()
+    """
+
+    _question = "data"
+
+
+class MappingUpdaterContract(MappingChecks, _Made):
+    """Judge a mapping updater, by itself and in exchanges.
+
+    class TestMine(MappingUpdaterContract):
+        def make(self):
+            return MyUpdater()
+    """
+
+    _question = "mapping"
+
+
+class StrategyContract(ExchangeChecks):
+    """Judge one strategy of a file, with the plug-ins that are installed.
+
+    class TestMine(StrategyContract):
+        file = "my.toml"
+        strategy = "mine"
+    """
+
+    file: ClassVar[str | Path | None] = None
+    """A strategies file, from the folder of the test's own file; None for the one that ships."""
+    strategy: ClassVar[str]
+    """Its name in the file."""
+
+    @pytest.fixture
+    def candidate(self, request: pytest.FixtureRequest) -> Candidate:
+        """Return what is judged; it remembers what was seen, for all tests of the class."""
+        cls = type(self)
+        if "_candidate" not in vars(cls):
+            file = None if cls.file is None else Path(request.path).parent / cls.file
+            config = Config.load(file, only=[cls.strategy])
+            own = None if config.layout.name in SHIPPED else config.layout
+            cls._candidate = of_file(config.strategy(cls.strategy), Registry(config.block), own)  # type: ignore[attr-defined]
+        made: Candidate = vars(cls)["_candidate"]
+        return made

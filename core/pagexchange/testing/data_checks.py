@@ -1,0 +1,148 @@
+"""The clauses of a data mover, judged by calling it with rows of plain memory."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pagexchange.host import Facts
+from pagexchange.testing.axes import Judging, over
+from pagexchange.testing.candidate import Candidate
+from pagexchange.testing.cells import NEWEST
+from pagexchange.testing.judge import answers, breaks
+from pagexchange.testing.layouts import layout_named
+from pagexchange_native.mover import DataMover
+
+Bytes = NDArray[np.uint8]
+
+_PIECE: Final = 4096
+_TURNS: Final = 15
+_LARGEST: Final = 16
+"""Pieces that a mover in Python gets at once, at most."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """A call: how many pairs of rows, and how large a row."""
+
+    rows: int
+    size: int = _PIECE
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.size >> 10}KiB"
+
+
+_LOADS: Final = (Load(1), Load(2), Load(_LARGEST), Load(5, 16 << 10), Load(3, 64 << 10), Load(1, 2 << 20))
+
+
+class DataChecks(Judging):
+    """Tests of the data movers of a `candidate`, each named after its clause."""
+
+    @over("load", _LOADS)
+    def test_data_exchanges_every_byte(self, candidate: Candidate, load: Load) -> None:
+        """All bytes of both folios, of any size and number."""
+        for mover in _movers(candidate):
+            rows = Rows(load)
+            rows.move(mover)
+            wrong = rows.not_exchanged()
+            if wrong:
+                breaks("data-exchanges-every-byte", [f"{_name(mover)}: {line}" for line in wrong])
+
+    @over("load", _LOADS)
+    def test_data_touches_nothing_else(self, candidate: Candidate, load: Load) -> None:
+        """Rows before, between and behind keep every byte."""
+        for mover in _movers(candidate):
+            rows = Rows(load)
+            rows.move(mover)
+            wrong = rows.touched()
+            if wrong:
+                breaks("data-touches-nothing-else", [f"{_name(mover)}: {line}" for line in wrong])
+
+    def test_data_serves_two_threads(self, candidate: Candidate) -> None:
+        """Two workers call one mover at a time, each for its own pages, an odd number of times."""
+        for mover in _movers(candidate):
+            both = [Rows(Load(8), seed) for seed in range(2)]
+            raised: list[str] = []
+
+            def work(rows: Rows, mover: Any = mover, raised: list[str] = raised) -> None:  # noqa: ANN401
+                try:
+                    for _ in range(_TURNS):
+                        rows.move(mover)
+                except Exception as error:
+                    raised.append(f"{type(error).__name__}: {error}")
+
+            threads = [threading.Thread(target=work, args=(rows,)) for rows in both]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            wrong = [*raised, *(line for rows in both for line in (*rows.not_exchanged(), *rows.touched()))]
+            if wrong:
+                breaks("data-serves-two-threads", [f"{_name(mover)}: {line}" for line in wrong])
+
+    def test_data_says_what_it_chose(self, candidate: Candidate) -> None:
+        """`describe()`, if there is one, returns texts by topic; a native mover's log has a name."""
+        for mover in _movers(candidate):
+            describe = getattr(mover, "describe", None)
+            if not callable(describe):
+                continue
+            said = describe()
+            if not isinstance(said, dict) or not all(isinstance(x, str) for item in said.items() for x in item):
+                breaks("data-says-what-it-chose", [f"{_name(mover)}: describe() returned {said!r:.200}"])
+
+
+class Rows:
+    """Memory with rows to exchange among rows that nobody may touch: every other row is a guard."""
+
+    def __init__(self, load: Load, seed: int = 0) -> None:
+        self.load = load
+        per = load.size // _PIECE
+        self.pieces = np.random.default_rng(seed).integers(
+            0, 1 << 64, (per * (2 * load.rows + 3), _PIECE // 8), dtype=np.uint64
+        )
+        self.before = self.pieces.copy()
+        middle = per * (load.rows + 2)
+        self.a = np.arange(per, per * (load.rows + 1))
+        self.b = np.arange(middle, middle + per * load.rows)
+
+    def move(self, mover: Any) -> None:  # noqa: ANN401 - native or a callable
+        """Call the mover once, in the way of its kind."""
+        if not isinstance(mover, DataMover):
+            a, b = (np.random.default_rng(1).permutation(side) for side in (self.a, self.b))
+            for first in range(0, len(a), _LARGEST):
+                mover(self.pieces, a[first : first + _LARGEST].copy(), b[first : first + _LARGEST].copy())
+            return
+        temp = np.zeros(self.load.size, np.uint8) if mover.log == "temp" else None
+        mover.move_rows(self._bytes(self.a), self._bytes(self.b), temp)
+
+    def _bytes(self, side: NDArray[np.int64]) -> Bytes:
+        return self.pieces[side[0] : side[-1] + 1].view(np.uint8).reshape(self.load.rows, self.load.size)
+
+    def not_exchanged(self) -> list[str]:
+        """Say which of the rows do not hold what the other side held; those of a callable are drawn in one order."""
+        want = self.before.copy()
+        want[self.a], want[self.b] = self.before[self.b], self.before[self.a]
+        return self._differences(want, np.concatenate([self.a, self.b]), "not the other row's")
+
+    def touched(self) -> list[str]:
+        """Say which of the other rows were written to."""
+        others = np.setdiff1d(np.arange(len(self.pieces)), np.concatenate([self.a, self.b]))
+        return self._differences(self.before, others, "written to, and belongs to no pair")
+
+    def _differences(self, want: NDArray[np.uint64], rows: NDArray[np.int64], said: str) -> list[str]:
+        found = []
+        for row in rows.tolist():
+            bad = np.flatnonzero(want[row].view(np.uint8) != self.pieces[row].view(np.uint8))
+            if len(bad):
+                found.append(f"{self.load}, piece {row}: {len(bad)} of {_PIECE} bytes, from byte {bad[0]} on: {said}")
+        return found
+
+
+def _movers(candidate: Candidate) -> list[Any]:
+    return answers(candidate, "data", Facts(layout_named(NEWEST)))
+
+
+def _name(mover: Any) -> str:  # noqa: ANN401
+    return str(getattr(mover, "name", getattr(mover, "__name__", type(mover).__name__)))

@@ -1,0 +1,118 @@
+"""The clauses of a flag policy, judged by calling it with words."""
+
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+from pagexchange.hookspecs import Words
+from pagexchange.host import Facts
+from pagexchange.layout import Layout
+from pagexchange.testing.axes import Judging, over
+from pagexchange.testing.candidate import Candidate
+from pagexchange.testing.judge import answers, breaks
+from pagexchange.testing.layouts import OWN, SHIPPED, UNKNOWN, layout_named
+from pagexchange.testing.partners import swapped
+
+_DRAWN: Final = 200
+
+
+def _layouts(own_layout: bool) -> tuple[str, ...]:
+    return (*SHIPPED, UNKNOWN, *([OWN] if own_layout else []))
+
+
+class FlagChecks(Judging):
+    """Tests of the flag policy of a `candidate`, each named after its clause."""
+
+    @over("layout", _layouts)
+    def test_flags_swap_what_swaps(self, candidate: Candidate, layout: str) -> None:
+        """Each bit whose policy is swap is in the other word afterwards."""
+        if candidate.expect == "loses":
+            pytest.skip("loses flags by declaration")
+        known = _layout(candidate, layout)
+        _compare("flags-swap-what-swaps", known, known.mask("swap"), _policy(candidate, known))
+
+    @over("layout", _layouts)
+    def test_flags_leave_what_stays(self, candidate: Candidate, layout: str) -> None:
+        """Each bit whose policy is stay or refuse is as it was."""
+        if candidate.expect == "refused":
+            pytest.skip("refused by declaration")
+        known = _layout(candidate, layout)
+        _compare("flags-leave-what-stays", known, (1 << 64) - 1 ^ known.mask("swap"), _policy(candidate, known))
+
+    @over("layout", _layouts)
+    def test_flags_follow_the_words_alone(self, candidate: Candidate, layout: str) -> None:
+        """Asked again, one by one, backwards, and after others: the same two words give the same two words."""
+        known = _layout(candidate, layout)
+        policy = _policy(candidate, known)
+        a, b = _words(known)
+        want = _ask(policy, a, b)
+        wrong = _differences(known, want, _ask(policy, a, b), "asked again")
+        backwards = _ask(policy, a[::-1].copy(), b[::-1].copy())
+        wrong += _differences(known, want, tuple(x[::-1] for x in backwards), "asked backwards")
+        singly = [_ask(policy, a[i : i + 1], b[i : i + 1]) for i in range(len(a))]
+        one_by_one = tuple(np.concatenate([pair[side] for pair in singly]) for side in range(2))
+        wrong += _differences(known, want, one_by_one, "asked one by one")
+        if wrong:
+            breaks("flags-follow-the-words-alone", wrong)
+
+    @over("layout", _layouts)
+    def test_flags_treat_both_frames_alike(self, candidate: Candidate, layout: str) -> None:
+        """Words the other way round give the results the other way round."""
+        known = _layout(candidate, layout)
+        policy = _policy(candidate, known)
+        a, b = _words(known)
+        new_b, new_a = _ask(policy, b, a)
+        wrong = _differences(known, _ask(policy, a, b), (new_a, new_b), "the other way round")
+        if wrong:
+            breaks("flags-treat-both-frames-alike", wrong)
+
+
+def _layout(candidate: Candidate, name: str) -> Layout:
+    return candidate.own_layout if name == OWN and candidate.own_layout is not None else layout_named(name)
+
+
+def _policy(candidate: Candidate, layout: Layout) -> Any:  # noqa: ANN401 - native or a callable
+    return answers(candidate, "flags", Facts(layout))[0]
+
+
+def _words(layout: Layout) -> tuple[Words, Words]:
+    """Each bit alone on either side, all, none, and words drawn at random; none that would be refused."""
+    allowed = np.uint64((1 << 64) - 1 ^ layout.mask("refuse"))
+    bits = np.uint64(1) << np.arange(64, dtype=np.uint64)
+    zero, ones = np.zeros(64, np.uint64), np.full(64, (1 << 64) - 1, np.uint64)
+    random = np.random.default_rng(7)
+    a = np.concatenate([bits, zero, ones, zero, random.integers(0, 1 << 64, _DRAWN, dtype=np.uint64)])
+    b = np.concatenate([zero, bits, zero, ones, random.integers(0, 1 << 64, _DRAWN, dtype=np.uint64)])
+    return a & allowed, b & allowed
+
+
+def _ask(policy: Any, a: Words, b: Words) -> tuple[Words, Words]:  # noqa: ANN401
+    a, b = a.copy(), b.copy()
+    a.flags.writeable = b.flags.writeable = False
+    new_a, new_b = policy(a, b)
+    return np.asarray(new_a), np.asarray(new_b)
+
+
+def _compare(clause: str, layout: Layout, mask: int, policy: Any) -> None:  # noqa: ANN401
+    a, b = _words(layout)
+    part = np.uint64(mask)
+    want = tuple(words & part for words in swapped(layout, a, b))
+    got = tuple(words & part for words in _ask(policy, a, b))
+    wrong = _differences(layout, want, got, "")
+    if wrong:
+        breaks(clause, wrong)
+
+
+def _differences(layout: Layout, want: tuple[Words, ...], got: tuple[Words, ...], when: str) -> list[str]:
+    """Name the flags and fields that are not as they should be."""
+    if any(w.shape != g.shape or g.dtype != np.uint64 for w, g in zip(want, got, strict=True)):
+        shapes = ", ".join(f"{g.dtype}{list(g.shape)}" for g in got)
+        return [f"it returned {shapes}, must be uint64[{len(want[0])}] twice"]
+    wrong = 0
+    for w, g in zip(want, got, strict=True):
+        wrong |= int(np.bitwise_or.reduce(w ^ g))
+    parts = [flag.name for flag in layout.flags if flag.mask & wrong]
+    parts += [field.name for field in layout.fields if field.mask & wrong]
+    parts += [] if parts or not wrong else [f"unnamed bits {wrong:#x}"]
+    return [f"layout {layout.name}: {when + ': ' if when else ''}`{name}` is not as it must be" for name in parts]

@@ -1,0 +1,135 @@
+"""What there is to judge in this environment: strategies of a file, and every plug-in that is installed."""
+
+import dataclasses
+from collections import Counter
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from pagexchange.config import Config, Expect, PluginUse
+from pagexchange.discovery import PluginInfo
+from pagexchange.errors import PluginError
+from pagexchange.hookspecs import QUESTIONS
+from pagexchange.host import Facts
+from pagexchange.testing.candidate import Candidate, WithPartners, of_file, of_plugin, of_wrapper
+from pagexchange.testing.cells import NEWEST
+from pagexchange.testing.judge import declines
+from pagexchange.testing.layouts import SHIPPED, layout_named
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """One run's subjects."""
+
+    config: Config
+    """The file that was asked for."""
+
+    @classmethod
+    def load(cls, file: Path | None) -> "Found":
+        """Read the file; ConfigError has everything that is wrong with it."""
+        return cls(Config.load(file))
+
+    @cached_property
+    def registry(self) -> WithPartners:
+        """What is installed, read once, and the neutral partners."""
+        return WithPartners(self.config.block)
+
+    @cached_property
+    def plugins(self) -> list[PluginInfo]:
+        """Every plug-in there is, imported."""
+        return [info for info in self.registry.list() if info.state not in ("blocked", "shadowed")]
+
+    @cached_property
+    def strategies(self) -> list[Candidate]:
+        """Those of the file."""
+        own = None if self.config.layout.name in SHIPPED else self.config.layout
+        return [of_file(spec, self.registry, own) for spec in self.config.strategies.values()]
+
+    @cached_property
+    def unused(self) -> list[Candidate]:
+        """Plug-ins that no strategy of the file uses, with their defaults and among neutral partners."""
+        found = [
+            (question, one)
+            for question, ones in self._installed.items()
+            for name, one in ones.items()
+            if name not in {use.plugin for use in self._uses(question)} | self.declined.keys()
+        ]
+        times = Counter([*self.config.strategies, *(one.name for _, one in found)])
+        return [
+            one if times[one.name] == 1 else dataclasses.replace(one, name=f"{one.name}-{question}")
+            for question, one in found
+        ]
+
+    @cached_property
+    def declined(self) -> dict[str, str]:
+        """Plug-ins that do not serve an arena of the usual kind, and what they say."""
+        said = {}
+        for question, ones in self._installed.items():
+            for name, one in ones.items():
+                try:
+                    one.answers(question, Facts(layout_named(NEWEST)))
+                except PluginError as error:
+                    if declines(error):
+                        said[name] = str(error)
+        return said
+
+    @cached_property
+    def objects(self) -> dict[str, list[Candidate]]:
+        """For each question every plug-in that answers it: as the strategies use it, and with its defaults."""
+        return {question: list(self._objects(question).values()) for question in QUESTIONS}
+
+    @cached_property
+    def wrappers(self) -> list[Candidate]:
+        """Every plug-in that wraps an answer."""
+        wrapping = {f"{hook} (wrapper)" for hook in QUESTIONS.values()}
+        names = [info.name for info in self.plugins if info.state == "ok" and wrapping & set(info.hooks)]
+        return [of_wrapper(name, self.registry) for name in names]
+
+    def _objects(self, question: str) -> dict[str, Candidate]:
+        used = {_name(use): self._plugin(question, use) for use in self._uses(question)}
+        return used | {name: one for name, one in self._installed[question].items() if name not in used}
+
+    def _uses(self, question: str) -> list[PluginUse]:
+        return [use for spec in self.config.strategies.values() for use in getattr(spec, question)]
+
+    @cached_property
+    def _installed(self) -> dict[str, dict[str, Candidate]]:
+        return {
+            question: {
+                info.name: self._plugin(question, PluginUse(info.name))
+                for info in self.plugins
+                if info.state == "ok" and hook in info.hooks
+            }
+            for question, hook in QUESTIONS.items()
+        }
+
+    def _plugin(self, question: str, use: PluginUse) -> Candidate:
+        return of_plugin(_name(use), question, use, self.declared(question, use.plugin), self.registry)
+
+    def declared(self, question: str, plugin: str) -> Expect:
+        """What strategies declare that use the plug-in for a question: the file's, else those that ship."""
+        for config in (self.config, _shipped()):
+            said = {
+                spec.expect
+                for spec in config.strategies.values()
+                if any(use.plugin == plugin for use in getattr(spec, question))
+            }
+            if said and question != "flags":
+                return "exact"  # what is lost or refused by declaration are flags
+            if said:
+                return "exact" if "exact" in said else min(said)
+        return "exact"
+
+
+@cache
+def _shipped() -> Config:
+    return Config.load(plugins=False)
+
+
+def _name(use: PluginUse) -> str:
+    options = ",".join(f"{key}={_value(value)}" for key, value in sorted(use.options.items()))
+    return f"{use.plugin}[{options}]" if options else use.plugin
+
+
+def _value(value: Any) -> str:  # noqa: ANN401 - an option
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,173 @@
+"""Exchanges in a cell, asks the oracle, and says which clause each of its findings breaks."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NoReturn
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pagexchange.arena import Arena
+from pagexchange.errors import PluginContractError, PluginError
+from pagexchange.exchange import ExchangeResult, Mode, Strategy
+from pagexchange.hookspecs import ArenaFacts
+from pagexchange.oracle import Finding, Oracle, Verdict
+from pagexchange.oracle.expect import errno_name
+from pagexchange.testing.candidate import Candidate
+from pagexchange.testing.cells import Cell
+from pagexchange.testing.clauses import CLAUSES
+from pagexchange.testing.scene import Pairs, Scene
+
+_BREAKS: Final = {
+    "the-contents-move": ("contents",),
+    "the-identity-moves": (
+        "mapping", "index", "private", "slot-entry", "slot-order", "pte", "pte-bits", "identity", "rmap", "marks",
+        "nr-pages", "nr-ptes", "xarray", "page-table",
+    ),
+    "the-counts-move": ("references", "mapcount", "held", "counter"),
+    "the-frame-keeps-its-own": ("order", "state", "head", "head-flag", "node-bits", "tail"),
+    "nothing-stays-held": (
+        "lock", "owner", "frozen", "slot", "pin", "migration", "leak", "freed", "pool", "free-list", "free-count",
+        "free-page", "mapping-lock", "space-lock", "node-lock", "pool-lock",
+    ),
+    "a-refused-pair-is-as-it-was": ("refused-pair", "accepted", "status", "pair-twice"),
+}  # fmt: skip
+_CLAUSE_OF: Final = {what: clause for clause, kinds in _BREAKS.items() for what in kinds}
+_OF_FRAMES: Final = ("contents", "flag", "private", "references", "mapcount", "held", "order", "state", "head", "index")
+"""Findings whose number is a frame's: outside the pairs they break another clause."""
+_SHOWN: Final = 6
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one exchange did."""
+
+    status: NDArray[np.int32]
+    verdict: Verdict
+    result: ExchangeResult | None
+    error: PluginError | None
+    """What a plug-in raised, instead of a result."""
+    broken: dict[str, list[str]]
+    """Clause -> sentences."""
+
+
+def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None) -> Outcome:
+    """Exchange a list, the scene's own if not given, and let the oracle look."""
+    arena = strategy.arena
+    pairs = scene.pairs if pairs is None else pairs
+    oracle = Oracle.before(arena, stamped=scene.stamps)
+    result: ExchangeResult | None = None
+    error: PluginError | None = None
+    status: NDArray[np.int32] = np.full(len(pairs), 77, dtype=np.int32)
+    try:
+        result = strategy.exchange(pairs, out=status)
+    except PluginError as caught:
+        error = caught
+    verdict = oracle.after(pairs, np.where(status > 0, -1, status))
+    return Outcome(status, verdict, result, error, _sort(arena, pairs, verdict))
+
+
+def _sort(arena: Arena, pairs: Pairs, verdict: Verdict) -> dict[str, list[str]]:
+    broken: dict[str, list[str]] = {}
+    named = pairs[((pairs >= 0) & (pairs < arena.nframes)).all(axis=1)]
+    order = arena.entries["order"][named[:, 0]].astype(np.int64) if len(named) else np.zeros(0, np.int64)
+    mine = np.zeros(arena.nframes + 1, np.int64)
+    for side in range(2):
+        np.add.at(mine, named[:, side], 1)
+        np.add.at(mine, np.minimum(named[:, side] + (1 << np.minimum(order, 9)), arena.nframes), -1)
+    inside = np.cumsum(mine[:-1]) > 0
+    swap = arena.layout.mask("swap")
+    for name, pages in verdict.lost.items():
+        broken.setdefault("the-flags-move", []).append(f"`{name}` did not go along with {pages} pages")
+    for finding in verdict.findings:
+        broken.setdefault(_clause(finding, inside, swap), []).append(finding.sentence)
+    if verdict.total and not broken:
+        broken["nothing-else-changes"] = [f"{verdict.total} findings: {verdict.by_kind}"]
+    return broken
+
+
+def _clause(finding: Finding, inside: NDArray[np.bool_], swap: int) -> str:
+    if finding.what in _OF_FRAMES and not (0 <= finding.pfn < len(inside) and inside[finding.pfn]):
+        return "nothing-else-changes"
+    if finding.what == "flag":
+        moves = (int(finding.expected) ^ int(finding.got)) & swap
+        return "the-flags-move" if moves else "the-frame-keeps-its-own"
+    return _CLAUSE_OF.get(finding.what, "nothing-else-changes")
+
+
+def statuses(
+    strategy: Strategy,
+    pairs: Pairs,
+    *,
+    order: Literal["independent", "sequential"] = "independent",
+    threads: int | None = None,
+) -> NDArray[np.int32]:
+    """Exchange a list, without the oracle. What a plug-in raises is the business of one clause."""
+    try:
+        return strategy.exchange(pairs, order=order, threads=threads).status
+    except PluginError as error:
+        breaks("every-pair-is-exchanged", [str(error)])
+
+
+def outcome(candidate: Candidate, cell: Cell) -> Outcome:
+    """Exchange the pairs of a cell, once for all tests that ask."""
+    if cell not in candidate.outcomes:
+        scene = Scene(cell, candidate.own_layout)
+        candidate.outcomes[cell] = exchange(bound(candidate, scene.arena, mode=cell.mode), scene)
+        discard(scene.arena)
+    seen: Outcome = candidate.outcomes[cell]
+    return seen
+
+
+def bound(candidate: Candidate, arena: Arena, *, mode: Mode = "async", timeout: float | None = None) -> Strategy:
+    """Bind a candidate; skip the test where it declares that it does not serve this arena."""
+    try:
+        return candidate.build(arena, mode=mode, timeout=timeout)
+    except PluginError as error:
+        _not_built(error)
+
+
+def answers(candidate: Candidate, question: str, arena: ArenaFacts) -> list[Any]:
+    """Return the objects that answer a question; skip the test where the candidate declines."""
+    try:
+        return candidate.answers(question, arena)
+    except PluginError as error:
+        _not_built(error)
+
+
+def _not_built(error: PluginError) -> NoReturn:
+    if declines(error):
+        pytest.skip(f"declined: {error}")
+    breaks("a-plug-in-serves-or-declines", [str(error)])
+
+
+def declines(error: PluginError) -> bool:
+    """Whether a plug-in said no in one of the ways that it may: None from its hook, or a PluginError of its own."""
+    cause = error.__cause__
+    return not isinstance(error, PluginContractError) and (cause is None or isinstance(cause, PluginError))
+
+
+def discard(arena: Arena) -> None:
+    """Give the memory back now, if nobody looks at it any more."""
+    with suppress(BufferError):
+        arena.close()
+
+
+def show(clause: str, seen: Outcome) -> None:
+    """Fail if an outcome breaks a clause."""
+    if seen.broken.get(clause):
+        breaks(clause, seen.broken[clause])
+
+
+def breaks(clause: str, sentences: Iterable[str]) -> NoReturn:
+    """Fail: which clause, and how it is known."""
+    said = list(sentences)
+    more = [f"... and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
+    pytest.fail("\n  ".join([f"broken: {CLAUSES[clause]}", *said[:_SHOWN], *more]), pytrace=False)
+
+
+def refusals(status: NDArray[np.int32]) -> list[str]:
+    """Say which pairs have a status other than 0."""
+    return [f"pair {i} has status {errno_name(int(status[i]))}" for i in np.flatnonzero(status).tolist()]

@@ -1,0 +1,122 @@
+"""The clauses of a mapping updater, judged by asking it for pages whose slots a plain walk has found."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pagexchange.arena import Arena
+from pagexchange.hookspecs import Words
+from pagexchange.oracle.format import read
+from pagexchange.testing.axes import Judging, over
+from pagexchange.testing.candidate import Candidate
+from pagexchange.testing.judge import answers, breaks
+from pagexchange.testing.partners import entry_of, slot_of
+
+_PAGE = np.dtype([("mapping", "<u8"), ("index", "<u8"), ("pfn", "<u4"), ("status", "<i4")])
+_ORDERS = (0, 1, 4, 6)
+_PLACES = (0, 1, 2, 3, 62, 63, 64, 65, 4095, 4096, 1 << 18, 1 << 30)
+
+Asked = npt.NDArray[np.void]
+
+
+class MappingChecks(Judging):
+    """Tests of the mapping updater of a `candidate`, each named after its clause."""
+
+    @over("order", [f"order{order}" for order in _ORDERS])
+    def test_mapping_finds_the_slot(self, candidate: Candidate, order: str) -> None:
+        """Trees of every height, entries of one slot and of many, two mappings with the same indexes."""
+        case = _Case(int(order.removeprefix("order")))
+        case.judge("mapping-finds-the-slot", candidate, case.pages)
+
+    def test_mapping_stores_nothing(self, candidate: Candidate) -> None:
+        """No byte of the arena is another one afterwards."""
+        case = _Case(0)
+        before = case.arena.memory.copy()
+        case.ask(candidate, case.pages)
+        changed = np.flatnonzero(before != case.arena.memory)
+        if len(changed):
+            where = case.part(int(changed[0]))
+            breaks("mapping-stores-nothing", [f"{len(changed)} bytes of the arena changed, the first in {where}"])
+
+    def test_mapping_misses_what_is_gone(self, candidate: Candidate) -> None:
+        """A page that was removed, or that another frame holds by now: the entry found is not that frame's."""
+        case = _Case(0)
+        gone, other = case.pages[:3].copy(), case.pages[3:6].copy()
+        for page in gone:
+            case.arena.cache_remove(int(page["mapping"]), int(page["index"]))
+        other["pfn"] += 1000
+        nowhere = case.pages[6:8].copy()
+        nowhere["index"] += np.uint64(1 << 40)
+        asked = np.concatenate([gone, other, nowhere, case.pages[8:]])
+        offset, found = case.ask(candidate, asked)
+        wrong = []
+        for page, entry in zip(asked[:8], found[:8].tolist(), strict=True):
+            if entry == entry_of(int(page["pfn"])):
+                wrong.append(f"{_said(page)} is not there, and was found")
+        wrong += case.wrong(asked[8:], offset[8:], found[8:])
+        if wrong:
+            breaks("mapping-misses-what-is-gone", wrong)
+
+    def test_mapping_answers_in_any_order(self, candidate: Candidate) -> None:
+        """Sorted, backwards, shuffled, one at a time and the same page twice."""
+        case = _Case(0)
+        pages = case.pages
+        for rows in (pages[::-1], np.random.default_rng(3).permutation(pages), np.repeat(pages, 2), pages[:0]):
+            case.judge("mapping-answers-in-any-order", candidate, np.ascontiguousarray(rows))
+        for i in range(len(pages)):
+            case.judge("mapping-answers-in-any-order", candidate, pages[i : i + 1])
+
+
+class _Case:
+    """Two files whose pages lie at the same indexes, from the first to one that needs a high tree."""
+
+    def __init__(self, order: int) -> None:
+        frames = 2 * len(_PLACES) << order
+        self.arena = Arena.create([("only", max(frames, 64))], mappings=2)
+        mappings = [self.arena.new_mapping("left"), self.arena.new_mapping("right")]
+        pages = []
+        for place in _PLACES:
+            for mapping in mappings:
+                pfn = int(self.arena.alloc(0, 1, order)[0])
+                self.arena.cache_add(mapping, place << order, pfn)
+                pages.append((mapping, place << order, pfn, 0))
+        self.pages: Asked = np.array(pages, dtype=_PAGE)
+
+    def ask(self, candidate: Candidate, pages: Asked) -> tuple[Words, Words]:
+        """Ask the candidate's updater; what it returns in another shape is an answer too."""
+        updater = answers(candidate, "mapping", self.arena)[0]
+        offset, found = updater(pages.copy(), self.arena)
+        return np.asarray(offset), np.asarray(found)
+
+    def judge(self, clause: str, candidate: Candidate, pages: Asked) -> None:
+        """Fail if an answer is not what the walk says."""
+        wrong = self.wrong(pages, *self.ask(candidate, pages))
+        if wrong:
+            breaks(clause, wrong)
+
+    def wrong(self, pages: Asked, offset: Words, found: Words) -> list[str]:
+        """Say which answers are not what the walk says."""
+        if any(words.shape != pages.shape or words.dtype != np.uint64 for words in (offset, found)):
+            shapes = " and ".join(f"{words.dtype}{list(words.shape)}" for words in (offset, found))
+            return [f"it returned {shapes}, must be uint64[{len(pages)}] twice"]
+        wrong = []
+        raw = read(self.arena)
+        for page, place, entry in zip(pages, offset.tolist(), found.tolist(), strict=True):
+            want = slot_of(raw, int(page["mapping"]), int(page["index"]))
+            if (place, entry) != want:
+                wrong.append(
+                    f"{_said(page)}: offset {place:#x} entry {entry:#x}, must be {want[0]:#x} and {want[1]:#x}"
+                )
+        return wrong
+
+    def part(self, byte: int) -> str:
+        """Name the part of the arena that a byte lies in."""
+        for name, (start, count, size) in self.arena.geometry().items():
+            if start <= byte < start + count * size:
+                return f"{name}, number {(byte - start) // size}"
+        return "the header"
+
+
+def _said(page: Any) -> str:  # noqa: ANN401 - one record
+    return f"mapping {page['mapping']} index {page['index']} (frame {page['pfn']})"

@@ -1,0 +1,62 @@
+"""Two arenas side by side: what differs, in sentences. Reads the bytes as the oracle does."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pagexchange.arena import Arena
+from pagexchange.oracle.capture import State, capture
+from pagexchange.oracle.findings import Collector
+from pagexchange.oracle.format import USED, Words, read
+
+_FIELDS: Final = ("flags", "refs", "mapcount", "mapping", "index", "private", "state", "head", "held", "owner")
+_LIMIT: Final = 8
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything about an arena but where the allocator and the tables keep it."""
+
+    state: State
+    used: Words
+    """Frames in use, with all their tails."""
+    contents: Words
+
+    @classmethod
+    def of(cls, arena: Arena) -> "Picture":
+        """Copy what is to be compared."""
+        raw = read(arena)
+        state = capture(raw, Collector())
+        used = np.flatnonzero(np.isin(state.entries["state"][state.folio], (USED,)))
+        return cls(state, used.astype(np.uint64), raw.frames[used].copy())
+
+    def differences(self, other: "Picture") -> list[str]:
+        """Return what differs between two arenas of one geometry; the first few of each kind."""
+        found: list[str] = []
+        a, b = self.state, other.state
+        for name in _FIELDS:
+            rows = np.flatnonzero(a.entries[name] != b.entries[name])[:_LIMIT]
+            found += [
+                f"frame {p}: {name} is {b.entries[name][p]:#x}, must be {a.entries[name][p]:#x}" for p in rows.tolist()
+            ]
+        if np.array_equal(self.used, other.used):
+            rows = np.flatnonzero((self.contents != other.contents).any(axis=1))[:_LIMIT]
+            found += [f"frame {self.used[row]}: its contents differ" for row in rows.tolist()]
+        for what, rows_of in (("file slot", _places), ("page-table entry", _ptes)):
+            mine, theirs = rows_of(a), rows_of(b)
+            found += [f"{what} {row} is not there" for row in sorted(mine - theirs)[:_LIMIT]]
+            found += [f"{what} {row} is there and should not be" for row in sorted(theirs - mine)[:_LIMIT]]
+        for node in np.flatnonzero((a.nodes["counter"] != b.nodes["counter"]).any(axis=1)).tolist():
+            found.append(f"node {node}: counters are {b.nodes['counter'][node]}, must be {a.nodes['counter'][node]}")
+        return found
+
+
+def _places(state: State) -> set[tuple[int, ...]]:
+    p = state.places
+    return set(zip(*(x.tolist() for x in (p.owner, p.index, p.order, p.entry, p.marks)), strict=True))
+
+
+def _ptes(state: State) -> set[tuple[int, ...]]:
+    p = state.ptes
+    return set(zip(*(x.tolist() for x in (p.space, p.vpn, p.pfn, p.bits)), strict=True))

@@ -1,0 +1,69 @@
+"""The suite's pytest plug-in: where the strategies come from, and what the header says is judged.
+
+It is loaded when `pagexchange.testing` is named on pytest's command line; `-p pagexchange.testing.plugin` does it too.
+"""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from pagexchange.errors import PagexchangeError
+from pagexchange.testing.clauses import CLAUSES
+from pagexchange.testing.found import Found
+
+_FOUND: Final = pytest.StashKey[Found]()
+_OPTION: Final = "--strategies"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the one option."""
+    group = parser.getgroup("pagexchange", "pagexchange: judge strategies and plug-ins")
+    group.addoption(
+        _OPTION,
+        metavar="FILE",
+        default=None,
+        help="strategies file to judge; default: the one that ships",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the file before anything is collected: what is wrong with it is a usage error."""
+    subjects(config)
+
+
+def subjects(config: pytest.Config) -> Found:
+    """Return what this run judges."""
+    if _FOUND not in config.stash:
+        given = config.getoption(_OPTION, None)
+        try:
+            config.stash[_FOUND] = Found.load(None if given is None else Path(given))
+        except PagexchangeError as error:
+            raise pytest.UsageError(f"{_OPTION}: {error}") from None
+    return config.stash[_FOUND]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is judged, in which versions, and what nobody judges yet."""
+    found = subjects(config)
+    used = ", ".join(f"{name} {_version(name)}" for name in ("pagexchange", "pluggy", "numpy"))
+    lines = [f"judging: {used}, on {platform.machine()}"]
+    names = ", ".join(f"{one} ({one.expect})" for one in found.strategies)
+    lines.append(f"{len(found.strategies)} strategies of {found.config.origin}: {names}")
+    by_origin: dict[str, list[str]] = {}
+    for info in found.plugins:
+        said = info.name if info.state == "ok" else f"{info.name} ({info.state})"
+        by_origin.setdefault(f"{info.distribution} {info.version}".strip() or "no distribution", []).append(said)
+    lines += [f"plug-ins of {origin}: {', '.join(names)}" for origin, names in by_origin.items()]
+    lines += [f"declined, so not judged: {reason}" for reason in found.declined.values()]
+    later = ", ".join(clause.name for clause in CLAUSES.values() if not clause.judged)
+    return [*lines, f"not judged yet: {later}"] if later else lines
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"

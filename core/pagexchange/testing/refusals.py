@@ -1,0 +1,68 @@
+"""A list in which every reason to refuse a pair stands between pairs that can be exchanged."""
+
+import errno
+from typing import Final
+
+import numpy as np
+
+from pagexchange.statuses import EHWPOISON
+from pagexchange.testing.cells import Cell
+from pagexchange.testing.scene import FAST, SLOW, Pairs, Scene
+
+_BUSY: Final = {-errno.EBUSY, -errno.EAGAIN}
+
+
+class Refusals:
+    """The scene, its list, and for each pair the statuses that it may have; an empty set for 0."""
+
+    def __init__(self) -> None:
+        self.scene = scene = Scene(Cell(left="file", pairs=12))
+        arena, good = scene.arena, scene.pairs
+        rows: list[tuple[int, int]] = []
+        self.want: list[set[int]] = []
+        fresh = iter(good.tolist())
+
+        def add(a: int, b: int, codes: set[int]) -> None:
+            rows.append((a, b))
+            self.want.append(codes)
+
+        def spoilt(codes: set[int]) -> int:
+            a, b = next(fresh)
+            add(a, b, codes)
+            return int(a)
+
+        def clean() -> tuple[int, int]:
+            a, b = next(fresh)
+            add(a, b, set())
+            return a, b
+
+        clean()
+        lone = [scene.page("anon", SLOW) for _ in range(6)]
+        add(-1, lone[0], {-errno.EFAULT})
+        add(arena.nframes, lone[1], {-errno.EFAULT})
+        add(lone[2], lone[2], {-errno.EINVAL})
+        a, b = clean()
+        add(b, a, {-errno.EINVAL})
+        free = int(arena.alloc(FAST, 1, 0)[0])
+        large = scene.page("anon", SLOW, order=2)
+        reserved = scene.page("raw", FAST)
+        unmovable = int(arena.alloc(FAST, 1, 0)[0])
+        arena.cache_add(arena.new_mapping("unmovable", aops="unmovable"), 7, unmovable)
+        add(lone[3], large, {-errno.EINVAL})
+        add(lone[4], large + 1, {-errno.EINVAL})
+        arena.reserve_frames(reserved)
+        add(lone[5], reserved, {-errno.EPERM})
+        clean()
+        arena.pin(spoilt(_BUSY))
+        arena.lock(spoilt({-errno.EAGAIN}))
+        arena.get(spoilt(_BUSY))
+        arena.set_flags(spoilt(_BUSY), arena.layout.flag("writeback").mask)
+        arena.set_flags(spoilt({-EHWPOISON}), arena.layout.flag("hwpoison").mask)
+        clean()
+        add(scene.page("anon", SLOW), unmovable, {-errno.EOPNOTSUPP})
+        alone = scene.page("anon", SLOW)
+        scene.stamp()
+        arena.free(free)
+        add(alone, free, {-errno.ENOENT})
+        clean()
+        self.pairs: Pairs = np.array(rows, dtype=np.int64)

@@ -1,0 +1,19 @@
+"""Judges every strategy of the file, and every plug-in that no strategy uses."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from pagexchange.testing.candidate import Candidate
+from pagexchange.testing.exchange_checks import ExchangeChecks
+from pagexchange.testing.plugin import subjects
+
+
+class TestStrategies(ExchangeChecks):
+    """The clauses of an exchange."""
+
+    @classmethod
+    def candidates(cls, config: pytest.Config) -> Sequence[Candidate]:
+        """Return the strategies, and unused plug-ins among neutral partners."""
+        found = subjects(config)
+        return [*found.strategies, *found.unused]

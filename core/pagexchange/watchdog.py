@@ -1,0 +1,166 @@
+"""Says on stderr which plug-in does not return, and what can be done about it. It stops nothing and takes no lock.
+
+A run arms it around every call that may enter a plug-in. Its thread looks a few times in `patience` seconds whether
+anything was published since: each pair moves the state word of its worker's slot, so a long list is not a hang. A
+plug-in in Python is found by its frame; of a compiled one the state word tells the step that it was called for.
+
+Compiled code that keeps the GIL keeps this thread from running too; what the engine calls runs without it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+
+    from pagexchange.discovery import Plugin
+
+VARIABLE: Final = "PAGEXCHANGE_PATIENCE"
+PATIENCE: Final = 10.0
+"""Seconds without progress until the first message; later ones come after twice as long each."""
+
+LOOKS: Final = 4
+"""In `patience` seconds."""
+
+_INTENT, _DATA, _HELP = 1, 2, 5
+_CALLED_IN: Final = {_INTENT: ("flags", "mapping", "data"), _DATA: ("data",), _HELP: ("data",)}
+"""Phase of a slot's record -> the questions whose objects are called in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """What is being waited for."""
+
+    strategy: str
+    suspects: Callable[[], Sequence[tuple[str, Plugin]]]
+    """(question, plug-in) for each plug-in that may have been called."""
+    arena: Any
+    thread: int
+    """Where Ctrl-C is seen: the thread that called."""
+
+
+def _print(text: str) -> None:
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+class Watchdog:
+    """A thread that is told what is being waited for. Off (no thread) when `patience` is 0."""
+
+    def __init__(self, patience: float = PATIENCE, say: Callable[[str], None] = _print) -> None:
+        self.patience = patience
+        self._say = say
+        self._call: Call | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="pagexchange-watchdog", daemon=True)
+
+    @classmethod
+    def from_environment(cls) -> Watchdog:
+        """Patience as the variable PAGEXCHANGE_PATIENCE says; what is no number in it is as if it were not set."""
+        try:
+            patience = float(os.environ.get(VARIABLE, ""))
+        except ValueError:
+            patience = PATIENCE
+        return cls(patience if 0 <= patience <= threading.TIMEOUT_MAX else PATIENCE)
+
+    def __enter__(self) -> Watchdog:
+        if self.patience:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        if self.patience:
+            self._thread.join()
+
+    @contextmanager
+    def watch(
+        self,
+        strategy: str,
+        suspects: Callable[[], Sequence[tuple[str, Plugin]]],
+        arena: Any = None,  # noqa: ANN401 - an Arena
+    ) -> Iterator[None]:
+        """Wait for what is done inside."""
+        self._call = Call(strategy, suspects, arena, threading.get_ident())
+        try:
+            yield
+        finally:
+            self._call = None
+
+    def _watch(self) -> None:
+        call, seen, since, said = None, b"", 0.0, 0.0
+        while not self._end.wait(self.patience / LOOKS):
+            now, current = time.monotonic(), self._call
+            states = b"" if current is None else published(current.arena)
+            if current is None or current is not call or states != seen:
+                call, seen, since, said = current, states, now, 0.0
+            elif now - since >= max(self.patience, 2 * said):
+                said = now - since
+                self._say(message(current, states, said))
+
+
+def published(arena: Any) -> bytes:  # noqa: ANN401 - an Arena
+    """Return the state words of all workers' slots; nothing if there is no arena, or it is closed."""
+    try:
+        start, count, size = arena.geometry()["slots"]
+        words: bytes = arena.memory[start : start + count * size].reshape(count, size)[:, :8].tobytes()
+    except Exception:  # it may be closed at any time by the thread that is watched
+        return b""
+    return words
+
+
+def message(call: Call, states: bytes, seconds: float) -> str:
+    """Return the sentence: which strategy, how long, which plug-in, and the cure."""
+    start = f"pagexchange: strategy {call.strategy!r}: nothing has moved for {seconds:.0f} s: "
+    suspects = list(call.suspects())
+    kill = (
+        f"It cannot be interrupted; end this process with `kill -9 {os.getpid()}`. "
+        "Until then it keeps its locks, and nobody takes them"
+    )
+    found = _in_python(suspects, call.thread)
+    if found:
+        plugin, frame, interruptible = found
+        where = f"does not return from {frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno}. "
+        return (
+            start
+            + f"{_named(plugin)} {where}"
+            + ("Ctrl-C stops it; the batch that it was called for is put back" if interruptible else kill)
+        )
+    phases = {int(word) & 0xFF for word in np.frombuffer(states, dtype=np.uint64)}
+    asked = {question for phase in phases for question in _CALLED_IN.get(phase, ())}
+    blamed = {plugin.name: plugin for question, plugin in suspects if question in asked}
+    if not blamed:
+        return start + "no plug-in is being called. " + kill
+    names = ", ".join(_named(plugin) for plugin in blamed.values())
+    one = "" if len(blamed) == 1 else "one of "
+    step = "moving data" if asked == {"data"} else "computing flags, finding slots or preparing to move data"
+    return start + f"{one}{names} does not return from {step}. " + kill
+
+
+def _named(plugin: Plugin) -> str:
+    return f"plug-in {plugin.name!r} ({plugin.distribution} {plugin.version}, {plugin.file})"
+
+
+def _in_python(suspects: Sequence[tuple[str, Plugin]], caller: int) -> tuple[Plugin, FrameType, bool] | None:
+    """Return the plug-in whose Python code runs, where, and whether that is the thread that sees Ctrl-C."""
+    by_file = {plugin.file: plugin for _, plugin in suspects if plugin.file}
+    frames = sys._current_frames()
+    for thread in sorted(frames, key=lambda thread: thread != caller):
+        frame: FrameType | None = frames[thread]
+        while frame is not None:
+            plugin = by_file.get(str(Path(frame.f_code.co_filename).resolve()))
+            if plugin is not None:
+                return plugin, frame, thread == caller == threading.main_thread().ident
+            frame = frame.f_back
+    return None

@@ -1,0 +1,181 @@
+"""An arena, the pairs to exchange in it, and the way back: every timed call starts from the same state.
+
+Going back does not use an exchange, so that a strategy that loses something is undone as well as one that does not:
+the contents of the pairs that were exchanged are swapped by NumPy, and what an exchange may write elsewhere is put back
+from a copy. Where even the contents are wrong, the arena is built anew.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pagexchange.result import InputInfo
+
+_WHOLE = ("mappings", "spaces", "xanodes", "tables")
+_CHUNK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """How the arena was: two views, and copies of what an exchange may write."""
+
+    words: NDArray[np.uint64]
+    """The page entries as words, a view."""
+    frames: NDArray[np.uint64]
+    """A view."""
+    entries: NDArray[np.uint64]
+    """Those of the frames that the pairs name, later frames of folios included."""
+    parts: list[NDArray[np.uint8]]
+    counters: NDArray[np.uint64]
+
+
+class RegionLike(Protocol):
+    """What is used of `pagexchange.Arena` here."""
+
+    @property
+    def memory(self) -> NDArray[np.uint8]: ...  # noqa: D102
+    @property
+    def frames(self) -> NDArray[np.uint64]: ...  # noqa: D102
+    @property
+    def entries(self) -> NDArray[Any]: ...  # noqa: D102
+    @property
+    def nodes(self) -> list[dict[str, Any]]: ...  # noqa: D102
+    def geometry(self) -> dict[str, tuple[int, int, int]]: ...  # noqa: D102
+
+
+class Workbench:
+    """Arena and pairs of one run.
+
+    Parameters
+    ----------
+    make
+        Builds the arena, the lists of pairs (int64[n, 2] of pfns; each is exchanged as a whole before the next) and the
+        description; called again by `rebuild`, and must then give the same.
+    """
+
+    def __init__(self, make: Callable[[], tuple[Any, Sequence[NDArray[np.int64]], InputInfo]]) -> None:
+        self._make = make
+        self.stamps: Any = True
+        """For the oracle: True, it shall stamp the pages; or the stamps that they have already."""
+        self.layout: Any = None
+        """For the oracle: names of the flags."""
+        self._saved: _Saved | None = None
+        self.arena: Any = None
+        self.generation = 0
+        """Counts the arenas made; a strategy built for one arena is built again for the next."""
+        self._build()
+
+    def _build(self) -> None:
+        self.arena, lists, self.info = self._make()
+        self.lists = [np.asarray(pairs, dtype=np.int64).reshape(-1, 2) for pairs in lists]
+        self.pairs: NDArray[np.int64] = np.concatenate([np.zeros((0, 2), dtype=np.int64), *self.lists])
+        self.layout = getattr(self.arena, "layout", None)
+        self.generation += 1
+        self._save()
+
+    def rebuild(self) -> None:
+        """Throw the arena away and make it again, from the same input and seed."""
+        old, self.arena = self.arena, None
+        self._forget()
+        _close(old)
+        del old
+        self._build()
+
+    def _forget(self) -> None:
+        """Let go of all views, which keep a mapping alive."""
+        self._saved = None
+
+    def _save(self) -> None:
+        arena: RegionLike = self.arena
+        entries = arena.entries
+        known = (self.pairs >= 0) & (self.pairs < len(entries))  # a list may hold bad pairs on purpose
+        order = np.where(known, entries["order"][np.where(known, self.pairs, 0)], 0).astype(np.int64)
+        heads = self.pairs[known]
+        sizes = np.left_shift(1, order[known])
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        touched = np.repeat(heads, sizes) + within
+        self._touched = touched[touched < len(entries)]
+        self.orders = order[:, 0]
+        """int64[n]: order of each pair's first folio."""
+        words = entries.view(np.uint64).reshape(len(entries), -1)
+        parts = [self._part(name) for name in _WHOLE]
+        self._saved = _Saved(
+            words=words,
+            frames=arena.frames,
+            entries=words[self._touched].copy(),
+            parts=[part.copy() for part in parts],
+            counters=self._counters().copy(),
+        )
+
+    def _part(self, name: str) -> NDArray[np.uint8]:
+        start, count, size = self.arena.geometry()[name]
+        return self.arena.memory[start : start + count * size]  # type: ignore[no-any-return]
+
+    def _counters(self) -> NDArray[np.uint64]:
+        """The four counters of pages by kind in each node, as a view; free lists and statistics are not rewound."""
+        from pagexchange.oracle.format import NODE
+
+        return self._part("nodes").view(NODE)["counter"]
+
+    def names(self, pfn: int) -> bool:
+        """Whether a pair names this frame, or the folio that it is part of."""
+        return bool(np.isin(pfn, self._touched))
+
+    def rewind(self, status: NDArray[np.int32]) -> None:
+        """Undo an exchange whose contents are known to be right.
+
+        Parameters
+        ----------
+        status : int32[n]
+            Of that exchange, one per pair: 0 where the two pages changed places.
+        """
+        saved = self._saved
+        assert saved is not None, "closed"
+        end = len(self.pairs)
+        for pairs in reversed(self.lists):
+            start = end - len(pairs)
+            done, orders = status[start:end] == 0, self.orders[start:end]
+            for order in np.unique(orders[done]):
+                _swap_contents(saved.frames, pairs[done & (orders == order)], 1 << int(order))
+            end = start
+        saved.words[self._touched] = saved.entries
+        for name, part in zip(_WHOLE, saved.parts, strict=True):
+            np.copyto(self._part(name), part)
+        self._counters()[:] = saved.counters
+
+    def statistics(self) -> dict[str, int]:
+        """Sums over the nodes of what the allocator counted so far: asked, got, below_low, below_min."""
+        names = ("asked", "got", "below_low", "below_min")
+        return {name: sum(int(node[name]) for node in self.arena.nodes) for name in names}
+
+    def close(self) -> None:
+        """Give the arena back."""
+        arena, self.arena = self.arena, None
+        self._forget()
+        _close(arena)
+
+
+def _close(arena: Any) -> None:  # noqa: ANN401 - a Region, or a test's own
+    """Unmap now if nobody looks at it any more; else the last view does."""
+    with suppress(BufferError, AttributeError):
+        arena.close()
+
+
+def _swap_contents(frames: NDArray[np.uint64], pairs: NDArray[np.int64], size: int) -> None:
+    """Swap folios of `size` frames, a few MiB at a time."""
+    rows = max(1, _CHUNK_BYTES // (frames.shape[1] * 8 * size))
+    offsets = np.arange(size)
+    for start in range(0, len(pairs), rows):
+        a, b = ((pairs[start : start + rows, side, None] + offsets).ravel() for side in (0, 1))
+        held = frames[a]
+        frames[a] = frames[b]
+        frames[b] = held

@@ -1,0 +1,117 @@
+"""faults: a wrapper that makes some pairs fail, so that one can see what the others do."""
+
+import errno
+import itertools
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from pagexchange.errors import PluginError
+from pagexchange.hookspecs import ArenaFacts, hookimpl
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Make the nth pair, or every so many, fail at one question, with an errno or with an exception."""
+
+    question: Literal["flags", "data", "mapping"] = "data"
+    """`data` refuses the pair before anything moved, `mapping` its page; `flags` refuses the batch that it is in."""
+    error: str = "EAGAIN"
+    """Name of the errno. ENOMEM at `data` sends the pair to the next mover of the chain."""
+    nth: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """This pair fails, counted from 1; 0 none."""
+    every: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Every so many fail; 0 none."""
+    exception: bool = False
+    """Raise RuntimeError in the middle of the call instead. Only an object in Python can."""
+    _objects: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(getattr(errno, self.error, None), int):  # errorcode has one name per number: no EOPNOTSUPP
+            raise ValueError(f"error {self.error!r} is not the name of an errno, such as EAGAIN, EBUSY or ENOMEM")
+        if not self.nth and not self.every:
+            raise ValueError("nothing would fail: give nth or every")
+
+    @hookimpl(wrapper=True)
+    def exchange_flags(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
+        """Wrap the flag policy, if it is the one that shall fail."""
+        return self._wrap("flags", (yield))
+
+    @hookimpl(wrapper=True)
+    def exchange_data(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
+        """Wrap the data mover, if it is the one that shall fail."""
+        return self._wrap("data", (yield))
+
+    @hookimpl(wrapper=True)
+    def update_mapping(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
+        """Wrap the mapping updater, if it is the one that shall fail."""
+        return self._wrap("mapping", (yield))
+
+    @hookimpl
+    def strategy_report(self) -> dict[str, object]:
+        """Return `{"faults": {"failed": n}}`: how many pairs were made to fail."""
+        return {"faults": {"failed": sum(wrapped.failed for wrapped in self._objects)}}
+
+    def _wrap(self, question: str, found: Any) -> Any:  # noqa: ANN401 - any answer
+        if found is None or question != self.question:
+            return found
+        from pagexchange_native import find_slot, flag_policy, mover, wrappers
+
+        plan = {"error": getattr(errno, self.error), "nth": self.nth, "every": self.every}
+        wrapped: Any
+        if isinstance(found, flag_policy.FlagPolicy):
+            wrapped = wrappers.FaultyFlags(found, **plan)
+        elif isinstance(found, mover.DataMover):
+            wrapped = wrappers.FaultyMover(found, **plan)
+        elif isinstance(found, find_slot.MappingUpdater):
+            wrapped = wrappers.FaultyUpdater(found, **plan)
+        elif callable(found) and not isinstance(found, type):
+            wrapped = Faulty(found, self)
+        else:
+            return found  # not an answer: for the host to refuse
+        if self.exception and not isinstance(wrapped, Faulty):
+            raise PluginError(
+                f"exception = true needs an object in Python, but {question} is answered by a native one, "
+                "which cannot raise; leave it out to fail pairs by errno",
+                plugin="faults",
+            )
+        self._objects.append(wrapped)
+        return wrapped
+
+
+class Faulty:
+    """A Python object that fails when the turn of one of its pairs has come."""
+
+    def __init__(self, found: Callable[..., Any], plan: Faults) -> None:
+        self.inner = found
+        self.name = getattr(found, "name", getattr(found, "__name__", type(found).__name__))
+        self.failed = 0
+        self._plan = plan
+        self._count = itertools.count(1)
+
+    def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - whatever the wrapped one takes
+        """Forward the call, unless it is one that shall fail."""
+        plan = self._plan
+        pairs = args[1 if plan.question == "data" else 0]
+        due = [
+            place
+            for place, number in zip(range(len(pairs)), self._count, strict=False)
+            if number == plan.nth or (plan.every and number % plan.every == 0)
+        ]
+        if not due:
+            return self.inner(*args)
+        self.failed += len(due)
+        if plan.question == "data":  # some pairs have moved when it happens: the core has to put them back
+            pieces, a, b = args
+            self.inner(pieces, a[: due[0]], b[: due[0]])
+        if plan.exception:
+            raise RuntimeError(f"injected into {plan.question}")
+        raise OSError(getattr(errno, plan.error), f"injected into {plan.question}")
+
+    def describe(self) -> dict[str, str]:
+        """Return what the wrapped object says."""
+        describe = getattr(self.inner, "describe", None)
+        found: dict[str, str] = describe() if callable(describe) else {}
+        return found

@@ -1,0 +1,30 @@
+"""list-exchange: the whole list in one call, so that the next pair is fetched while this one moves."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+
+from pagexchange.hookspecs import ArenaFacts, DataMover, hookimpl
+
+
+@dataclass(frozen=True)
+class ListExchange:
+    """Exchange a whole list in place, the next pair prefetched, shared over threads."""
+
+    isa: Literal["auto", "scalar", "sse2", "avx2", "avx512", "neon"] = "auto"
+    """Instruction set; `auto` takes the widest of this CPU."""
+    prefetch: bool = True
+    """Fetch the next pair while this one moves."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=32)] = 1
+    """How many workers may share a list, or one large folio."""
+
+    @hookimpl
+    def exchange_data(self, arena: ArenaFacts) -> DataMover | None:
+        """Decline if this CPU does not have the instruction set."""
+        from pagexchange_native import list_exchange
+
+        try:
+            return list_exchange.ListExchange(isa=self.isa, prefetch=self.prefetch, threads=self.threads)
+        except NotImplementedError:
+            return None

@@ -1,0 +1,17 @@
+"""masked-word: exchange all bits whose policy is `swap` at once."""
+
+from dataclasses import dataclass
+
+from pagexchange.hookspecs import ArenaFacts, FlagPolicy, hookimpl
+
+
+@dataclass(frozen=True)
+class MaskedWord:
+    """Exchange every bit by the policy that the layout declares for it."""
+
+    @hookimpl
+    def exchange_flags(self, arena: ArenaFacts) -> FlagPolicy:
+        """Take the mask from the arena's layout."""
+        from pagexchange_native import flag_policy
+
+        return flag_policy.MaskedWord(arena.layout.mask("swap"))

@@ -1,0 +1,17 @@
+"""whole-word: exchange the two flags words as they are, the first idea of the review."""
+
+from dataclasses import dataclass
+
+from pagexchange.hookspecs import ArenaFacts, FlagPolicy, hookimpl
+
+
+@dataclass(frozen=True)
+class WholeWord:
+    """Exchange the whole words, node and zone included; the engine must refuse that."""
+
+    @hookimpl
+    def exchange_flags(self, arena: ArenaFacts) -> FlagPolicy:
+        """Serve any layout."""
+        from pagexchange_native import flag_policy
+
+        return flag_policy.WholeWord()
