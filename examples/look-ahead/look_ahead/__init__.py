@@ -1,0 +1,1 @@
+"""How far ahead should an exchange of a list fetch?"""

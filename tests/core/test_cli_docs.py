@@ -1,0 +1,108 @@
+"""docs/cli.md says what the code has: verbs, options, exit codes, keys and defaults, fields, verdicts, errnos."""
+
+import dataclasses
+import re
+import typing
+from pathlib import Path
+
+import click
+import pytest
+
+from pagexchange import cli, config, result, statuses
+from pagexchange.hookspecs import QUESTIONS
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+NUMBERS = (ROOT / "docs" / "how-to-read-the-numbers.md").read_text(encoding="utf-8")
+
+RESULTS = {
+    "run": result.RunResult,
+    "input": result.InputInfo,
+    "strategies[]": result.StrategyResult,
+    "ns_per_pair": result.Costs,
+    "rounds[]": result.Round,
+}
+SECTIONS = {"[run]": config.RunConfig, "[arena]": config.ArenaConfig, "[workload]": config.WorkloadConfig}
+
+
+def section(title: str, level: str) -> str:
+    """What stands under a heading, up to the next one."""
+    found = re.search(rf"^{level} {re.escape(title)}\n(.*?)(?=^#|\Z)", TEXT, re.DOTALL | re.MULTILINE)
+    assert found, f"docs/cli.md has no heading '{level} {title}'"
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Cells of the tables in a text, without heads."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    rules = [number for number, row in enumerate(cells) if set("".join(row)) == {"-"}]
+    return [row for number, row in enumerate(cells) if number not in rules and number + 1 not in rules]
+
+
+def first(text: str) -> list[str]:
+    return [re.findall(r"`([^`]+)`", row[0])[0] for row in rows(text)]
+
+
+def command(verb: str) -> click.Command:
+    found = cli.cli.get_command(click.Context(cli.cli), verb)
+    assert found is not None
+    return found
+
+
+def test_the_verbs_are_those_of_the_code() -> None:
+    assert first(TEXT.split("\n## ")[0]) == list(cli.VERBS)
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_the_options_of_a_verb_are_those_of_the_code(verb: str) -> None:
+    said = [re.findall(r"-{1,2}[a-z-]+", row[0]) for row in rows(section(verb, "##"))]
+    options = [p for p in command(verb).params if isinstance(p, click.Option)]
+    assert said == [[*option.opts] for option in options]
+    for option, row in zip(options, rows(section(verb, "##")), strict=True):
+        assert (" " in re.findall(r"`([^`]+)`", row[0])[-1]) == (not option.is_flag), option.name
+
+
+def test_the_exit_codes_and_their_meanings_are_those_of_the_code() -> None:
+    assert {int(code): what for code, what in rows(section("Exit codes", "##"))} == cli.EXIT_CODES
+    constants = {value for name, value in vars(cli).items() if name.startswith("EXIT_") and isinstance(value, int)}
+    assert constants == set(cli.EXIT_CODES)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_the_keys_of_a_section_and_their_defaults_are_those_of_the_code(name: str) -> None:
+    fields = dataclasses.fields(SECTIONS[name])
+    assert first(section(name, "###")) == [field.name for field in fields]
+    for field, row in zip(fields, rows(section(name, "###")), strict=True):
+        if row[1].startswith("`") and row[1].endswith("`") and row[1].count("`") == 2:
+            default = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+            assert row[1].strip('`"') == default, field.name
+        else:
+            assert field.default in (None, dataclasses.MISSING), field.name
+
+
+def test_the_keys_of_a_strategy_are_those_of_the_code() -> None:
+    known = [field.name for field in dataclasses.fields(config.StrategySpec)][1:]
+    said = first(section("[strategy.NAME]", "###"))
+    assert sorted(said) == sorted(known)
+    assert set(QUESTIONS) < set(said)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_the_json_is_described_field_by_field(name: str) -> None:
+    assert first(section(name, "###")) == list(RESULTS[name].__struct_fields__)
+
+
+def test_the_verdicts_are_those_of_the_code() -> None:
+    assert first(section("Verdicts", "###")) == list(typing.get_args(result.Verdict))
+
+
+def test_every_errno_that_a_pair_may_get_is_explained() -> None:
+    assert set(first(section("Refused pairs", "###"))) == {statuses.errno_name(code) for code in statuses.REASONS}
+
+
+def test_the_words_of_the_report_are_explained() -> None:
+    for word in ("ns/pair", "ratio", "allocates", "frames asked", "frames got", "below low", "below min"):
+        assert word in NUMBERS, word
+    for verdict in typing.get_args(result.Verdict):
+        assert f"`{verdict}`" in NUMBERS, verdict

@@ -1,0 +1,220 @@
+"""strategies.toml: what is right becomes typed values, what is wrong is said all at once and with its place."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pagexchange.config import ArenaConfig, Config, PluginUse, check, packaged
+from pagexchange.errors import ConfigError, UnknownStrategyError
+
+GOOD = """\
+schema = 1
+[run]
+seed = 7
+mode = "sync"
+[arena]
+nodes = { fast = "1 MiB", slow = 2097152 }
+[strategy.fast]
+flags = "masked-word"
+data = ["list-exchange", { plugin = "word-swap", isa = "scalar" }]
+mapping = "xarray"
+"""
+
+
+def written(tmp_path: Path, text: str | bytes) -> Path:
+    path = tmp_path / "s.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def wrong(tmp_path: Path, text: str | bytes, *overrides: str) -> list[str]:
+    path = written(tmp_path, text)
+    return [str(problem).removeprefix(f"{tmp_path}/") for problem in check(path, overrides)]
+
+
+def test_a_file_becomes_typed_values(tmp_path):
+    config = Config.load(written(tmp_path, GOOD))
+    assert (config.run.seed, config.run.mode, config.run.threads) == (7, "sync", 1)
+    assert config.arena.frames == {"fast": 256, "slow": 512}
+    assert config.layout.name == "linux-6.18"
+    spec = config.strategy("fast")
+    assert spec.data == (PluginUse("list-exchange"), PluginUse("word-swap", {"isa": "scalar"}))
+    assert (spec.expect, spec.mode, spec.threads, spec.wrap) == ("exact", "sync", 1, ())
+    with pytest.raises(UnknownStrategyError, match="did you mean 'fast'"):
+        config.strategy("fats")
+
+
+def test_the_shipped_file_is_right_and_is_the_one_at_the_top():
+    assert check() == []
+    config = Config.load()
+    assert list(config.strategies) == [
+        "rfc-2019",
+        "whole-word",
+        "copy-page",
+        "word-swap",
+        "two-pass",
+        "list-exchange",
+        "numpy",
+    ]
+    expect = {name: spec.expect for name, spec in config.strategies.items()}
+    assert expect.pop("rfc-2019") == "loses"
+    assert expect.pop("whole-word") == "refused"
+    assert set(expect.values()) == {"exact"}
+    assert all(spec.summary for spec in config.strategies.values())
+    top = Path(__file__).parents[2] / "strategies.toml"
+    assert top.read_bytes() == packaged()
+
+
+def test_the_defaults_of_an_arena_are_whole():
+    assert ArenaConfig().frames == {"fast": 65536, "slow": 65536}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("schema = 1\n", "", "s.toml:1:1: missing key 'schema'; write `schema = 1` at the top"),
+        ("schema = 1", "schema = 2", "s.toml:1:10: schema: schema 2 is not known; this version reads schema = 1"),
+        ("schema = 1", "schema = true", "s.toml:1:10: schema: schema True is not known"),
+        ("[run]", "[rum]", "s.toml:2:1: rum: unknown key 'rum'; did you mean 'run'?"),
+        ("seed = 7", "sede = 7", "s.toml:3:1: run.sede: unknown key 'sede'; did you mean 'seed'?"),
+        ("seed = 7", "seed = -7", "s.toml:3:8: run.seed: expected `int` >= 0"),
+        ("seed = 7", f"seed = {'9' * 40}", "s.toml:3:8: run.seed: expected `int` <= 9223372036854775807"),
+        ("seed = 7", 'seed = "7"', "s.toml:3:8: run.seed: expected `int`, got `str`"),
+        ('"sync"', '"snyc"', "s.toml:4:8: run.mode: unknown value 'snyc'; did you mean 'sync'?"),
+        ("[run]\nseed", "run = 3\nx.seed", "s.toml:2:7: run: expected a table, got 3"),
+        ('"1 MiB"', '"1 MiX"', "s.toml:6:18: arena.nodes.fast: size '1 MiX': want bytes or text such as '64 MiB'"),
+        ('"1 MiB"', '"65 TiB"', "s.toml:6:18: arena.nodes.fast: 71468255805440 bytes: want 1 byte to 64 TiB"),
+        ('"1 MiB"', "0", "s.toml:6:18: arena.nodes.fast: 0 bytes: want 1 byte to 64 TiB"),
+        ('"1 MiB"', "1.5", "s.toml:6:18: arena.nodes.fast: expected `int | str`, got `float`"),
+        (
+            "2097152",
+            "2097153",
+            "s.toml:6:34: arena.nodes.slow: 2097153 bytes are not a multiple of the page size, 4096",
+        ),
+        ("[arena]", "[arena]\npage_size = 5000", "s.toml:6:13: arena.page_size: 5000 bytes: want a power of two"),
+        ("[arena]", "[arena]\nwatermarks = [3, 2, 1]", "s.toml:6:14: arena.watermarks: [3, 2, 1]: want min <= low"),
+        ("[arena]", '[arena]\nlayout = "linux-5.1"', "s.toml:6:10: arena.layout: unknown layout 'linux-5.1'; did you"),
+        ('"masked-word"', '"maksed-word"', "s.toml:8:9: strategy.fast.flags: unknown plug-in 'maksed-word'; did you"),
+        ('"masked-word"', "3", "s.toml:8:9: strategy.fast.flags: expected the name of a plug-in, a table with it, or"),
+        ('"masked-word"', "[]", "s.toml:8:9: strategy.fast.flags: an empty list: name at least one plug-in"),
+        ('"masked-word"', "{ x = 1 }", "s.toml:8:1: strategy.fast.flags: missing key 'plugin'"),
+        ('"masked-word"', "{ plugin = 1 }", "s.toml:8:20: strategy.fast.flags.plugin: expected the name of a plug-in"),
+        ('"list-exchange"', '"lsit-exchange"', "s.toml:9:9: strategy.fast.data.0: unknown plug-in 'lsit-exchange'"),
+        ('plugin = "word-swap"', 'plugin = "w"', "s.toml:9:37: strategy.fast.data.1.plugin: unknown plug-in 'w'"),
+        ('"scalar"', '"sclar"', "s.toml:9:56: strategy.fast.data.1.isa: unknown value 'sclar'; did you mean 'scalar'?"),
+        ("isa =", "ias =", "s.toml:9:50: strategy.fast.data.1.ias: unknown key 'ias'; did you mean 'isa'?"),
+        ("mapping", "maping", "s.toml:10:1: strategy.fast.maping: unknown key 'maping'; did you mean 'mapping'?"),
+        ("mapping", "maping", "s.toml:7:1: strategy.fast: missing key 'mapping': name the plug-in that answers it"),
+        ("[strategy.fast]", "[strategy.FAST]", "s.toml:7:1: strategy.FAST: a strategy's name is lower case"),
+        ("[strategy.fast]", '[strategy.fast]\nexpect="perfect"', "s.toml:8:8: strategy.fast.expect: unknown value"),
+        ("[strategy.fast]", "[strategy.fast]\nthreads = 0", "s.toml:8:11: strategy.fast.threads: expected `int` >= 1"),
+        ("[run]", "[plugins]\nblock = [1]\n[run]", "s.toml:3:10: plugins.block.0: expected `str`, got `int`"),
+        ("[run]", "[workload]\norders = { 11 = 1 }\n[run]", "s.toml:3:12: workload.orders.11: order '11': want 0 to 9"),
+        ("[run]", "[workload]\nkinds = { anon = 0 }\n[run]", "s.toml:3:9: workload.kinds: at least one weight must be"),
+        ("[run]", "[workload]\ndirty = 2.0\n[run]", "s.toml:3:9: workload.dirty: expected `float` <= 1.0"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path, old, new, expected):
+    assert old in GOOD
+    found = wrong(tmp_path, GOOD.replace(old, new, 1))
+    assert any(problem.startswith(expected) for problem in found), found
+    with pytest.raises(ConfigError):
+        Config.load(tmp_path / "s.toml")
+
+
+def test_all_that_is_wrong_is_said_at_once_and_in_order(tmp_path):
+    text = GOOD.replace("seed", "sede").replace('"sync"', '"x"').replace("masked", "maksed").replace("scalar", "s")
+    found = wrong(tmp_path, text)
+    assert len(found) == 4
+    assert [int(problem.split(":")[1]) for problem in found] == [3, 4, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"", "missing key 'schema'"),
+        (b"", "no strategy: write at least one table [strategy.NAME]"),
+        (b"schema = 1\n[strategy.x]\n", "missing key"),
+        (b"schema = ", "not TOML"),
+        (b"\xff", "is not UTF-8"),
+        (b"\xef\xbb\xbf" + GOOD.replace("seed", "sede").replace("\n", "\r\n").encode(), "s.toml:3:1: run.sede"),
+    ],
+)
+def test_broken_files_are_clear_errors(tmp_path, text, expected):
+    assert any(expected in problem for problem in wrong(tmp_path, text))
+
+
+def test_an_empty_strategy_names_what_it_lacks(tmp_path):
+    found = wrong(tmp_path, "schema = 1\n[strategy.x]\n")
+    assert [problem.split("missing key ")[1].split(":")[0] for problem in found] == ["'flags'", "'data'", "'mapping'"]
+
+
+def test_missing_files_and_directories_are_clear_errors(tmp_path):
+    assert [problem.what for problem in check(tmp_path / "none.toml")] == ["no such file"]
+    assert [problem.what for problem in check(tmp_path)] == ["is a directory, not a TOML file"]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("run.seed=0x10", lambda c: c.run.seed == 16),
+        ("run.mode=async", lambda c: c.run.mode == "async"),
+        ('run.mode="async"', lambda c: c.run.mode == "async"),
+        ("arena.nodes.slow=8 KiB", lambda c: c.arena.frames["slow"] == 2),
+        ("workload.free=0", lambda c: c.workload.free == 0),
+        ("strategy.fast.data=word-swap", lambda c: c.strategies["fast"].data == (PluginUse("word-swap"),)),
+        ("strategy.fast.data.1.isa=auto", lambda c: c.strategies["fast"].data[1].options == {"isa": "auto"}),
+        ("strategy.fast.data.0.threads=2", lambda c: c.strategies["fast"].data[0].options == {"threads": 2}),
+        ('strategy.fast.wrap=["timing"]', lambda c: c.strategies["fast"].wrap == (PluginUse("timing"),)),
+        ("strategy.fast.threads=2", lambda c: c.strategies["fast"].threads == 2),
+        ('plugins.block=["null"]', lambda c: c.block == ("null",)),
+    ],
+)
+def test_an_override_is_as_if_the_file_had_said_it(tmp_path, override, expected):
+    assert expected(Config.load(written(tmp_path, GOOD), overrides=[override]))
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("run.seed", "--set run.seed: expected KEY=VALUE"),
+        ("=3", "--set =3: expected KEY=VALUE"),
+        ("run.seed=[1", "--set run.seed=[1: '[1' is not a TOML value"),
+        ("run.seed=", "--set run.seed=: '' is not a TOML value"),
+        ("run.seed=x", "--set run.seed=x: run.seed: expected `int`, got `str`"),
+        ("run.sede=1", "--set run.sede=1: run.sede: unknown key 'sede'; did you mean 'seed'?"),
+        ("rum.seed=1", "--set rum.seed=1: unknown key 'rum'; did you mean 'run'?"),
+        ("strategy.fats.threads=1", "--set strategy.fats.threads=1: no strategy 'fats'; did you mean 'fast'?"),
+        ("strategy.fast.data.7.isa=x", "--set strategy.fast.data.7.isa=x: strategy.fast.data is a list of 2"),
+        ("run.seed.x=1", "--set run.seed.x=1: run.seed is a value, not a table"),
+        ("strategy.fast.data=wrd-swap", "--set strategy.fast.data=wrd-swap: strategy.fast.data: unknown plug-in"),
+        ("strategy.fast.flags.x=1", "--set strategy.fast.flags.x=1: strategy.fast.flags.x: unknown option 'x': it"),
+        ("run.seed=1\n[arena]", "--set run.seed=1\n[arena]: run.seed: expected `int`, got `str`"),
+    ],
+)
+def test_a_wrong_override_is_said_as_one(tmp_path, override, expected):
+    found = wrong(tmp_path, GOOD, override)
+    assert len(found) == 1
+    assert found[0].startswith(expected)
+
+
+def test_only_the_strategies_that_are_used_need_their_plug_ins(tmp_path):
+    path = written(tmp_path, GOOD + '[strategy.other]\nflags = "none"\ndata = "none"\nmapping = "none"\n')
+    assert len(check(path)) == 3
+    assert Config.load(path, only=["fast"]).strategies.keys() == {"fast", "other"}
+    with pytest.raises(UnknownStrategyError, match="did you mean 'other'"):
+        Config.load(path, only=["ohter"])
+
+
+def test_paths_start_from_the_folder_of_the_file(tmp_path):
+    layout = "schema = 1\nname = 'm'\n[flags]\nlocked = { bit = 0, policy = 'stay', meaning = '' }\n"
+    (tmp_path / "m.toml").write_text(layout)
+    path = written(tmp_path, GOOD.replace("[arena]", '[arena]\nlayout = "m.toml"'))
+    config = Config.load(os.path.relpath(path))
+    assert config.layout.name == "m"
+    assert config.resolve("x.pgxsnap").resolve() == tmp_path / "x.pgxsnap"
+    (tmp_path / "m.toml").write_text(layout.replace("stay", "saty"))
+    found = wrong(tmp_path, path.read_text())
+    assert any("s.toml:6:10: arena.layout: the layout file 'm.toml' is wrong" in problem for problem in found)
+    assert any("m.toml:4:" in problem and "did you mean 'stay'" in problem for problem in found)

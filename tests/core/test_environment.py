@@ -1,0 +1,53 @@
+"""What the machine is: every field may be missing, and nothing is ever written."""
+
+from pathlib import Path
+
+from pagexchange.environment import collect, lines
+from pagexchange.sizes import format_size
+
+
+def test_a_machine_that_says_nothing_is_not_an_error(tmp_path: Path) -> None:
+    environment = collect(tmp_path)
+    assert environment["cpu"]["model"] is None
+    assert environment["memory"]["thp_shmem_enabled"] is None
+    assert dict(lines(environment))["NUMA nodes"] == "not available"
+
+
+def test_the_fields_are_read(tmp_path: Path) -> None:
+    files = {
+        "proc/cpuinfo": "model name\t: Some CPU\nflags\t\t: sse2 erms avx2 hypervisor\n",
+        "proc/meminfo": "MemTotal:       1024 kB\nMemAvailable:    512 kB\nHugePages_Free:        3\n",
+        "proc/loadavg": "0.50 0.25 0.12 1/100 42\n",
+        "sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
+        "sys/kernel/mm/transparent_hugepage/shmem_enabled": "always within_size advise [never] deny force\n",
+        "sys/devices/system/node/node0/x": "",
+        "sys/devices/system/node/node1/x": "",
+        "sys/devices/system/cpu/cpu0/cache/index0/level": "1\n",
+        "sys/devices/system/cpu/cpu0/cache/index0/type": "Data\n",
+        "sys/devices/system/cpu/cpu0/cache/index0/size": "48K\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    environment = collect(tmp_path)
+    cpu, memory = environment["cpu"], environment["memory"]
+    assert cpu["model"] == "Some CPU"
+    assert cpu["flags"]["avx2"] is True
+    assert cpu["caches"] == {"L1d": 48 * 1024}
+    assert (memory["total"], memory["available"], memory["numa_nodes"]) == (1 << 20, 1 << 19, 2)
+    assert (memory["thp_enabled"], memory["thp_shmem_enabled"]) == ("madvise", "never")
+    assert memory["hugepages_free"] == 3
+    assert environment["kernel"]["hypervisor"] is True
+    assert environment["load"] == [0.5, 0.25, 0.12]
+
+
+def test_this_machine_is_described() -> None:
+    rows = dict(lines(collect()))
+    assert rows["Python"].startswith("CPython")
+    assert rows["NumPy"] != "not available"
+
+
+def test_sizes_are_short() -> None:
+    assert [format_size(n) for n in (0, 4096, 1 << 21, 1010 << 10, 3 << 29)] == [
+        "0 bytes", "4 KiB", "2 MiB", "1010 KiB", "1.5 GiB"
+    ]  # fmt: skip

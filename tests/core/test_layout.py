@@ -1,0 +1,170 @@
+"""Layouts: the shipped ones say what Linux says, and a wrong one is refused as a whole."""
+
+from pathlib import Path
+
+import pytest
+
+from pagexchange.errors import ConfigError
+from pagexchange.layout import POLICIES, ROLES, Field, Flag, Layout
+
+SHIPPED = ["linux-5.0", "linux-6.18"]
+
+# enum pageflags of include/linux/page-flags.h, the part that no configuration moves
+FIXED = {
+    "linux-5.0": (
+        "locked referenced uptodate dirty lru active workingset waiters error slab owner_priv_1 arch_1 reserved "
+        "private private_2 writeback head mappedtodisk reclaim swapbacked unevictable"
+    ),
+    "linux-6.18": (
+        "locked writeback referenced uptodate dirty lru head waiters active workingset owner_priv_1 owner_2 arch_1 "
+        "reserved private private_2 reclaim swapbacked unevictable dropbehind"
+    ),
+}
+
+STAY = "locked waiters lru head arch_1 arch_2 uncached node zone section kasan_tag lru_gen"
+REFUSE = "writeback slab reserved hwpoison"
+
+
+def test_the_shipped_layouts_are_these():
+    assert Layout.available() == SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_bits_stand_where_linux_has_them(name):
+    layout = Layout.load(name)
+    assert [flag.name for flag in layout.flags][: len(FIXED[name].split())] == FIXED[name].split()
+    assert [flag.bit for flag in layout.flags] == list(range(len(layout.flags)))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_three_policies_share_out_the_whole_word(name):
+    layout = Layout.load(name)
+    masks = [layout.mask(policy) for policy in POLICIES]
+    assert sum(masks) == 2**64 - 1
+    assert masks[0] & masks[1] == masks[0] & masks[2] == masks[1] & masks[2] == 0
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_belongs_to_the_frame_stays(name):
+    layout = Layout.load(name)
+    parts: tuple[Flag | Field, ...] = (*layout.flags, *layout.fields)
+    for part in parts:
+        expected = "stay" if part.name in STAY.split() else "refuse" if part.name in REFUSE.split() else "swap"
+        assert part.policy == expected, part.name
+        assert part.meaning
+
+
+def test_upper_fields_lie_from_the_top_downwards_without_gaps():
+    for name in SHIPPED:
+        top = 64
+        for field in Layout.load(name).fields:
+            assert field.shift + field.width == top
+            top = field.shift
+        assert top >= len(Layout.load(name).flags)
+
+
+def test_a_word_is_read_back_as_it_was_written():
+    layout = Layout.load("linux-6.18")
+    word = layout.word("dirty", "swapcache", "readahead", node=5, zone=2, last_cpupid=77)
+    assert layout.names(word) == ["dirty", "owner_priv_1", "reclaim"]
+    assert layout.values(word) == {"node": 5, "zone": 2, "last_cpupid": 77, "lru_gen": 0, "lru_refs": 0}
+    assert layout.get(layout.set(word, "node", 1023), "zone") == 2
+    assert layout.describe(word) == "dirty|owner_priv_1|reclaim node=5 zone=2 last_cpupid=77"
+    with pytest.raises(ValueError, match="does not fit 10 bits"):
+        layout.set(word, "node", 1024)
+    with pytest.raises(KeyError, match="did you mean 'dirty'"):
+        layout.word("drity")
+
+
+def test_aliases_are_the_same_bit():
+    new, old = Layout.load("linux-6.18"), Layout.load("linux-5.0")
+    assert new.flag("swapcache") is new.flag("checked") is new.flag("owner_priv_1")
+    assert new.flag("mappedtodisk").name == "owner_2"
+    assert old.flag("mappedtodisk").name == "mappedtodisk"
+    assert new.flag("fscache").name == "private_2"
+    assert "error" in old
+    assert "error" not in new
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_native_form_has_every_role_and_no_other_key(name):
+    layout = Layout.load(name)
+    native = layout.native()
+    shifts = {"node_shift", "node_width", "zone_shift", "zone_width"}
+    assert set(native) == {"name", *POLICIES, *ROLES, *shifts}
+    assert native["swapcache"] == layout.flag("owner_priv_1").mask
+    assert native["node_shift"] == 54
+    assert layout.word(node=1) == 1 << native["node_shift"]
+
+
+GOOD = """
+schema = 1
+name = "mine"
+[flags]
+locked = { bit = 0, policy = "stay", meaning = "lock" }
+dirty = { bit = 3, policy = "swap", meaning = "d" }
+"""
+
+
+def load(tmp_path: Path, text: str) -> Layout:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return Layout.load(path)
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    return [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
+
+
+def test_a_layout_of_ones_own_needs_little(tmp_path):
+    layout = load(tmp_path, GOOD)
+    assert layout.mask("swap") == 8
+    assert layout.mask("stay") == 2**64 - 1 - 8
+    assert layout.native()["node_width"] == 0
+    assert Layout.load("mine.toml", base=tmp_path) == layout
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (('dirty = { bit = 3, policy = "swap", ', "dirty = { bit = 3, "), "6:1: flags.dirty: missing key 'policy'"),
+        (("bit = 3", "bit = 0"), "6:17: flags.dirty.bit: bit 0 is already 'locked'"),
+        (("bit = 3", "bit = 64"), "6:17: flags.dirty.bit: bit 64 is outside the word: 0 to 63"),
+        (("bit = 3", "bit = true"), "6:17: flags.dirty.bit: expected an integer, got True"),
+        (('"swap"', '"swop"'), "6:29: flags.dirty.policy: unknown policy 'swop'; did you mean 'swap'?"),
+        (('"stay"', '"swap"'), "5:30: flags.locked.policy: 'locked' belongs to the frame: its policy must be 'stay'"),
+        (("locked =", "lokced ="), "4:1: flags: missing flag 'locked': an exchange locks both frames"),
+        (("dirty", "waiters"), "'waiters' must be bit 7"),
+        (("dirty", "writeback"), "a page with 'writeback' cannot be moved: its policy must be 'refuse'"),
+        (("schema = 1", "schema = 2"), "2:10: schema: schema 2 is not known; this version reads schema = 1"),
+        (('name = "mine"', 'nmae = "mine"'), "3:1: nmae: unknown key 'nmae'; did you mean 'name'?"),
+        (
+            ("[flags]", '[fields.node]\nwidth = 9\npolicy = "swap"\nmeaning = ""\n[flags]'),
+            "'node' belongs to the frame",
+        ),
+        (
+            ("[flags]", '[fields]\nx = { width = 61, policy = "stay", meaning = "" }\n[flags]'),
+            "5:15: fields.x.width: lies on bits 3 to 63, over the flag dirty",
+        ),
+        (
+            ("[flags]", '[fields]\nx = { width = 65, policy = "stay", meaning = "" }\n[flags]'),
+            "5:15: fields.x.width: 65 bits, but only 64 of 64 are left: more than 64 bits",
+        ),
+        (("[flags]", '[aliases]\nd = "drity"\n[flags]'), "5:5: aliases.d: no flag 'drity'; did you mean 'dirty'?"),
+    ],
+)
+def test_a_wrong_layout_is_refused_with_its_place(tmp_path, change, expected):
+    assert change[0] in GOOD
+    assert any(expected in problem for problem in problems(tmp_path, GOOD.replace(*change)))
+
+
+def test_all_that_is_wrong_with_a_layout_is_said_at_once(tmp_path):
+    text = GOOD.replace("bit = 3", "bit = 0").replace('"stay"', '"saty"') + '\nx = 3\n[aliases]\nq = "none"\n'
+    assert len(problems(tmp_path, text)) == 4
+
+
+def test_an_unknown_layout_is_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"did you mean 'linux-6\.18'"):
+        Layout.load("linux-6.81")

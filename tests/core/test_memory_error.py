@@ -1,0 +1,276 @@
+"""Row P11: memory that breaks while a page is moved costs what lay in it, and nothing else.
+
+A broken page is made by laying the mapping of an empty file over it: whoever touches it gets SIGBUS, as with memory
+that the machine has taken out of use."""
+
+import ctypes
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pagexchange.arena import Arena
+from pagexchange.errors import ArenaFullError
+from pagexchange.oracle import check
+from pagexchange.statuses import EHWPOISON
+
+CHILD = Path(__file__).with_name("dying_memory_child.py")
+PIECE = 4096  # what breaks at once
+MOVERS = ["list-exchange", "word-swap", "rfc-2019", "copy-page"]
+
+
+def lay_over(arena: Arena, pfn: int, piece: int, fd: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.mmap.restype = ctypes.c_void_p
+    at = int(arena.frames.ctypes.data + pfn * arena.page_size + piece * PIECE)
+    made = libc.mmap(at, PIECE, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | 0x10, fd, 0)  # MAP_FIXED
+    assert made == at, os.strerror(ctypes.get_errno())
+
+
+def break_memory(arena: Arena, pfn: int, piece: int = 0) -> None:
+    fd = os.memfd_create("empty")
+    lay_over(arena, pfn, piece, fd)
+    os.close(fd)
+
+
+def make(page_size: int = 4096, n: int = 10, order: int = 0) -> tuple[Arena, np.ndarray, np.ndarray]:
+    """An arena and n pairs of pages, each filled with words of its own."""
+    arena = Arena.create(nodes=[("fast", 64 << order), ("slow", 64 << order)], page_size=page_size)
+    fast, slow = arena.alloc("fast", n, order=order), arena.alloc("slow", n, order=order)
+    for pfn in (*fast, *slow):
+        arena.frames[pfn : pfn + (1 << order)] = content(arena, pfn, order)
+    return arena, fast, slow
+
+
+def content(arena: Arena, pfn: int, order: int = 0) -> np.ndarray:
+    words = arena.page_size // 8 << order
+    return (np.arange(words, dtype=np.uint64) + np.uint64(pfn * 1000003)).reshape(1 << order, -1)
+
+
+def poisoned(arena: Arena) -> list[int]:
+    return [pfn for pfn in range(arena.nframes) if "hwpoison" in arena.frame(pfn).flags]
+
+
+def holds(arena: Arena, frame: int, page: int, order: int = 0) -> bool:
+    return np.array_equal(arena.frames[frame : frame + (1 << order)], content(arena, page, order))
+
+
+@pytest.mark.parametrize("strategy", [*MOVERS, "numpy"])
+@pytest.mark.parametrize("side", ["fast", "slow"])
+@pytest.mark.parametrize("at", [0, 4, 9])
+def test_one_broken_frame_refuses_its_pair_and_the_others_are_exchanged(strategy: str, side: str, at: int) -> None:
+    arena, fast, slow = make()
+    broken, whole = (fast[at], slow[at]) if side == "fast" else (slow[at], fast[at])
+    break_memory(arena, broken)
+    result = arena.exchange(np.column_stack([fast, slow]), strategy)
+    assert result.status.tolist() == [-EHWPOISON if i == at else 0 for i in range(10)]
+    why = "EHWPOISON: a frame with a memory error; free it, and it goes offline"
+    assert result.messages() == [f"pair {at} (pfn {fast[at]} <-> {slow[at]}): {why}"]
+    assert poisoned(arena) == [broken]
+    assert holds(arena, whole, whole)
+    for i in set(range(10)) - {at}:
+        assert holds(arena, fast[i], slow[i])
+        assert holds(arena, slow[i], fast[i])
+    assert check(arena) == []
+
+
+@pytest.mark.parametrize("strategy", MOVERS)
+@pytest.mark.parametrize("order", [1, 3])
+@pytest.mark.parametrize("piece", [0, 1, "last"])
+@pytest.mark.parametrize("side", ["fast", "slow"])
+def test_what_was_moved_before_the_error_is_moved_back(strategy: str, order: int, piece: int | str, side: str) -> None:
+    arena, fast, slow = make(n=3, order=order)
+    number = (1 << order) - 1 if piece == "last" else int(piece)
+    broken, whole = (fast[1], slow[1]) if side == "fast" else (slow[1], fast[1])
+    break_memory(arena, broken + number)
+    status = arena.exchange(np.column_stack([fast, slow]), strategy).status
+    assert status.tolist() == [0, -EHWPOISON, 0]
+    assert poisoned(arena) == sorted({int(broken), int(broken) + number})
+    assert holds(arena, whole, whole, order)
+    rest = [i for i in range(1 << order) if i != number]
+    assert np.array_equal(arena.frames[broken : broken + (1 << order)][rest], content(arena, broken, order)[rest])
+    assert holds(arena, fast[0], slow[0], order)
+    assert holds(arena, slow[2], fast[2], order)
+    assert check(arena) == []
+
+
+@pytest.mark.parametrize("piece", [0, 5, 31, 32, 63])
+def test_a_folio_that_threads_share_is_put_back_in_all_its_ranges(piece: int) -> None:
+    arena, fast, slow = make(n=2, order=6)
+    break_memory(arena, int(slow[0]) + piece)
+    result = arena.exchange([[fast[0], slow[0]]], "list-exchange", threads=4)
+    assert result.status.tolist() == [-EHWPOISON]
+    assert holds(arena, fast[0], fast[0], 6)
+    rest = [i for i in range(64) if i != piece]
+    assert np.array_equal(arena.frames[slow[0] : slow[0] + 64][rest], content(arena, slow[0], 6)[rest])
+    assert arena.exchange([[fast[1], slow[1]]], "list-exchange", threads=4).ok
+    assert check(arena) == []
+
+
+def test_several_broken_frames_in_several_batches_and_threads() -> None:
+    arena = Arena.create(nodes=[("fast", 600), ("slow", 600)])
+    fast, slow = arena.alloc("fast", 600), arena.alloc("slow", 600)
+    arena.frames[fast], arena.frames[slow] = fast[:, None], slow[:, None]
+    bad = [0, 1, 127, 128, 129, 300, 301, 302, 599]
+    for i in bad:
+        break_memory(arena, slow[i] if i % 2 else fast[i])
+    status = arena.exchange(np.column_stack([fast, slow]), threads=3).status
+    assert np.flatnonzero(status).tolist() == bad
+    good = np.setdiff1d(np.arange(600), bad)
+    assert (arena.frames[fast[good]] == slow[good, None]).all()
+    assert (arena.frames[slow[good]] == fast[good, None]).all()
+    assert check(arena) == []
+
+
+def test_both_frames_broken() -> None:
+    arena, fast, slow = make(n=2)
+    break_memory(arena, fast[0])
+    break_memory(arena, slow[0])
+    assert arena.exchange(np.column_stack([fast, slow])).status.tolist() == [-EHWPOISON, 0]
+    assert int(fast[0]) in poisoned(arena)
+
+
+def test_a_marked_frame_is_refused_without_being_touched_and_goes_offline_when_freed() -> None:
+    arena, fast, slow = make()
+    break_memory(arena, slow[3])
+    pairs = np.column_stack([fast, slow])
+    arena.exchange(pairs)
+    assert arena.exchange(pairs).status.tolist() == [0, 0, 0, -EHWPOISON, *[0] * 6]
+    arena.free(slow)
+    assert arena.frame(slow[3]).state == "offline"
+    assert check(arena) == []
+    rest = arena.alloc("slow", 63)
+    assert slow[3] not in rest
+    with pytest.raises(ArenaFullError):
+        arena.alloc("slow", 1)
+    assert arena.exchange([[fast[0], slow[3]]]).status.tolist() == [-1]  # EPERM: offline
+    assert poisoned(arena) == [int(slow[3])]
+
+
+def test_a_broken_temporary_page_costs_its_pair_a_retry_and_no_data() -> None:
+    arena, fast, slow = make()
+    temp = int(arena.alloc("fast", 1)[0])
+    arena.free([temp])  # the next one to be taken
+    break_memory(arena, temp)
+    pairs = np.column_stack([fast, slow])
+    assert arena.exchange(pairs[:1], "copy-page").status.tolist() == [-11]  # EAGAIN
+    assert arena.frame(temp).state == "offline"
+    assert holds(arena, fast[0], fast[0])
+    assert holds(arena, slow[0], slow[0])
+    assert arena.exchange(pairs, "copy-page").ok
+    assert check(arena) == []
+
+
+def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, for what is meant to end it."""
+    begin = """
+        import os, signal, sys
+        import numpy as np
+        import pagexchange
+        from tests.core.test_memory_error import break_memory, make
+        arena, fast, slow = make()
+        pairs = np.column_stack([fast, slow])
+        assert arena.exchange(pairs).ok  # the guard is in place
+    """
+    program = textwrap.dedent(begin) + textwrap.dedent(code)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        [sys.executable, *options, "-c", program], capture_output=True, text=True, cwd=root, env=environment, timeout=60
+    )
+
+
+def test_a_memory_error_outside_of_an_exchange_still_ends_the_process() -> None:
+    assert run("break_memory(arena, fast[0]); arena.frames[fast[0]].sum()").returncode == -signal.SIGBUS
+
+
+def test_a_signal_that_somebody_sent_still_ends_the_process() -> None:
+    assert run("os.kill(os.getpid(), signal.SIGBUS); signal.pause()").returncode == -signal.SIGBUS
+
+
+def test_a_fault_handler_that_was_there_still_reports() -> None:
+    done = run("break_memory(arena, fast[0]); arena.frames[fast[0]].sum()", "-X", "faulthandler")
+    assert done.returncode == -signal.SIGBUS
+    assert "Bus error" in done.stderr
+
+
+def test_a_handler_set_later_does_not_disarm_the_guard() -> None:
+    code = """
+        signal.signal(signal.SIGBUS, lambda *a: os._exit(9))
+        break_memory(arena, fast[2])
+        assert arena.exchange(pairs).status.tolist() == [0, 0, -133, *[0] * 7]
+        print("went on")
+    """
+    done = run(code)
+    assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+
+
+class Stepped:
+    """The child, stopped right before its exchange, and the file that backs the frame to break."""
+
+    def __init__(self, tmp_path: Path, strategy: str, side: str) -> None:
+        self.path = tmp_path / "frame"
+        self.path.write_bytes(b"")
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, str(CHILD), str(self.path), strategy, side]
+        self.child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=CHILD.parents[2], env=environment
+        )
+        _, status = os.waitpid(self.child.pid, 0)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 77:
+            self.child.returncode = 77
+            pytest.skip("processes may not be traced here (ptrace is refused)")
+        assert os.WIFSTOPPED(status), self.child.communicate()
+
+    def step(self) -> bool:
+        """Let it run one instruction; False once the exchange is over."""
+        assert self.libc.ptrace(9, self.child.pid, None, None) == 0  # PTRACE_SINGLESTEP
+        _, status = os.waitpid(self.child.pid, 0)
+        assert os.WIFSTOPPED(status), status
+        return os.WSTOPSIG(status) == signal.SIGTRAP
+
+    def finish(self) -> tuple[int, int]:
+        """Let it go; the status of its first pair and the number of marked frames, which it has checked."""
+        assert self.libc.ptrace(17, self.child.pid, None, None) == 0  # PTRACE_DETACH
+        while True:
+            pid, status = os.waitpid(self.child.pid, os.WUNTRACED)
+            assert pid == self.child.pid
+            if not os.WIFSTOPPED(status):
+                break
+            os.kill(pid, signal.SIGCONT)
+        self.child.returncode = os.waitstatus_to_exitcode(status)
+        out, err = self.child.communicate()
+        assert self.child.returncode == 0, err
+        code, marked = out.split()
+        return int(code), int(marked)
+
+
+@pytest.mark.plain_build
+@pytest.mark.parametrize("side", ["fast", "slow"])
+@pytest.mark.parametrize("strategy", ["list-exchange", "copy-page"])
+def test_memory_that_breaks_at_any_instruction_costs_no_unmarked_page(tmp_path: Path, strategy: str, side: str) -> None:
+    stores = 4096 // 64  # at least, of one frame
+    seen = set()
+    for store in (1, stores // 2, stores - 1, 10**9):
+        one = Stepped(tmp_path, strategy, side)
+        changes, last = 0, one.path.read_bytes()
+        while changes < store and one.step():
+            now = one.path.read_bytes()
+            changes += now != last
+            last = now
+        assert changes >= min(store, stores)  # it was stepped through the move
+        os.truncate(one.path, 0)
+        seen.add(one.finish())
+    if strategy == "list-exchange":
+        assert seen == {(0, 0), (-EHWPOISON, 1), (-EHWPOISON, 2)}  # in place, the healthy page can lose a part
+    else:
+        assert seen == {(0, 0), (-EHWPOISON, 1)}  # through a temporary page it cannot

@@ -1,0 +1,511 @@
+"""The oracle must be silent about an exact exchange and must name each fault that is planted."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pagexchange.errors import ArenaFormatError
+from pagexchange.layout import Field, Flag
+from pagexchange.oracle import Oracle, Stamps, Verdict, check, stamp
+from pagexchange.oracle import format as f
+from tests.core.toy_arena import LAYOUT, NATIVE, Page, Toy
+
+A, B = 3, 70  # the usual pair: a file page on the fast node, an anonymous one on the slow node
+OTHER = 5
+BIG_A, BIG_B = 16, 80  # folios of order 3, both in files
+REFUSED = (6, 73)
+
+
+def flag(*names: str) -> int:
+    return LAYOUT.word(*names)
+
+
+def make() -> Toy:
+    """Files, anonymous pages, shared ones, folios, marks, private data, a reserved frame, free frames between."""
+    return Toy(
+        [
+            Page(A, mapping=0, index=7, marks=1, flags=flag("uptodate", "dirty", "lru"), maps=[(0, 300), (2, 9)]),
+            Page(B, maps=[(0, 64), (1, 64), (2, 64)], flags=flag("swapbacked", "uptodate", "active", "young")),
+            Page(OTHER, mapping=0, index=8, flags=flag("uptodate", "referenced")),
+            Page(REFUSED[0], mapping=1, index=0, flags=flag("swapbacked", "dirty"), marks=5),
+            Page(REFUSED[1], mapping=1, index=70, flags=flag("swapbacked"), maps=[(1, 6)]),
+            Page(9, mapping=2, index=0, marks=3, flags=flag("private"), private=0xABCD),
+            Page(72, held=1),
+            Page(BIG_A, order=3, mapping=3, index=8, marks=1, flags=flag("dirty")),
+            Page(
+                BIG_B, order=3, mapping=3, index=512 + 64, maps=[(0, 1024), (1, 2048)], flags=flag("uptodate", "idle")
+            ),
+            Page(96, order=3, maps=[(0, 4096)], flags=flag("swapbacked")),
+            Page(32, order=1, mapping=4, index=100_000),
+            Page(40, held=1, reserved=True),
+        ]
+    )
+
+
+STATUS = [0, -11, 0]
+PAIRS = [(A, B), REFUSED, (BIG_B, BIG_A)]
+
+
+def judge(fault: Callable[[Toy], None] | None = None, lose: int = 0, stick: int = 0) -> Verdict:
+    """The usual exchange with a fault planted after it."""
+    toy = make()
+    oracle = Oracle.before(toy, layout=LAYOUT, seed=7)
+    assert not oracle.unsound.findings
+    toy.exchange(A, B, lose, stick)
+    toy.exchange(BIG_A, BIG_B, lose, stick)
+    if fault:
+        fault(toy)
+    return oracle.after(PAIRS, STATUS)
+
+
+def test_a_sound_arena_has_no_findings() -> None:
+    assert check(make()) == []
+
+
+def test_an_exact_exchange_is_exact_and_everything_was_looked_at() -> None:
+    verdict = judge()
+    assert verdict.findings == []
+    assert verdict.kind == "exact"
+    assert verdict
+    toy = make()
+    frames = sum(1 << page.order for page in toy.pages if not page.reserved)
+    expected = {"frames": frames, "bytes": frames * 128, "pairs": 3, "exchanged": 2, "places": 8, "ptes": 30}
+    assert verdict.checked == expected
+
+
+def word(toy: Toy, name: str, pfn: int, value: int, add: bool = False) -> None:
+    toy.raw.entries[name][pfn] = value + (int(toy.raw.entries[name][pfn]) if add else 0)
+
+
+def toggle(pfn: int, mask: int) -> Callable[[Toy], None]:
+    def fault(toy: Toy) -> None:
+        toy.raw.entries["flags"][pfn] ^= np.uint64(mask)
+
+    return fault
+
+
+def swap_words(toy: Toy) -> None:
+    toy.raw.frames[A, [2, 9]] = toy.raw.frames[A, [9, 2]]
+
+
+def contents_back(toy: Toy) -> None:
+    toy.raw.frames[[A, B]] = toy.raw.frames[[B, A]]
+
+
+def one_of_a_pair_not_moved(toy: Toy) -> None:
+    toy.raw.frames[A] = toy.raw.frames[B]
+
+
+def to_the_wrong_frame(toy: Toy) -> None:
+    toy.raw.frames[[A, OTHER]] = toy.raw.frames[[OTHER, A]]
+
+
+def tail_contents(toy: Toy) -> None:
+    toy.raw.frames[BIG_A + 7, 15] ^= np.uint64(1 << 63)
+
+
+def again(toy: Toy) -> None:
+    toy.exchange(A, B)
+
+
+def another_pair(toy: Toy) -> None:
+    toy.exchange(OTHER, 9)
+
+
+def node_bits(toy: Toy) -> None:
+    toy.raw.entries["flags"][A] ^= np.uint64(1 << NATIVE["node_shift"])
+
+
+def mark_moved(toy: Toy) -> None:
+    toy.raw.xanodes["marks"][0, 0] = 1 << 8  # from index 7 to 8
+
+
+def slot_not_updated(toy: Toy) -> None:
+    array, at = toy.slot_word(0, 7)
+    array[at] = (A + 1) << 2
+
+
+def pte_not_crossed(toy: Toy) -> None:
+    t, s = toy.pte_words(B)[0]
+    toy.raw.tables["pte"]["pte"][t, s] = A << 12 | int(toy.raw.tables["pte"]["pte"][t, s]) & 0xFFF
+
+
+def pte_bits(toy: Toy) -> None:
+    t, s = toy.pte_words(B)[0]
+    toy.raw.tables["pte"]["pte"][t, s] ^= np.uint64(4)
+
+
+def pte_lost(toy: Toy) -> None:
+    t, s = toy.pte_words(B)[0]
+    toy.raw.tables["pte"]["pte"][t, s] = 0
+
+
+def migration_left(toy: Toy) -> None:
+    t, s = toy.pte_words(A)[0]
+    toy.raw.tables["pte"]["pte"][t, s] ^= np.uint64(3)
+
+
+def rmap_cut(toy: Toy) -> None:
+    toy.raw.entries["rmap"][A] = 0
+
+
+def rmap_ring(toy: Toy) -> None:
+    link = int(toy.raw.entries["rmap"][A]) - 1
+    toy.raw.tables["pte"]["next"][link // 64, link % 64] = link + 1
+
+
+def rmap_not_swapped(toy: Toy) -> None:
+    e = toy.raw.entries
+    e["rmap"][[A, B]] = e["rmap"][[B, A]]
+
+
+def free_list_cut(toy: Toy) -> None:
+    order = next(
+        o
+        for o in range(10)
+        if toy.raw.nodes["list"][0, o] and toy.raw.entries["next"][int(toy.raw.nodes["list"][0, o]) - 1]
+    )
+    toy.raw.entries["next"][int(toy.raw.nodes["list"][0, order]) - 1] = 0
+
+
+def free_list_ring(toy: Toy) -> None:
+    first = int(toy.raw.nodes["list"][0, 0])
+    toy.raw.entries["next"][first - 1] = first
+
+
+def frame_taken(toy: Toy) -> None:
+    order = next(o for o in range(10) if toy.raw.nodes["list"][1, o])
+    pfn = int(toy.raw.nodes["list"][1, order]) - 1
+    e, node = toy.raw.entries, toy.raw.nodes[1]
+    node["list"][order], node["free"] = e["next"][pfn], node["free"] - (1 << order)
+    if node["list"][order]:
+        e["prev"][int(node["list"][order]) - 1] = 0
+    e["state"][pfn], e["order"][pfn], e["refs"][pfn], e["held"][pfn], e["next"][pfn] = f.USED, order, 1, 1, 0
+    e["state"][pfn + 1 : pfn + (1 << order)] = f.TAIL
+    e["head"][pfn + 1 : pfn + (1 << order)] = pfn + 1
+    e["order"][pfn + 1 : pfn + (1 << order)] = 0
+    e["flags"][pfn] |= np.uint64(NATIVE["head"] if order else 0)
+
+
+def page_freed(toy: Toy) -> None:
+    e = toy.raw.entries
+    for name in ("refs", "held"):
+        e[name][72] = 0
+    e["state"][72], e["order"][72], e["next"][72], e["prev"][72] = f.FREE, 0, toy.raw.nodes["list"][1, 0], 0
+    if e["next"][72]:
+        e["prev"][int(e["next"][72]) - 1] = 73
+    toy.raw.nodes["list"][1, 0], toy.raw.nodes["free"][1] = 73, toy.raw.nodes["free"][1] + 1
+
+
+def locked(toy: Toy) -> None:
+    toy.raw.entries["flags"][A] |= np.uint64(NATIVE["locked"])
+    toy.raw.entries["owner"][A] = 2
+
+
+def slot_busy(toy: Toy) -> None:
+    toy.raw.slots[1, 0] = 5 << 8 | 2
+
+
+def pinned(toy: Toy) -> None:
+    toy.raw.pins[2, 3] = OTHER + 1
+
+
+def node_counter(toy: Toy) -> None:
+    toy.raw.nodes["counter"][1, 0] += 1
+
+
+def nr_pages(toy: Toy) -> None:
+    toy.raw.mappings["nr_pages"][0] += 1
+
+
+def watermark(toy: Toy) -> None:
+    toy.raw.nodes["wm_low"][0] = 1
+
+
+def tree_node_leaked(toy: Toy) -> None:
+    toy.raw.xanodes["used"][toy.fresh], toy.raw.header["xanodes"]["fresh"] = 1, toy.fresh + 1
+
+
+def tree_count(toy: Toy) -> None:
+    toy.raw.xanodes["count"][0] += 1
+
+
+def siblings_cut(toy: Toy) -> None:
+    array, at = toy.slot_word(3, 8)
+    array[at + 4 : at + 8] = 0
+
+
+def tree_locked(toy: Toy) -> None:
+    toy.raw.mappings["pages"]["lock"][0] = 1
+
+
+def order_changed(toy: Toy) -> None:
+    toy.raw.entries["order"][BIG_A] = 2
+
+
+def tail_astray(toy: Toy) -> None:
+    toy.raw.entries["head"][BIG_A + 3] = BIG_B + 1
+
+
+FAULTS: list[tuple[Callable[[Toy], None], str, int | None]] = [
+    (swap_words, "contents", A),
+    (contents_back, "contents", A),
+    (one_of_a_pair_not_moved, "contents", A),
+    (to_the_wrong_frame, "contents", OTHER),
+    (tail_contents, "contents", BIG_A + 7),
+    (again, "contents", B),
+    (again, "mapping", A),
+    (again, "slot-entry", None),
+    (again, "pte", A),
+    (another_pair, "contents", 9),
+    (node_bits, "node-bits", A),
+    (node_bits, "flag", A),
+    (mark_moved, "marks", None),
+    (slot_not_updated, "slot-entry", B),
+    (slot_not_updated, "identity", B),
+    (pte_not_crossed, "pte", B),
+    (pte_not_crossed, "mapcount", B),
+    (pte_bits, "pte-bits", B),
+    (pte_lost, "pte", A),
+    (migration_left, "migration", A),
+    (rmap_cut, "rmap", A),
+    (rmap_ring, "rmap", A),
+    (rmap_not_swapped, "rmap", A),
+    (free_list_cut, "leak", None),
+    (free_list_ring, "free-list", None),
+    (frame_taken, "leak", None),
+    (page_freed, "freed", 72),
+    (locked, "lock", A),
+    (slot_busy, "slot", 1),
+    (pinned, "pin", OTHER),
+    (node_counter, "counter", 1),
+    (nr_pages, "nr-pages", 0),
+    (watermark, "node", 0),
+    (tree_node_leaked, "pool", None),
+    (tree_count, "xarray", 0),
+    (siblings_cut, "slot-order", None),
+    (tree_locked, "mapping-lock", 0),
+    (order_changed, "order", BIG_A),
+    (tail_astray, "tail", BIG_A + 3),
+    (lambda toy: word(toy, "refs", A, 1, add=True), "references", A),
+    (lambda toy: word(toy, "refs", A, f.FROZEN | 1), "frozen", A),
+    (lambda toy: word(toy, "mapcount", B, 1, add=True), "mapcount", B),
+    (lambda toy: word(toy, "mapping", A, 0), "mapping", A),
+    (lambda toy: word(toy, "index", B, 1, add=True), "index", B),
+    (lambda toy: word(toy, "private", 9, 1), "private", 9),
+    (lambda toy: word(toy, "held", 72, 0), "held", 72),
+    (lambda toy: word(toy, "owner", A, 2), "lock", A),
+    (lambda toy: word(toy, "state", 40, f.OFFLINE), "state", 40),
+    (lambda toy: word(toy, "flags", REFUSED[0], flag("young"), add=True), "refused-pair", REFUSED[0]),
+    (lambda toy: word(toy, "private", REFUSED[0], 1), "refused-pair", REFUSED[0]),
+    (lambda toy: toy.exchange(*REFUSED), "refused-pair", REFUSED[1]),
+]
+
+
+@pytest.mark.parametrize(("fault", "what", "pfn"), FAULTS, ids=[f"{w}-{i}" for i, (_, w, _) in enumerate(FAULTS)])
+def test_a_planted_fault_is_wrong_and_named(fault: Callable[[Toy], None], what: str, pfn: int | None) -> None:
+    verdict = judge(fault)
+    assert verdict.kind == "wrong"
+    named = [finding for finding in verdict.findings if finding.what == what]
+    assert named, [str(finding) for finding in verdict.findings]
+    assert pfn is None or pfn in [finding.pfn for finding in named], [str(finding) for finding in named]
+    assert all(len(str(finding)) > 10 for finding in verdict.findings)
+    assert verdict.total == sum(verdict.by_kind.values()) >= len(verdict.findings)
+
+
+def test_a_wrong_word_is_traced_to_where_it_came_from() -> None:
+    assert "page 70 with 2 of 16 words wrong: word 2 holds its word 9" in str(judge(swap_words))
+    assert "must hold page 70 and holds all of page 3" in str(judge(contents_back))
+
+
+PARTS: list[Flag | Field] = [*LAYOUT.flags, *LAYOUT.fields]
+SWAP = [part for part in PARTS if part.policy == "swap" and part.mask]
+STAY = [part for part in PARTS if part.policy != "swap" and part.mask]
+
+
+@pytest.mark.parametrize("part", SWAP, ids=lambda part: part.name)
+@pytest.mark.parametrize("way", ["stays behind", "lost on both", "sticks to both"])
+def test_a_flag_that_does_not_go_along_is_lost_by_name(part: Flag | Field, way: str) -> None:
+    name, mask = part.name, part.mask
+    toy = make()
+    for page in (A, OTHER):
+        toy.raw.entries["flags"][page] &= ~np.uint64(mask)
+    toy.raw.entries["flags"][9] |= np.uint64(mask)
+    if name == "private":
+        toy.raw.entries["refs"][[A, OTHER]] = [3, 1]
+        toy.raw.entries["private"][9] = 1
+    for node, k, want, _ in toy.recount():
+        toy.raw.nodes["counter"][node, k] = want
+    oracle = Oracle.before(toy, layout=LAYOUT)
+    assert not oracle.unsound.findings
+    refs = toy.raw.entries["refs"].copy()
+    toy.exchange(9, OTHER, lose=mask if way == "stays behind" else 0, stick=mask if way == "sticks to both" else 0)
+    if way == "lost on both":
+        toy.raw.entries["flags"][[9, OTHER]] &= ~np.uint64(mask)
+    assert sorted(refs) == sorted(toy.raw.entries["refs"])
+    verdict = oracle.after([(9, OTHER)], [0])
+    assert verdict.kind == "loses", str(verdict)
+    assert verdict.lost == {name: 1}
+
+
+@pytest.mark.parametrize("part", SWAP, ids=lambda part: part.name)
+def test_a_flag_out_of_nowhere_is_wrong(part: Flag | Field) -> None:
+    mask = part.mask & -part.mask
+    toy = make()
+    toy.raw.entries["flags"][[OTHER, 72]] &= ~np.uint64(mask)
+    oracle = Oracle.before(toy, layout=LAYOUT)
+    toy.exchange(OTHER, 72)
+    toy.raw.entries["flags"][OTHER] |= np.uint64(mask)
+    verdict = oracle.after([(OTHER, 72)], [0])
+    assert verdict.kind == "wrong"
+    assert f"`{part.name}` (policy swap)" in str(verdict)
+
+
+@pytest.mark.parametrize("part", [part for part in STAY if part.name != "waiters"], ids=lambda part: part.name)
+def test_a_flag_that_moves_though_it_stays_is_wrong(part: Flag | Field) -> None:
+    verdict = judge(toggle(A, part.mask & -part.mask))
+    assert verdict.kind == "wrong"
+    assert any(f"`{part.name}`" in str(finding) for finding in verdict.findings)
+
+
+def test_waiters_may_appear_and_may_not_vanish() -> None:
+    assert judge(toggle(A, NATIVE["waiters"])).kind == "exact"
+    toy = make()
+    toy.raw.entries["flags"][A] |= np.uint64(NATIVE["waiters"])
+    oracle = Oracle.before(toy, layout=LAYOUT)
+    toy.raw.entries["flags"][A] &= ~np.uint64(NATIVE["waiters"])
+    assert oracle.after(np.empty((0, 2), np.int64), []).kind == "wrong"
+
+
+def test_a_reset_cpupid_is_a_loss_and_not_wrong() -> None:
+    field = LAYOUT.field("last_cpupid")
+
+    def reset(toy: Toy) -> None:
+        toy.raw.entries["flags"][[A, B]] |= np.uint64(field.mask)
+
+    assert judge(reset).lost == {"last_cpupid": 2}
+
+
+def test_a_loss_and_a_fault_together_are_wrong_and_the_loss_is_still_named() -> None:
+    verdict = judge(swap_words, lose=flag("young"))
+    assert verdict.kind == "wrong"
+    assert verdict.lost == {"young": 1}
+
+
+def test_pairs_done_one_after_the_other_are_followed_through_a_chain() -> None:
+    pairs = [(A, B), (B, OTHER), (OTHER, 72), (A, 9), (A, B), (A, B)]
+    for order, kind in (("sequential", "exact"), ("independent", "wrong")):
+        toy = make()
+        oracle = Oracle.before(toy, layout=LAYOUT)
+        for a, b in pairs:
+            toy.exchange(a, b)
+        verdict = oracle.after(pairs, [0] * len(pairs), order)  # type: ignore[arg-type]
+        assert verdict.kind == kind
+        assert set(verdict.by_kind) <= {"pair-twice"}
+
+
+@pytest.mark.parametrize(
+    "pair", [(A, A), (A, 1000), (-1, A), (A, BIG_A), (A, 50), (BIG_A + 1, BIG_B + 1), (40, A), (A, 2**40)]
+)
+def test_a_pair_that_may_not_be_exchanged_must_be_refused(pair: tuple[int, int]) -> None:
+    oracle = Oracle.before(make())
+    assert oracle.after([pair], [-22]).kind == "exact"
+    verdict = oracle.after([pair], [0])
+    assert verdict.kind == "wrong"
+    assert verdict.findings[0].what == "accepted"
+    assert oracle.after([pair], [5]).findings[0].what == "status"
+
+
+def test_poisoned_frames_must_be_refused() -> None:
+    toy = make()
+    toy.raw.entries["flags"][B] |= np.uint64(NATIVE["hwpoison"])
+    oracle = Oracle.before(toy)
+    toy.exchange(A, B)
+    assert "accepted" in oracle.after([(A, B)], [0]).by_kind
+
+
+def test_what_was_held_before_is_not_held_against_the_exchange() -> None:
+    toy = make()
+    toy.raw.pins[0, 0] = REFUSED[0] + 1 | 1 << 63
+    toy.raw.entries["refs"][REFUSED[1]] += 1
+    locked(toy)
+    toy.raw.entries["owner"][A], toy.raw.entries["owner"][OTHER] = 0, 0
+    oracle = Oracle.before(toy)
+    verdict = oracle.after([REFUSED], [-16])
+    assert verdict.kind == "exact"
+    assert {finding.what for finding in verdict.unsound_before} == {"pin", "references", "lock"}
+    assert {finding.what for finding in check(toy)} == {"pin", "references", "lock"}
+    assert {finding.what for finding in check(toy, at_rest=False)} == {"references"}
+    toy.raw.pins[0, 0] = 0
+    assert oracle.after([REFUSED], [-16]).kind == "wrong"
+
+
+def test_a_frame_that_a_mover_keeps_can_be_allowed() -> None:
+    toy = make()
+    oracle = Oracle.before(toy)
+    before = toy.raw.entries["state"].copy()
+    frame_taken(toy)
+    taken = np.flatnonzero(before != toy.raw.entries["state"])
+    assert oracle.after(np.empty((0, 2), np.int64), []).kind == "wrong"
+    assert oracle.after(np.empty((0, 2), np.int64), [], kept=taken).kind == "exact"
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_real_contents_are_kept_and_compared_in_full(stamped: bool, threads: int) -> None:
+    toy = make()
+    toy.raw.frames[:] = np.random.default_rng(1).integers(0, 2**63, toy.raw.frames.shape)
+    contents = toy.raw.frames.copy()
+    stamps: Stamps | bool = stamp(toy, [A, BIG_A], seed=3, threads=threads) if stamped else False
+    assert (contents == toy.raw.frames).all(axis=1).sum() == len(contents) - (9 if stamped else 0)
+    oracle = Oracle.before(toy, stamped=stamps, threads=threads)
+    toy.exchange(A, B)
+    assert oracle.after([(A, B)], [0]).kind == "exact"
+    toy.raw.frames[[A, B], 15] = toy.raw.frames[[B, A], 15]
+    verdict = oracle.after([(A, B)], [0])
+    assert verdict.by_kind == {"contents": 2}
+    assert verdict.checked["frames"] == len(np.flatnonzero(np.isin(toy.raw.entries["state"], (f.USED, f.TAIL))))
+
+
+def test_stamps_follow_an_exchange_without_being_written_again() -> None:
+    toy = make()
+    oracle = Oracle.before(toy)
+    toy.exchange(A, B)
+    oracle = Oracle.before(toy, stamped=oracle.stamps_after([(A, B)], [0]))
+    toy.exchange(B, A)
+    assert oracle.after([(B, A)], [0]).kind == "exact"
+    contents_back(toy)
+    assert oracle.after([(B, A)], [0]).kind == "wrong"
+
+
+def test_many_findings_are_counted_and_few_are_made() -> None:
+    def fault(toy: Toy) -> None:
+        toy.raw.frames[:] = 0
+
+    verdict = judge(fault)
+    assert verdict.by_kind["contents"] + verdict.by_kind["refused-pair"] == verdict.checked["frames"]
+    assert len(verdict.findings) <= 100
+    assert "of no page" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("magic", b"PGXARENb"), ("version", 2), ("entry_size", 32), ("off_frames", 1 << 40)]
+)
+def test_bytes_that_are_no_arena_are_refused(name: str, value: object) -> None:
+    toy = make()
+    toy.memory[: f.HEADER.itemsize].view(f.HEADER)[0][name] = value
+    with pytest.raises(ArenaFormatError, match=name.replace("off_", "")):
+        check(toy)
+
+
+def test_pairs_and_statuses_of_another_shape_are_refused() -> None:
+    oracle = Oracle.before(make())
+    with pytest.raises(ValueError, match=r"pairs must be \(n, 2\)"):
+        oracle.after([1, 2, 3], [0])
+    with pytest.raises(ValueError, match="order must be"):
+        oracle.after([(1, 2)], [-1], "random")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not the first frame"):
+        stamp(make(), [BIG_A + 1])
+    with pytest.raises(IndexError):
+        stamp(make(), [128])

@@ -1,0 +1,412 @@
+"""A filled arena is at rest: references, page tables, caches, counters and flags say the same, and the seed decides."""
+
+import numpy as np
+import pytest
+
+from pagexchange import flagwords, oracle
+from pagexchange.arena import Arena
+from pagexchange.errors import ArenaFullError, SnapshotError
+from pagexchange.layout import Layout
+from pagexchange.placement import KINDS
+from pagexchange.populate import arena_from_snapshot, populate_synthetic
+from pagexchange.snapshot import Snapshot, kpageflags, model
+from pagexchange.snapshot.folios import folios
+from pagexchange.snapshot.kpageflags import mask
+from pagexchange_native.arena import STATES
+
+ANON = mask("UPTODATE", "LRU", "MMAP", "ANON", "SWAPBACKED")
+CACHE = mask("UPTODATE", "LRU", "REFERENCED")
+SHMEM = mask("UPTODATE", "LRU", "SWAPBACKED", "DIRTY")
+HEAD, TAIL = mask("COMPOUND_HEAD", "THP"), mask("COMPOUND_TAIL", "THP")
+
+
+def tables(arena):
+    """All present page-table entries, read from the arena's bytes: (space, virtual page) -> frame."""
+    offset, n, size = arena.geometry()["tables"]
+    raw = arena.memory[offset : offset + n * size].reshape(n, size)
+    space = raw[:, :4].copy().view("<u4").ravel()
+    base = raw[:, 8:16].copy().view("<u8").ravel()
+    entry = raw[:, 64:].copy().view("<u8").reshape(n, 64, 2)[:, :, 0]
+    found = {}
+    for table in np.flatnonzero(space):
+        for slot in np.flatnonzero(entry[table] & np.uint64(1)):
+            found[int(space[table]) - 1, int(base[table]) + int(slot)] = int(entry[table, slot]) >> 12
+    return found
+
+
+def check_at_rest(arena, population):
+    """Everything about each page that can be counted twice, counted twice; and the oracle finds nothing."""
+    assert [str(finding) for finding in oracle.check(arena)] == []
+    entries = arena.entries
+    pfns, order = population.pfns, population.order.astype(np.int64)
+    page = entries[pfns]
+    layout = arena.layout
+    assert len(set(pfns.tolist())) == len(pfns)
+    np.testing.assert_array_equal(page["order"], population.order)
+    np.testing.assert_array_equal(page["held"], 0)
+    np.testing.assert_array_equal(page["owner"], 0)
+    is_file = population.kind != KINDS["anon"]
+    np.testing.assert_array_equal((page["mapping"] & np.uint64(3)) == 1, ~is_file)
+    assert (page["mapping"] != 0).all()
+    private = (page["flags"] & np.uint64(layout.flag("private").mask)) != 0
+    np.testing.assert_array_equal(page["refs"], (1 << order) * is_file + private + page["mapcount"])
+    # page tables: each maps whole folios, each folio as often as its count says
+    mapped = np.zeros(arena.nframes, dtype=np.int64)
+    for frame in tables(arena).values():
+        mapped[frame] += 1
+    for k in range(int((1 << order).max())):
+        np.testing.assert_array_equal(mapped[(pfns + k)[1 << order > k]], page["mapcount"][1 << order > k])
+    assert mapped.sum() == (page["mapcount"].astype(np.int64) << order).sum()
+    # each page of a file is found where it says
+    for row in np.flatnonzero(is_file)[:: max(1, len(pfns) // 500)]:
+        assert arena.cache_load((int(page["mapping"][row]) >> 2) - 1, int(page["index"][row])) == pfns[row]
+    # nodes
+    dirty = (page["flags"] & np.uint64(layout.flag("dirty").mask)) != 0
+    for number, node in enumerate(arena.nodes):
+        here = population.node == number
+        inside = (pfns >= node["start"]) & (pfns < node["start"] + node["frames"])
+        np.testing.assert_array_equal(here, inside)
+        count = {
+            "file": is_file,
+            "shmem": population.kind == KINDS["shmem"],
+            "anon": ~is_file,
+            "dirty": dirty & is_file,
+        }
+        assert node["counters"] == {name: int((1 << order)[here & which].sum()) for name, which in count.items()}
+    shmem_or_anon = population.kind != KINDS["file"]
+    backed = (page["flags"] & np.uint64(layout.flag("swapbacked").mask)) != 0
+    assert not backed[~shmem_or_anon].any()
+
+
+def snapshot_of(words, mappings=(), files=None, first=512, facts=None):
+    """A snapshot of consecutive frames with these words; mappings are (space, vpn, row)."""
+    n = len(words)
+    files = files or {}
+    rows = sorted(mappings)
+    return Snapshot(
+        pfn=np.arange(first, first + n, dtype=np.uint64),
+        flags=np.array(words, dtype=np.uint64),
+        count=np.ones(n, dtype=np.uint32),
+        file=np.array([files.get(k, (-1, 0))[0] for k in range(n)], dtype=np.int32),
+        index=np.array([files.get(k, (-1, 0))[1] for k in range(n)], dtype=np.uint64),
+        map_space=np.array([row[0] for row in rows], dtype=np.uint32),
+        map_vpn=np.array([row[1] for row in rows], dtype=np.uint64),
+        map_frame=np.array([row[2] for row in rows], dtype=np.uint32),
+        map_bits=np.full(len(rows), model.WRITABLE, dtype=np.uint8),
+        facts=facts or {"page_size": 4096},
+    )
+
+
+@pytest.mark.parametrize("flags", ["realistic", "random", "plain"])
+@pytest.mark.parametrize("layout", ["linux-5.0", "linux-6.18"])
+def test_a_made_up_population_is_at_rest(flags, layout):
+    with Arena.create(nodes=[("fast", 3000), ("slow", 5000)], layout=layout) as arena:
+        population = populate_synthetic(
+            arena, seed=3, flags=flags, orders={0: 0.95, 3: 0.049, 9: 0.001}, shared=0.2, private=0.3
+        )
+        check_at_rest(arena, population)
+        assert {0, 3, 9} == set(population.order.tolist())
+        assert [round(3000 * 0.75), round(5000 * 0.75)] == [n["frames"] - n["free"] for n in arena.nodes]
+        kinds = np.bincount(population.kind, minlength=4)[1:] / len(population)
+        np.testing.assert_allclose(kinds, [0.5, 0.4, 0.1], atol=0.05)
+        count = arena.entries["mapcount"][population.pfns]
+        assert 0.1 < (count > 1).mean() < 0.3
+        assert (count == 0).any()
+        assert count.max() >= 3
+        words = arena.flags[population.pfns] & np.uint64(arena.layout.mask("swap"))
+        assert {"plain": 1, "realistic": 20, "random": 2000}[flags] <= len(np.unique(words))
+
+
+def test_a_random_word_touches_no_bit_that_refuses_or_belongs_to_the_arena():
+    with Arena.create(nodes=[("fast", 2000), ("slow", 2000)]) as arena:
+        population = populate_synthetic(arena, flags="random", fraction=1.0, private=0.0)
+        words = arena.flags[population.pfns]
+        names = set(arena.layout.names(int(np.bitwise_or.reduce(words))))
+        assert not names & {"locked", "waiters", "head", "private", "writeback", "hwpoison", "reserved"}
+        assert {"arch_1", "dropbehind", "mlocked", "dirty", "lru"} <= names
+        assert {arena.layout.get(int(word), "node") for word in words[population.node == 1]} == {1}
+        assert len({arena.layout.get(int(word), "last_cpupid") for word in words}) > 1000
+
+
+def test_a_random_word_alone_sets_nothing_that_the_arena_keeps():
+    layout = Layout.load("linux-6.18")
+    words = flagwords.at_random(1000, layout, np.random.default_rng(1))
+    names = set(layout.names(int(np.bitwise_or.reduce(words))))
+    assert not names & {"locked", "waiters", "head", "private", "writeback", "hwpoison", "reserved", "swapbacked"}
+    assert layout.get(int(np.bitwise_or.reduce(words)), "node") == 0
+
+
+def test_an_arena_with_few_page_tables_gets_less_sharing_and_says_so():
+    with Arena.create(nodes=[("fast", 4096), ("slow", 4096)], page_tables=110) as arena:
+        population = populate_synthetic(arena, shared=0.5)
+        check_at_rest(arena, population)
+        assert any("shared mappings were left out: the arena has 110 page tables" in note for note in population.notes)
+    with Arena.create(nodes=[("fast", 4096), ("slow", 4096)]) as arena:
+        assert populate_synthetic(arena, shared=0.1).notes == []
+
+
+def test_shares_of_dirty_and_hot_pages_are_those_asked_for():
+    with Arena.create(nodes=[("fast", 4000), ("slow", 4000)]) as arena:
+        population = populate_synthetic(arena, dirty=0.3, hot=0.2)
+        check_at_rest(arena, population)
+        dirty = (arena.flags[population.pfns] & np.uint64(arena.layout.flag("dirty").mask)) != 0
+        assert abs(dirty.mean() - 0.3) < 0.03
+        assert abs((population.hot == 7).mean() - 0.2) < 0.03
+        assert set(population.hot.tolist()) == {0, 7}
+
+
+def test_weights_of_orders_count_folios():
+    with Arena.create(nodes=[("fast", 4096), ("slow", 4096)]) as arena:
+        population = populate_synthetic(arena, orders={0: 2.0, 3: 1.0, 5: 1.0}, fraction=0.9)
+        count = np.bincount(population.order)
+        assert 0 <= count[0] - 2 * count[3] <= 2 * 42  # what does not divide is order 0
+        assert count[3] == count[5]
+
+
+def everything(arena):
+    at = arena.geometry()["nodes"][0]
+    end = arena.geometry()["frames"][0]
+    return arena.memory[at:end].tobytes()
+
+
+@pytest.mark.parametrize("how", ["synthetic", "snapshot"])
+def test_the_same_seed_gives_the_same_arena_and_another_one_another(how):
+    def made(seed):
+        if how == "snapshot":
+            arena, _ = arena_from_snapshot(Snapshot.packaged(), seed=seed)
+        else:
+            arena = Arena.create(nodes=[("fast", 2000), ("slow", 2000)])
+            populate_synthetic(arena, seed=seed, orders={0: 0.9, 4: 0.1})
+        with arena:
+            return everything(arena)
+
+    assert made(1) == made(1)
+    assert made(1) != made(2)
+
+
+@pytest.mark.parametrize("free", [0, 1, 777])
+def test_free_frames_are_exactly_those_asked_for(free):
+    with Arena.create(nodes=[("fast", 2000), ("slow", 3000)]) as arena:
+        check_at_rest(arena, populate_synthetic(arena, free=free, orders={0: 0.9, 5: 0.1}))
+        assert [node["free"] for node in arena.nodes] == [free, free]
+    arena, population = arena_from_snapshot(Snapshot.packaged(), free=free)
+    with arena:
+        check_at_rest(arena, population)
+        assert [node["free"] for node in arena.nodes] == [free, free]
+        reserved = int((arena.entries["state"] == STATES["reserved"]).sum())
+        assert reserved == population.counts["reserved"] > 0
+        assert population.pages + reserved + 2 * free == arena.nframes
+
+
+def test_orders_that_find_no_room_become_base_pages():
+    with Arena.create(nodes=[("fast", 600), ("slow", 300)]) as arena:
+        population = populate_synthetic(arena, orders={9: 1.0}, fraction=1.0)
+        check_at_rest(arena, population)
+        assert np.bincount(population.order)[9] == 1
+        assert population.pages == 900
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kinds": {"slab": 1.0}}, {"kinds": {"anon": -1.0}}, {"kinds": {"anon": 0.0}}, {"orders": {10: 1.0}},
+        {"orders": {0: float("nan")}}, {"fraction": 1.5}, {"shared": -0.1}, {"private": 2}, {"flags": "pretty"},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_is_refused_before_anything_is(wrong):
+    with Arena.create(nodes=[("fast", 64), ("slow", 64)]) as arena:
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            populate_synthetic(arena, **wrong)
+        with pytest.raises(ArenaFullError, match="65 pages asked for, 64 frames are free"):
+            populate_synthetic(arena, pages_per_node=65)
+        assert [node["free"] for node in arena.nodes] == [64, 64]
+
+
+@pytest.mark.parametrize("split", [0.25, "interleave", "halves"])
+@pytest.mark.parametrize("layout", ["linux-5.0", "linux-6.18"])
+def test_an_arena_of_the_packaged_snapshot_is_at_rest_and_says_what_linux_said(split, layout):
+    snapshot = Snapshot.packaged()
+    arena, population = arena_from_snapshot(snapshot, split=split, layout=layout, seed=5)
+    with arena:
+        check_at_rest(arena, population)
+        found = folios(snapshot)
+        assert population.pages == int(snapshot.is_page().sum())
+        words, linux = arena.flags[population.pfns], snapshot.flags[found.row]
+        names = {
+            "REFERENCED": "referenced", "UPTODATE": "uptodate", "DIRTY": "dirty", "ACTIVE": "active", "LRU": "lru",
+            "IDLE": "idle", "MLOCKED": "mlocked", "UNEVICTABLE": "unevictable", "SWAPBACKED": "swapbacked",
+        }  # fmt: skip
+        for theirs, ours in names.items():
+            np.testing.assert_array_equal(
+                (words & np.uint64(arena.layout.flag(ours).mask)) != 0, (linux & mask(theirs)) != 0, theirs
+            )
+        # who maps what, compared with the snapshot's own rows
+        recorded = np.bincount(snapshot.map_frame, minlength=len(snapshot))[found.row]
+        made_up = (found.kind == KINDS["anon"]) & (recorded == 0)
+        entry = arena.entries[population.pfns]
+        if population.counts["other_addresses"] == 0:
+            np.testing.assert_array_equal(entry["mapcount"], recorded + made_up)
+        known = found.file >= 0
+        np.testing.assert_array_equal(entry["index"][known].astype(np.int64), snapshot.index[found.row[known]])
+        number: dict[int, int] = {}
+        for file, mapping in zip(found.file[known].tolist(), entry["mapping"][known].tolist(), strict=True):
+            assert number.setdefault(file, mapping) == mapping
+        assert len(set(number.values())) == len(number)
+        share = (1 << population.order.astype(int))[population.node == 0].sum() / population.pages
+        assert abs(share - (0.25 if split == 0.25 else 0.5)) < 0.1
+
+
+def test_sharing_after_a_fork_is_kept():
+    snapshot = snapshot_of([ANON] * 4, [(0, 700, 0), (1, 700, 0), (2, 700, 0), (0, 701, 1), (1, 701, 2), (1, 9, 3)])
+    arena, population = arena_from_snapshot(snapshot)
+    with arena:
+        check_at_rest(arena, population)
+        assert arena.entries["mapcount"][population.pfns].tolist() == [3, 1, 1, 1]
+        frames = [arena.translate(space, 700) for space in population.spaces]
+        assert frames == [population.pfns[0]] * 3
+        assert arena.translate(population.spaces[0], 701) != arena.translate(population.spaces[1], 701)
+
+
+def test_an_anonymous_page_at_two_addresses_keeps_one_and_says_so():
+    snapshot = snapshot_of([ANON], [(0, 700, 0), (1, 700, 0), (1, 800, 0)])
+    arena, population = arena_from_snapshot(snapshot)
+    with arena:
+        check_at_rest(arena, population)
+        assert arena.entries["mapcount"][population.pfns].tolist() == [2]
+        assert population.counts["other_addresses"] == 1
+        assert any("1 mappings of a page at a second address" in note for note in population.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "mappings", "orders"),
+    [
+        ("whole and aligned", [(0, 1024 + k, k) for k in range(8)], [3]),
+        ("not at a multiple of its size", [(0, 1025 + k, k) for k in range(8)], [0] * 8),
+        ("in part", [(0, 1024 + k, k) for k in range(5)], [0] * 8),
+        ("whole by one, in part by another", [(s, 64 + k, k) for s in (0, 1) for k in range(8 - s)], [0] * 8),
+        ("whole by two", [(s, 64 + k, k) for s in (0, 1) for k in range(8)], [3]),
+        ("by nobody", [], [3]),
+    ],
+)
+def test_a_folio_stays_one_if_whoever_maps_it_maps_all_of_it(name, mappings, orders):
+    snapshot = snapshot_of([ANON | HEAD] + [ANON | TAIL] * 7, mappings)
+    arena, population = arena_from_snapshot(snapshot)
+    with arena:
+        check_at_rest(arena, population)
+        assert population.order.tolist() == orders
+        assert population.counts["split_folios"] == (len(orders) > 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "files", "orders"),
+    [
+        ([CACHE | HEAD] + [CACHE | TAIL] * 3, {k: (0, 8 + k) for k in range(4)}, [2]),
+        ([CACHE | HEAD] + [CACHE | TAIL] * 3, {k: (0, 9 + k) for k in range(4)}, [0] * 4),
+        ([CACHE | HEAD] + [CACHE | TAIL] * 3, {k: (0, [8, 9, 11, 10][k]) for k in range(4)}, [0] * 4),
+        ([CACHE | HEAD] + [CACHE | TAIL] * 3, {k: (k // 2, 8 + k) for k in range(4)}, [0] * 4),
+        ([CACHE | HEAD] + [CACHE | TAIL] * 2, {}, [0] * 3),
+        ([CACHE | TAIL] * 3, {}, [0] * 3),
+        ([ANON | HEAD | mask("HUGE")] + [ANON | TAIL | mask("HUGE")] * 1023, {}, [9, 9]),
+        ([CACHE | HEAD, CACHE | TAIL, CACHE | HEAD, CACHE | TAIL, CACHE], {}, [1, 1, 0]),
+    ],
+)
+def test_a_folio_is_one_aligned_run_of_one_file_of_at_most_order_nine(words, files, orders):
+    arena, population = arena_from_snapshot(snapshot_of(words, files=files, first=1024))
+    with arena:
+        check_at_rest(arena, population)
+        assert population.order.tolist() == orders
+
+
+def test_two_pages_that_claim_one_place_do_not_share_it():
+    snapshot = snapshot_of([CACHE] * 3, files={0: (0, 5), 1: (0, 5), 2: (0, 6)})
+    arena, population = arena_from_snapshot(snapshot)
+    with arena:
+        check_at_rest(arena, population)
+        assert population.counts["clashes"] == 1
+
+
+def test_flags_that_an_arena_cannot_hold_are_dropped_or_counted():
+    words = [
+        ANON | mask("LOCKED"), ANON | mask("SWAPCACHE", "OWNER_PRIVATE"), CACHE | mask("OWNER_PRIVATE", "PRIVATE"),
+        CACHE | mask("WRITEBACK"), ANON | mask("HWPOISON"), CACHE | mask("LOCKED", "SOFTDIRTY"),
+    ]  # fmt: skip
+    arena, population = arena_from_snapshot(snapshot_of(words))
+    with arena:
+        check_at_rest(arena, population)
+        have = [set(arena.layout.names(int(word))) for word in arena.flags[population.pfns]]
+        assert have == [
+            {"uptodate", "lru", "swapbacked"}, {"uptodate", "lru", "swapbacked"},
+            {"uptodate", "lru", "referenced", "owner_priv_1", "private"},
+            {"uptodate", "lru", "referenced", "writeback"}, {"uptodate", "lru", "swapbacked", "hwpoison"},
+            {"uptodate", "lru", "referenced"},
+        ]  # fmt: skip
+        counts = population.counts
+        assert (counts["dropped_locked"], counts["writeback"], counts["hwpoison"]) == (2, 1, 1)
+        assert counts["dropped_swapcache"] == 1
+        assert len(population.notes) == 3
+
+
+def test_an_anonymous_page_that_linux_may_drop_stays_so():
+    arena, population = arena_from_snapshot(snapshot_of([ANON & ~mask("SWAPBACKED"), ANON]))
+    with arena:
+        check_at_rest(arena, population)
+        backed = (arena.flags[population.pfns] & np.uint64(arena.layout.flag("swapbacked").mask)) != 0
+        assert backed.tolist() == [False, True]
+
+
+def test_a_bit_that_meant_something_else_in_old_linux_is_taken_for_files_only():
+    arena, population = arena_from_snapshot(
+        snapshot_of([ANON | mask("OWNER_2"), CACHE | mask("OWNER_2")]), layout="linux-5.0"
+    )
+    with arena:
+        bit = np.uint64(arena.layout.flag("mappedtodisk").mask)
+        assert ((arena.flags[population.pfns] & bit) != 0).tolist() == [False, True]
+        assert population.counts["dropped_owner_2"] == 1
+
+
+def test_contents_come_along():
+    snapshot = snapshot_of([ANON | HEAD] + [ANON | TAIL] * 3 + [CACHE])
+    snapshot.content = np.arange(5, dtype=np.uint8)[:, None] * np.ones(4096, dtype=np.uint8)
+    snapshot.content_known = np.ones(5, dtype=bool)
+    arena, population = arena_from_snapshot(snapshot)
+    with arena:
+        first, last = population.pfns
+        expected = [*range(first, first + 4), last]
+        assert (arena.frames[expected] & np.uint64(255)).max(axis=1).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_frames_of_linux_itself_are_left_out_and_a_snapshot_of_only_these_is_refused():
+    snapshot = snapshot_of([CACHE, mask("SLAB"), mask("BUDDY"), mask("RESERVED"), mask("PGTABLE"), np.uint64(0)])
+    arena, population = arena_from_snapshot(snapshot)
+    with arena:
+        assert len(population) == 1
+    with pytest.raises(SnapshotError, match="no page"):
+        arena_from_snapshot(snapshot.select(np.array([1, 2])))
+
+
+def test_heat_comes_from_the_flags():
+    snapshot = snapshot_of([CACHE | mask("ACTIVE"), CACHE, CACHE | mask("IDLE")])
+    arena, population = arena_from_snapshot(snapshot)
+    with arena:
+        assert population.hot.tolist() == kpageflags.heat(snapshot.flags).tolist() == [7, 3, 2]
+
+
+def test_heat_is_drawn_where_the_snapshot_does_not_know_it():
+    arena, population = arena_from_snapshot(snapshot_of([CACHE] * 400), hot=0.25)
+    with arena:
+        assert set(population.hot.tolist()) == {0, 7}
+        assert 60 < (population.hot == 7).sum() < 140
+        assert population.counts["made_up_heat"] == 400
+
+
+@pytest.mark.parametrize("split", ["both", -0.1, 1.1])
+def test_an_unknown_split_is_refused(split):
+    with pytest.raises(ValueError, match="split"):
+        arena_from_snapshot(snapshot_of([CACHE]), split=split)
+
+
+@pytest.mark.parametrize("split", [0.0, 1.0])
+def test_a_node_without_pages_is_possible(split):
+    arena, population = arena_from_snapshot(snapshot_of([CACHE, ANON]), split=split)
+    with arena:
+        check_at_rest(arena, population)

@@ -1,0 +1,133 @@
+"""The table for people: what a reader must see in five seconds, in a pipe and on a terminal."""
+
+import io
+import re
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+import pytest
+
+from pagexchange import report
+from pagexchange.result import Lost, RunResult
+from tests.core.fake_runs import seven, strategy
+
+
+def text(result: RunResult, width: int = 100, **kwargs: Any) -> str:
+    return report.plain(report.blocks(result, **kwargs), width)
+
+
+def row(printed: str, name: str) -> list[str]:
+    return next(line for line in printed.splitlines() if line.startswith(name + " ")).split()
+
+
+def under_pressure(result: RunResult) -> RunResult:
+    return msgspec.structs.replace(result, input=msgspec.structs.replace(result.input, free=0))
+
+
+def test_the_winner_is_the_fastest_that_loses_nothing() -> None:
+    fast_loser = strategy("rfc-2019", 100.0, expected="loses", verdict="loses")
+    result = seven()
+    result = msgspec.structs.replace(result, strategies=[fast_loser, *result.strategies[1:]])
+    printed = text(result)
+    assert "list-exchange wins: 540 ns per pair, 1.41x faster than word-swap, ahead in all 3 rounds" in printed
+    assert row(printed, "list-exchange")[5] == "1.00x"
+    assert printed.index("list-exchange") < printed.index("rfc-2019")
+
+
+def test_two_strategies_within_the_noise_are_called_level() -> None:
+    result = seven(strategies=[strategy("a", 500.0), strategy("b", 505.0)])
+    assert "a and b are level (1.01x apart" in text(result)
+
+
+def test_a_faster_median_is_no_win_when_a_round_disagrees() -> None:
+    a, b = strategy("a", 500.0), strategy("b", 700.0)
+    slow = msgspec.structs.replace(
+        a.rounds[0], ns=msgspec.structs.replace(a.rounds[0].ns, total=900.0 * a.rounds[0].exchanged)
+    )
+    a = msgspec.structs.replace(a, rounds=[slow, *a.rounds[1:]])
+    assert "a and b are level (1.40x apart, a ahead in 2 of 3 rounds)" in text(seven(strategies=[a, b]))
+
+
+def test_a_win_needs_more_rounds_than_luck_gives() -> None:
+    assert [report.clear(n, n) for n in (1, 3, 5, 15)] == [True] * 4
+    assert not report.clear(2, 3)
+    assert not report.clear(4, 5)
+    assert report.clear(12, 15)
+    assert not report.clear(11, 15)
+
+
+def test_what_was_lost_is_named() -> None:
+    assert "rfc-2019       loses flags: workingset (312 pages), dropbehind (14 pages)" in text(seven())
+
+
+def test_what_is_broken_is_named_and_is_not_as_expected() -> None:
+    bad = strategy(
+        "bad", 90.0, verdict="wrong", lost=[Lost(kind="contents", name="", count=1, example="frame 7 holds page 9")]
+    )
+    result = seven(strategies=[bad, strategy("good", 100.0)], as_expected=False)
+    printed = text(result)
+    assert "breaks contents (1 page), first: frame 7 holds page 9" in printed
+    assert "expected: exact" in printed
+    assert "NOT as expected: bad." in printed
+    assert "good takes 100 ns per pair" in printed
+
+
+def test_refusals_that_all_share_are_said_once() -> None:
+    printed = text(seven())
+    assert printed.count("EBUSY") == 1
+    assert "188 pairs are refused by all that exchange, untouched: 120 EBUSY (pinned" in printed
+    assert "whole-word     refuses every pair, untouched: 12,288 EBADMSG" in printed
+
+
+def test_in_place_is_shown_as_nothing_allocated() -> None:
+    printed = text(seven())
+    assert row(printed, "word-swap")[-1] == "nothing"
+    assert row(printed, "copy-page")[-1] == "12,100"
+
+
+def test_pressure_has_its_own_table() -> None:
+    printed = text(under_pressure(seven()))
+    assert "Under pressure  no free frame left per node" in printed
+    assert "frames asked" in printed
+    assert "Under pressure" not in text(seven())
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_the_report_fits_its_width(width: int) -> None:
+    result = under_pressure(seven())
+    million = strategy("list-exchange", 540.4, pairs=1_000_000, exchanged=1_000_000)
+    printed = text(msgspec.structs.replace(result, strategies=[million, *result.strategies[:5]]), width)
+    limit = max(width, 80)  # the pressure table has nothing to leave out
+    assert max(map(len, printed.splitlines())) <= limit
+    head = next(line for line in printed.splitlines() if line.startswith("strategy"))
+    assert ("finish" in head) == (width >= 100)
+
+
+def test_in_a_pipe_there_is_neither_colour_nor_box() -> None:
+    assert re.search(r"[\x1b│─━┃╭]", text(under_pressure(seven()))) is None
+    assert text(seven(), ascii_only=True).isascii()
+
+
+def test_a_terminal_shows_the_same_words_in_colour() -> None:
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, color_system="standard")
+    report.show(report.blocks(seven()), console)
+    assert "\x1b[" in out.getvalue()
+    assert re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).split() == text(seven()).split()
+
+
+def test_an_empty_or_interrupted_run_is_reported() -> None:
+    nothing = strategy("word-swap", None, verdict="not run", exchanged=0)
+    printed = text(seven(strategies=[nothing], interrupted=True, as_expected=False))
+    assert "Interrupted" in printed
+    assert row(printed, "word-swap")[1:3] == ["not", "run"]
+    text(seven(strategies=[]))
+
+
+def test_rich_is_not_imported_for_a_pipe() -> None:
+    code = "import sys, pagexchange.report as r; assert 'rich' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

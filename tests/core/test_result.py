@@ -1,0 +1,54 @@
+"""The values of a run: the JSON that the issue promises, and the exit code that follows from them."""
+
+import json
+
+import msgspec
+import pytest
+
+from pagexchange.result import Costs, from_json, judge, to_json
+from tests.core.fake_runs import seven, strategy
+
+
+def test_the_json_has_the_promised_fields() -> None:
+    data = json.loads(to_json(seven()))
+    assert {"schema", "seed", "environment", "input", "strategies"} <= data.keys()
+    assert data["schema"] == 1
+    for one in data["strategies"]:
+        assert {
+            "name", "verdict", "expected", "pairs", "exchanged", "refused", "ns_per_pair", "frames_allocated", "lost"
+        } <= one.keys()  # fmt: skip
+    costs = data["strategies"][0]["ns_per_pair"]
+    assert list(costs) == ["total", "lock", "flags", "data", "mapping", "finish"]
+
+
+def test_the_json_reads_back() -> None:
+    result = seven()
+    assert from_json(to_json(result)) == result
+    assert from_json(to_json(result, indent=None)) == result
+
+
+def test_another_schema_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="schema 2: this version reads schema 1"):
+        from_json(to_json(msgspec.structs.replace(seven(), schema=2)))
+
+
+def test_costs_are_divided_by_pairs() -> None:
+    whole = Costs(total=1000, lock=100, flags=50, data=700, mapping=50, finish=100)
+    assert whole.per(10) == Costs(total=100, lock=10, flags=5, data=70, mapping=5, finish=10)
+
+
+def test_exit_codes_follow_the_verdicts() -> None:
+    assert seven().exit_code == 0
+    assert seven(as_expected=False).exit_code == 1
+    failed = strategy("x", None, verdict="failed", as_expected=False)
+    assert seven(strategies=[failed], as_expected=False).exit_code == 4
+    assert seven(interrupted=True).exit_code == 130
+
+
+def test_starving_is_expected_only_where_frames_were_held_back() -> None:
+    assert judge("exact", "exact")
+    assert not judge("exact", "loses")
+    assert not judge("loses", "exact")
+    assert not judge("exact", "starved")
+    assert judge("exact", "starved", pressure=True)
+    assert not judge("exact", "wrong", pressure=True)

@@ -1,0 +1,235 @@
+"""The main job: verdicts, the same start for every call, medians, and what happens when something goes wrong."""
+
+import errno
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pagexchange.result import PlugIn
+from pagexchange.run import Stamping, errno_names, run
+from tests.core.fake_engine import LAYOUT, FakeArena, FakeOracle, contender, make
+
+
+def by_name(result: Any) -> dict[str, Any]:
+    return {one.name: one for one in result.strategies}
+
+
+def test_every_strategy_gets_its_verdict() -> None:
+    lost = LAYOUT.flag("workingset").mask
+    result = run(
+        make(),
+        [
+            contender("good"),
+            contender("forgetful", loses=lost, expected="loses"),
+            contender("shy", refuses=errno.EPERM, expected="refused"),
+        ],
+        FakeOracle(),
+        rounds=3,
+    )
+    one = by_name(result)
+    assert [(s.name, s.verdict, s.as_expected) for s in result.strategies] == [
+        ("good", "exact", True), ("forgetful", "loses", True), ("shy", "refused", True)
+    ]  # fmt: skip
+    assert result.as_expected
+    assert result.exit_code == 0
+    assert one["forgetful"].lost[0].name == "workingset"
+    assert one["forgetful"].lost[0].count == 80  # the pages that lost it, and those that have it now and should not
+    assert one["shy"].refused == {"EPERM": 40}
+    assert one["shy"].ns_per_pair is None
+    assert one["good"].exchanged == 40
+    assert len(one["good"].rounds) == 3
+    assert not one["shy"].rounds
+    assert not result.warnings
+
+
+def test_a_loss_that_nobody_expected_fails_the_run() -> None:
+    result = run(make(), [contender("forgetful", loses=LAYOUT.flag("referenced").mask)], FakeOracle(), rounds=1)
+    assert result.exit_code == 1
+
+
+def test_a_strategy_that_loses_leaves_nothing_to_the_next() -> None:
+    bench = make()
+    frames, entries = bench.arena.frames.copy(), bench.arena.entries.copy()
+    run(bench, [contender("forgetful", loses=LAYOUT.mask("swap"))] * 3, FakeOracle(), rounds=3)
+    assert np.array_equal(frames, bench.arena.frames)
+    assert np.array_equal(entries, bench.arena.entries)
+
+
+def test_wrong_contents_are_found_and_the_arena_is_made_anew() -> None:
+    def spoil(arena: FakeArena, pairs: Any, _: int) -> None:
+        arena.frames[pairs[3, 0], 5] += np.uint64(1)
+
+    bench = make()
+    before = bench.arena.frames.copy()
+    result = run(bench, [contender("good"), contender("bad", after=spoil)], FakeOracle(), rounds=2)
+    one = by_name(result)
+    assert one["bad"].verdict == "wrong"
+    assert one["bad"].lost[0].kind == "contents"
+    assert not one["bad"].rounds
+    assert one["good"].verdict == "exact"
+    assert np.array_equal(before, bench.arena.frames)
+
+
+def test_damage_in_a_timed_round_is_noticed() -> None:
+    def spoil_later(arena: FakeArena, pairs: Any, call: int) -> None:
+        if call == 3:
+            arena.frames[pairs[0, 0], 0] += np.uint64(1)
+
+    result = run(make(), [contender("late", after=spoil_later)], FakeOracle(), rounds=3)
+    assert "after the timed rounds the arena is not as it was" in result.warnings[0]
+    assert result.exit_code == 1
+
+
+def test_verify_all_says_which_strategy_it_was() -> None:
+    def spoil_later(arena: FakeArena, pairs: Any, call: int) -> None:
+        if call == 3:
+            arena.frames[pairs[0, 0], 0] += np.uint64(1)
+
+    both = [contender("late", after=spoil_later), contender("good")]
+    result = run(make(), both, FakeOracle(), rounds=3, verify_all=True)
+    assert {s.name: s.verdict for s in result.strategies} == {"late": "wrong", "good": "exact"}
+    assert all(r.verified for s in result.strategies for r in s.rounds)
+
+
+def test_starving_is_told_from_refusing() -> None:
+    starving = [contender("copy", refuses=errno.ENOMEM)]
+    assert run(make(), starving, FakeOracle(), rounds=1).exit_code == 1
+    under_pressure = run(make(free=0), starving, FakeOracle(), rounds=1)
+    assert under_pressure.strategies[0].verdict == "starved"
+    assert under_pressure.exit_code == 0
+
+
+def test_frames_taken_are_counted() -> None:
+    result = by_name(run(make(), [contender("in-place"), contender("copy", takes=7)], FakeOracle(), rounds=2))
+    assert (result["in-place"].frames_asked, result["in-place"].frames_allocated) == (0, 0)
+    assert (result["copy"].frames_asked, result["copy"].frames_allocated) == (7, 7)
+
+
+def test_pairs_refused_for_their_own_reason_do_not_spoil_the_verdict() -> None:
+    result = run(make(locked=5), [contender("good")], FakeOracle(), rounds=2).strategies[0]
+    assert (result.verdict, result.exchanged, result.refused) == ("exact", 39, {"EAGAIN": 1})
+
+
+def test_a_plug_in_that_fails_stops_only_its_strategy() -> None:
+    result = run(make(), [contender("bad", fails="no such instruction"), contender("good")], FakeOracle(), rounds=1)
+    one = by_name(result)
+    assert one["bad"].verdict == "failed"
+    assert "plug-in 'bad': no such instruction" in one["bad"].reason
+    assert one["good"].verdict == "exact"
+    assert result.exit_code == 4
+
+
+def test_an_interrupted_run_keeps_what_it_has() -> None:
+    def stop(_: FakeArena, __: Any, call: int) -> None:
+        if call == 3:
+            raise KeyboardInterrupt
+
+    result = run(make(), [contender("a", after=stop)], FakeOracle(), rounds=5)
+    assert result.interrupted
+    assert result.exit_code == 130
+    assert result.strategies[0].verdict == "exact"
+    assert len(result.strategies[0].rounds) == 1
+
+
+def test_the_order_is_shuffled_by_the_seed_alone() -> None:
+    def orders(seed: int) -> list[list[int]]:
+        names = [contender(name) for name in "abcdef"]
+        return [
+            [r.position for r in s.rounds] for s in run(make(4), names, FakeOracle(), rounds=6, seed=seed).strategies
+        ]
+
+    assert orders(1) == orders(1)
+    assert orders(1) != orders(2)
+    assert all(sorted(column) == list(range(6)) for column in zip(*orders(1), strict=True))
+
+
+def test_progress_is_told_before_each_call_and_ends_full() -> None:
+    calls: list[tuple[int, int, str]] = []
+    run(make(4), [contender("a"), contender("b")], FakeOracle(), rounds=2, progress=lambda *x: calls.append(x))
+    assert [done for done, _, _ in calls] == [0, 1, 2, 3, 4, 5, 6]
+    assert calls[-1][:2] == (6, 6)
+
+
+def test_the_number_of_rounds_follows_the_time_that_a_call_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(make(4), [contender("quick")], FakeOracle()).rounds == 15
+    monkeypatch.setattr("pagexchange.run.BUDGET", 0.0)
+    assert run(make(4), [contender("slow")], FakeOracle()).rounds == 3
+
+
+def test_costs_are_those_of_the_median_round_and_speed_counts_both_pages() -> None:
+    one = run(make(), [contender("a")], FakeOracle(), rounds=3).strategies[0]
+    assert one.ns_per_pair is not None
+    assert one.gb_per_s is not None
+    totals = sorted(r.ns.total / r.exchanged for r in one.rounds)
+    assert one.ns_per_pair.total == pytest.approx(totals[1], abs=0.01)
+    assert any(one.ns_per_pair == r.ns.per(r.exchanged) for r in one.rounds)
+    assert one.gb_per_s == pytest.approx(8192 / one.ns_per_pair.total, abs=0.001)
+    assert one.ns_per_pair_low == pytest.approx(totals[0], abs=0.01)
+
+
+def test_the_chosen_instruction_set_is_kept() -> None:
+    mover = PlugIn(question="data", name="word-swap", distribution="pagexchange", details={"isa": "avx2"})
+    one = run(make(4), [contender("a", served_by=[mover])], FakeOracle(), rounds=1).strategies[0]
+    assert one.isa == "avx2"
+    assert one.plugins == [mover]
+
+
+def test_statuses_are_named() -> None:
+    status = np.array([0, -errno.EBUSY, -errno.EBUSY, -errno.EAGAIN, -9999], dtype=np.int32)
+    assert errno_names(status) == {"EBUSY": 2, "EAGAIN": 1, "9999": 1}
+
+
+def test_the_reason_of_a_refusal_names_what_the_policy_touched() -> None:
+    shy = contender("whole-word", refuses=errno.EBADMSG, touched=("node", "zone"), expected="refused")
+    assert "would move node, zone" in run(make(4), [shy], FakeOracle(), rounds=1).strategies[0].reason
+
+
+def test_without_an_oracle_nothing_is_called_exact() -> None:
+    result = run(make(4), [contender("a")], None, rounds=1)
+    assert result.strategies[0].verdict == "unchecked"
+    assert len(result.strategies[0].rounds) == 1
+
+
+@pytest.mark.parametrize("call", [1, 3])
+def test_a_plug_in_that_fails_during_a_call_leaves_a_new_arena(call: int) -> None:
+    bench = make()
+    before = bench.arena.frames.copy()
+    result = run(bench, [contender("bad", fails_in_call=call), contender("good")], FakeOracle(), rounds=3)
+    assert {s.name: s.verdict for s in result.strategies} == {"bad": "failed", "good": "exact"}
+    assert bench.generation == 2
+    assert np.array_equal(before, bench.arena.frames)
+
+
+def test_observers_are_told_and_may_report() -> None:
+    one = contender("a")
+    result = run(make(4), [one], FakeOracle(), rounds=2).strategies[0]
+    assert one.build(None).told == ["started", "finished"]  # type: ignore[attr-defined]
+    assert result.report == {"calls": 3}
+
+
+def test_the_real_oracle_agrees_and_stamps_once() -> None:
+    lost = LAYOUT.flag("workingset").mask
+
+    def spoil(arena: FakeArena, pairs: Any, _: int) -> None:
+        arena.frames[pairs[3, 0], 5] += np.uint64(1)
+
+    bench = make()
+    several = [contender("good"), contender("forgetful", loses=lost), contender("shy", refuses=errno.EPERM)]
+    result = run(bench, several, Stamping(), rounds=2, verify_all=True)
+    assert [s.verdict for s in result.strategies] == ["exact", "loses", "refused"]
+    assert [(x.kind, x.name, x.count) for x in result.strategies[1].lost] == [("flag", "workingset", 40)]
+    assert not result.warnings
+    result = run(bench, [contender("bad", after=spoil), contender("good")], Stamping(), rounds=1)
+    assert [s.verdict for s in result.strategies] == ["wrong", "exact"]
+    assert result.strategies[0].lost[0].kind == "contents"
+    assert "frame" in result.strategies[0].lost[0].example
+
+
+def test_several_lists_are_exchanged_one_after_the_other_and_undone_backwards() -> None:
+    bench = make(lists=3)
+    lost = LAYOUT.flag("workingset").mask
+    result = run(bench, [contender("good"), contender("forgetful", loses=lost)], Stamping(), rounds=2)
+    assert [s.verdict for s in result.strategies] == ["exact", "loses"]
+    assert result.strategies[0].pairs == result.strategies[0].exchanged == 120
+    assert not result.warnings

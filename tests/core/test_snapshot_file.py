@@ -1,0 +1,267 @@
+"""The snapshot file gives back what was saved, and refuses everything else by saying what is wrong and where."""
+
+import hashlib
+import json
+import pickle
+import random
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+from pagexchange.errors import SnapshotError
+from pagexchange.snapshot import Snapshot, kpageflags
+from pagexchange.snapshot import format as file_format
+from pagexchange.snapshot.model import ARRAYS
+
+PREFIX = 48
+
+
+def small(content=False, n=200):
+    rng = np.random.default_rng(1)
+    m = 2 * n
+    words = np.array([kpageflags.mask("LRU", "UPTODATE"), kpageflags.mask("ANON", "SWAPBACKED", "MMAP")])
+    return Snapshot(
+        pfn=np.cumsum(rng.integers(1, 99, n)).astype(np.uint64),
+        flags=rng.choice(words, n),
+        count=rng.integers(0, 9, n).astype(np.uint32),
+        file=rng.integers(-1, min(n, 5), n).astype(np.int32),
+        index=rng.integers(0, 1 << 40, n).astype(np.uint64),
+        map_space=rng.integers(0, min(m, 3), m).astype(np.uint32),
+        map_vpn=rng.integers(0, 1 << 50, m).astype(np.uint64),
+        map_frame=rng.integers(0, n, m).astype(np.uint32),
+        map_bits=rng.integers(0, 16, m).astype(np.uint8),
+        facts={"page_size": 4096, "kernel": "6.18"},
+        content=rng.integers(0, 256, (n, 4096)).astype(np.uint8) if content else None,
+        content_known=rng.random(n) < 0.5 if content else None,
+    )
+
+
+@pytest.fixture
+def data():
+    return file_format.dumps(small())
+
+
+def sections(data):
+    """Where each section begins, and the end of the file."""
+    length = struct.unpack_from("<I", data, 12)[0]
+    at = [PREFIX + length]
+    for section in json.loads(data[PREFIX : PREFIX + length])["sections"]:
+        at.append(at[-1] + section["stored"])
+    return at
+
+
+def rewritten(data, change):
+    """The file with its header changed and the header's digest made right."""
+    length = struct.unpack_from("<I", data, 12)[0]
+    header = json.loads(data[PREFIX : PREFIX + length])
+    body = data[PREFIX + length :]
+    changed = change(header, body)
+    body = changed if isinstance(changed, bytes) else body
+    raw = json.dumps(header).encode()
+    return data[:12] + struct.pack("<I", len(raw)) + hashlib.sha256(raw).digest() + raw + body
+
+
+@pytest.mark.parametrize("content", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 200])
+def test_a_saved_snapshot_comes_back_bit_by_bit(tmp_path, content, n):
+    before = small(content=content, n=max(n, 1))
+    if n == 0:
+        before = before.select(np.zeros(0, np.int64))
+    before.save(tmp_path / "s.pgxsnap")
+    after = Snapshot.load(tmp_path / "s.pgxsnap")
+    for name in ARRAYS:
+        old, new = getattr(before, name), getattr(after, name)
+        if old is None:
+            assert new is None
+        else:
+            assert new.dtype == np.dtype(ARRAYS[name])
+            np.testing.assert_array_equal(old, new)
+    assert after.facts == before.facts
+
+
+def test_a_file_cut_at_any_boundary_is_refused_as_cut_short(data):
+    cuts = {0, 7, 8, 12, 47, 48, 49, *(at + d for at in sections(data) for d in (-1, 0, 1))}
+    for cut in sorted(cut for cut in cuts if 0 < cut < len(data)):
+        with pytest.raises(SnapshotError, match="cut short"):
+            file_format.loads(data[:cut], "s")
+
+
+def test_a_flipped_bit_anywhere_is_refused(data):
+    chance = random.Random(3)
+    for at in {*range(PREFIX), *(chance.randrange(len(data)) for _ in range(400))}:
+        torn = bytearray(data)
+        torn[at] ^= 1 << chance.randrange(8)
+        with pytest.raises(SnapshotError, match=r"^s: "):
+            file_format.loads(bytes(torn), "s")
+
+
+def test_a_damaged_section_is_named_with_its_bytes(data):
+    at = sections(data)
+    torn = bytearray(data)
+    torn[at[1]] ^= 1
+    with pytest.raises(SnapshotError, match=rf"section flags, bytes {at[1]} to {at[2]}, is damaged"):
+        file_format.loads(bytes(torn), "s")
+
+
+def test_random_bytes_after_a_good_beginning_are_refused(data):
+    chance = random.Random(4)
+    for keep in (0, 8, 12, 16, 48, sections(data)[0], len(data)):
+        with pytest.raises(SnapshotError):
+            file_format.loads(data[:keep] + chance.randbytes(500), "s")
+
+
+def test_another_version_is_refused_before_anything_else_is_read(data):
+    newer = data[:8] + struct.pack("<I", file_format.VERSION + 1) + data[12:]
+    with pytest.raises(
+        SnapshotError, match="version 2; this pagexchange reads version 1: a newer pagexchange wrote it"
+    ):
+        file_format.loads(newer[:60], "s")
+    with pytest.raises(SnapshotError, match="version 0"):
+        file_format.loads(data[:8] + bytes(4) + data[12:], "s")
+
+
+@pytest.mark.parametrize("foreign", [b"", b"PK\3\4 a zip file with some more bytes in it, so that it is long enough"])
+def test_a_foreign_file_is_refused_by_its_first_bytes(tmp_path, foreign):
+    (tmp_path / "x").write_bytes(foreign)
+    with pytest.raises(SnapshotError, match="not a pagexchange snapshot"):
+        Snapshot.load(tmp_path / "x")
+
+
+def test_a_missing_file_and_a_folder_are_refused_with_the_reason(tmp_path):
+    with pytest.raises(SnapshotError, match="No such file"):
+        Snapshot.load(tmp_path / "none")
+    with pytest.raises(SnapshotError, match="Is a directory"):
+        Snapshot.load(tmp_path)
+
+
+def test_a_pickle_is_never_unpickled(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (pytest.fail, ("unpickled",))
+
+    (tmp_path / "x").write_bytes(file_format.MAGIC + pickle.dumps(Trap()) + bytes(100))
+    with pytest.raises(SnapshotError):
+        Snapshot.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda h, b: h["sections"][0].update(shape=[1 << 60]),
+        lambda h, b: h["sections"][0].update(shape=[1 << 26]),
+        lambda h, b: h["sections"][0].update(shape=[-1]),
+        lambda h, b: h["sections"][0].update(shape=[1.5]),
+        lambda h, b: h["sections"][0].update(shape=[True]),
+        lambda h, b: h["sections"][0].update(shape=[[2]]),
+        lambda h, b: h["sections"][0].update(shape="2"),
+        lambda h, b: h["sections"][0].update(shape=[]),
+        lambda h, b: h["sections"][0].update(shape=[199]),
+        lambda h, b: h["sections"][0].update(shape=[201]),
+        lambda h, b: h["sections"][0].update(stored=1 << 62),
+        lambda h, b: h["sections"][0].update(stored=-5),
+        lambda h, b: h["sections"][0].update(dtype="|O"),
+        lambda h, b: h["sections"][0].update(name="other"),
+        lambda h, b: h["sections"][0].update(name=["pfn"]),
+        lambda h, b: h["sections"][1].update(name="pfn"),
+        lambda h, b: h["sections"][0].update(sha256=None),
+        lambda h, b: h["sections"].pop(),
+        lambda h, b: h["sections"].insert(0, 7),
+        lambda h, b: h.update(sections={}),
+        lambda h, b: h.update(facts=[]),
+        lambda h, b: h.update(facts={"page_size": 100}),
+        lambda h, b: h.update(facts={"page_size": "many"}),
+        lambda h, b: h.update(facts={"page_size": float("inf")}),
+        lambda h, b: h.pop("facts"),
+        lambda h, b: b + b"x",
+    ],
+)
+def test_a_header_that_claims_what_cannot_be_is_refused(data, change):
+    with pytest.raises(SnapshotError, match=r"^s: "):
+        file_format.loads(rewritten(data, change), "s")
+
+
+@pytest.mark.parametrize("rows", [1 << 60, 1 << 26, 1 << 22])
+def test_more_than_the_stored_bytes_can_hold_is_not_even_unpacked(data, monkeypatch, rows):
+    monkeypatch.setattr(file_format, "_unpack", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(SnapshotError, match="not believed"):
+        file_format.loads(rewritten(data, lambda h, b: h["sections"][0].update(shape=[rows])), "s")
+
+
+def test_a_huge_header_is_not_read(data):
+    with pytest.raises(SnapshotError, match="claims 4294967295 bytes"):
+        file_format.loads(data[:12] + b"\xff" * 4 + data[16:], "s")
+
+
+def test_a_section_that_unpacks_to_more_than_it_says_is_stopped(data):
+    def bomb(header, body):
+        blob = zlib.compress(bytes(1 << 24))
+        first = header["sections"][0]
+        rest = body[first["stored"] :]
+        first.update(stored=len(blob), sha256=hashlib.sha256(blob).hexdigest())
+        return blob + rest
+
+    with pytest.raises(SnapshotError, match="unpacks to another size"):
+        file_format.loads(rewritten(data, bomb), "s")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("pfn", 1 << 60, "not ascending"),
+        ("map_frame", 200, "a mapping of a frame that is not there"),
+        ("map_space", 1 << 31, "more spaces"),
+        ("file", 1 << 30, "more files"),
+        ("file", -2, "more files"),
+        ("index", 1 << 63, "out of range"),
+        ("map_vpn", 1 << 63, "out of range"),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path, name, value, why):
+    snapshot = small()
+    getattr(snapshot, name)[0] = value
+    with pytest.raises(SnapshotError, match=why):
+        file_format.loads(file_format.dumps(snapshot), "s")
+    with pytest.raises(SnapshotError, match=why):
+        snapshot.save(tmp_path / "s")
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_its_owner_may_read_a_snapshot_with_contents_or_names(tmp_path):
+    small(content=True).save(tmp_path / "contents")
+    named = small()
+    named.facts["file_names"] = ["a"] * named.nfiles
+    named.save(tmp_path / "names")
+    small().save(tmp_path / "plain")
+    modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()}
+    assert modes["contents"] == modes["names"] == 0
+    assert modes["plain"] & 0o044
+
+
+def test_a_selection_keeps_what_it_can_and_numbers_anew():
+    snapshot = small()
+    snapshot.facts["file_names"] = [f"f{k}" for k in range(snapshot.nfiles)]
+    rows = np.flatnonzero(np.isin(snapshot.file, [-1, 2, 4]))
+    part = snapshot.select(rows, spaces=[1])
+    part.check()
+    assert part.facts["file_names"] == ["f2", "f4"]
+    np.testing.assert_array_equal(
+        part.file, np.select([snapshot.file[rows] == 2, snapshot.file[rows] == 4], [0, 1], -1)
+    )
+    keep = (snapshot.map_space == 1) & np.isin(snapshot.map_frame, rows)
+    np.testing.assert_array_equal(part.pfn[part.map_frame], snapshot.pfn[snapshot.map_frame[keep]])
+    assert set(part.map_space.tolist()) == {0}
+
+
+def test_the_packaged_snapshot_is_sound_small_and_anonymous():
+    snapshot = Snapshot.packaged()
+    snapshot.check()
+    text = json.dumps(snapshot.facts)
+    assert "/" not in text.replace("/proc", "")
+    assert snapshot.content is None
+    assert not {"file_names", "space_names"} & set(snapshot.facts)
+    counts = snapshot.summary()
+    assert 30_000 <= counts["pages"] <= 60_000
+    for kind in ("anonymous", "file", "shared_memory", "mapped_more_than_once", "in_large_folios", "hot"):
+        assert counts[kind] > 500, kind

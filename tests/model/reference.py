@@ -1,0 +1,608 @@
+"""The reference arena: what every call must do, in plain Python, slow and obvious. It imports nothing of the product.
+
+A frame is a place, a page is what lies in it. File positions, page tables and reverse maps name pages here, not frame
+numbers: so an exchange is one line, and everything that a real arena must rewrite for it follows by itself.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, Literal
+
+Mode = Literal["async", "sync-light", "sync"]
+State = Literal["offline", "free", "used", "tail", "reserved"]
+
+MAX_ORDER: Final = 9
+BATCH: Final = 128
+"""Pairs that are locked, and have their temporary pages, at once."""
+EHWPOISON: Final = 133
+COUNTERS: Final = ("file", "shmem", "anon", "dirty")
+
+LIST_OF_2019: Final = (
+    "error", "referenced", "uptodate", "active", "unevictable", "checked", "mappedtodisk", "dirty", "young", "idle",
+    "swapcache", "swapbacked", "private", "mlocked", "last_cpupid",
+)  # fmt: skip
+"""What the proposal of 2019 moves. Every other flag stays behind, and it gets two of these wrong: see `per_flag`."""
+
+
+class Refused(Exception):  # noqa: N818 - it is what must happen
+    """The call must raise: `kind` says which sort of error; nothing may have changed since the last good item."""
+
+    def __init__(self, kind: Literal["value", "index", "lookup", "busy", "full"]) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Word:
+    """The 64 bits of a flags word."""
+
+    policy: tuple[Literal["swap", "stay", "refuse"], ...]
+    """By bit."""
+    named: dict[str, frozenset[int]]
+    """The bits of each flag, alias and field."""
+
+    def bits(self, *names: str) -> frozenset[int]:
+        """All bits of these names; a name that the layout lacks has none."""
+        return frozenset().union(*[self.named.get(name, frozenset()) for name in names])
+
+    @cached_property
+    def swap(self) -> frozenset[int]:
+        """The bits that belong to the page."""
+        return frozenset(bit for bit in range(64) if self.policy[bit] == "swap")
+
+    @cached_property
+    def refuse(self) -> frozenset[int]:
+        """The bits that forbid an exchange. All others belong to the frame."""
+        return frozenset(bit for bit in range(64) if self.policy[bit] == "refuse")
+
+
+@dataclass(eq=False)
+class Mapping:
+    shmem: bool
+    aops: str
+    pages: dict[int, Page] = field(default_factory=dict)
+    """By the index of the folio's first base page."""
+    marks: dict[int, set[int]] = field(default_factory=dict)
+    """Belong to the position, whichever frame holds its page."""
+
+    def at(self, index: int) -> Page | None:
+        """The folio that covers a position."""
+        for first, page in self.pages.items():
+            if first <= index < first + page.size:
+                return page
+        return None
+
+
+@dataclass(eq=False)
+class Entry:
+    """One mapping of a page by an address space."""
+
+    page: Page
+    write: bool
+
+
+@dataclass(eq=False)
+class Page:
+    order: int
+    data: list[bytes]
+    """One item for each base page."""
+    frame: Frame
+    refs: int = 1
+    held: bool = True
+    """The reference that allocation gave is still the caller's."""
+    bits: set[int] = field(default_factory=set)
+    """Of the flags word: those that belong to the page."""
+    mapping: Mapping | None = None
+    space: int | None = None
+    """Of an anonymous page: the space that it was first mapped in."""
+    index: int = 0
+    private: int = 0
+    places: list[tuple[int, int]] = field(default_factory=list)
+    """Where page tables map it: (space, virtual page number)."""
+
+    @property
+    def size(self) -> int:
+        return 1 << self.order
+
+
+@dataclass(eq=False)
+class Frame:
+    pfn: int
+    node: Node
+    state: State = "free"
+    bits: set[int] = field(default_factory=set)
+    """Of the flags word: those that belong to the frame; all of a frame that starts no folio. The node is not here."""
+    page: Page | None = None
+    """In the first frame of a folio."""
+    head: Frame | None = None
+    """Of a tail."""
+    owned: bool = False
+    """Locked by lock()."""
+
+
+@dataclass(eq=False)
+class Node:
+    name: str
+    number: int
+    start: int
+    frames: int
+    watermarks: tuple[int, int, int]
+    asked: int = 0
+    got: int = 0
+    below_low: int = 0
+    below_min: int = 0
+
+
+@dataclass
+class Strategy:
+    """What of a strategy decides about statuses and flags."""
+
+    flags: Literal["by policy", "list of 2019", "whole word"] = "by policy"
+    data: tuple[Literal["in place", "temp", "temp per worker"], ...] = ("in place",)
+
+
+@dataclass
+class Outcome:
+    status: list[int]
+    asked: int = 0
+    got: int = 0
+    touched: set[int] = field(default_factory=set)
+    """Bits that a flag policy wanted to move and may not."""
+
+
+class Arena:
+    def __init__(self, nodes: list[tuple[str, int]], word: Word, watermarks: tuple[int, int, int]) -> None:
+        self.word = word
+        self.nodes: list[Node] = []
+        self.frames: list[Frame] = []
+        for name, frames in nodes:
+            node = Node(name, len(self.nodes), len(self.frames), frames, watermarks)
+            self.nodes.append(node)
+            self.frames += [Frame(node.start + k, node) for k in range(frames)]
+        self.mappings: list[Mapping] = []
+        self.spaces: list[dict[int, Entry]] = []
+        """Of each space: virtual page number of a folio's first base page -> entry."""
+        self.pins: list[int] = []
+        """Of lock-free users for long: frame numbers, one for each pin()."""
+        self.short_pins: list[int] = []
+
+    # ---- looking -----------------------------------------------------------------------------------------------------
+
+    def frame(self, pfn: int) -> Frame:
+        if not 0 <= pfn < len(self.frames):
+            raise Refused("index")
+        return self.frames[pfn]
+
+    def page_at(self, pfn: int) -> Page:
+        """The page whose folio starts in a frame that is in use."""
+        frame = self.frames[pfn] if 0 <= pfn < len(self.frames) else None
+        if frame is None or frame.state != "used" or frame.page is None:
+            raise Refused("value")
+        return frame.page
+
+    def pages(self) -> list[Page]:
+        return [frame.page for frame in self.frames if frame.page]
+
+    def has(self, page: Page, name: str) -> bool:
+        """Whether a page, or its first frame, has a flag."""
+        return bool((page.bits | page.frame.bits) & self.word.bits(name))
+
+    def structural(self, page: Page) -> int:
+        """References that are not the caller's: of the file (one for each base page), private data, page tables."""
+        return (page.size if page.mapping else 0) + self.has(page, "private") + len(page.places)
+
+    def at_rest(self, page: Page) -> bool:
+        expected = self.structural(page) + page.held
+        return expected > 0 and page.refs == expected
+
+    def free_frames(self, node: Node) -> int:
+        return sum(frame.state == "free" for frame in self.node_frames(node))
+
+    def node_frames(self, node: Node) -> list[Frame]:
+        return self.frames[node.start : node.start + node.frames]
+
+    def counters(self, node: Node) -> dict[str, int]:
+        count = dict.fromkeys(COUNTERS, 0)
+        for frame in self.node_frames(node):
+            page = frame.page
+            if page and frame.state == "used" and page.mapping:
+                count["file"] += page.size
+                count["shmem"] += page.size if page.mapping.shmem else 0
+                count["dirty"] += page.size if self.has(page, "dirty") else 0
+            elif page and page.places:
+                count["anon"] += page.size
+        return count
+
+    def blocks(self, node: Node) -> list[tuple[int, int]]:
+        """The free blocks of a buddy allocator, as (pfn, order): whatever is free, in the largest aligned pieces."""
+        free = {frame.pfn for frame in self.node_frames(node) if frame.state == "free"}
+        found = []
+        for order in range(MAX_ORDER, -1, -1):
+            size = 1 << order
+            for pfn in sorted(free):
+                if pfn % size == 0 and free.issuperset(range(pfn, pfn + size)):
+                    found.append((pfn, order))
+                    free.difference_update(range(pfn, pfn + size))
+        return found
+
+    # ---- frames ------------------------------------------------------------------------------------------------------
+
+    def can_alloc(self, node: Node, n: int, order: int) -> bool:
+        orders = [o for _, o in self.blocks(node)]
+        return all(take_block(orders, order) for _ in range(n))
+
+    def alloc(self, node: Node, pfns: list[int], order: int, data: list[list[bytes]]) -> None:
+        """The caller got these folios: which ones is the allocator's business, as long as they were to be had."""
+        for pfn, contents in zip(pfns, data, strict=True):
+            frames = self.frames[pfn : pfn + (1 << order)]
+            assert pfn % (1 << order) == 0
+            assert all(frame.state == "free" and frame.node is node for frame in frames)
+            first = frames[0]
+            first.state = "used"
+            first.bits -= self.word.swap | self.word.refuse
+            first.bits |= self.word.bits("head") if order else set()
+            first.page = Page(order, contents, first)
+            for frame in frames[1:]:
+                frame.state = "tail"
+                frame.head = first
+
+    def _free(self, page: Page) -> None:
+        first = page.frame
+        first.page = None
+        first.bits -= (self.word.refuse - self.word.bits("hwpoison")) | self.word.bits("head")
+        for frame in self.frames[first.pfn : first.pfn + page.size]:
+            frame.head = None
+            frame.state = "offline" if frame.bits & self.word.bits("hwpoison") else "free"
+
+    def get(self, pfn: int) -> bool:
+        page = self.frame(pfn).page
+        if page is None or page.refs == 0:
+            return False
+        page.refs += 1
+        return True
+
+    def put(self, pfn: int) -> None:
+        page = self._giver(pfn)
+        page.refs -= 1
+        if page.refs == self.structural(page):
+            page.held = False
+        if page.refs == 0:
+            self._free(page)
+
+    def free(self, pfns: list[int]) -> None:
+        """All or nothing."""
+        for pfn in pfns:
+            self._giver(pfn)
+        if len(set(pfns)) < len(pfns):
+            raise Refused("value")
+        for pfn in pfns:
+            self.put(pfn)
+
+    def _giver(self, pfn: int) -> Page:
+        """The page of a frame, if it has a reference that is the caller's to drop."""
+        self.frame(pfn)
+        page = self.page_at(pfn)
+        if page.refs <= self.structural(page):
+            raise Refused("value")  # what is left is the file's, the private data's or the page tables'
+        if page.refs == 1 and (page.frame.owned or self.has(page, "locked") or self.pinned(page)):
+            raise Refused("value")
+        return page
+
+    def reserve(self, pfn: int) -> None:
+        page = self._giver(pfn)
+        if page.refs != 1 or not page.held:
+            raise Refused("value")
+        page.held = False
+        page.frame.state = "reserved"
+
+    def lock(self, pfn: int) -> bool:
+        self.frame(pfn)
+        page = self.page_at(pfn)
+        if page.frame.owned or self.has(page, "locked"):
+            return False
+        page.frame.owned = True
+        page.frame.bits |= self.word.bits("locked")
+        return True
+
+    def unlock(self, pfn: int) -> None:
+        frame = self.frame(pfn)
+        if not frame.owned:
+            raise Refused("value")
+        frame.owned = False
+        frame.bits -= self.word.bits("locked")
+
+    def pin(self, pfn: int, most: int) -> None:
+        if self.frame(pfn).state not in ("used", "tail"):
+            raise Refused("value")
+        if len(self.pins) == most:
+            raise Refused("full")
+        self.pins.append(pfn)
+
+    def unpin(self, pfn: int) -> None:
+        self.frame(pfn)
+        if pfn not in self.pins:
+            raise Refused("value")
+        self.pins.remove(pfn)
+
+    # ---- flags -------------------------------------------------------------------------------------------------------
+
+    def change_flags(self, pfn: int, bits: frozenset[int], on: bool) -> None:
+        frame = self.frame(pfn)
+        moving = bits & self.word.swap if frame.page else frozenset()
+        for where, which in ((frame.bits, bits - moving), (frame.page.bits if frame.page else set(), moving)):
+            where.difference_update(which)
+            if on:
+                where.update(which)
+
+    # ---- files -------------------------------------------------------------------------------------------------------
+
+    def cache_add(self, mapping: int, index: int, pfn: int) -> None:
+        page = self.page_at(pfn)
+        file = self.mappings[mapping]
+        if page.frame.owned:
+            raise Refused("busy")
+        if page.mapping or page.space is not None or index % page.size:
+            raise Refused("value")
+        if any(file.at(index + k) for k in range(page.size)):
+            raise Refused("busy")
+        page.refs += page.size - page.held  # the file takes over the caller's reference
+        page.held = False
+        page.mapping, page.index = file, index
+        if file.shmem:
+            page.bits |= self.word.bits("swapbacked")
+        file.pages[index] = page
+        file.marks[index] = set()
+
+    def cache_remove(self, mapping: int, index: int) -> int:
+        file = self.mappings[mapping]
+        page = file.at(index)
+        if page is None:
+            return -1
+        if page.frame.owned or page.places or self.pinned(page):
+            raise Refused("busy")
+        if self.has(page, "private"):
+            page.bits -= self.word.bits("private")
+            page.refs -= 1
+            page.private = 0
+        del file.pages[page.index], file.marks[page.index]
+        page.mapping, page.index = None, 0
+        page.refs -= page.size
+        if page.refs == 0:
+            self._free(page)
+        return page.frame.pfn
+
+    def set_private(self, pfn: int, value: int) -> None:
+        if not self.word.bits("private"):
+            raise Refused("value")
+        self.frame(pfn)
+        page = self.page_at(pfn)
+        if page.mapping is None:
+            raise Refused("value")
+        page.refs += not self.has(page, "private")
+        page.bits |= self.word.bits("private")
+        page.private = value
+
+    # ---- address spaces ----------------------------------------------------------------------------------------------
+
+    def entry_at(self, space: int, vpn: int) -> tuple[int, Entry] | None:
+        """The entry that covers a virtual page, and where its folio starts."""
+        for first, entry in self.spaces[space].items():
+            if first <= vpn < first + entry.page.size:
+                return first, entry
+        return None
+
+    def map(self, space: int, vpn: int, pfn: int, write: bool) -> None:
+        page = self.page_at(pfn)
+        if page.frame.owned:
+            raise Refused("busy")
+        if vpn % page.size or (page.space is not None and page.index != vpn):
+            raise Refused("value")
+        if any(self.entry_at(space, vpn + k) for k in range(page.size)):
+            raise Refused("busy")
+        page.refs += 1 - page.held  # the page tables take over the caller's reference
+        page.held = False
+        if page.mapping is None and page.space is None:
+            page.space, page.index = space, vpn
+            page.bits |= self.word.bits("swapbacked")
+        page.places.append((space, vpn))
+        self.spaces[space][vpn] = Entry(page, write)
+
+    def unmap(self, space: int, vpn: int) -> int:
+        found = self.entry_at(space, vpn)
+        if found is None:
+            return -1
+        first, entry = found
+        page = entry.page
+        if first != vpn:
+            raise Refused("value")
+        if page.frame.owned or (page.refs == 1 and self.pinned(page)):
+            raise Refused("busy")
+        del self.spaces[space][vpn]
+        page.places.remove((space, vpn))
+        if not page.places and page.space is not None:
+            page.space, page.index = None, 0
+        page.refs -= 1
+        if page.refs == 0:
+            self._free(page)
+        return page.frame.pfn
+
+    # ---- exchange ----------------------------------------------------------------------------------------------------
+
+    def exchange(self, pairs: list[tuple[int, int]], strategy: Strategy, mode: Mode, *, sequential: bool) -> Outcome:
+        out = Outcome([0] * len(pairs))
+        batch: list[int] = []  # positions in the list
+        used: set[int] = set()  # in the list, or by a chain in the batch
+        for i, (a, b) in enumerate(pairs):
+            if not (0 <= a < len(self.frames) and 0 <= b < len(self.frames)):
+                out.status[i] = -errno.EFAULT
+                continue
+            if a == b:
+                out.status[i] = -errno.EINVAL
+                continue
+            if sequential:
+                if len(batch) == BATCH or a in used or b in used:
+                    self._batch(pairs, batch, strategy, mode, out)
+                    batch, used = [], set()
+            elif a in used or b in used:
+                out.status[i] = -errno.EINVAL
+                used |= {a, b}
+                continue
+            elif len(batch) == BATCH:
+                self._batch(pairs, batch, strategy, mode, out)
+                batch = []
+            used |= {a, b}
+            batch.append(i)
+        self._batch(pairs, batch, strategy, mode, out)
+        return out
+
+    def _batch(
+        self, pairs: list[tuple[int, int]], batch: list[int], strategy: Strategy, mode: Mode, out: Outcome
+    ) -> None:
+        """Pairs that are exchanged together: none uses a frame of another."""
+        left = []
+        for i in batch:
+            low, high = sorted(pairs[i])
+            out.status[i] = self._refusal(self.frames[low], self.frames[high], mode)
+            if out.status[i] == 0 and strategy.flags == "whole word":
+                differ = self._frame_word(low) ^ self._frame_word(high)
+                out.touched |= differ
+                out.status[i] = -errno.EBADMSG if differ else 0
+            if out.status[i] == 0:
+                left.append(i)
+        for mover in strategy.data:
+            done, left = (left, []) if mover == "in place" else self._take_temps(pairs, left, mover, out)
+            for i in done:
+                self._swap(*pairs[i], strategy)
+        for i in left:
+            out.status[i] = -errno.ENOMEM
+
+    def _frame_word(self, pfn: int) -> set[int]:
+        """The bits that may not move, the number of the node among them."""
+        frame = self.frames[pfn]
+        node = sorted(self.word.bits("node"))
+        number = {bit for place, bit in enumerate(node) if frame.node.number >> place & 1}
+        return (frame.bits - self.word.swap) | number
+
+    def _refusal(self, low: Frame, high: Frame, mode: Mode) -> int:
+        """The status of a pair; the lower frame is looked at first. 0: nothing is against it."""
+        for frame in (low, high):
+            if frame.state == "free":
+                return -errno.ENOENT
+            if frame.state == "tail":
+                return -errno.EINVAL
+            if frame.state != "used":
+                return -errno.EPERM
+            if frame.bits & self.word.bits("hwpoison"):
+                return -EHWPOISON
+            if frame.bits & self.word.bits("reserved"):
+                return -errno.EPERM
+        assert low.page is not None
+        assert high.page is not None
+        if low.page.order != high.page.order:
+            return -errno.EINVAL
+        if low.owned or high.owned or (low.bits | high.bits) & self.word.bits("locked"):
+            return -errno.EAGAIN  # in the modes that wait: after the time is over
+        for frame, page in ((low, low.page), (high, high.page)):
+            why = self._immovable(frame, page, mode)
+            if why:
+                return why
+        if not (self.at_rest(low.page) and self.at_rest(high.page)):
+            return -errno.EBUSY if mode == "sync" else -errno.EAGAIN
+        both = {pfn for page in (low.page, high.page) for pfn in self.pfns(page)}
+        if both & set(self.pins):
+            return -errno.EBUSY
+        return -errno.EAGAIN if both & set(self.short_pins) else 0
+
+    def pfns(self, page: Page) -> range:
+        return range(page.frame.pfn, page.frame.pfn + page.size)
+
+    def pinned(self, page: Page) -> bool:
+        """For long or for a moment; whoever frees a page does not care which."""
+        return any(pfn in self.pfns(page) for pfn in self.pins + self.short_pins)
+
+    def _immovable(self, frame: Frame, page: Page, mode: Mode) -> int:
+        if frame.bits & self.word.bits("writeback"):
+            return -errno.ETIMEDOUT if mode == "sync" else -errno.EBUSY
+        if frame.bits & self.word.refuse:
+            return -errno.EOPNOTSUPP
+        if self.has(page, "swapcache") and self.has(page, "swapbacked"):
+            return -errno.EBUSY
+        if page.mapping is None:
+            return -errno.EOPNOTSUPP if self.has(page, "private") else 0
+        if page.mapping.aops == "unmovable":
+            return -errno.EOPNOTSUPP
+        if page.mapping.aops == "none":
+            if self.has(page, "private"):
+                return -errno.EOPNOTSUPP
+            if self.has(page, "dirty"):
+                return -errno.EIO if mode == "sync" else -errno.EBUSY
+        return 0
+
+    def _take_temps(
+        self, pairs: list[tuple[int, int]], batch: list[int], mover: str, out: Outcome
+    ) -> tuple[list[int], list[int]]:
+        """A temporary folio for each pair, all held at once, and given back after: who got one, and who did not."""
+        orders = {node.number: [o for _, o in self.blocks(node)] for node in self.nodes}
+        free = {node.number: self.free_frames(node) for node in self.nodes}
+        done, left = [], []
+        kept: list[int] = []  # orders of the folios of a worker that keeps them
+        for i in batch:
+            page = self.frames[pairs[i][0]].page
+            assert page is not None
+            if mover == "temp per worker" and any(order >= page.order for order in kept):
+                done.append(i)
+                continue
+            out.asked += page.size
+            for node in self.nodes:
+                least, low, _ = node.watermarks
+                node.asked += page.size
+                node.below_low += free[node.number] - page.size < low
+                node.below_min += free[node.number] - page.size < least
+                if free[node.number] - page.size < least or not take_block(orders[node.number], page.order):
+                    continue
+                free[node.number] -= page.size
+                node.got += page.size
+                out.got += page.size
+                kept.append(page.order)
+                done.append(i)
+                break
+            else:
+                left.append(i)
+        return done, left
+
+    def _swap(self, a: int, b: int, strategy: Strategy) -> None:
+        here, there = self.frames[a], self.frames[b]
+        one, two = here.page, there.page
+        assert one is not None
+        assert two is not None
+        if strategy.flags == "list of 2019":
+            one.bits, two.bits = self.per_flag(one.bits, two.bits)
+        here.page, there.page = two, one
+        one.frame, two.frame = there, here
+
+    def per_flag(self, one: set[int], two: set[int]) -> tuple[set[int], set[int]]:
+        """What two pages have after the list of 2019: what it names goes with the page, the rest stays with the frame.
+
+        `checked` is read and cleared before `swapcache` is looked at, and `swapcache` cleared after all are set: where
+        they are one bit, both pages lose it. Of a page that is active and unevictable it sets `active` only.
+        """
+        named = self.word.bits(*LIST_OF_2019)
+        after = [(mine & named) | (other - named) for mine, other in ((one, two), (two, one))]
+        for bits in after:
+            bits -= self.word.bits("checked") & self.word.bits("swapcache")
+            if bits & self.word.bits("active"):
+                bits -= self.word.bits("unevictable")
+        return after[0], after[1]
+
+
+def take_block(orders: list[int], order: int) -> bool:
+    """Takes a folio from free blocks of these orders: the smallest block that will do, and its rest stays free."""
+    fit = min((o for o in orders if o >= order), default=None)
+    if fit is None:
+        return False
+    orders.remove(fit)
+    orders += range(order, fit)
+    return True

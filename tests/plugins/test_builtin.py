@@ -1,0 +1,194 @@
+"""The built-in plug-ins: each is found, serves what it says, and the wrappers wrap native and Python objects alike."""
+
+import errno
+
+import numpy as np
+import pytest
+
+from pagexchange.config import PluginUse, StrategySpec
+from pagexchange.discovery import Registry
+from pagexchange.errors import ConfigError, PluginContractError, PluginError
+from pagexchange.host import Facts, PagexchangeHost
+from pagexchange.layout import Layout
+from pagexchange_native import mover
+
+FACTS = Facts(Layout.load("linux-6.18"))
+
+ANSWERS = {
+    "exchange_flags": {"per-flag", "whole-word", "masked-word", "two-pass"},
+    "exchange_data": {"word-swap", "temp-page", "list-exchange", "numpy-swap", "null"},
+    "update_mapping": {"xarray", "radix-tree"},
+}
+WRAPPERS = {"timing", "trace", "faults"}
+
+
+def use(name, **options):
+    return PluginUse(name, options)
+
+
+def build(flags="masked-word", data="word-swap", mapping="xarray", wrap=(), facts=FACTS, **options):
+    spec = StrategySpec("s", (use(flags),), (use(data, **options),), (use(mapping),), tuple(wrap))
+    return PagexchangeHost(registry=Registry()).build(spec, facts)
+
+
+def test_the_built_in_plug_ins_are_these_and_all_are_well():
+    infos = {info.name: info for info in Registry().list() if info.distribution == "pagexchange"}
+    assert infos.keys() == set.union(*ANSWERS.values(), WRAPPERS)
+    for name, info in infos.items():
+        assert (info.state, info.reason) == ("ok", ""), name
+        assert info.summary.endswith("."), name
+        if name in WRAPPERS:
+            assert {f"{hook} (wrapper)" for hook in ANSWERS} < set(info.hooks)
+        else:
+            assert [set(hooks) for hooks in [info.hooks]] == [{h for h, who in ANSWERS.items() if name in who}]
+
+
+def test_a_plug_in_has_one_name_in_two_spellings():
+    for info in Registry().list():
+        if info.distribution == "pagexchange":
+            assert info.value.split(":")[0] == f"pagexchange_plugins.{info.name.replace('-', '_')}"
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS["exchange_flags"]))
+@pytest.mark.parametrize("layout", ["linux-5.0", "linux-6.18"])
+def test_every_flag_policy_serves_every_layout(name, layout):
+    built = build(flags=name, facts=Facts(Layout.load(layout)))
+    assert built.native
+    words = np.array([Layout.load(layout).word("dirty", node=1)], dtype=np.uint64)
+    new, _ = built.flags.object(np.zeros(1, dtype=np.uint64), words)
+    moved = Layout.load(layout).names(new[0])
+    assert moved == ["dirty"]
+    assert (Layout.load(layout).get(new[0], "node") == 1) == (name == "whole-word")
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS["update_mapping"]))
+def test_every_mapping_updater_serves(name):
+    assert build(mapping=name).mapping.native
+
+
+@pytest.mark.parametrize("name", ["word-swap", "list-exchange", "temp-page"])
+def test_every_native_mover_says_what_it_chose(name):
+    (served,) = build(data=name).data
+    assert served.native
+    assert "takes frames" in served.describe()
+
+
+def test_an_instruction_set_of_another_cpu_is_declined():
+    missing = next(isa for isa in ("neon", "avx2") if isa not in mover.available_isas())
+    for name in ("word-swap", "list-exchange"):
+        with pytest.raises(PluginError, match=f"{name} declined this arena"):
+            build(data=name, isa=missing)
+
+
+def test_null_serves_benchmarks_only():
+    with pytest.raises(PluginError, match="moves no data, so it serves only a benchmark"):
+        build(data="null")
+    assert build(data="null", facts=Facts(FACTS.layout, benchmarking=True)).data[0].native
+
+
+def exchange(served, pairs):
+    """Exchange rows with a built mover, native or not; returns whether it did just that."""
+    frames = np.arange(16 * 512, dtype=np.uint64).reshape(16, 512)
+    a, b = np.array(pairs).T
+    expected = frames.copy()
+    expected[a], expected[b] = frames[b], frames[a]
+    if served.native:
+        left, right = frames[a].view(np.uint8), frames[b].view(np.uint8)
+        served.object.move_rows(left, right)
+        frames[a], frames[b] = left.view(np.uint64), right.view(np.uint64)
+    else:
+        served.object(frames, a, b)
+    return bool((frames == expected).all())
+
+
+@pytest.mark.parametrize("data", ["numpy-swap", "word-swap", "list-exchange"])
+@pytest.mark.parametrize("wrap", [(), ("timing",), ("trace",), ("timing", "trace")])
+def test_a_mover_moves_the_same_whoever_wraps_it(data, wrap):
+    built = build(data=data, wrap=[use(name) for name in wrap])
+    assert built.native == (data != "numpy-swap")
+    assert built.wrappers == wrap
+    assert exchange(built.data[0], [(0, 5), (7, 1), (3, 2)])
+    report = built.report()
+    if "timing" in wrap:
+        assert report["timing"]["data"]["items"] == 3
+        assert report["timing"]["data"]["calls"] == 1
+        assert report["timing"]["mapping"]["calls"] == 0
+    if "trace" in wrap:
+        (line,) = report["trace"]
+        assert " data " in line
+        assert "pairs=3" in line
+
+
+def test_a_trace_is_written_when_a_call_is_over(tmp_path, capsys):
+    file = tmp_path / "trace.txt"
+    built = build(wrap=[use("trace", to=str(file)), use("trace", to="stderr")])
+    for calls in (1, 2):
+        for _ in range(calls):
+            assert exchange(built.data[0], [(0, 1)])
+        built.hook.exchange_finished(strategy=built.spec, arena=FACTS, pairs=None, statuses=None)
+    assert len(file.read_text().splitlines()) == 3
+    assert len(capsys.readouterr().err.splitlines()) == 3
+    assert built.report() == {}
+
+
+def test_a_trace_says_what_it_could_not_keep():
+    built = build(wrap=[use("trace", keep=2)])
+    for _ in range(5):
+        exchange(built.data[0], [(0, 1)])
+    lost, *kept = built.report()["trace"]
+    assert lost == "trace: 3 calls of data word-swap were not kept"
+    assert len(kept) == 2
+
+
+def test_a_fault_in_a_python_mover_comes_when_some_pairs_have_moved():
+    for options, kind in (({}, OSError), ({"exception": True}, RuntimeError)):
+        built = build(data="numpy-swap", wrap=[use("faults", nth=3, **options)])
+        frames = np.arange(8 * 512, dtype=np.uint64).reshape(8, 512)
+        was = frames.copy()
+        with pytest.raises(kind, match="injected into data") as caught:
+            built.data[0].object(frames, np.array([0, 1, 2]), np.array([4, 5, 6]))
+        assert getattr(caught.value, "errno", errno.EAGAIN) == errno.EAGAIN
+        assert (frames[[0, 1, 2]] == was[[4, 5, 2]]).all()
+        assert built.report() == {"faults": {"failed": 1}}
+
+
+@pytest.mark.parametrize("question", ["flags", "data", "mapping"])
+def test_a_fault_is_put_where_it_was_asked_for(question):
+    built = build(wrap=[use("faults", question=question, every=2)])
+    kinds = {served.question: type(served.object).__name__ for served in (built.flags, *built.data, built.mapping)}
+    assert [key for key, kind in kinds.items() if kind.startswith("Faulty")] == [question]
+
+
+def test_a_native_object_cannot_raise():
+    with pytest.raises(PluginError, match=r"'faults'.* which cannot raise"):
+        build(wrap=[use("faults", nth=1, exception=True)])
+
+
+@pytest.mark.parametrize(
+    ("plugin", "options", "expected"),
+    [
+        ("faults", {}, "nothing would fail: give nth or every"),
+        ("faults", {"nth": 1, "error": "ENOPE"}, "'ENOPE' is not the name of an errno"),
+        ("faults", {"nth": -1}, "expected `int` >= 0"),
+        ("faults", {"nth": 1, "question": "dta"}, "did you mean 'data'?"),
+        ("trace", {"keep": 0}, "expected `int` >= 1"),
+        ("timing", {"keep": 1}, "unknown option 'keep': it takes none"),
+    ],
+)
+def test_wrong_options_of_wrappers_are_said(plugin, options, expected):
+    with pytest.raises(ConfigError) as caught:
+        build(wrap=[use(plugin, **options)])
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("wrapper", ["timing", "trace"])
+def test_a_wrapper_does_not_hide_a_wrong_answer(wrapper, monkeypatch):
+    from pagexchange_plugins.numpy_swap import NumpySwap
+
+    registry = Registry()
+    plugin = registry.load("numpy-swap")
+    assert plugin.target is NumpySwap
+    monkeypatch.setattr("pagexchange_plugins.numpy_swap.exchange", 42)
+    spec = StrategySpec("s", (use("masked-word"),), (use("numpy-swap"),), (use("xarray"),), (use(wrapper),))
+    with pytest.raises(PluginContractError, match=r"returned .*int: 42"):
+        PagexchangeHost(registry=registry).build(spec, FACTS)

@@ -1,0 +1,500 @@
+"""For each clause a plug-in that breaks it and nothing else. Run by test_broken.py; not collected by itself.
+
+Many misbehave only in calls of a certain length, or for one kind of page, so that one clause alone can see it. Some
+look into the engine's own variables: what they do is not possible otherwise, and the suite must see it all the same.
+"""
+
+import errno
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pagexchange import Arena
+from pagexchange.config import Config
+from pagexchange.discovery import Registry
+from pagexchange.errors import PluginError
+from pagexchange.oracle.format import read
+from pagexchange.testing import (
+    DataMoverContract,
+    FlagPolicyContract,
+    MappingUpdaterContract,
+    StrategyContract,
+)
+from pagexchange.testing.candidate import Candidate
+from pagexchange.testing.partners import entry_of, slot_of, swapped
+from pagexchange_native.mover import DataMover
+from pagexchange_native.temp_page import TempPage
+from pagexchange_native.word_swap import WordSwap
+
+# ---- flags ----------------------------------------------------------------------------------------------------------
+
+
+class Flags(FlagPolicyContract):
+    """A right policy; subclasses spoil what it returns."""
+
+    def make(self, arena):
+        self.layout = arena.layout
+        calls = 0
+
+        def policy(a, b):
+            nonlocal calls
+            calls += 1
+            new_a, new_b = swapped(arena.layout, a, b)
+            self.spoil(a, b, new_a, new_b, calls)
+            return new_a, new_b
+
+        return policy
+
+    def spoil(self, a, b, new_a, new_b, calls): ...
+
+    def bit(self, name):
+        return np.uint64(self.layout.flag(name).mask)
+
+    def never_exchanged(self, words):
+        """A page in the swap cache: the engine refuses it, so that no exchange shows what happens to its flags."""
+        both = self.bit("swapcache") | self.bit("swapbacked")
+        return words & both == both
+
+
+class TestRightPolicy(Flags):
+    breaks = ()
+
+
+class TestForgetsAFlag(Flags):
+    """As someone who wrote a list of flags: wrong by itself and in every exchange."""
+
+    breaks = ("flags-swap-what-swaps", "the-flags-move")
+
+    def spoil(self, a, b, new_a, new_b, calls):
+        bit = self.bit("workingset")
+        new_a[:] = new_a & ~bit | a & bit
+        new_b[:] = new_b & ~bit | b & bit
+
+
+class TestForgetsAFlagOfFour(Flags):
+    breaks = ("the-flags-move",)
+
+    def spoil(self, a, b, new_a, new_b, calls):
+        if len(a) == 4:
+            bit = self.bit("workingset")
+            new_a[:] = new_a & ~bit | a & bit
+            new_b[:] = new_b & ~bit | b & bit
+
+
+class TestForgetsWhatNoExchangeShows(Flags):
+    breaks = ("flags-swap-what-swaps",)
+
+    def spoil(self, a, b, new_a, new_b, calls):
+        for new, old in ((new_a, b), (new_b, a)):
+            new[self.never_exchanged(old)] &= ~self.bit("workingset")
+
+
+class TestForgetsNewFlags(Flags):
+    """Written for the layouts of its day."""
+
+    breaks = ("a-flag-nobody-knew-moves",)
+
+    def spoil(self, a, b, new_a, new_b, calls):
+        if len(a) == 4 and "added_later" in self.layout:
+            new_a[:] = new_a & ~self.bit("added_later") | a & self.bit("added_later")
+
+
+class TestMovesWhatStays(Flags):
+    breaks = ("flags-leave-what-stays",)
+
+    def spoil(self, a, b, new_a, new_b, calls):
+        new_a[self.never_exchanged(b)] ^= self.bit("arch_1")
+        new_b[self.never_exchanged(a)] ^= self.bit("arch_1")
+
+
+class TestRemembers(Flags):
+    breaks = ("flags-follow-the-words-alone",)
+
+    def spoil(self, a, b, new_a, new_b, calls):
+        if calls > 2:
+            new_a[self.never_exchanged(b)] &= ~self.bit("workingset")
+
+
+class TestPrefersOneFrame(Flags):
+    breaks = ("flags-treat-both-frames-alike",)
+    expect = "loses"
+
+    def spoil(self, a, b, new_a, new_b, calls):
+        new_a[:] = new_a & ~self.bit("workingset")
+
+
+class TestLosesNothingAndSaysItDoes(Flags):
+    breaks = ("the-declaration-is-true",)
+    expect = "loses"
+
+
+class TestExchangesAndSaysItRefuses(Flags):
+    breaks = ("the-declaration-is-true",)
+    expect = "refused"
+
+
+# ---- data -----------------------------------------------------------------------------------------------------------
+
+
+class Data(DataMoverContract):
+    """A right mover; subclasses do something besides. `arena` is None in direct calls."""
+
+    def make(self, arena):
+        self.arena: Any = arena if isinstance(arena, Arena) else None
+        self.calls: list[list[int]] = []
+
+        def move(pieces, a, b):
+            self.calls.append(a.tolist())
+            self.move(pieces, a, b)
+            self.besides(pieces, a, b)
+
+        return move
+
+    def move(self, pieces, a, b):
+        pieces[a], pieces[b] = pieces[b], pieces[a]
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and len(a) == 4:
+            self.spoil(pieces, a, b)
+
+    def spoil(self, pieces, a, b): ...
+
+    def kinds(self, pfns):
+        """Tagged mapping words of frames."""
+        return self.arena.entries["mapping"][np.asarray(pfns)]
+
+
+class TestRightMover(Data):
+    breaks = ()
+
+
+class TestForgetsTheLastByte(Data):
+    breaks = ("data-exchanges-every-byte",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is None and len(a) == 2:
+            pieces.view(np.uint8)[a[-1], -1] ^= 1
+
+
+class TestWritesToAnotherRow(Data):
+    breaks = ("data-touches-nothing-else",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is None and len(a) == 1:
+            pieces[0, 0] ^= np.uint64(1)
+
+
+class TestSharesAScratch(Data):
+    breaks = ("data-serves-two-threads",)
+    scratch = np.zeros((16, 512), np.uint64)
+
+    def move(self, pieces, a, b):
+        if self.arena is not None:
+            super().move(pieces, a, b)
+            return
+        n = len(a)
+        self.scratch[:n] = pieces[a]
+        time.sleep(0.001)
+        pieces[a] = pieces[b]
+        pieces[b] = self.scratch[:n]
+
+
+class TestDescribesInNumbers(Data):
+    breaks = ("data-says-what-it-chose",)
+
+    def make(self, arena):
+        right = super().make(arena)
+
+        class Mover:
+            def __call__(self, pieces, a, b):
+                right(pieces, a, b)
+
+            def describe(self):
+                return {"frames": 0}
+
+        return Mover()
+
+
+class TestRaisesForSomeArenas(Data):
+    breaks = ("a-plug-in-serves-or-declines",)
+
+    def make(self, arena):
+        if arena.page_size == 65536:
+            raise ZeroDivisionError("half a page")
+        return super().make(arena)
+
+
+class TestDeclinesSomeArenas(Data):
+    """No fault: it says so, in either way."""
+
+    breaks = ()
+
+    def make(self, arena):
+        if arena.page_size == 65536:
+            raise PluginError("serves no frames of 64 KiB")
+        return super().make(arena) if arena.page_size == 4096 else None
+
+
+class TestFailsForSomePages(Data):
+    breaks = ("every-pair-is-exchanged",)
+
+    def spoil(self, pieces, a, b):
+        if self.arena.layout.name == "linux-5.0" and (self.kinds(b) == 0).any():
+            raise ValueError("a page without a mapping")
+
+
+class TestComesBackToEarlierPages(Data):
+    """What the engine has compared already is written to in a later call."""
+
+    breaks = ("the-contents-move",)
+
+    def besides(self, pieces, a, b):
+        shmem = 3 << 2
+        if self.arena is not None and len(self.calls) > 1 and len(a) == 16 and (self.kinds(b) == shmem).any():
+            pieces[self.calls[-2][0], 0] ^= np.uint64(1)
+
+
+class TestMakesPagesReadOnly(Data):
+    breaks = ("the-identity-moves",)
+
+    def spoil(self, pieces, a, b):
+        entries = read(self.arena).tables["pte"]["pte"]
+        table, slot = (int(where[0]) for where in np.nonzero(entries))
+        entries[table, slot] ^= np.uint64(1 << 9)
+
+
+class TestMiscounts(Data):
+    breaks = ("the-counts-move",)
+
+    def spoil(self, pieces, a, b):
+        read(self.arena).nodes["counter"][0, 0] ^= np.uint64(1 << 20)
+
+
+class TestMarksTheFrame(Data):
+    breaks = ("the-frame-keeps-its-own",)
+
+    def spoil(self, pieces, a, b):
+        self.arena.entries["flags"][a[0]] ^= np.uint64(self.arena.layout.flag("arch_1").mask)
+
+
+class TestLocksABystander(Data):
+    breaks = ("nothing-stays-held",)
+
+    def spoil(self, pieces, a, b):
+        self.arena.entries["owner"][0] ^= np.uint32(3)
+
+
+class TestWritesToABystander(Data):
+    breaks = ("nothing-else-changes",)
+
+    def spoil(self, pieces, a, b):
+        pieces[0, 0] ^= np.uint64(1)
+
+
+class TestWritesToARefusedPage(Data):
+    breaks = ("a-refused-pair-is-as-it-was",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None:
+            broken = self.arena.flags & np.uint64(self.arena.layout.flag("hwpoison").mask)
+            pieces[np.flatnonzero(broken), 0] ^= np.uint64(1)
+
+
+class TestWritesAStatus(Data):
+    """Possible only from within the caller: the engine writes every status itself."""
+
+    breaks = ("a-status-for-every-pair",)
+
+    def besides(self, pieces, a, b):
+        status = _of_caller("status")
+        if status is not None and (status == -errno.EFAULT).any():
+            status[np.flatnonzero(status == 0)[:1]] = 7
+
+
+class TestRemembersAList(Data):
+    breaks = ("twice-is-the-identity",)
+
+    def spoil(self, pieces, a, b):
+        if self.calls.count(a.tolist()) == 2:
+            pieces[0, 0] ^= np.uint64(1)
+
+
+class TestKnowsWhoIsFirst(Data):
+    """Possible only by a look at the caller's list: the engine hands over the lower frame first."""
+
+    breaks = ("either-way-round-is-the-same",)
+
+    def spoil(self, pieces, a, b):
+        pairs = _of_caller("numbers")
+        if pairs is not None and pairs[0, 0] < pairs[0, 1]:
+            pieces[0, 0] ^= np.uint64(1)
+
+
+class TestDislikesSix(Data):
+    breaks = ("a-batch-equals-its-pairs",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and len(a) == 6:
+            pieces[0, 0] ^= np.uint64(1)
+
+
+class TestMindsTheThread(Data):
+    breaks = ("threads-change-nothing",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and threading.current_thread() is not threading.main_thread():
+            pieces[0, 0] = 1
+
+
+class TestBorrowsAFrame(Data):
+    """Somebody else's page is its scratch; it is put back, and everything is right in the end."""
+
+    breaks = ("a-reader-sees-its-own-page",)
+
+    def move(self, pieces, a, b):
+        if self.arena is None or len(a) != 8:
+            super().move(pieces, a, b)
+            return
+        files = np.flatnonzero((self.kinds(range(64)) > 1) & (self.kinds(range(64)) & np.uint64(3) == 0))
+        borrowed = np.setdiff1d(files, np.concatenate([a, b]))[0]
+        held = pieces[borrowed].copy()
+        pieces[borrowed] = pieces[a[0]]
+        time.sleep(0.002)
+        super().move(pieces, a, b)
+        pieces[borrowed] = held
+
+
+class TestTakesAFrameInPlace(Data):
+    breaks = ("in-place-takes-no-frame",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and len(a) == 8:
+            self.arena.free(self.arena.alloc(0, 1))
+
+
+class TestTakesNoFrameAndSaysItDoes(DataMoverContract):
+    breaks = ("what-is-taken-is-shown",)
+
+    def make(self):
+        class Mover(WordSwap):
+            log = "temp"
+
+            def move_rows(self, a, b, temp=None, record=None):
+                TempPage().move_rows(a, b, temp, record)
+
+        return Mover()
+
+
+class TestWritesNoLog(DataMoverContract):
+    breaks = ("a-stopped-mover-can-be-finished",)
+
+    def make(self):
+        class Mover(WordSwap):
+            def move_rows(self, a, b, temp=None, record=None):
+                for left, right in zip(a, b, strict=True):
+                    left ^= right
+                    right ^= left
+                    left ^= right
+
+        return Mover()
+
+
+class TestRightNativeMover(DataMoverContract):
+    breaks = ()
+
+    def make(self) -> DataMover:
+        return WordSwap()
+
+
+def _of_caller(name):
+    """A variable of the function that called the engine."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_qualname == "Strategy.exchange":
+            return frame.f_locals.get(name)
+        frame = frame.f_back
+    return None
+
+
+# ---- mapping --------------------------------------------------------------------------------------------------------
+
+
+class Mapping(MappingUpdaterContract):
+    """A right updater; subclasses spoil its answer. `direct` in calls without an exchange."""
+
+    def make(self, arena):
+        direct = len(arena.nodes) == 1
+
+        def find(pages, arena):
+            raw = read(arena)
+            rows = [slot_of(raw, int(page["mapping"]), int(page["index"])) for page in pages]
+            offset, found = np.array(rows, dtype=np.uint64).reshape(-1, 2).T.copy()
+            if direct:
+                self.spoil(arena, pages, offset, found)
+            return offset, found
+
+        return find
+
+    def spoil(self, arena, pages, offset, found): ...
+
+
+class TestRightUpdater(Mapping):
+    breaks = ()
+
+
+class TestDoesNotSeeFar(Mapping):
+    breaks = ("mapping-finds-the-slot",)
+
+    def spoil(self, arena, pages, offset, found):
+        offset[pages["index"] >= 1 << 35] = 0
+
+
+class TestStores(Mapping):
+    breaks = ("mapping-stores-nothing",)
+
+    def spoil(self, arena, pages, offset, found):
+        arena.frames[0, 0] += np.uint64(1)
+
+
+class TestEchoes(Mapping):
+    breaks = ("mapping-misses-what-is-gone",)
+
+    def spoil(self, arena, pages, offset, found):
+        found[:] = [entry_of(int(pfn)) for pfn in pages["pfn"]]
+
+
+class TestAnswersEachPageOnce(Mapping):
+    breaks = ("mapping-answers-in-any-order",)
+
+    def spoil(self, arena, pages, offset, found):
+        again = np.append(False, pages[1:] == pages[:-1])
+        offset[again] = 0
+
+
+# ---- strategies -----------------------------------------------------------------------------------------------------
+
+
+class TestRightStrategy(StrategyContract):
+    breaks = ()
+    strategy = "list-exchange"
+
+
+class _NeverWaits(Candidate):
+    def build(self, arena, *, mode="async", timeout=None):
+        return super().build(arena)
+
+
+class TestNeverWaits(StrategyContract):
+    """No plug-in can: it is asked when all locks are held. So here the mode is lost on the way."""
+
+    breaks = ("waiting-is-asked-for",)
+    strategy = "list-exchange"
+
+    @pytest.fixture
+    def candidate(self):
+        return _NeverWaits("never-waits", Config.load().strategy(self.strategy), Registry())

@@ -1,0 +1,179 @@
+"""One command judges a stranger's plug-ins, which lie in another distribution, from any folder."""
+
+from pathlib import Path
+
+import pytest
+
+from pagexchange.testing import CLAUSES
+from tests.testing.suite import COMMAND, SITE, run
+
+MODULE = '''
+from dataclasses import dataclass
+import pagexchange
+
+@dataclass(frozen=True)
+class Swap:
+    """Swap the pieces from the last to the first."""
+    step: int = 8
+
+    @pagexchange.hookimpl
+    def exchange_data(self, arena):
+        def move(pieces, a, b):
+            for low in range(0, len(a), self.step):
+                x, y = a[low : low + self.step], b[low : low + self.step]
+                pieces[x], pieces[y] = pieces[y], pieces[x]
+        return move
+
+class Careless:
+    """Wraps a mover, and writes where it has no business."""
+
+    @pagexchange.hookimpl(wrapper=True)
+    def exchange_data(self, arena):
+        inner = yield
+        def move(pieces, a, b):
+            inner(pieces, a, b)
+            pieces[0, 0] = 1
+        return move
+
+class Nothing:
+    """Has no hook."""
+'''
+
+STRATEGIES = """
+schema = 1
+[strategy.mine]
+flags = "masked-word"
+data = { plugin = "stranger-swap", step = 3 }
+mapping = "xarray"
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path: Path):
+    """A folder with somebody's strategies file; beside it, on the path, his installed distribution."""
+
+    def install(*plugins: str) -> Path:
+        site = tmp_path / SITE
+        info = site / "stranger-2.5.dist-info"
+        info.mkdir(parents=True)
+        (site / "stranger_swap.py").write_text(MODULE)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 2.5\n")
+        (info / "entry_points.txt").write_text("\n".join(["[pagexchange.plugins]", *plugins]) + "\n")
+        (tmp_path / "home" / "deep").mkdir(parents=True)
+        (tmp_path / "home" / "my.toml").write_text(STRATEGIES)
+        return tmp_path / "home" / "deep"
+
+    return install
+
+
+def test_a_strangers_plug_in_is_judged_by_one_command(stranger):
+    folder = stranger("stranger-swap = stranger_swap:Swap")
+    code, said = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "mine or stranger", "-v")
+    assert code == 0, said
+    assert "1 strategies of ../my.toml: mine (exact)" in said
+    assert "plug-ins of stranger 2.5: stranger-swap" in said
+    assert "not judged yet: a-dead-process-is-finished" in said
+    assert "TestStrategies::test_the_contents_move[mine-linux-6.18-anon-file-order4] PASSED" in said
+    assert "TestDataMovers::test_data_exchanges_every_byte[stranger-swap[step=3]-5x16KiB] PASSED" in said
+    assert "TestDataMovers::test_data_exchanges_every_byte[stranger-swap-1x2048KiB] PASSED" in said
+
+
+def test_a_plug_in_that_cannot_be_loaded_and_a_wrapper_that_loses_something_are_told_apart(stranger):
+    folder = stranger(
+        "stranger-swap = stranger_swap:Swap",
+        "stranger-wrap = stranger_swap:Careless",
+        "stranger-empty = stranger_swap:Nothing",
+        "stranger-gone = stranger_swap:Gone",
+    )
+    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-k", "stranger and (loaded or wrapper)")
+    assert code == 1, said
+    failed = {line.partition("::")[2].partition(" ")[0] for line in said.splitlines() if line.startswith("FAILED")}
+    assert failed == {
+        "test_a_plug_in_can_be_loaded[stranger-empty]",
+        "test_a_plug_in_can_be_loaded[stranger-gone]",
+        "test_a_wrapper_is_never_wrong[stranger-wrap]",
+    }
+    assert f"broken: {CLAUSES['a-plug-in-can-be-loaded']}" in said
+    assert "stranger-gone (stranger 2.5, stranger_swap:Gone): failed: cannot be imported: AttributeError" in said
+    assert f"broken: {CLAUSES['a-wrapper-is-never-wrong']}" in said
+
+
+def test_native_pairs_that_are_made_to_fail_are_refused_and_lose_nothing(stranger, tmp_path):
+    folder = stranger("stranger-swap = stranger_swap:Swap")
+    wrapped = STRATEGIES.replace("mine", "faulty").replace('{ plugin = "stranger-swap", step = 3 }', '"word-swap"')
+    wrapped += 'wrap = [{ plugin = "faults", every = 2, error = "EBUSY" }]\n'
+    (tmp_path / "home" / "my.toml").write_text(wrapped)
+    code, said = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "faulty and order0 and linux-6.18")
+    assert code == 1, said
+    failed = {line.partition("::test_")[2].partition("[")[0] for line in said.splitlines() if line.startswith("FAILED")}
+    assert failed == {"every_pair_is_exchanged"}
+    assert "pair 1 has status -EBUSY" in said
+
+
+def test_a_strategy_and_a_plug_in_of_one_name_have_names_of_their_own(stranger, tmp_path):
+    folder = stranger("stranger-swap = stranger_swap:Swap")
+    text = STRATEGIES.replace("mine", "stranger-swap").replace('{ plugin = "stranger-swap", step = 3 }', '"word-swap"')
+    (tmp_path / "home" / "my.toml").write_text(text)
+    code, said = run(folder, *COMMAND, "--strategies", "../my.toml", "--collect-only", "-k", "stranger and order0")
+    assert code == 0, said
+    assert "[stranger-swap-linux-6.18-anon-file-order0]" in said
+    assert "[stranger-swap-data-linux-6.18-anon-file-order0]" in said
+
+
+def test_without_a_file_the_packaged_strategies_are_judged(stranger):
+    code, said = run(stranger(), *COMMAND, "--collect-only")
+    assert code == 0, said
+    assert "7 strategies of strategies.toml: " in said
+    assert "[list-exchange-linux-5.0-anon-anon-order0]" in said
+    assert "[rfc-2019-unknown-flag-file-file-order0-one-mapping]" in said
+
+
+def test_a_file_that_brings_a_layout_is_judged_under_it_too(stranger, tmp_path):
+    folder = stranger("stranger-swap = stranger_swap:Swap")
+    layout = '[flags]\nlocked = { bit = 0, policy = "stay", meaning = "the lock" }\n'
+    layout += 'warm = { bit = 1, policy = "swap", meaning = "touched" }\n'
+    (tmp_path / "home" / "own.toml").write_text('schema = 1\nname = "bare"\n' + layout)
+    (tmp_path / "home" / "my.toml").write_text(STRATEGIES + '[arena]\nlayout = "own.toml"\n')
+    code, said = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "own-layout", "-v")
+    assert code == 0, said
+    assert "test_the_flags_move[mine-own-layout-anon-file-order0] PASSED" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (None, ["../my.toml: no such file"]),
+        (
+            STRATEGIES.replace('"xarray"', '"xary"'),
+            ["../my.toml:6:11", "unknown plug-in 'xary'; did you mean 'xarray'?"],
+        ),
+        (STRATEGIES.replace("step = 3", 'step = "x"'), ["../my.toml:5:"]),
+        ("schema = 1\n[strategy.a]\n[run]\nsped = 1\n", ["my.toml:4:1", "missing key 'flags'"]),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_one_usage_error(stranger, tmp_path, text, problems):
+    folder = stranger("stranger-swap = stranger_swap:Swap")
+    (tmp_path / "home" / "my.toml").unlink()
+    if text is not None:
+        (tmp_path / "home" / "my.toml").write_text(text)
+    code, said = run(folder, *COMMAND, "--strategies", "../my.toml")
+    assert code == 4, said
+    assert said.count("ERROR: --strategies: ") == 1
+    for problem in problems:
+        assert problem in said
+    assert "Traceback" not in said
+
+
+def test_other_runs_of_pytest_load_nothing_of_it(stranger):
+    folder = stranger()
+    (folder / "test_mine.py").write_text(
+        "import sys\n"
+        "def test_mine(pytestconfig):\n"
+        "    assert not {'pagexchange', 'pagexchange.testing', 'numpy'} & set(sys.modules)\n"
+        "    assert 'strategies' not in vars(pytestconfig.option)\n"
+    )
+    code, said = run(folder, "test_mine.py")
+    assert code == 0, said
+    code, said = run(folder, "test_mine.py", "--strategies=my.toml")
+    assert code == 4, said
+    assert "unrecognized arguments: --strategies=my.toml" in said

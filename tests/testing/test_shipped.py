@@ -1,0 +1,17 @@
+"""The strategies and plug-ins that ship keep every clause; this is the matrix in our own tests."""
+
+import re
+
+from pagexchange.config import Config
+from pagexchange.testing import CLAUSES
+from tests.testing.suite import COMMAND, run
+
+
+def test_the_shipped_strategies_and_plug_ins_keep_every_clause(tmp_path):
+    code, said = run(tmp_path, *COMMAND, "-v", "-W", "error")
+    assert code == 0, said[-5000:]
+    passed = re.findall(r"::(test_\w+)\[(.+)\] PASSED", said)
+    assert {test for test, _ in passed} == {clause.test for clause in CLAUSES.values() if clause.judged}
+    for strategy in Config.load(plugins=False).strategies:
+        judged = {test for test, where in passed if where == strategy or where.startswith(f"{strategy}-")}
+        assert len(judged) >= 15, strategy

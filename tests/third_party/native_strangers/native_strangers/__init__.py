@@ -1,0 +1,1 @@
+"""Compiled plug-ins that are broken."""

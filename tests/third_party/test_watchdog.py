@@ -1,0 +1,203 @@
+"""A plug-in that never returns is named on stderr with what can be done; one that only takes long is not."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from pagexchange.arena import Arena
+from pagexchange.discovery import Plugin
+from pagexchange.watchdog import LOOKS, PATIENCE, VARIABLE, Call, Watchdog, message, published
+from tests.core.command_line import SMALL, start, stranger
+from tests.core.pages import strategy
+
+SLOTS = 8
+INTENT, DATA, META = 1, 2, 3
+
+
+def plugin(name, file=""):
+    return Plugin(name, None, "dist", "1.0", file, {})
+
+
+SUSPECTS = [("flags", plugin("f")), ("mapping", plugin("m")), ("data", plugin("d"))]
+
+
+def words(*phases):
+    return np.array([(5 << 8) | phase for phase in phases] + [0] * SLOTS, dtype=np.uint64).tobytes()
+
+
+def said(phases, suspects=SUSPECTS):
+    return message(Call("slow", lambda: suspects, None, threading.get_ident()), words(*phases), 12.0)
+
+
+@pytest.mark.parametrize(
+    ("phases", "who"),
+    [
+        ((DATA,), "plug-in 'd' (dist 1.0, ) does not return from moving data"),
+        ((META, DATA), "plug-in 'd' (dist 1.0, ) does not return from moving data"),
+        ((INTENT,), "one of plug-in 'f' (dist 1.0, ), plug-in 'm' (dist 1.0, ), plug-in 'd' (dist 1.0, ) does not"),
+        ((META,), "no plug-in is being called"),
+    ],
+)
+def test_a_compiled_plug_in_is_found_by_the_step_that_its_worker_is_in(phases, who):
+    text = said(phases)
+    assert text.startswith(f"pagexchange: strategy 'slow': nothing has moved for 12 s: {who}")
+    assert f"`kill -9 {os.getpid()}`" in text
+    assert "Ctrl-C" not in text
+
+
+def test_a_plug_in_that_serves_two_questions_is_named_once():
+    both = plugin("both")
+    assert "one of" not in said((INTENT,), [("flags", both), ("mapping", both)])
+
+
+def test_a_plug_in_in_python_is_found_by_its_frame():
+    text = said((DATA,), [*SUSPECTS, ("data", plugin("this", __file__))])
+    assert f"plug-in 'this' (dist 1.0, {__file__}) does not return from" in text
+    assert f"{__file__}:" in text
+    assert "Ctrl-C stops it; the batch that it was called for is put back" in text
+    assert "kill" not in text
+
+
+def test_ctrl_c_is_not_promised_for_another_thread():
+    suspects = [("flags", plugin("this", __file__))]
+    texts = []
+    call = Call("slow", lambda: suspects, None, 0)
+    other = threading.Thread(target=lambda: texts.append(message(call, words(INTENT), 12.0)))
+    other.start()
+    other.join()
+    assert "kill -9" in texts[0]
+
+
+class Told(list[str]):
+    """What was said, and a way to wait for it."""
+
+    def __init__(self, enough):
+        self.enough, self.there = enough, threading.Event()
+
+    def __call__(self, text):
+        self.append(text)
+        if len(self) >= self.enough:
+            self.there.set()
+
+
+def test_waiting_is_said_again_after_twice_as_long():
+    told = Told(2)
+    with Watchdog(0.05, told) as watchdog, watchdog.watch("slow", lambda: SUSPECTS):
+        assert told.there.wait(60)
+    assert all("strategy 'slow': nothing has moved for" in text for text in told)
+
+
+def test_nothing_is_said_between_calls():
+    told = Told(1)
+    with Watchdog(0.02, told) as watchdog:
+        with watchdog.watch("slow", lambda: SUSPECTS):
+            pass
+        assert not told.there.wait(0.3)
+
+
+class Busy:
+    """An arena in which something was published whenever one looks."""
+
+    def __init__(self):
+        self.words = np.zeros(4 * 128, dtype=np.uint64)
+        self.looks, self.enough = 0, threading.Event()
+
+    def geometry(self):
+        return {"slots": (0, 4, 1024)}
+
+    @property
+    def memory(self):
+        self.looks += 1
+        self.words[128] += np.uint64(256)
+        if self.looks == 10 * LOOKS:
+            self.enough.set()
+        return self.words.view(np.uint8)
+
+
+def test_a_call_that_publishes_is_not_called_slow():
+    arena, told = Busy(), Told(1)
+    with Watchdog(0.02, told) as watchdog, watchdog.watch("busy", lambda: SUSPECTS, arena):
+        assert arena.enough.wait(60)
+    assert told == []
+
+
+def test_progress_is_what_the_workers_of_a_real_arena_publish():
+    with Arena.create(nodes={"fast": "1 MiB", "slow": "1 MiB"}) as arena:
+        idle = published(arena)
+        assert len(idle) % 8 == 0
+        assert not any(idle)
+        seen: list[bytes] = []
+        a, b = arena.alloc("fast", 1), arena.alloc("slow", 1)
+        assert strategy(arena, data=lambda pieces, x, y: look(arena, seen, pieces, x, y)).exchange([[a[0], b[0]]]).ok
+    phases = np.frombuffer(seen[0], dtype=np.uint64) & np.uint64(0xFF)
+    assert sorted(set(phases.tolist())) == [0, DATA]
+    assert published(arena) == b""  # closed
+
+
+def look(arena, seen, pieces, a, b):
+    seen.append(published(arena))
+    pieces[a], pieces[b] = pieces[b], pieces[a]
+
+
+@pytest.mark.parametrize(
+    ("value", "patience"),
+    [("2.5", 2.5), ("0", 0.0), ("", PATIENCE), ("soon", PATIENCE), ("-1", PATIENCE), ("nan", PATIENCE)],
+)
+def test_patience_comes_from_the_environment(monkeypatch, value, patience):
+    monkeypatch.setenv(VARIABLE, value)
+    assert Watchdog.from_environment().patience == patience
+
+
+def test_no_patience_is_no_thread():
+    with Watchdog(0) as watchdog, watchdog.watch("slow", lambda: SUSPECTS):
+        assert not watchdog._thread.is_alive()
+
+
+STUCK = """
+import pagexchange, time
+
+class Stuck:
+    "Waits for ever."
+
+    @pagexchange.hookimpl
+    def exchange_data(self, arena):
+        {in_hook}
+        def move(pieces, a, b):
+            pieces[a] = 0
+            while True:
+                time.sleep(0.01)
+        return move
+"""
+
+
+@pytest.mark.parametrize(("in_hook", "where"), [("", "move"), ("time.sleep(600)", "exchange_data")])
+def test_a_mover_that_never_returns_is_named_and_ctrl_c_ends_the_run(tmp_path, in_hook, where):
+    stranger(tmp_path, STUCK.format(in_hook=in_hook or "pass"), "endless", stuck="endless_plugins:Stuck")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    env = os.environ | {"PYTHONPATH": path, VARIABLE: "0.4"}
+    args = ("run", *SMALL, "--strategy=word-swap", "--set", "strategy.word-swap.data=stuck", "--json")
+    with start(*args, stdout=-1, stderr=-1, env=env) as process:
+        assert process.stderr is not None
+        patience = threading.Timer(60, process.kill)  # if nothing is said, nobody would end it
+        patience.start()
+        try:
+            line = process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            patience.cancel()
+            with suppress(ProcessLookupError):
+                process.kill()
+    file = tmp_path / "endless_plugins.py"
+    assert line.startswith("pagexchange: strategy 'word-swap': nothing has moved for ")
+    assert f"plug-in 'stuck' (endless 2.5, {file}) does not return from {where}, {file}:" in line
+    assert "Ctrl-C stops it" in line
+    assert process.returncode == 130, err
+    assert json.loads(out)["interrupted"]
+    assert "Traceback" not in err
