@@ -377,7 +377,8 @@ class Arena:
     def set_private(self, pfn: int, value: int) -> None:
         if not self.word.bits("private"):
             raise Refused("value")
-        self.frame(pfn)
+        if self.frame(pfn).owned:
+            raise Refused("busy")  # what the page is can be said only of one that is not moving
         page = self.page_at(pfn)
         if page.mapping is None:
             raise Refused("value")
