@@ -31,7 +31,7 @@ help:
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
 	@echo "make mutants        plant the faults of tests/mutants/ in the native code one by one (a quarter of an hour)"
 	@echo "make sanitize       the native and threaded tests under gcc's sanitizers, after faults that they must report (minutes)"
-	@echo "make lint           ruff and mypy"
+	@echo "make lint           ruff, mypy and pyright"
 	@echo "make bench          the benchmark (minutes): ratios to the 2019 loop"
 	@echo "make clean          remove .venv and build files"
 
@@ -78,6 +78,7 @@ lint: .venv/lint/ready
 	.venv/lint/bin/ruff check .
 	.venv/lint/bin/ruff format --check .
 	.venv/lint/bin/mypy
+	.venv/lint/bin/pyright --pythonpath .venv/lint/bin/python --warnings
 
 bench: .venv/run/ready
 	.venv/run/bin/python benchmarks/bench_exchange.py

@@ -68,11 +68,11 @@ class Verbs(click.Group):
         """All verbs, in the order of a first day's work."""
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb."""
-        if name not in VERBS:
+        if cmd_name not in VERBS:
             return None
-        module, _, attribute = VERBS[name].partition(".")
+        module, _, attribute = VERBS[cmd_name].partition(".")
         found = getattr(importlib.import_module(f"pagexchange.commands.{module}"), attribute)
         assert isinstance(found, click.Command)
         return found

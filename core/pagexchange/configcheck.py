@@ -77,7 +77,7 @@ class _Reader:
             if isinstance(table, list):
                 if not part.isdecimal() or int(part) >= len(table):
                     return refuse(f"{dotted(path)} is a list of {len(table)}: no element {part!r}")
-                index: str | int = int(part)
+                index: Any = int(part)
             elif isinstance(table, dict):
                 index = part
             else:

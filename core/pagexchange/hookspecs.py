@@ -76,22 +76,27 @@ class ArenaFacts(Protocol):
     @property
     def page_size(self) -> int:
         """Bytes of a frame: a power of two from 4096 to 2 MiB."""
+        ...
 
     @property
     def nframes(self) -> int:
         """Frames of all nodes."""
+        ...
 
     @property
     def max_order(self) -> int:
         """Largest order of a folio that will be exchanged: it has `page_size << max_order` bytes at most."""
+        ...
 
     @property
     def layout(self) -> "Layout":
         """Layout of the flags word."""
+        ...
 
     @property
     def benchmarking(self) -> bool:
         """True in a benchmark of the engine itself: only then may a plug-in do less than its job."""
+        ...
 
 
 class PythonFlagPolicy(Protocol):
@@ -103,6 +108,7 @@ class PythonFlagPolicy(Protocol):
         `a` and `b`, uint64[n], are read-only: the words of the lower and of the higher frame of each pair. The core
         uses the bits whose policy is `swap`, and refuses the pair by name if a `stay` bit would move.
         """
+        ...
 
 
 class PythonDataMover(Protocol):
@@ -126,6 +132,7 @@ class PythonMappingUpdater(Protocol):
         offset in the arena of the XArray word for that index, `found` the entry read there. The core checks both and
         stores the new entry itself.
         """
+        ...
 
 
 if TYPE_CHECKING:

@@ -59,9 +59,10 @@ class Served:
 
     def describe(self) -> dict[str, str]:
         """Return what the object says about itself: ISA chosen, what it will allocate."""
-        describe = getattr(self.object, "describe", None)
         try:
-            return {str(key): str(value) for key, value in describe().items()} if callable(describe) else {}
+            if not callable(getattr(self.object, "describe", None)):
+                return {}
+            return {str(key): str(value) for key, value in self.object.describe().items()}
         except Exception as error:
             reason = f"describe() failed: {type(error).__name__}: {error}{raised_in(error, self.file)}"
             facts = {"plugin": self.plugin, "distribution": self.distribution, "version": self.version}
@@ -116,9 +117,9 @@ class BuiltStrategy:
         """Whether no Python runs per batch."""
         return all(served.native for served in (self.flags, *self.data, self.mapping))
 
-    def report(self) -> dict[str, object]:
+    def report(self) -> dict[str, Any]:
         """Return what its plug-ins want to have in the report, by plug-in's own keys."""
-        merged: dict[str, object] = {}
+        merged: dict[str, Any] = {}
         for part in reversed(self.hook.strategy_report()):
             if not isinstance(part, dict):
                 asked = (one.plugin_name.partition("#")[0] for one in self.hook.strategy_report.get_hookimpls())

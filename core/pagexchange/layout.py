@@ -268,12 +268,12 @@ class _Check:
             self.bad(path, "a name is lower case: letters, digits and _", value=False)
         if not isinstance(entry, dict):
             self.bad(path, f'expected {{ {place} = N, policy = "swap" | "stay" | "refuse", meaning = "..." }}')
-            return {}, -1, "stay", ""
+            return dict[str, Any](), -1, "stay", ""
         needed = (place, "policy", "meaning")
         known = {*needed}
         self.keys(path, entry, known, needed)
         word = self.typed(path, entry, "policy", "stay")
-        policy = next((known for known in POLICIES if known == word), None)
+        policy: Policy | None = next((known for known in POLICIES if known == word), None)
         if policy is None:
             self.bad((*path, "policy"), f"unknown policy {word!r}{did_you_mean(word, POLICIES)}")
             policy = "stay"

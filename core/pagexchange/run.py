@@ -43,15 +43,19 @@ class Ready(Protocol):
 
     def exchange(self, pairs: NDArray[np.int64], threads: int) -> Any:  # noqa: ANN401 - an ExchangeResult
         """Exchange the list: a result with `status`, `ns`, `retries`, `touched`."""
+        ...
 
     def plugins(self) -> list[PlugIn]:
         """Who serves each question."""
+        ...
 
     def started(self) -> None:
         """Tell the observers among the plug-ins that a run begins."""
+        ...
 
     def finished(self) -> dict[str, Any]:
         """Tell them that it is over; what they want to have in the report."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,5 @@ class Faulty:
 
     def describe(self) -> dict[str, str]:
         """Return what the wrapped object says."""
-        describe = getattr(self.inner, "describe", None)
-        found: dict[str, str] = describe() if callable(describe) else {}
-        return found
+        describe: Callable[[], dict[str, str]] | None = getattr(self.inner, "describe", None)
+        return describe() if describe else {}

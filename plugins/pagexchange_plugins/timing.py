@@ -94,9 +94,8 @@ class Measured:
 
     def describe(self) -> dict[str, str]:
         """Return what the wrapped object says."""
-        describe = getattr(self.inner, "describe", None)
-        found: dict[str, str] = describe() if callable(describe) else {}
-        return found
+        describe: Callable[[], dict[str, str]] | None = getattr(self.inner, "describe", None)
+        return describe() if describe else {}
 
     def counts(self) -> dict[str, int]:
         """Return calls, items (pairs), ns."""

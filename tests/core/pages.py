@@ -102,6 +102,13 @@ def strategy(
     return Strategy(arena, built, mode, timeout)
 
 
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """A copy of an arena's bytes, for the oracle's reader."""
+
+    memory: NDArray[np.uint8]
+
+
 def picture(arena: Arena, *, scratch: bool = False) -> NDArray[np.uint8]:
     """A copy of the whole arena without its identity, the engine's records and the allocator's statistics.
 
@@ -109,10 +116,7 @@ def picture(arena: Arena, *, scratch: bool = False) -> NDArray[np.uint8]:
     """
     image = arena.memory.copy()
 
-    class Image:
-        memory = image
-
-    raw = f.read(Image)
+    raw = f.read(Image(image))
     for part, size in (("slots", int(raw.header["slot_size"])), ("pieces", 2 * 16 * 4096)):
         image[raw.offset[part] :][: size * int(raw.header["nslots"])] = 0
     raw.header["uuid"] = bytes(16)

@@ -220,7 +220,7 @@ def test_a_batch_that_the_policy_refuses(listed: List, name: str) -> None:
     """A policy answers for a batch as a whole."""
     for place, error in each_place(STRATEGIES.index(name)):
         first = place // BATCH * BATCH
-        failed = dict.fromkeys(range(first, min(first + BATCH, N)), -getattr(errno, error))
+        failed = {k: -getattr(errno, error) for k in range(first, min(first + BATCH, N))}
         bound = faulty(listed, name, question="flags", error=error, nth=place + 1)
         listed.run(bound, failed)
         assert injected(bound) == 1

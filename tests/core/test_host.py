@@ -403,7 +403,7 @@ def test_every_hook_says_what_its_author_must_know():
 def test_the_examples_of_the_page_work(tmp_path, monkeypatch):
     from pagexchange import hookspecs
 
-    lines = hookspecs.__doc__.splitlines()
+    lines = str(hookspecs.__doc__).splitlines()
     start, end = lines.index("    # my_plugin.py"), lines.index("    # pyproject.toml")
     code = "\n".join(line[4:] for line in lines[start:end])
     module = types.ModuleType("my_plugin")

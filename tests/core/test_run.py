@@ -146,7 +146,11 @@ def test_the_order_is_shuffled_by_the_seed_alone() -> None:
 
 def test_progress_is_told_before_each_call_and_ends_full() -> None:
     calls: list[tuple[int, int, str]] = []
-    run(make(4), [contender("a"), contender("b")], FakeOracle(), rounds=2, progress=lambda *x: calls.append(x))
+
+    def progress(done: int, total: int, what: str) -> None:
+        calls.append((done, total, what))
+
+    run(make(4), [contender("a"), contender("b")], FakeOracle(), rounds=2, progress=progress)
     assert [done for done, _, _ in calls] == [0, 1, 2, 3, 4, 5, 6]
     assert calls[-1][:2] == (6, 6)
 

@@ -205,7 +205,7 @@ class Arena:
         return self.frames[node.start : node.start + node.frames]
 
     def counters(self, node: Node) -> dict[str, int]:
-        count = dict.fromkeys(COUNTERS, 0)
+        count: dict[str, int] = dict.fromkeys(COUNTERS, 0)
         for frame in self.node_frames(node):
             page = frame.page
             if page and frame.state == "used" and page.mapping:

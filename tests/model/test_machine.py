@@ -26,7 +26,7 @@ def test_any_program_of_calls_leaves_what_the_reference_says(capsys: pytest.Capt
         settings=settings(
             max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, database=None, print_blob=True,
             report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[*HealthCheck.__members__.values()],
         ),
     )  # fmt: skip
 

@@ -269,7 +269,7 @@ def test_transparent_huge_pages_are_asked_for_where_the_frames_lie() -> None:
     for thp in (False, True):
         with create(nodes=[("fast", 4096)], thp=thp) as region:
             place = region.frames.__array_interface__["data"][0]
-            asked = None
+            asked, inside = None, False
             for line in Path("/proc/self/smaps").read_text().splitlines():
                 first = line.split()[0]
                 if "-" in first and not first.endswith(":"):

@@ -144,7 +144,7 @@ class TestExchangesAndSaysItRefuses(Flags):
 class Data(DataMoverContract):
     """A right mover; subclasses do something besides. `arena` is None in direct calls."""
 
-    def make(self, arena):
+    def make(self, arena) -> Any:
         self.arena: Any = arena if isinstance(arena, Arena) else None
         self.calls: list[list[int]] = []
 
@@ -382,7 +382,9 @@ class TestTakesNoFrameAndSaysItDoes(DataMoverContract):
 
     def make(self):
         class Mover(WordSwap):
-            log = "temp"
+            @property
+            def log(self):
+                return "temp"
 
             def move_rows(self, a, b, temp=None, record=None):
                 TempPage().move_rows(a, b, temp, record)

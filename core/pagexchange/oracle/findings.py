@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,17 +80,17 @@ class Collector:
         """How many findings there were, kept or not."""
         return sum(self.by_kind.values())
 
-    def add(self, what: str, pfn: int, expected: object, got: object, sentence: str) -> None:
+    def add(self, what: str, pfn: SupportsIndex, expected: object, got: object, sentence: str) -> None:
         """Takes one finding."""
-        expected, got, pfn = _plain(expected), _plain(got), operator.index(pfn)
-        if (pfn, got) in self.known.get(what, ()):
+        expected, got, number = _plain(expected), _plain(got), operator.index(pfn)
+        if (number, got) in self.known.get(what, ()):
             return
         count = self.by_kind.get(what, 0)
         self.by_kind[what] = count + 1
         if count < 100_000:
-            self.seen.setdefault(what, set()).add((pfn, got))
+            self.seen.setdefault(what, set()).add((number, got))
         if count < self.cap_per_kind and len(self.findings) < self.cap:
-            self.findings.append(Finding(what, pfn, expected, got, sentence))
+            self.findings.append(Finding(what, number, expected, got, sentence))
 
     def add_where(
         self,

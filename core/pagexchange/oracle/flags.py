@@ -17,10 +17,12 @@ class Part(Protocol):
     @property
     def name(self) -> str:
         """As the layout calls it."""
+        ...
 
     @property
     def mask(self) -> int:
         """All its bits, in their place."""
+        ...
 
 
 class Names(Protocol):
@@ -29,10 +31,12 @@ class Names(Protocol):
     @property
     def flags(self) -> Sequence[Part]:
         """One bit each."""
+        ...
 
     @property
     def fields(self) -> Sequence[Part]:
         """One number each."""
+        ...
 
 
 def parts_of(header: Table, layout: Names | None) -> list[tuple[str, int]]:

@@ -92,6 +92,7 @@ class HasMemory(Protocol):
     @property
     def memory(self) -> NDArray[np.uint8]:
         """The whole region, uint8[total], without a copy."""
+        ...
 
 
 @dataclass(frozen=True)

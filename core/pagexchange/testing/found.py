@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pagexchange.config import Config, Expect, PluginUse
 from pagexchange.discovery import PluginInfo
@@ -109,7 +109,7 @@ class Found:
     def declared(self, question: str, plugin: str) -> Expect:
         """What strategies declare that use the plug-in for a question: the file's, else those that ship."""
         for config in (self.config, _shipped()):
-            said = {
+            said: set[Expect] = {
                 spec.expect
                 for spec in config.strategies.values()
                 if any(use.plugin == plugin for use in getattr(spec, question))
@@ -117,7 +117,7 @@ class Found:
             if said and question != "flags":
                 return "exact"  # what is lost or refused by declaration are flags
             if said:
-                return "exact" if "exact" in said else min(said)
+                return next(one for one in get_args(Expect) if one in said)
         return "exact"
 
 

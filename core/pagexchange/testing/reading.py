@@ -87,7 +87,7 @@ def read_while(strategy: Strategy, scene: Scene) -> list[str]:
     for reader in readers:
         reader.start()
     wrong = []
-    moved = 0
+    moved = read = 0
     try:
         for number in range(_MOST):
             moved += strategy.exchange(scene.pairs).exchanged
