@@ -8,7 +8,8 @@ SOURCES := $(shell find core plugins cython strategies.toml pyproject.toml -type
 NEWEST := $(lastword $(VERSIONS))
 OLDEST := $(firstword $(VERSIONS))
 python = $(patsubst $(1)=%,%,$(filter $(1)=%,$(PYTHONS)))
-PYTEST := bin/python -P -m pytest -q -c ../pyproject.toml --rootdir .. .
+# By file: what a file shares is made once.
+PYTEST := bin/python -P -m pytest -q -c ../pyproject.toml --rootdir .. -n auto --maxprocesses 4 --dist loadfile .
 PIP := bin/python -m pip --disable-pip-version-check --quiet
 # setuptools calls the list of extension modules in pyproject.toml experimental at every build; see docs/decisions.md.
 export PYTHONWARNINGS := ignore:`[tool.setuptools.ext-modules]`
@@ -105,11 +106,13 @@ bench: .venv/run/ready
 	@touch $@
 
 .venv/test-oldest/ready: $(SOURCES) .ci/oldest
-	@echo "== installing into .venv/test-oldest (about two minutes)"
+	@echo "== building for Python $(OLDEST) with the oldest dependencies (a minute or two)"
+	@rm -rf .venv/test-oldest
 	@$(call python,$(OLDEST)) -m venv .venv/test-oldest
 	@.venv/test-oldest/$(PIP) install --upgrade 'pip>=25.1'
 	@$(call python,$(OLDEST)) .ci/oldest > .venv/test-oldest/constraints.txt
-	@.venv/test-oldest/$(PIP) install -c .venv/test-oldest/constraints.txt . --group test --group build
+	@.venv/test-oldest/$(PIP) install -c .venv/test-oldest/constraints.txt --group test --group build
+	@.venv/test-oldest/$(PIP) install -c .venv/test-oldest/constraints.txt --no-build-isolation .
 	@touch $@
 
 .venv/lint/ready: pyproject.toml
