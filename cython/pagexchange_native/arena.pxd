@@ -18,4 +18,3 @@ cdef class Region:
     cdef int check(self) except -1
     # The entry of a frame number from Python, checked. IndexError when out of range.
     cdef pgx_entry *entry(self, object pfn) except NULL
-    cdef void attach_geometry(self) noexcept

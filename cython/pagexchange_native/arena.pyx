@@ -1,17 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""One memory region with everything an arena holds: made, mapped, seen as arrays; frames, references, locks, flags."""
+"""One memory region with everything an arena holds: mapped, seen as arrays; frames, references, locks, flags."""
 
 import errno
-import fcntl
 import os
 import secrets
-import struct
 import weakref
 from operator import index as as_int
 
 import numpy as np
 
-from pagexchange_native.errors import ArenaAccessError, ArenaError, ArenaFullError, ForkedArenaError
+from pagexchange_native.backing import Backing, boot_id, pool_too_small
+from pagexchange_native.errors import ArenaError, ArenaFullError, ForkedArenaError
 from pagexchange_native.integers import as_pfns, as_words
 
 cimport cython
@@ -24,6 +23,8 @@ from posix.stat cimport fstat, lstat, struct_stat
 from posix.unistd cimport close as c_close, unlink
 
 from pagexchange_native.allocator cimport pgx_alloc_any, pgx_free, pgx_node_init, pgx_reserve
+from pagexchange_native.geometry cimport Geometry, attach_geometry
+from pagexchange_native.references cimport MAY_PUT, first_refused, put_reference, structural_refs, why_not_put
 from pagexchange_native.region cimport *
 
 cdef extern from "Python.h":
@@ -62,30 +63,7 @@ ENTRY = np.dtype(
 )
 assert ENTRY.itemsize == sizeof(pgx_entry)
 
-_OFD_SETLK = 37
-_LOCK_BASE = 1 << 40
-_HUGE = 2 << 20
-_RESERVE = 1 << 20
-_ROLES = (
-    "locked", "writeback", "dirty", "swapbacked", "private", "swapcache", "hwpoison", "reserved", "head", "waiters",
-    "uptodate",
-)
-
 cdef object _live = weakref.WeakSet()
-
-
-def _align(value, to):
-    return -(-value // to) * to
-
-
-def _hugetlb_pool():
-    """Free and total 2 MiB pages of the pool, or (0, 0)."""
-    base = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
-    try:
-        with open(base + "free_hugepages") as f, open(base + "nr_hugepages") as t:
-            return int(f.read()), int(t.read())
-    except (OSError, ValueError):
-        return 0, 0
 
 
 cdef void _discard(Region self) noexcept:
@@ -174,9 +152,10 @@ cdef class Region:
             Not enough memory, or the hugetlb pool is too small; the message says how much is missing.
         """
         cdef Region self = cls.__new__(cls)
+        cdef Geometry geometry = Geometry(page_size, list(nodes), layout, hugetlb, thp, workers, mappings, spaces,
+                                          xa_nodes, page_tables, watermarks)
         try:
-            self._create(page_size, list(nodes), dict(layout), path, hugetlb, thp, workers, mappings, spaces, xa_nodes,
-                         page_tables, watermarks, reserve)
+            self._create(geometry, dict(layout), path, hugetlb, thp, (path is not None) if reserve is None else reserve)
         except BaseException:
             if self.region != NULL:
                 _unmap(self)
@@ -185,286 +164,50 @@ cdef class Region:
             raise
         return self
 
-    def _create(self, page_size, nodes, layout, path, hugetlb, thp, workers, mappings, spaces, xa_nodes, page_tables,
-                watermarks, reserve):
-        cdef pgx_header *h
+    def _create(self, Geometry geometry, layout, path, hugetlb, thp, reserve):
         cdef pgx_region *r
-        cdef void *base
-        page_size = as_int(page_size)
-        if page_size < 4096 or page_size > _HUGE or page_size & (page_size - 1):
-            raise ValueError(f"page_size {page_size}: want a power of two from 4096 to {_HUGE} bytes")
-        if not 1 <= len(nodes) <= PGX_MAX_NODES:
-            raise ValueError(f"{len(nodes)} nodes: want 1 to {PGX_MAX_NODES}")
+        cdef uint32_t n
+        total = geometry.total
+        backing = Backing()
         try:
-            names = [str(name) for name, _ in nodes]
-            sizes = [as_int(frames) for _, frames in nodes]
-        except (TypeError, ValueError):
-            raise ValueError(f"nodes {nodes!r:.80}: want (name, number of frames) for each") from None
-        if len(set(names)) != len(names):
-            raise ValueError(f"node names are not unique: {', '.join(names)}")
-        for name, frames in zip(names, sizes):
-            if not 0 < len(name.encode()) < 32 or "\0" in name:
-                raise ValueError(f"node name {name!r}: want 1 to 31 bytes, none of them 0")
-            if frames < 1:
-                raise ValueError(f"node {name!r}: {frames} frames; want at least 1")
-        nframes = sum(sizes)
-        if nframes >= 1 << 31 or nframes * page_size > 1 << 46:
-            raise ValueError(f"{nframes} frames of {page_size} bytes: at most 2^31 - 1 frames and 64 TiB")
-        for what, value, top in (
-            ("workers", workers, 4096), ("mappings", mappings, 1 << 24), ("spaces", spaces, 1 << 24),
-            # An entry of a page table is a number of 32 bits, and so is a node's.
-            ("xa_nodes", 1 if xa_nodes is None else xa_nodes, (1 << 32) - 2),
-            ("page_tables", 1 if page_tables is None else page_tables, (1 << 26) - 1),
-        ):
-            if not 1 <= as_int(value) <= top:
-                raise ValueError(f"{what} {value}: want 1 to {top}")
-        if watermarks is not None:
-            marks = [as_int(mark) for mark in watermarks]
-            if len(marks) != 3 or not 0 <= marks[0] <= marks[1] <= marks[2] < 1 << 31:
-                raise ValueError(f"watermarks {watermarks}: want min <= low <= high, three numbers of frames")
-        if layout["node_width"] and len(nodes) > 1 << layout["node_width"]:
-            raise ValueError(
-                f"layout {layout['name']!r} has {layout['node_width']} node bits: at most {1 << layout['node_width']} nodes"
-            )
-        # Dense arrays need a node for 64 pages; one tenth more, and some for each small mapping.
-        if xa_nodes is None:
-            xa_nodes = nframes // 58 + 2 * int(mappings) + 2 * int(spaces) + 64
-        if page_tables is None:
-            page_tables = nframes // 58 + 2 * int(spaces) + 16
-        nslots = int(workers) + 1  # slot 0 is the face's own
-        geometry = {}
-        at = 4096
-        for what, count, size in (
-            ("nodes", len(nodes), sizeof(pgx_node)),
-            ("slots", nslots, sizeof(pgx_slot)),
-            ("pins", nslots * PGX_PINS, 8),
-            ("pieces", nslots * PGX_PIECES * 2, PGX_PIECE),
-            ("mappings", int(mappings), sizeof(pgx_mapping)),
-            ("spaces", int(spaces), sizeof(pgx_space)),
-            ("entries", nframes, sizeof(pgx_entry)),
-            ("xanodes", int(xa_nodes), sizeof(pgx_xanode)),
-            ("tables", int(page_tables), sizeof(pgx_table)),
-        ):
-            at = _align(at, 4096 if what in ("pieces", "entries") else 64)
-            geometry[what] = (at, count, size)
-            at += count * size
-        at = _align(at, _HUGE if thp or hugetlb else page_size)
-        geometry["frames"] = (at, nframes, page_size)
-        total = at + nframes * page_size
-        if hugetlb:
-            total = _align(total, _HUGE)
-        self._open(path, total, at, hugetlb, (path is not None) if reserve is None else reserve)
-        base = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, self.fd, 0)
+            backing.open(path, hugetlb)
+            backing.take(total, total if reserve else geometry.metadata, hugetlb)
+        finally:
+            self.fd, self.path, self.backing = backing.fd, backing.path, backing.kind
+        self._map(total, hugetlb)
+        r = self.region
+        if thp:
+            madvise(r.base + <uint64_t>geometry.metadata, total - geometry.metadata, MADV_HUGEPAGE)
+        try:
+            uuid = secrets.token_bytes(16)
+        except OSError as error:
+            raise ArenaError(f"no random bytes for the arena's identity: {error.strerror}") from None
+        geometry.write(r.base, uuid, boot_id(), layout)
+        attach_geometry(r)
+        for n in range(r.nnodes):
+            with nogil:
+                pgx_node_init(r, n)
+        backing.lock_process(0)
+        r.process = 0
+        _live.add(self)
+
+    def _map(self, uint64_t total, hugetlb):
+        cdef void *base = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, self.fd, 0)
         if base == MAP_FAILED:
             code = c_errno
             if hugetlb:
-                have, pool = _hugetlb_pool()
-                raise ArenaFullError(
-                    code, f"the hugetlb pool is too small: the arena needs {total // _HUGE} pages of 2 MiB, "
-                    f"{have} of {pool} are free; raise /proc/sys/vm/nr_hugepages or do not ask for hugetlb"
-                )
+                raise pool_too_small(code, total)
             raise ArenaFullError(code, f"cannot map {total} bytes: {os.strerror(code)}")
         if madvise(base, total, MADV_DONTFORK) != 0:  # a child that has it would keep this process's lock alive
             code = c_errno
             munmap(base, total)
             raise ArenaError(f"cannot keep the arena from forked children: {os.strerror(code)}")
-        if thp:
-            madvise(<uint8_t *>base + <uint64_t>at, total - at, MADV_HUGEPAGE)
-        r = <pgx_region *>calloc(1, sizeof(pgx_region))
-        if r == NULL:
+        self.region = <pgx_region *>calloc(1, sizeof(pgx_region))
+        if self.region == NULL:
             munmap(base, total)
             raise MemoryError("no memory for the region's private geometry")
-        r.base = <uint8_t *>base
-        r.total = total
-        self.region = r
-        h = <pgx_header *>base
-        memcpy(h.magic, PGX_MAGIC, 8)
-        h.endian = PGX_ENDIAN
-        h.version = PGX_VERSION
-        h.header_size = sizeof(pgx_header)
-        h.entry_size = sizeof(pgx_entry)
-        h.slot_size = sizeof(pgx_slot)
-        h.pair_size = sizeof(pgx_pair)
-        h.node_size = sizeof(pgx_node)
-        h.mapping_size = sizeof(pgx_mapping)
-        h.space_size = sizeof(pgx_space)
-        h.xanode_size = sizeof(pgx_xanode)
-        h.table_size = sizeof(pgx_table)
-        h.batch = PGX_BATCH
-        h.chunk = PGX_CHUNK
-        h.pieces = PGX_PIECES
-        h.total = total
-        h.page_size = page_size
-        h.page_shift = page_size.bit_length() - 1
-        h.nframes = nframes
-        h.nnodes = len(nodes)
-        h.nslots = nslots
-        h.nmappings = mappings
-        h.nspaces = spaces
-        h.nxanodes = xa_nodes
-        h.ntables = page_tables
-        h.off_nodes = geometry["nodes"][0]
-        h.off_slots = geometry["slots"][0]
-        h.off_pins = geometry["pins"][0]
-        h.off_pieces = geometry["pieces"][0]
-        h.off_mappings = geometry["mappings"][0]
-        h.off_spaces = geometry["spaces"][0]
-        h.off_entries = geometry["entries"][0]
-        h.off_xanodes = geometry["xanodes"][0]
-        h.off_tables = geometry["tables"][0]
-        h.off_frames = geometry["frames"][0]
-        try:
-            uuid = secrets.token_bytes(16)
-        except OSError as error:
-            raise ArenaError(f"no random bytes for the arena's identity: {error.strerror}") from None
-        memcpy(h.uuid, <const char *>uuid, 16)
-        boot = _boot_id()
-        memcpy(h.boot_id, <const char *>boot, 16)
-        self._write_layout(layout)
-        cdef pgx_node *node
-        start = 0
-        for i, (name, frames) in enumerate(zip(names, sizes)):
-            node = <pgx_node *>(r.base + h.off_nodes) + <size_t>i
-            raw = name.encode()
-            memcpy(node.name, <const char *>raw, len(raw))
-            node.start = start
-            node.frames = frames
-            node.number = i
-            least = frames >> 10
-            node.wm_min, node.wm_low, node.wm_high = watermarks or (least, least * 5 // 4, least * 3 // 2)
-            start += frames
-        self.attach_geometry()
-        cdef uint32_t n
-        for n in range(r.nnodes):
-            with nogil:
-                pgx_node_init(r, n)
-        self._lock_process(0)
-        _live.add(self)
-
-    def _open(self, path, total, metadata, hugetlb, reserve):
-        """Make the file: sized, sealed, its memory taken where asked."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        taken = total if reserve else metadata
-        if path is None:
-            if not hugetlb and taken > _memory_available():
-                # Said before it is taken: a memfd has no limit but the out-of-memory killer.
-                raise ArenaFullError(
-                    errno.ENOMEM, f"the arena takes {taken} bytes of {total} at once, the machine has "
-                    f"{_memory_available()} available"
-                )
-            try:
-                made = os.memfd_create("pagexchange", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING |
-                                       (os.MFD_HUGETLB if hugetlb else 0))
-                try:
-                    # Reopened, so that locks belong to a file description that nobody else can share by dup.
-                    self.fd = os.open(f"/proc/self/fd/{made}", os.O_RDWR | os.O_CLOEXEC)
-                finally:
-                    os.close(made)
-            except OSError as error:
-                where = f": {error.filename}" if error.filename else ""
-                raise ArenaFullError(error.errno, f"cannot make a memfd{where}: {error.strerror}") from None
-            self.backing = "memfd, hugetlb" if hugetlb else "memfd"
-        else:
-            path = os.path.abspath(os.fspath(path))
-            try:
-                self.fd = os.open(path, flags, 0o600)
-            except OSError as error:
-                raise ArenaAccessError(
-                    error.errno, f"cannot create the arena's file: {error.strerror}; want a path that does not exist, "
-                    "in a folder that may be written", path
-                ) from None
-            self.path = path
-            self.backing = "file, hugetlb" if hugetlb else "file"
-            if hugetlb and os.fstatvfs(self.fd).f_bsize != _HUGE:
-                raise ArenaAccessError(
-                    errno.EINVAL, "hugetlb: the folder is not on a hugetlbfs with pages of 2 MiB; mount one there, or "
-                    "leave out the path", path
-                )
-        try:
-            os.ftruncate(self.fd, total)
-            if not hugetlb:
-                # In pieces: older Linux undoes in shared memory what a signal interrupts, and a frequent one for ever.
-                for at in range(0, taken, _RESERVE):
-                    os.posix_fallocate(self.fd, at, min(_RESERVE, taken - at))
-        except OSError as error:
-            raise ArenaFullError(
-                error.errno, f"cannot take {taken} bytes of {total} for the arena: {error.strerror}"
-            ) from None
-        if path is None:
-            try:
-                fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-            except OSError as error:
-                raise ArenaAccessError(error.errno, f"cannot seal the arena's memfd: {error.strerror}") from None
-
-    def _lock_process(self, byte):
-        """Hold this process's byte: the lock lives as long as the mapping, and says who is alive."""
-        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BASE + byte, 1, 0)
-        try:
-            fcntl.fcntl(self.fd, _OFD_SETLK, lock)
-        except OSError as error:
-            raise ArenaAccessError(
-                error.errno, f"cannot lock byte {byte} of the arena, by which others see this process alive: "
-                f"{error.strerror}", self.path
-            ) from None
-        self.region.process = byte
-
-    def _write_layout(self, layout):
-        cdef pgx_layout *l = &(<pgx_header *>self.region.base).layout
-        name = str(layout["name"]).encode()[:31]
-        memset(l, 0, sizeof(pgx_layout))
-        memcpy(l.name, <const char *>name, len(name))
-        l.swap = layout["swap"]
-        l.stay = layout["stay"]
-        l.refuse = layout["refuse"]
-        if l.swap & l.stay or l.swap & l.refuse or l.stay & l.refuse or (l.swap | l.stay | l.refuse) != <uint64_t>-1:
-            raise ValueError("layout: swap, stay and refuse must share no bit and cover all 64")
-        l.locked = layout.get("locked", 0)
-        l.writeback = layout.get("writeback", 0)
-        l.dirty = layout.get("dirty", 0)
-        l.swapbacked = layout.get("swapbacked", 0)
-        l.private_ = layout.get("private", 0)
-        l.swapcache = layout.get("swapcache", 0)
-        l.hwpoison = layout.get("hwpoison", 0)
-        l.reserved = layout.get("reserved", 0)
-        l.head = layout.get("head", 0)
-        l.waiters = layout.get("waiters", 0)
-        l.uptodate = layout.get("uptodate", 0)
-        l.node_shift = layout["node_shift"]
-        l.node_width = layout["node_width"]
-        l.zone_shift = layout["zone_shift"]
-        l.zone_width = layout["zone_width"]
-        if not l.locked or l.locked & ~l.stay:
-            raise ValueError("layout: a flag 'locked' with policy 'stay' is needed")
-        self.region.layout = l[0]
-
-    cdef void attach_geometry(self) noexcept:
-        """Private pointers and counts from the header that was just written (or, in time, validated)."""
-        cdef pgx_region *r = self.region
-        cdef pgx_header *h = <pgx_header *>r.base
-        cdef uint32_t i
-        r.header = h
-        r.page_size = h.page_size
-        r.page_shift = h.page_shift
-        r.nframes = h.nframes
-        r.nnodes = h.nnodes
-        r.nslots = h.nslots
-        r.nmappings = h.nmappings
-        r.nspaces = h.nspaces
-        r.nxanodes = h.nxanodes
-        r.ntables = h.ntables
-        r.nodes = <pgx_node *>(r.base + h.off_nodes)
-        r.slots = r.base + h.off_slots
-        r.pins = <uint64_t *>(r.base + h.off_pins)
-        r.pieces = r.base + h.off_pieces
-        r.mappings = <pgx_mapping *>(r.base + h.off_mappings)
-        r.spaces = <pgx_space *>(r.base + h.off_spaces)
-        r.entries = <pgx_entry *>(r.base + h.off_entries)
-        r.xanodes = <pgx_xanode *>(r.base + h.off_xanodes)
-        r.tables = <pgx_table *>(r.base + h.off_tables)
-        r.frames = r.base + h.off_frames
-        for i in range(r.nnodes):
-            r.node_start[i] = r.nodes[i].start
-            r.node_frames[i] = r.nodes[i].frames
+        self.region.base = <uint8_t *>base
+        self.region.total = total
 
     # ---- life ------------------------------------------------------------------------------------------------------
 
@@ -668,10 +411,10 @@ cdef class Region:
         cdef int64_t n = which.shape[0]
         cdef uint64_t[::1] seen = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
         with nogil:
-            bad = _first_refused(self.region, which, &seen[0], False)
+            bad = first_refused(self.region, which, &seen[0], False)
             if bad == n:
                 for i in range(n):
-                    if _put(self.region, <uint32_t>which[i], True) != MAY_PUT:  # another thread dropped it meanwhile
+                    if put_reference(self.region, <uint32_t>which[i], True) != MAY_PUT:  # another thread dropped it meanwhile
                         bad = i
                         break
         if bad < n:
@@ -685,7 +428,7 @@ cdef class Region:
         cdef int64_t n = which.shape[0]
         cdef uint64_t[::1] seen = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
         with nogil:
-            bad = _first_refused(self.region, which, &seen[0], True)
+            bad = first_refused(self.region, which, &seen[0], True)
             if bad == n:
                 for i in range(n):
                     pgx_reserve(self.region, <uint32_t>which[i], 1)
@@ -693,9 +436,9 @@ cdef class Region:
             self._refuse(which[bad], True)
 
     def _refuse(self, pfn, whole):
-        """Say what `_first_refused` found."""
+        """Say what `first_refused` found."""
         cdef pgx_entry *e = self.entry(pfn)
-        why = _PUT[_put(self.region, pfn, False)]
+        why = why_not_put(put_reference(self.region, pfn, False))
         if not why and whole and (pgx_load32(&e.refs) != 1 or not pgx_load8(&e.held)):
             why = "others hold it, too"
         raise ValueError(f"frame {pfn}: {why or 'named twice'}")
@@ -720,14 +463,14 @@ cdef class Region:
     def put(self, pfn):
         """Drop a reference; the last one frees the folio. ValueError when there is none to drop."""
         self.entry(pfn)
-        cdef int why = _put(self.region, pfn, True)
+        cdef int why = put_reference(self.region, pfn, True)
         if why != MAY_PUT:
-            raise ValueError(f"frame {pfn}: {_PUT[why]}")
+            raise ValueError(f"frame {pfn}: {why_not_put(why)}")
 
     def expected_refs(self, pfn):
         """References that the page in frame `pfn` has at rest: held + cache + private + mapcount."""
         cdef pgx_entry *e = self.entry(pfn)
-        return _structural(self.region, e) + pgx_load8(&e.held)
+        return structural_refs(self.region, e) + pgx_load8(&e.held)
 
     def pin(self, pfn):
         """Pin a frame for long: an exchange of it is refused with -EBUSY until unpin(). ArenaFullError: no pin left."""
@@ -867,97 +610,6 @@ cdef class Region:
     def fail_alloc(self, n):
         self.check()
         self.region.fail_alloc = n
-
-
-cdef enum:
-    MAY_PUT = 0
-    NOT_IN_USE = 1
-    IS_FROZEN = 2
-    NOT_YOURS = 3
-    IS_LOCKED = 4
-    IS_PINNED = 5
-
-_PUT = {
-    MAY_PUT: "",
-    NOT_IN_USE: "no reference to drop: free, reserved, or not the first frame of a folio",
-    IS_FROZEN: "no reference to drop: frozen by an exchange; try again",
-    NOT_YOURS: "no reference of yours: what is left is held by its mapping, private data or page tables",
-    IS_LOCKED: "its last reference cannot be dropped while it is locked",
-    IS_PINNED: "its last reference cannot be dropped while it is pinned",
-}
-
-
-cdef int _put(pgx_region *r, uint32_t pfn, bint really) noexcept nogil:
-    """Drops a reference, or says why there is none to drop."""
-    cdef pgx_entry *e = &r.entries[pfn]
-    cdef uint32_t refs, structural
-    while True:
-        refs = pgx_load32(&e.refs)
-        if pgx_load8(&e.state) != PGX_USED or refs == 0:
-            return NOT_IN_USE
-        if refs & PGX_FROZEN:
-            return IS_FROZEN
-        structural = _structural(r, e)
-        if refs <= structural:
-            return NOT_YOURS
-        if refs == 1 and (pgx_load32(&e.owner) or pgx_load64(&e.flags) & r.layout.locked):
-            return IS_LOCKED
-        if refs == 1 and pgx_pinned(r, pfn, pgx_load8(&e.order)):
-            return IS_PINNED
-        if not really:
-            return MAY_PUT
-        # While the reference is there: after it, an exchange may have brought another page here.
-        if refs - 1 == structural:
-            pgx_store8(&e.held, 0)
-        if pgx_cas32(&e.refs, refs, refs - 1):
-            break
-    if refs == 1:
-        pgx_free(r, pfn, 1)
-    return MAY_PUT
-
-
-cdef int64_t _first_refused(pgx_region *r, const int64_t[::1] pfns, uint64_t *seen, bint whole) noexcept nogil:
-    """Place of the first that has no reference to drop (`whole`: that has another user), or came before; or the length."""
-    cdef int64_t i
-    cdef uint64_t pfn
-    cdef pgx_entry *e
-    for i in range(pfns.shape[0]):
-        pfn = <uint64_t>pfns[i]
-        if pfn >= r.nframes or seen[pfn >> 6] >> (pfn & 63) & 1 or _put(r, <uint32_t>pfn, False) != MAY_PUT:
-            return i
-        e = &r.entries[pfn]
-        if whole and (pgx_load32(&e.refs) != 1 or not pgx_load8(&e.held)):
-            return i
-        seen[pfn >> 6] |= 1ull << (pfn & 63)
-    return pfns.shape[0]
-
-
-cdef inline uint32_t _structural(const pgx_region *r, const pgx_entry *e) noexcept nogil:
-    """References that are not the caller's: cache, private data, page tables (`folio_expected_ref_count`)."""
-    cdef uint32_t refs = pgx_load32(&e.mapcount)
-    cdef uint64_t mapping = pgx_load64(&e.mapping)
-    if mapping and not mapping & PGX_ANON:
-        refs += 1 << pgx_load8(&e.order)
-    if pgx_load64(&e.flags) & r.layout.private_:
-        refs += 1
-    return refs
-
-
-def _memory_available():
-    """Bytes that the machine can give without pushing others out."""
-    try:
-        with open("/proc/meminfo") as f:
-            return next(int(line.split()[1]) << 10 for line in f if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return 1 << 62
-
-
-def _boot_id():
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as f:
-            return bytes.fromhex(f.read().strip().replace("-", ""))
-    except (OSError, ValueError):
-        return bytes(16)
 
 
 def _after_fork():

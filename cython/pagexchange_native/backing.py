@@ -1,0 +1,134 @@
+"""The file behind an arena: a sealed memfd or a path; and what the machine says of itself."""
+
+import errno
+import fcntl
+import os
+import struct
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from pagexchange_native.errors import ArenaAccessError, ArenaFullError
+
+_HUGE: Final = 2 << 20  # bytes of a page of the hugetlb pool
+_RESERVE: Final = 1 << 20
+_OFD_SETLK: Final = 37
+_LOCK_BASE: Final = 1 << 40
+_POOL: Final = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+
+
+class Backing:
+    """An open file of its own for one arena. `path` is None for a memfd."""
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self.path: str | bytes | None = None
+        self.kind = ""
+
+    def open(self, path: str | bytes | PathLike[str] | None, hugetlb: bool) -> None:
+        """Make the file, which must not exist: 0600. ArenaAccessError, ArenaFullError: it cannot be made."""
+        if path is None:
+            self._open_memfd(hugetlb)
+        else:
+            self._open_path(os.path.abspath(os.fspath(path)), hugetlb)  # noqa: PTH100 - it may be bytes; no link is followed
+        self.kind = ("memfd" if path is None else "file") + (", hugetlb" if hugetlb else "")
+
+    def _open_memfd(self, hugetlb: bool) -> None:
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | (os.MFD_HUGETLB if hugetlb else 0)
+        try:
+            made = os.memfd_create("pagexchange", flags)
+            try:
+                # Reopened, so that locks belong to a file description that nobody else can share by dup.
+                self.fd = os.open(f"/proc/self/fd/{made}", os.O_RDWR | os.O_CLOEXEC)
+            finally:
+                os.close(made)
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            raise ArenaFullError(error.errno, f"cannot make a memfd{where}: {error.strerror}") from None
+
+    def _open_path(self, path: str | bytes, hugetlb: bool) -> None:
+        try:
+            self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise ArenaAccessError(
+                error.errno,
+                f"cannot create the arena's file: {error.strerror}; want a path that does not exist, "
+                "in a folder that may be written",
+                path,
+            ) from None
+        self.path = path
+        if hugetlb and os.fstatvfs(self.fd).f_bsize != _HUGE:
+            raise ArenaAccessError(
+                errno.EINVAL,
+                "hugetlb: the folder is not on a hugetlbfs with pages of 2 MiB; mount one there, or leave out the path",
+                path,
+            )
+
+    def take(self, total: int, taken: int, hugetlb: bool) -> None:
+        """Give it `total` bytes, the first `taken` of them now; a memfd then keeps its size.
+
+        ArenaFullError says how much is missing. The hugetlb pool is asked when the file is mapped.
+        """
+        if self.path is None and not hugetlb and taken > memory_available():
+            # Said before it is taken: a memfd has no limit but the out-of-memory killer.
+            raise ArenaFullError(
+                errno.ENOMEM,
+                f"the arena takes {taken} bytes of {total} at once, the machine has {memory_available()} available",
+            )
+        try:
+            os.ftruncate(self.fd, total)
+            if not hugetlb:
+                # In pieces: older Linux undoes in shared memory what a signal interrupts, and a frequent one for ever.
+                for at in range(0, taken, _RESERVE):
+                    os.posix_fallocate(self.fd, at, min(_RESERVE, taken - at))
+        except OSError as error:
+            raise ArenaFullError(
+                error.errno, f"cannot take {taken} bytes of {total} for the arena: {error.strerror}"
+            ) from None
+        if self.path is None:
+            try:
+                fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            except OSError as error:
+                raise ArenaAccessError(error.errno, f"cannot seal the arena's memfd: {error.strerror}") from None
+
+    def lock_process(self, byte: int) -> None:
+        """Hold this process's byte: the lock lives as long as the mapping, and says who is alive."""
+        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BASE + byte, 1, 0)
+        try:
+            fcntl.fcntl(self.fd, _OFD_SETLK, lock)
+        except OSError as error:
+            raise ArenaAccessError(
+                error.errno,
+                f"cannot lock byte {byte} of the arena, by which others see this process alive: {error.strerror}",
+                self.path,
+            ) from None
+
+
+def pool_too_small(code: int, total: int) -> ArenaFullError:
+    """Return the error for an arena of `total` bytes that the hugetlb pool could not give."""
+    try:
+        have, pool = (int((_POOL / name).read_text()) for name in ("free_hugepages", "nr_hugepages"))
+    except (OSError, ValueError):
+        have, pool = 0, 0
+    return ArenaFullError(
+        code,
+        f"the hugetlb pool is too small: the arena needs {total // _HUGE} pages of 2 MiB, {have} of {pool} are free; "
+        "raise /proc/sys/vm/nr_hugepages or do not ask for hugetlb",
+    )
+
+
+def memory_available() -> int:
+    """Bytes that the machine can give without pushing others out."""
+    try:
+        with Path("/proc/meminfo").open() as file:
+            return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return 1 << 62
+
+
+def boot_id() -> bytes:
+    """16 bytes that are new at each boot; zeros where the system does not say."""
+    try:
+        return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+    except (OSError, ValueError):
+        return bytes(16)
