@@ -30,7 +30,7 @@ help:
 	@echo "make test-oldest    the same with the oldest dependencies that pyproject.toml allows, on the oldest Python"
 	@echo "make model          2,000 programs of 50 calls, each checked against a reference arena (minutes; newest Python)"
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
-	@echo "make mutants        plant the faults of tests/mutants/ in the native code one by one (a quarter of an hour)"
+	@echo "make mutants        plant the faults of tests/mutants/ in the native code in two copies (more than ten minutes)"
 	@echo "make sanitize       the native and threaded tests under gcc's sanitizers, after faults that they must report (minutes)"
 	@echo "make lint           ruff, mypy and pyright"
 	@echo "make bench          the benchmark (minutes): ratios to the 2019 loop"

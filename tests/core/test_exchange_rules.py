@@ -10,6 +10,7 @@ import pytest
 from pagexchange.arena import Arena
 from pagexchange.layout import Layout
 from pagexchange.oracle import Oracle, Verdict, check
+from pagexchange.oracle import format as oracle_format
 from pagexchange_native.arena import BATCH
 from tests.core.pages import EAGAIN, EBUSY, EFAULT, EINVAL, NATIVE, Pages, Pfns, differences, picture, resting, strategy
 
@@ -369,6 +370,22 @@ def test_each_place_leads_to_the_whole_page(name: str, order: int) -> None:
 
 def allocations(arena: Arena) -> list[tuple[int, ...]]:
     return [tuple(node[key] for key in ("asked", "got", "below_low", "below_min", "free")) for node in arena.nodes]
+
+
+def test_helpers_of_a_large_folio_give_their_slots_back() -> None:
+    pages = Pages(frames=1024)
+    pair = pages.pair(("file", "anon"), order=9)
+    assert strategy(pages.arena, "list-exchange").exchange([pair], threads=4).ok
+    assert resting(pages.arena)
+
+
+def test_a_slot_is_never_claimed_as_it_was_before(pages: Pages) -> None:
+    """Who takes over from a dead owner must be able to tell that somebody else has done so."""
+    pair, seen = pages.pair(), []
+    for _ in range(4):
+        assert strategy(pages.arena).exchange([pair]).ok
+        seen.append(int(oracle_format.read(pages.arena).slots[1, 1]) >> 8)
+    assert seen == sorted(set(seen))
 
 
 @pytest.mark.parametrize("name", IN_PLACE)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pagexchange.exchange import Mode, Strategy
+from pagexchange.oracle import check
 from pagexchange.oracle import format as oracle_format
 from pagexchange.statuses import EHWPOISON, errno_name
 from pagexchange_native.arena import STATES
@@ -324,6 +325,30 @@ def test_p12_all_but_async_wait_for_a_lock(pages: Pages, mode: Mode, side: int) 
         result = waiting.exchange([other, pair])
     assert result.ok
     assert result.retries > 0
+
+
+def test_p5_a_page_that_becomes_another_folio_before_it_is_locked(pages: Pages) -> None:
+    """The orders were the same when the list was looked through; the worker waits for another page's lock meanwhile."""
+    arena = pages.arena
+    held, _, changes = (pages.page("raw", 0) for _ in range(3))
+    pairs = [[held, pages.page("raw", 1)], [changes, pages.page("raw", 1)]]
+    slots = oracle_format.read(arena).slots
+    arena.lock(held)
+    status: list[int] = []
+    waiting = strategy(arena, mode="sync-light", timeout=20)
+    worker = threading.Thread(target=lambda: status.extend(waiting.exchange(pairs).status))
+    worker.start()
+    try:
+        end = time.monotonic() + 10
+        while not (slots[1:, 0] & np.uint64(0xFF)).any():  # until a record is open: all orders are known
+            assert time.monotonic() < end
+        arena.free([changes])
+        assert arena.alloc(0, 1, order=1).tolist() == [changes]
+    finally:
+        arena.unlock(held)
+        worker.join(20)
+    assert status == [0, -errno.EINVAL]
+    assert check(arena) == []
 
 
 @pytest.mark.parametrize("mode", MODES)

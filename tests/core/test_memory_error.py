@@ -101,6 +101,20 @@ def test_what_was_moved_before_the_error_is_moved_back(strategy: str, order: int
     assert check(arena) == []
 
 
+@pytest.mark.parametrize("strategy", MOVERS)
+@pytest.mark.parametrize("side", ["fast", "slow"])
+def test_a_page_of_a_file_is_found_where_it_was_when_it_cannot_be_moved(strategy: str, side: str) -> None:
+    """Its slot may not lead to the new frame before the data are there: they never come."""
+    arena, fast, slow = make(n=3)
+    file = arena.new_mapping("file")
+    arena.cache_add(file, np.arange(6), [*fast, *slow])
+    break_memory(arena, (fast if side == "fast" else slow)[1])
+    assert arena.exchange(np.column_stack([fast, slow]), strategy).status.tolist() == [0, -EHWPOISON, 0]
+    found = [arena.cache_load(file, index) for index in range(6)]
+    assert found == [slow[0], fast[1], slow[2], fast[0], slow[1], fast[2]]
+    assert check(arena) == []
+
+
 @pytest.mark.parametrize("piece", [0, 5, 31, 32, 63])
 def test_a_folio_that_threads_share_is_put_back_in_all_its_ranges(piece: int) -> None:
     arena, fast, slow = make(n=2, order=6)

@@ -87,6 +87,18 @@ def test_with_one_free_frame_a_worker_needs_no_more() -> None:
     assert counts(arena)[0][0] == 1
 
 
+def test_a_folio_is_shared_by_pairs_that_are_no_larger() -> None:
+    arena = Arena.create(nodes=[("fast", 32), ("slow", 32)], watermarks=(0, 0, 0))
+    small, large = ([int(arena.alloc(node, 1, order)[0]) for node in ("fast", "slow")] for order in (0, 2))
+    words = arena.frames
+    words[:] = np.arange(words.size, dtype=np.uint64).reshape(words.shape)
+    before = counts(arena)
+    status, _ = run(arena, np.array([small, large]), TempPage("per-worker"))
+    assert not status.any()
+    assert counts(arena)[0][2] - before[0][2] == 1 + 4
+    assert (arena.frames[large[0], 0], arena.frames[large[1], 0]) == (large[1] * 512, large[0] * 512)
+
+
 def test_without_a_free_frame_each_pair_is_refused_and_nothing_changed() -> None:
     for source in ("local", "per-worker"):
         arena, pairs = arena_with(0)

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from pagexchange.oracle import format as oracle_format
 from pagexchange_native.xarray import MAX_INDEX, XArray
 
 # ---- damage ----------------------------------------------------------------------------------------------------------
@@ -82,6 +83,23 @@ def test_a_damaged_head_reads_as_nothing(xa, small_region, head):
     with pytest.raises(OSError) as error:
         xa.store(5, 1)
     assert error.value.errno == errno.EUCLEAN
+
+
+def test_a_link_to_a_node_of_another_array_is_not_followed(xa, small_region):
+    two = XArray(small_region)
+    for array in (xa, two):
+        array.store(0, 1)
+        array.store(64, 2)
+    nodes = oracle_format.read(small_region).xanodes
+    tops = np.flatnonzero((nodes["used"] != 0) & (nodes["parent"] == 0))
+    assert len(tops) == 2
+    nodes["slot"][tops[0], 1], nodes["slot"][tops[1], 1] = nodes["slot"][tops[1], 1], nodes["slot"][tops[0], 1]
+    for array in (xa, two):
+        assert attempt(array.store, 64, 3) == errno.EUCLEAN
+        assert array.load(0) == 1
+    kept = nodes["slot"][nodes["used"] != 0]
+    assert (kept[:, 0] != 0).all()
+    del nodes
 
 
 def test_a_free_list_that_names_a_used_node_does_not_give_it_away(xa, small_region):

@@ -1,5 +1,9 @@
 """B18 to B23: flags, counters, and what a reader sees meanwhile."""
 
+import ctypes
+import os
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,10 @@ from pagexchange_native.arena import FROZEN
 from tests.core.pages import EAGAIN, EBUSY, Pages, Pfns, differences, picture, strategy
 
 LAYOUTS = ("linux-5.0", "linux-6.18")
+CHILD = Path(__file__).with_name("stepped_flags_child.py")
+NOT_ALLOWED = 77  # exit status of the child: it may not be traced
+META, UNLOCK = 3, 4  # phases of a record
+CHANGES = 256  # more than the store of one word has instructions
 SHIPPED = Path(__file__).parents[3] / "core/pagexchange/layouts"
 
 
@@ -131,6 +139,47 @@ def test_b18i_a_bit_that_is_set_after_the_words_were_computed_is_kept(pages: Pag
     assert ["waiters" in names for names in flags(pages, pair)] == [side == 0, side == 1]
 
 
+@pytest.mark.plain_build
+def test_b18i_bits_that_are_set_between_any_two_instructions_of_the_store_are_kept() -> None:
+    """A plain store would write back what it read a moment before. Three bits count, so that old is not like new."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, str(CHILD)], stdout=subprocess.PIPE, text=True, cwd=CHILD.parents[3], env=environment
+    ) as child:
+        try:
+            assert child.stdout is not None
+            flags, state, *bits = (int(word) for word in child.stdout.readline().split())
+            _, status = os.waitpid(child.pid, 0)
+            if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NOT_ALLOWED:
+                child.returncode = NOT_ALLOWED
+                pytest.skip("processes may not be traced here (ptrace is refused)")
+            assert os.WIFSTOPPED(status)
+            with Path(f"/proc/{child.pid}/mem").open("r+b", buffering=0) as memory:
+
+                def word(at: int) -> int:
+                    return int.from_bytes(os.pread(memory.fileno(), 8, at), sys.byteorder)
+
+                written, changes = word(flags) & sum(bits), 0
+                while word(state) & 0xFF != UNLOCK:
+                    if word(state) & 0xFF == META:
+                        now = word(flags)
+                        assert now & sum(bits) == written, f"lost after {changes} changes"
+                        if changes < CHANGES:  # no more than that: each one makes the store begin again
+                            changes += 1
+                            written = sum(bit for n, bit in enumerate(bits) if changes >> n & 1)
+                            new = now & ~sum(bits) | written
+                            os.pwrite(memory.fileno(), new.to_bytes(8, sys.byteorder), flags)
+                    assert libc.ptrace(9, child.pid, None, None) == 0  # PTRACE_SINGLESTEP
+                    _, status = os.waitpid(child.pid, 0)
+                    assert os.WIFSTOPPED(status), status
+            assert changes == CHANGES
+        finally:
+            if child.returncode is None:
+                child.kill()
+
+
 def test_b18j_waiters_are_left_alone_and_the_last_cpu_goes_with_the_page(pages: Pages) -> None:
     pair = pages.pair(("file", "anon"))
     field = pages.arena.layout.field("last_cpupid")
@@ -141,7 +190,7 @@ def test_b18j_waiters_are_left_alone_and_the_last_cpu_goes_with_the_page(pages: 
 
 
 def test_b19_a_regular_file_page_moves_no_counter_of_shared_memory(pages: Pages) -> None:
-    regular, shared = pages.pair(("file", "file")), pages.pair(("shmem", "anon"))
+    regular, shared = pages.pair(("file", "anon")), pages.pair(("shmem", "anon"))
     for pfn in (regular[0], shared[0]):
         pages.flag(pfn, "swapbacked")
     assert pages.arena.exchange([regular]).ok
