@@ -20,7 +20,7 @@ endif
 
 # What is made by pattern rules is kept.
 .SECONDARY:
-.PHONY: run million test test-oldest test-strangers model torture mutants sanitize sanitize-asan sanitize-tsan
+.PHONY: run million test test-oldest test-strangers model torture mutants sanitize sanitize-asan sanitize-tsan coverage
 .PHONY: lint bench clean help
 help:
 	@echo "make run            run every shipped strategy on the packaged snapshot and show what happened"
@@ -32,6 +32,7 @@ help:
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
 	@echo "make mutants        plant the faults of tests/mutants/ in the native code in two copies (more than ten minutes)"
 	@echo "make sanitize       the native and threaded tests under gcc's sanitizers, after faults that they must report (minutes)"
+	@echo "make coverage       what the tests run of core/ and of the native code, into docs/coverage.md (a quarter of an hour)"
 	@echo "make lint           ruff, mypy and pyright"
 	@echo "make bench          the benchmark (minutes): ratios to the 2019 loop"
 	@echo "make clean          remove .venv and build files"
@@ -75,6 +76,9 @@ sanitize: sanitize-asan sanitize-tsan
 sanitize-asan sanitize-tsan: sanitize-%: .venv/test-$(NEWEST)/ready
 	.venv/test-$(NEWEST)/bin/python .ci/sanitize $*
 
+coverage: .venv/test-$(NEWEST)/coverage
+	.venv/test-$(NEWEST)/bin/python .ci/coverage --markdown docs/coverage.md
+
 lint: .venv/lint/ready
 	.venv/lint/bin/ruff check .
 	.venv/lint/bin/ruff format --check .
@@ -103,6 +107,10 @@ bench: .venv/run/ready
 	@$(call python,$*) -m venv .venv/test-$*
 	@.venv/test-$*/$(PIP) install --upgrade 'pip>=25.1'
 	@.venv/test-$*/$(PIP) install .venv/wheel-$*/*.whl --group test --group build
+	@touch $@
+
+.venv/test-%/coverage: .venv/test-%/ready
+	@.venv/test-$*/$(PIP) install --group coverage
 	@touch $@
 
 .venv/test-oldest/ready: $(SOURCES) .ci/oldest
