@@ -20,7 +20,8 @@ endif
 
 # What is made by pattern rules is kept.
 .SECONDARY:
-.PHONY: run million test test-oldest test-strangers model torture mutants sanitize sanitize-asan sanitize-tsan coverage
+.PHONY: run million test test-oldest test-strangers model torture mutants mutants-core
+.PHONY: sanitize sanitize-asan sanitize-tsan coverage
 .PHONY: lint bench clean help
 help:
 	@echo "make run            run every shipped strategy on the packaged snapshot and show what happened"
@@ -31,6 +32,7 @@ help:
 	@echo "make model          2,000 programs of 50 calls, each checked against a reference arena (minutes; newest Python)"
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
 	@echo "make mutants        plant the faults of tests/mutants/ in the native code in two copies (more than ten minutes)"
+	@echo "make mutants-core   small faults in the core, by Cosmic Ray, some 230 of them (half an hour; SAMPLE=100, SEED=7)"
 	@echo "make sanitize       the native and threaded tests under gcc's sanitizers, after faults that they must report (minutes)"
 	@echo "make coverage       what the tests run of core/ and of the native code, into docs/coverage.md (a quarter of an hour)"
 	@echo "make lint           ruff, mypy and pyright"
@@ -69,6 +71,10 @@ torture: .venv/test-$(NEWEST)/ready
 
 mutants: .venv/test-$(NEWEST)/ready
 	.venv/test-$(NEWEST)/bin/python -P .ci/mutants --markdown docs/mutants.md
+
+SAMPLE ?= 200
+mutants-core: .venv/mutants-core/ready
+	.venv/mutants-core/bin/python -P .ci/mutants-core --sample $(SAMPLE) $(SEED:%=--seed %) --markdown docs/mutants-core.md
 
 # Both keep what they build under build/, apart from all else.
 sanitize: sanitize-asan sanitize-tsan
@@ -111,6 +117,14 @@ bench: .venv/run/ready
 
 .venv/test-%/coverage: .venv/test-%/ready
 	@.venv/test-$*/$(PIP) install --group coverage
+	@touch $@
+
+# An environment of its own: the faults are planted in what is installed there.
+.venv/mutants-core/ready: .venv/wheel-$(NEWEST)/ready
+	@rm -rf .venv/mutants-core
+	@$(call python,$(NEWEST)) -m venv .venv/mutants-core
+	@.venv/mutants-core/$(PIP) install --upgrade 'pip>=25.1'
+	@.venv/mutants-core/$(PIP) install .venv/wheel-$(NEWEST)/*.whl --group mutation
 	@touch $@
 
 .venv/test-oldest/ready: $(SOURCES) .ci/oldest

@@ -218,3 +218,10 @@ def test_paths_start_from_the_folder_of_the_file(tmp_path):
     found = wrong(tmp_path, path.read_text())
     assert any("s.toml:6:10: arena.layout: the layout file 'm.toml' is wrong" in problem for problem in found)
     assert any("m.toml:4:" in problem and "did you mean 'stay'" in problem for problem in found)
+
+
+def test_a_number_of_pairs_is_at_least_one_and_bounded(tmp_path):
+    for pairs in (1, 1 << 40):
+        assert wrong(tmp_path, GOOD, f"workload.pairs={pairs}") == []
+    for pairs in (0, (1 << 40) + 1):
+        assert len(wrong(tmp_path, GOOD, f"workload.pairs={pairs}")) == 1

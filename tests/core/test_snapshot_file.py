@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import random
 import struct
@@ -265,3 +266,43 @@ def test_the_packaged_snapshot_is_sound_small_and_anonymous():
     assert 30_000 <= counts["pages"] <= 60_000
     for kind in ("anonymous", "file", "shared_memory", "mapped_more_than_once", "in_large_folios", "hot"):
         assert counts[kind] > 500, kind
+
+
+def test_a_frame_number_from_two_to_the_52_on_is_refused():
+    snapshot = small()
+    snapshot.pfn[-1] = (1 << 52) - 1
+    snapshot.check()
+    for number in (1 << 52, (1 << 52) + 1):
+        snapshot.pfn[-1] = number
+        with pytest.raises(SnapshotError, match="pfn: a frame number is out of range"):
+            snapshot.check()
+
+
+def test_a_file_without_contents_or_names_has_the_mode_of_any_new_file(tmp_path):
+    before = os.umask(0o022)
+    try:
+        small().save(tmp_path / "s.pgxsnap")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "s.pgxsnap").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_summary_counts_each_kind_of_page():
+    mask = kpageflags.mask
+    words = [
+        mask("LRU", "UPTODATE"),  # a page of a file
+        mask("ANON", "SWAPBACKED", "MMAP", "LRU"),
+        mask("ANON", "SWAPBACKED", "MMAP", "LRU"),
+        mask("SWAPBACKED", "LRU"),  # shared memory
+        mask("LRU", "COMPOUND_HEAD"),  # a folio of two frames, of a file
+        mask("LRU", "COMPOUND_TAIL"),
+    ]
+    n = len(words)
+    none = np.zeros(0, dtype=np.uint32)
+    counts = Snapshot(
+        pfn=np.arange(8, 8 + n, dtype=np.uint64), flags=np.array(words, dtype=np.uint64),
+        count=np.zeros(n, dtype=np.uint32), file=np.full(n, -1, dtype=np.int32), index=np.zeros(n, dtype=np.uint64),
+        map_space=none, map_vpn=none.astype(np.uint64), map_frame=none, map_bits=none.astype(np.uint8), facts={},
+    ).summary()  # fmt: skip
+    assert (counts["frames"], counts["anonymous"], counts["shared_memory"], counts["file"]) == (6, 2, 1, 3)
+    assert (counts["large_folios"], counts["in_large_folios"]) == (1, 2)
