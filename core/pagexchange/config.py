@@ -17,7 +17,7 @@ Expect = Literal["exact", "loses", "refused"]
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
-Threads = Annotated[int, msgspec.Meta(ge=1, le=1024)]
+Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]  # the engine's MAX_THREADS
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Weight = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]

@@ -94,7 +94,9 @@ def _draw_unseen(config: Config, arena: Any, population: Population) -> str:  # 
 
 def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
     from pagexchange.populate import arena_from_snapshot
+    from pagexchange_native.backing import LISTS, refuse_more_than_available
 
+    refuse_more_than_available((config.workload.pairs or 0) * LISTS)
     names = tuple(config.arena.nodes)
     arena, population = arena_from_snapshot(
         snapshot,
@@ -115,8 +117,13 @@ def _synthetic(config: Config) -> Made:
     from pagexchange.arena import Arena
     from pagexchange.populate import populate_synthetic
     from pagexchange.workload import leave_free
+    from pagexchange_native.backing import LISTS, METADATA, refuse_more_than_available
 
     work = config.workload
+    pages = sum(config.arena.frames.values()) if work.pairs is None else 2 * _pages_for(config)
+    refuse_more_than_available(
+        pages * int(config.arena.page_size) + sum(config.arena.frames.values()) * METADATA + (work.pairs or 0) * LISTS
+    )
     arena = Arena.create(
         nodes=list(config.arena.frames.items()),
         page_size=int(config.arena.page_size),

@@ -14,6 +14,7 @@ from pagexchange.layout import Layout
 from pagexchange.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
 from pagexchange.snapshot import Snapshot, kpageflags
 from pagexchange.snapshot.folios import ANON, FILE, SHMEM, Folios, folios
+from pagexchange_native.backing import METADATA, refuse_more_than_available
 
 CACHES: Final = 16
 """Mappings that the pages of files nobody knows are put in."""
@@ -97,6 +98,7 @@ def arena_from_snapshot(
     spare = free if free is not None else -(-int(used.max()) * _free_share(snapshot) // 1000)
     unit = 1 << int(found.order.max())  # nodes of whole blocks of the largest order: all folios find room
     frames = [-(-(int(count) + max(spare, 1)) // unit) * unit for count in used]
+    refuse_more_than_available(int(used.sum()) * page_size + sum(frames) * METADATA)
     arena = Arena.create(
         nodes=list(zip(nodes, frames, strict=True)), page_size=page_size, layout=chosen,
         mappings=len(np.unique(plan.file[plan.file >= 0])) + 8, spaces=len(np.unique(plan.map_space)) + 8,

@@ -149,6 +149,8 @@ def _table(result: RunResult, *, ascii_only: bool) -> Table:
     best = winner(result)
     for s in ranked(result):
         mark = ("ok" if s.as_expected else "NOT OK") if ascii_only else ("✓" if s.as_expected else "✗")
+        if s.verdict == "unchecked":
+            mark = ""
         style: Style = "bad" if not s.as_expected else "good" if s.verdict == "exact" else "warn"
         cost = s.ns_per_pair
         split = [_ns(getattr(cost, name)) if cost else "-" for name in ("lock", "flags", "data", "mapping", "finish")]
@@ -245,7 +247,10 @@ def _lost(kind: str, name: str, count: int, example: str) -> str:
 def _pressure(result: RunResult) -> Iterable[Block]:
     """The second table: what being short of free frames does to each strategy."""
     nodes = ", ".join(f"{node['name']} {node['free']:,}" for node in result.input.nodes)
-    left = "no free frame" if result.input.free == 0 else f"{_count(result.input.free or 0)} free frames"
+    asked = result.input.free or 0
+    left = "no free frame" if asked == 0 else "1 free frame" if asked == 1 else f"{_count(asked)} free frames"
+    if any(int(node["free"]) < asked for node in result.input.nodes):
+        left = f"at most {left}"
     yield Line([Cell("Under pressure", "bold"), Cell(f"  {left} left per node" + (f" ({nodes})" if nodes else ""))])
     table = Table(
         (
@@ -289,6 +294,8 @@ def _closing(result: RunResult) -> Line:
     n = len(result.strategies)
     if wrong:
         text.append(Cell(f"NOT as expected: {', '.join(wrong)}.", "bad"))
+    elif any(s.verdict == "unchecked" for s in result.strategies):
+        text.append(Cell("Nothing was verified.", "warn"))
     elif n and result.as_expected:
         text.append(Cell("It did as expected." if n == 1 else f"All {n} did as expected.", "good"))
     return Line(text)

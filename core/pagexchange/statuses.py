@@ -19,7 +19,7 @@ REASONS: Final[dict[int, str]] = {
     errno.EIO: "dirty, and its mapping cannot write it back",
     errno.ENOMEM: "the data mover needs a frame and found none above the min watermark",
     errno.EBADMSG: "the flag policy touched bits that stay with the frame, or a plug-in failed",
-    errno.EUCLEAN: "the arena's metadata contradict each other; check() it",
+    errno.EUCLEAN: "the arena's metadata contradict each other; ask pagexchange.oracle.check(arena)",
     errno.EXDEV: "frames of different arenas",
     errno.ECANCELED: "not tried: a plug-in failed before",
     errno.EINTR: "not tried: interrupted",

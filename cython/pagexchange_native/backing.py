@@ -12,6 +12,10 @@ from pagexchange_native.errors import ArenaAccessError, ArenaFullError
 
 _HUGE: Final = 2 << 20  # bytes of a page of the hugetlb pool
 _RESERVE: Final = 1 << 20
+METADATA: Final = 96
+"""Bytes that an arena takes for each frame besides the frame, at most."""
+LISTS: Final = 64
+"""Bytes that a run takes for each pair: lists, statuses, and what choosing them needs."""
 _OFD_SETLK: Final = 37
 _LOCK_BASE: Final = 1 << 40
 _POOL: Final = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
@@ -124,6 +128,16 @@ def memory_available() -> int:
             return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
         return 1 << 62
+
+
+def refuse_more_than_available(needed: int) -> None:
+    """ArenaFullError when the machine has not so many bytes: said before the out-of-memory killer says it."""
+    if needed > memory_available():
+        raise ArenaFullError(
+            errno.ENOMEM,
+            f"this takes about {needed >> 20:,} MiB of memory, the machine has {memory_available() >> 20:,} MiB "
+            "available; want fewer or smaller frames, fewer pairs, or a smaller snapshot (snapshot --limit)",
+        )
 
 
 def boot_id() -> bytes:

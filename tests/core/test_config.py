@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from pagexchange.config import ArenaConfig, Config, PluginUse, check, packaged
+from pagexchange.config import ArenaConfig, Config, PluginUse, Threads, check, packaged
 from pagexchange.errors import ConfigError, UnknownStrategyError
+from pagexchange_native.exchange import MAX_THREADS
 
 GOOD = """\
 schema = 1
@@ -108,6 +110,11 @@ def test_the_defaults_of_an_arena_are_whole():
         ("mapping", "maping", "s.toml:7:1: strategy.fast: missing key 'mapping': name the plug-in that answers it"),
         ("[strategy.fast]", "[strategy.FAST]", "s.toml:7:1: strategy.FAST: a strategy's name is lower case"),
         ("[strategy.fast]", '[strategy.fast]\nexpect="perfect"', "s.toml:8:8: strategy.fast.expect: unknown value"),
+        (
+            "[strategy.fast]",
+            "[strategy.fast]\nthreads = 65",
+            "s.toml:8:11: strategy.fast.threads: expected `int` <= 64",
+        ),
         ("[strategy.fast]", "[strategy.fast]\nthreads = 0", "s.toml:8:11: strategy.fast.threads: expected `int` >= 1"),
         ("[run]", "[plugins]\nblock = [1]\n[run]", "s.toml:3:10: plugins.block.0: expected `str`, got `int`"),
         ("[run]", "[workload]\norders = { 11 = 1 }\n[run]", "s.toml:3:12: workload.orders.11: order '11': want 0 to 9"),
@@ -225,3 +232,8 @@ def test_a_number_of_pairs_is_at_least_one_and_bounded(tmp_path):
         assert wrong(tmp_path, GOOD, f"workload.pairs={pairs}") == []
     for pairs in (0, (1 << 40) + 1):
         assert len(wrong(tmp_path, GOOD, f"workload.pairs={pairs}")) == 1
+
+
+def test_a_strategy_may_have_as_many_threads_as_the_engine() -> None:
+    (most,) = [meta.le for meta in get_args(Threads)[1:]]
+    assert most == MAX_THREADS

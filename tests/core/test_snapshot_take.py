@@ -177,7 +177,7 @@ def test_a_process_that_may_not_be_read_is_counted_and_reported(fake, monkeypatc
     monkeypatch.setattr(reader, "areas", refuse)
     snapshot = take(proc=fake.write())
     assert snapshot.facts["processes"]["denied"] == 1
-    assert "1 processes may not be read" in snapshot.notes[0]
+    assert "1 process may not be read" in snapshot.notes[0]
     assert snapshot.nspaces == 1
     with pytest.raises(SnapshotError, match="process 8 cannot be read: Permission denied"):
         take(proc=fake.root, pids=[8])

@@ -113,7 +113,8 @@ def take(
         "partial": not with_frames, "notes": notes,
     }  # fmt: skip
     if seen.denied:
-        notes.append(f"{seen.denied} processes may not be read; their pages appear without their mappings.")
+        who = "1 process" if seen.denied == 1 else f"{seen.denied} processes"
+        notes.append(f"{who} may not be read; pages of others appear without their mappings.")
     if seen.left <= 0:
         notes.append(f"only the first {mappings.BUDGET} pages of address space were looked at.")
     if names:

@@ -34,7 +34,17 @@ class Load:
         return f"{self.rows}x{self.size >> 10}KiB"
 
 
-_LOADS: Final = (Load(1), Load(2), Load(_LARGEST), Load(5, 16 << 10), Load(3, 64 << 10), Load(1, 2 << 20))
+_LOADS: Final = (
+    Load(1),
+    Load(2),
+    Load(3),
+    Load(7),
+    Load(15),
+    Load(_LARGEST),
+    Load(5, 16 << 10),
+    Load(3, 64 << 10),
+    Load(1, 2 << 20),
+)
 
 
 class DataChecks(Judging):

@@ -33,22 +33,23 @@ class ResourceChecks(Judging):
     @over("room", ["free-frames", "no-free-frame"])
     def test_in_place_takes_no_frame(self, candidate: Candidate, room: str) -> None:
         """Counted by the allocator and by the result; with no free frame left every pair is exchanged all the same."""
-        scene = Scene(Cell(order=1))
-        strategy = bound(candidate, scene.arena)
-        if takes_frames(strategy):
-            pytest.skip("takes frames by declaration: its log is that of a temporary page")
-        if room == "no-free-frame":
-            scene.use_up()
-        before = _allocator(scene)
-        seen = exchange(strategy, scene)
-        asked = {name: count - before[name] for name, count in _allocator(scene).items() if count != before[name]}
-        wrong = [f"the allocator counts {asked}"] if asked else []
-        if seen.result and (seen.result.frames_asked or seen.result.frames_got):
-            wrong.append(f"the result says {seen.result.frames_asked} frames asked, {seen.result.frames_got} got")
-        if room == "no-free-frame" and candidate.expect != "refused" and (seen.error or (seen.status != 0).any()):
-            wrong += [str(seen.error)] if seen.error else judge.refusals(seen.status)
-        if wrong:
-            breaks("in-place-takes-no-frame", wrong)
+        for cell in (Cell(order=1), Cell(order=4, pairs=3), Cell(pairs=17)):
+            scene = Scene(cell)
+            strategy = bound(candidate, scene.arena)
+            if takes_frames(strategy):
+                pytest.skip("takes frames by declaration: its log is that of a temporary page")
+            if room == "no-free-frame":
+                scene.use_up()
+            before = _allocator(scene)
+            seen = exchange(strategy, scene)
+            asked = {name: count - before[name] for name, count in _allocator(scene).items() if count != before[name]}
+            wrong = [f"the allocator counts {asked}"] if asked else []
+            if seen.result and (seen.result.frames_asked or seen.result.frames_got):
+                wrong.append(f"the result says {seen.result.frames_asked} frames asked, {seen.result.frames_got} got")
+            if room == "no-free-frame" and candidate.expect != "refused" and (seen.error or (seen.status != 0).any()):
+                wrong += [str(seen.error)] if seen.error else judge.refusals(seen.status)
+            if wrong:
+                breaks("in-place-takes-no-frame", wrong)
 
     @over("room", ["free-frames", "no-free-frame"])
     def test_what_is_taken_is_shown(self, candidate: Candidate, room: str) -> None:
