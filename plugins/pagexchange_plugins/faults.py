@@ -2,18 +2,19 @@
 
 import errno
 import itertools
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from pagexchange.errors import PluginError
-from pagexchange.hookspecs import ArenaFacts, hookimpl
+from pagexchange.hookspecs import hookimpl
+from pagexchange_plugins.wrapping import Wrapped, Wrapping
 
 
 @dataclass(frozen=True)
-class Faults:
+class Faults(Wrapping):
     """Make the nth pair, or every so many, fail at one question, with an errno or with an exception."""
 
     question: Literal["flags", "data", "mapping"] = "data"
@@ -33,21 +34,6 @@ class Faults:
             raise ValueError(f"error {self.error!r} is not the name of an errno, such as EAGAIN, EBUSY or ENOMEM")
         if not self.nth and not self.every:
             raise ValueError("nothing would fail: give nth or every")
-
-    @hookimpl(wrapper=True)
-    def exchange_flags(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the flag policy, if it is the one that shall fail."""
-        return self._wrap("flags", (yield))
-
-    @hookimpl(wrapper=True)
-    def exchange_data(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the data mover, if it is the one that shall fail."""
-        return self._wrap("data", (yield))
-
-    @hookimpl(wrapper=True)
-    def update_mapping(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the mapping updater, if it is the one that shall fail."""
-        return self._wrap("mapping", (yield))
 
     @hookimpl
     def strategy_report(self) -> dict[str, object]:
@@ -81,12 +67,11 @@ class Faults:
         return wrapped
 
 
-class Faulty:
+class Faulty(Wrapped):
     """A Python object that fails when the turn of one of its pairs has come."""
 
     def __init__(self, found: Callable[..., Any], plan: Faults) -> None:
-        self.inner = found
-        self.name = getattr(found, "name", getattr(found, "__name__", type(found).__name__))
+        super().__init__(found)
         self.failed = 0
         self._plan = plan
         self._count = itertools.count(1)
@@ -109,8 +94,3 @@ class Faulty:
         if plan.exception:
             raise RuntimeError(f"injected into {plan.question}")
         raise OSError(getattr(errno, plan.error), f"injected into {plan.question}")
-
-    def describe(self) -> dict[str, str]:
-        """Return what the wrapped object says."""
-        describe: Callable[[], dict[str, str]] | None = getattr(self.inner, "describe", None)
-        return describe() if describe else {}

@@ -1,36 +1,22 @@
 """timing: a wrapper that counts calls, pairs and nanoseconds per question."""
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any
 
-from pagexchange.hookspecs import ArenaFacts, hookimpl
+from pagexchange.hookspecs import hookimpl
+from pagexchange_plugins.wrapping import Wrapped, Wrapping
 
 Counts = Callable[[], dict[str, int]]
 
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(Wrapping):
     """Count calls, pairs and ns of each question; what it found goes into the report."""
 
     _counts: list[tuple[str, Counts]] = field(default_factory=list, init=False, repr=False, compare=False)
-
-    @hookimpl(wrapper=True)
-    def exchange_flags(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the flag policy."""
-        return self._wrap("flags", (yield))
-
-    @hookimpl(wrapper=True)
-    def exchange_data(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the data mover; each one of a chain is counted apart."""
-        return self._wrap("data", (yield))
-
-    @hookimpl(wrapper=True)
-    def update_mapping(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the mapping updater."""
-        return self._wrap("mapping", (yield))
 
     @hookimpl
     def strategy_report(self) -> dict[str, object]:
@@ -65,12 +51,11 @@ def measured(found: Any, question: str, keep: int = 0) -> Any:  # noqa: ANN401 -
     return Measured(found, question, keep) if callable(found) and not isinstance(found, type) else Passed(found)
 
 
-class Measured:
+class Measured(Wrapped):
     """A Python object with its calls counted."""
 
     def __init__(self, found: Callable[..., Any], question: str, keep: int) -> None:
-        self.inner = found
-        self.name = getattr(found, "name", getattr(found, "__name__", type(found).__name__))
+        super().__init__(found)
         self._sized = 1 if question == "data" else 0  # the argument whose length is the number of pairs
         self._lock = threading.Lock()
         self._keep = keep
@@ -91,11 +76,6 @@ class Measured:
                 self._ns += took
                 if self._keep:
                     self._records = [*self._records[1 - self._keep :], (start, n, took)]
-
-    def describe(self) -> dict[str, str]:
-        """Return what the wrapped object says."""
-        describe: Callable[[], dict[str, str]] | None = getattr(self.inner, "describe", None)
-        return describe() if describe else {}
 
     def counts(self) -> dict[str, int]:
         """Return calls, items (pairs), ns."""

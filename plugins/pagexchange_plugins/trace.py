@@ -1,19 +1,19 @@
 """trace: a wrapper that writes a line for each call of each question: when, how many pairs, how long."""
 
 import sys
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from pagexchange.hookspecs import ArenaFacts, hookimpl
+from pagexchange.hookspecs import hookimpl
 from pagexchange_plugins.timing import measured
+from pagexchange_plugins.wrapping import Wrapping
 
 
 @dataclass(frozen=True)
-class Trace:
+class Trace(Wrapping):
     """Write a line per call of each question to a file or stderr, or keep the last ones for the report."""
 
     to: str = "memory"
@@ -22,21 +22,6 @@ class Trace:
     """How many calls per question are kept between two looks; older ones are lost, and said to be."""
     _objects: list[tuple[str, Any]] = field(default_factory=list, init=False, repr=False, compare=False)
     _written: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    @hookimpl(wrapper=True)
-    def exchange_flags(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the flag policy."""
-        return self._wrap("flags", (yield))
-
-    @hookimpl(wrapper=True)
-    def exchange_data(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the data mover."""
-        return self._wrap("data", (yield))
-
-    @hookimpl(wrapper=True)
-    def update_mapping(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the mapping updater."""
-        return self._wrap("mapping", (yield))
 
     @hookimpl
     def exchange_finished(self) -> None:
