@@ -26,6 +26,7 @@ from posix.unistd cimport usleep
 from pagexchange_native.guarded_move cimport move_guarded, readable
 from pagexchange_native.helpers cimport move_split
 from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_log_step, pgx_mover_ops
+from pagexchange_native.references cimport structural_refs
 from pagexchange_native.region cimport *
 from pagexchange_native.xarray cimport xa_load, xa_release, xa_tryhold
 
@@ -365,12 +366,7 @@ cdef void _unmap(Worker *w) noexcept nogil:
 
 cdef inline uint32_t _expected(const pgx_region *r, const pgx_entry *e) noexcept nogil:
     """References of a page at rest: held + cache + private + mapcount (`folio_expected_ref_count`)."""
-    cdef uint32_t refs = pgx_load32(&e.mapcount) + pgx_load8(&e.held)
-    if e.mapping and not e.mapping & PGX_ANON:
-        refs += 1u << e.order
-    if pgx_load64(&e.flags) & r.layout.private_:
-        refs += 1
-    return refs
+    return structural_refs(r, e) + pgx_load8(&e.held)
 
 
 cdef int _freeze_side(Worker *w, Work *p, uint32_t i, uint32_t side) noexcept nogil:
