@@ -73,6 +73,9 @@ def _options(config: Config) -> dict[str, Any]:
     }
 
 
+LISTS = 64
+"""Bytes that a run takes for each pair: lists, statuses, and what choosing them needs."""
+
 UNSEEN = {"workingset": 16, "dropbehind": 64}
 """Flags of Linux that /proc/kpageflags does not show -> one page in how many gets it, drawn by the seed: a guess, but
 without any such page nobody could see that a strategy forgets them."""
@@ -94,7 +97,7 @@ def _draw_unseen(config: Config, arena: Any, population: Population) -> str:  # 
 
 def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
     from pagexchange.populate import arena_from_snapshot
-    from pagexchange_native.backing import LISTS, refuse_more_than_available
+    from pagexchange_native.backing import refuse_more_than_available
 
     refuse_more_than_available((config.workload.pairs or 0) * LISTS)
     names = tuple(config.arena.nodes)
@@ -117,7 +120,7 @@ def _synthetic(config: Config) -> Made:
     from pagexchange.arena import Arena
     from pagexchange.populate import populate_synthetic
     from pagexchange.workload import leave_free
-    from pagexchange_native.backing import LISTS, METADATA, refuse_more_than_available
+    from pagexchange_native.backing import METADATA, refuse_more_than_available
 
     work = config.workload
     pages = sum(config.arena.frames.values()) if work.pairs is None else 2 * _pages_for(config)

@@ -10,12 +10,11 @@ from typing import Final
 
 from pagexchange_native.errors import ArenaAccessError, ArenaFullError
 
-_HUGE: Final = 2 << 20  # bytes of a page of the hugetlb pool
+HUGE: Final = 2 << 20
+"""Bytes of a huge page."""
 _RESERVE: Final = 1 << 20
 METADATA: Final = 96
 """Bytes that an arena takes for each frame besides the frame, at most."""
-LISTS: Final = 64
-"""Bytes that a run takes for each pair: lists, statuses, and what choosing them needs."""
 _OFD_SETLK: Final = 37
 _LOCK_BASE: Final = 1 << 40
 _POOL: Final = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
@@ -61,7 +60,7 @@ class Backing:
                 path,
             ) from None
         self.path = path
-        if hugetlb and os.fstatvfs(self.fd).f_bsize != _HUGE:
+        if hugetlb and os.fstatvfs(self.fd).f_bsize != HUGE:
             raise ArenaAccessError(
                 errno.EINVAL,
                 "hugetlb: the folder is not on a hugetlbfs with pages of 2 MiB; mount one there, or leave out the path",
@@ -116,7 +115,7 @@ def pool_too_small(code: int, total: int) -> ArenaFullError:
         have, pool = 0, 0
     return ArenaFullError(
         code,
-        f"the hugetlb pool is too small: the arena needs {total // _HUGE} pages of 2 MiB, {have} of {pool} are free; "
+        f"the hugetlb pool is too small: the arena needs {total // HUGE} pages of 2 MiB, {have} of {pool} are free; "
         "raise /proc/sys/vm/nr_hugepages or do not ask for hugetlb",
     )
 

@@ -3,12 +3,12 @@
 
 from operator import index as as_int
 
+from pagexchange_native.backing import HUGE
+
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from pagexchange_native.region cimport *
-
-_HUGE = 2 << 20
 
 
 def _align(value, to):
@@ -21,8 +21,8 @@ cdef class Geometry:
     def __init__(self, page_size, nodes, layout, hugetlb, thp, workers, mappings, spaces, xa_nodes, page_tables,
                  watermarks):
         self.page_size = as_int(page_size)
-        if self.page_size < 4096 or self.page_size > _HUGE or self.page_size & (self.page_size - 1):
-            raise ValueError(f"page_size {self.page_size}: want a power of two from 4096 to {_HUGE} bytes")
+        if self.page_size < 4096 or self.page_size > HUGE or self.page_size & (self.page_size - 1):
+            raise ValueError(f"page_size {self.page_size}: want a power of two from 4096 to {HUGE} bytes")
         self._check_nodes(nodes)
         nframes = sum(self.sizes)
         if nframes >= 1 << 31 or nframes * self.page_size > 1 << 46:
@@ -84,9 +84,9 @@ cdef class Geometry:
             at = _align(at, 4096 if what in ("pieces", "entries") else 64)
             self.parts[what] = (at, count, size)
             at += count * size
-        self.metadata = _align(at, _HUGE if hugetlb or thp else self.page_size)
+        self.metadata = _align(at, HUGE if hugetlb or thp else self.page_size)
         self.parts["frames"] = (self.metadata, nframes, self.page_size)
-        self.total = _align(self.metadata + nframes * self.page_size, _HUGE if hugetlb else self.page_size)
+        self.total = _align(self.metadata + nframes * self.page_size, HUGE if hugetlb else self.page_size)
 
     cdef int write(self, uint8_t *base, bytes uuid, bytes boot, dict layout) except -1:
         cdef pgx_header *h = <pgx_header *>base
