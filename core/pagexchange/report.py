@@ -148,9 +148,8 @@ def _table(result: RunResult, *, ascii_only: bool) -> Table:
     table = Table(_COLUMNS)
     best = winner(result)
     for s in ranked(result):
-        mark = ("ok" if s.as_expected else "NOT OK") if ascii_only else ("✓" if s.as_expected else "✗")
-        if s.verdict == "unchecked":
-            mark = ""
+        good, bad = ("ok", "NOT OK") if ascii_only else ("✓", "✗")
+        mark = "" if s.verdict == "unchecked" else good if s.as_expected else bad
         style: Style = "bad" if not s.as_expected else "good" if s.verdict == "exact" else "warn"
         cost = s.ns_per_pair
         split = [_ns(getattr(cost, name)) if cost else "-" for name in ("lock", "flags", "data", "mapping", "finish")]

@@ -11,7 +11,6 @@ class Terminal(io.StringIO):
 
 
 def test_a_pipe_gets_a_hundred_columns(monkeypatch):
-    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr("shutil.get_terminal_size", lambda fallback: (_ for _ in ()).throw(AssertionError("asked")))
     assert width(io.StringIO()) == 100
 

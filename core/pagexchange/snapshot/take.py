@@ -113,8 +113,8 @@ def take(
         "partial": not with_frames, "notes": notes,
     }  # fmt: skip
     if seen.denied:
-        who = "1 process" if seen.denied == 1 else f"{seen.denied} processes"
-        notes.append(f"{who} may not be read; pages of others appear without their mappings.")
+        who, whose = ("1 process", "its") if seen.denied == 1 else (f"{seen.denied} processes", "their")
+        notes.append(f"{who} may not be read; {whose} pages appear without their mappings.")
     if seen.left <= 0:
         notes.append(f"only the first {mappings.BUDGET} pages of address space were looked at.")
     if names:
