@@ -18,6 +18,13 @@ ifeq ($(NEWEST),)
 $(error no Python 3.11 or newer with venv found)
 endif
 
+# A new environment: of which Python, and its name under .venv/.
+define environment
+@rm -rf .venv/$(2)
+@$(call python,$(1)) -m venv .venv/$(2)
+@.venv/$(2)/$(PIP) install --upgrade 'pip>=25.1'
+endef
+
 # What is made by pattern rules is kept.
 .SECONDARY:
 .PHONY: run million test test-oldest test-strangers model torture mutants mutants-core
@@ -70,11 +77,11 @@ torture: .venv/test-$(NEWEST)/ready
 	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.torture --seconds $(SECONDS) $(SEED:%=--seed %)
 
 mutants: .venv/test-$(NEWEST)/ready
-	.venv/test-$(NEWEST)/bin/python -P .ci/mutants --markdown docs/mutants.md
+	.venv/test-$(NEWEST)/bin/python .ci/mutants --markdown docs/mutants.md
 
 SAMPLE ?= 200
 mutants-core: .venv/mutants-core/ready
-	.venv/mutants-core/bin/python -P .ci/mutants-core --sample $(SAMPLE) $(SEED:%=--seed %) --markdown docs/mutants-core.md
+	.venv/mutants-core/bin/python .ci/mutants-core --sample $(SAMPLE) $(SEED:%=--seed %) --markdown docs/mutants-core.md
 
 # Both keep what they build under build/, apart from all else.
 sanitize: sanitize-asan sanitize-tsan
@@ -109,9 +116,7 @@ bench: .venv/run/ready
 	@touch $@
 
 .venv/test-%/ready: .venv/wheel-%/ready
-	@rm -rf .venv/test-$*
-	@$(call python,$*) -m venv .venv/test-$*
-	@.venv/test-$*/$(PIP) install --upgrade 'pip>=25.1'
+	$(call environment,$*,test-$*)
 	@.venv/test-$*/$(PIP) install .venv/wheel-$*/*.whl --group test --group build
 	@touch $@
 
@@ -121,25 +126,20 @@ bench: .venv/run/ready
 
 # An environment of its own: the faults are planted in what is installed there.
 .venv/mutants-core/ready: .venv/wheel-$(NEWEST)/ready
-	@rm -rf .venv/mutants-core
-	@$(call python,$(NEWEST)) -m venv .venv/mutants-core
-	@.venv/mutants-core/$(PIP) install --upgrade 'pip>=25.1'
+	$(call environment,$(NEWEST),mutants-core)
 	@.venv/mutants-core/$(PIP) install .venv/wheel-$(NEWEST)/*.whl --group mutation
 	@touch $@
 
 .venv/test-oldest/ready: $(SOURCES) .ci/oldest
 	@echo "== building for Python $(OLDEST) with the oldest dependencies (a minute or two)"
-	@rm -rf .venv/test-oldest
-	@$(call python,$(OLDEST)) -m venv .venv/test-oldest
-	@.venv/test-oldest/$(PIP) install --upgrade 'pip>=25.1'
+	$(call environment,$(OLDEST),test-oldest)
 	@$(call python,$(OLDEST)) .ci/oldest > .venv/test-oldest/constraints.txt
 	@.venv/test-oldest/$(PIP) install -c .venv/test-oldest/constraints.txt --group test --group build
 	@.venv/test-oldest/$(PIP) install -c .venv/test-oldest/constraints.txt --no-build-isolation .
 	@touch $@
 
 .venv/lint/ready: pyproject.toml
-	@$(call python,$(NEWEST)) -m venv .venv/lint
-	@.venv/lint/$(PIP) install --upgrade 'pip>=25.1'
+	$(call environment,$(NEWEST),lint)
 	@.venv/lint/$(PIP) install --group lint numpy pluggy click rich msgspec tomli
 	@touch $@
 
