@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from pagexchange.config import ArenaConfig, Config, PluginUse, Threads, check, packaged
+from pagexchange.contenders import contenders
 from pagexchange.errors import ConfigError, UnknownStrategyError
 from pagexchange_native.exchange import MAX_THREADS
 
@@ -237,3 +238,10 @@ def test_a_number_of_pairs_is_at_least_one_and_bounded(tmp_path):
 def test_a_strategy_may_have_as_many_threads_as_the_engine() -> None:
     (most,) = [meta.le for meta in get_args(Threads)[1:]]
     assert most == MAX_THREADS
+
+
+def test_contenders_are_asked_for_by_names_of_the_file(tmp_path: Path) -> None:
+    config = Config.load(written(tmp_path, GOOD))
+    assert [one.name for one in contenders(config, ["fast"])] == ["fast"]
+    with pytest.raises(UnknownStrategyError):
+        contenders(config, ["fast", "fats"])

@@ -131,3 +131,11 @@ def test_an_empty_or_interrupted_run_is_reported() -> None:
 def test_rich_is_not_imported_for_a_pipe() -> None:
     code = "import sys, pagexchange.report as r; assert 'rich' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_strategies_stand_by_verdict_and_then_by_speed() -> None:
+    verdicts = ["not run", "failed", "refused", "starved", "wrong", "loses", "unchecked", "exact"]
+    rows = [strategy(verdict.replace(" ", "-"), 100.0 + at, verdict=verdict) for at, verdict in enumerate(verdicts)]
+    result = seven(strategies=[*rows, strategy("slow", 900.0)])
+    assert [one.verdict for one in report.ranked(result)] == ["exact", *verdicts[::-1]]
+    assert [one.name for one in report.ranked(result)][:2] == ["exact", "slow"]

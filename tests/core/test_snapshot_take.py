@@ -10,6 +10,7 @@ import pytest
 from pagexchange.errors import SnapshotError
 from pagexchange.snapshot import Snapshot, identity, kpageflags, model, reader, sample, take
 from pagexchange.snapshot.kpageflags import mask
+from pagexchange.snapshot.take import _read_contents
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 ANON = mask("UPTODATE", "LRU", "MMAP", "ANON", "SWAPBACKED")
@@ -321,3 +322,18 @@ def test_the_own_process_can_be_recorded_by_anybody():
     snapshot = take(pids=[os.getpid()], limit=500)
     assert snapshot.nspaces == 1
     assert 0 < len(snapshot) <= 500
+
+
+def test_contents_of_a_process_that_is_gone_are_unknown_and_a_note_says_so(tmp_path):
+    n = 3
+    snapshot = Snapshot(
+        pfn=np.arange(1, 1 + n, dtype=np.uint64), flags=np.zeros(n, dtype=np.uint64),
+        count=np.ones(n, dtype=np.uint32), file=np.full(n, -1, dtype=np.int32), index=np.zeros(n, dtype=np.uint64),
+        map_space=np.zeros(n, dtype=np.uint32), map_vpn=np.arange(n, dtype=np.uint64),
+        map_frame=np.arange(n, dtype=np.uint32), map_bits=np.zeros(n, dtype=np.uint8),
+        facts={"page_size": 4096, "notes": []},
+    )  # fmt: skip
+    _read_contents(tmp_path, snapshot, np.full(n, 7), np.arange(n, dtype=np.uint64))
+    assert snapshot.content_known is not None
+    assert not snapshot.content_known.any()
+    assert snapshot.facts["notes"] == [f"the contents of {n} pages could not be read: nobody recorded maps them."]
