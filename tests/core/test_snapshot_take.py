@@ -337,3 +337,22 @@ def test_contents_of_a_process_that_is_gone_are_unknown_and_a_note_says_so(tmp_p
     assert snapshot.content_known is not None
     assert not snapshot.content_known.any()
     assert snapshot.facts["notes"] == [f"the contents of {n} pages could not be read: nobody recorded maps them."]
+
+
+def test_a_large_area_is_read_in_pieces_that_leave_nothing_out(monkeypatch):
+    monkeypatch.setattr(reader, "STEP", 4)
+
+    class AllThere(reader.Words):
+        def __init__(self):
+            pass
+
+        def read(self, first, count):
+            return np.arange(first, first + count, dtype=np.uint64) | reader.PRESENT
+
+    area = reader.Area(100, 200, "rw-p", 0, "00:00", 0, "")
+    for budget, pages in ((1000, 100), (70, 70)):
+        pieces = list(reader.present(AllThere(), area, budget))
+        assert np.concatenate([vpn for vpn, _ in pieces]).tolist() == list(range(100, 100 + pages))
+        assert np.concatenate([words for _, words in pieces]).tolist() == [
+            int(vpn | reader.PRESENT) for vpn in range(100, 100 + pages)
+        ]
