@@ -52,7 +52,7 @@ class ArenaConfig:
     page_size: Size = 4096
     """Bytes of a frame: a power of two from 4096 to 2 MiB."""
     nodes: dict[str, Size] = dataclasses.field(default_factory=lambda: {"fast": 256 << 20, "slow": 256 << 20})
-    """Name -> bytes of each node, in the order of their frame numbers."""
+    """Name -> bytes of both nodes, in the order of their frame numbers: the fast one first."""
     layout: str = "linux-6.18"
     """Layout of the flags word: a name, or the path of a TOML file (from the folder of this one)."""
     huge: Literal["no", "thp", "hugetlb"] = "no"
@@ -222,7 +222,7 @@ def check(path: Path | str | None = None, overrides: Sequence[str] = ()) -> list
     """Return everything that is wrong with a strategies file, in the order of its lines; empty if nothing is."""
     from pagexchange.configcheck import read
 
-    return read(path, overrides, None, True)[1]
+    return read(path, overrides, None, plugins=True, asked=True)[1]
 
 
 def packaged() -> bytes:

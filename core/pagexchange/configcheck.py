@@ -23,9 +23,17 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def read(
-    path: Path | str | None, overrides: Sequence[str], only: Sequence[str] | None, plugins: bool, broken: bool = True
+    path: Path | str | None,
+    overrides: Sequence[str],
+    only: Sequence[str] | None,
+    plugins: bool,
+    broken: bool = True,
+    asked: bool = False,
 ) -> tuple[c.Config | None, list[Problem]]:
-    """Return a Config, or None, and everything that is wrong; a Config only if nothing is."""
+    """Return a Config, or None, and everything that is wrong; a Config only if nothing is.
+
+    `asked`: ask the plug-ins too whether they serve the arena that the file describes.
+    """
     try:
         file = TomlFile.from_bytes(c.packaged(), c.PACKAGED) if path is None else TomlFile.read(path)
     except ConfigError as error:
@@ -36,6 +44,8 @@ def read(
     if reader.problems:  # a wrong override would only cause more noise below
         return None, reader.problems
     made = reader.read(only, plugins, broken)
+    if asked and made:
+        reader.ask(made)
     reader.problems.sort(key=lambda problem: (problem.line, problem.column))
     return (None if reader.problems else made), reader.problems
 
@@ -160,8 +170,8 @@ class _Reader:
             nodes[name] = bytes_ = self.size(path, given)
             if bytes_ and page_size and bytes_ % page_size:
                 self.bad(path, f"{bytes_} bytes are not a multiple of the page size, {page_size}")
-        if not 1 <= len(nodes) <= 16:
-            self.bad(("arena", "nodes"), f"{len(nodes)} nodes: want 1 to 16")
+        if len(nodes) != 2:
+            self.bad(("arena", "nodes"), f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}: want 2, the fast one first")
         elif page_size and sum(size or 0 for size in nodes.values()) // page_size >= 1 << 31:
             self.bad(("arena", "nodes"), f"more than 2^31 - 1 frames of {page_size} bytes")
         values["nodes"] = nodes
@@ -304,6 +314,18 @@ class _Reader:
         except Exception as error:  # a stranger's __post_init__
             if broken:
                 self.bad(use.where, str(plugin.not_made(error)))
+
+    def ask(self, config: c.Config) -> None:
+        """Build each strategy for the arena of the file, as `explain` does: no arena is made."""
+        from pagexchange.host import Facts, PagexchangeHost
+
+        host = PagexchangeHost(config.block)
+        for spec in config.strategies.values():
+            try:
+                host.build(spec, Facts.of(config))
+            except PluginError as error:
+                where = next((use.where for use in spec.uses() if use.plugin == error.plugin), ())
+                self.bad(where or ("strategy", spec.name), str(error), bool(where))
 
     def is_table(self, path: KeyPath) -> bool:
         found: Any = self.data

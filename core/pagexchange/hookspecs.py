@@ -158,7 +158,8 @@ def exchange_flags(arena: ArenaFacts) -> FlagPolicy | None:
     Returns a `pagexchange_native.flag_policy.FlagPolicy` or a `PythonFlagPolicy`; None: cannot serve this arena, ask
     the next plug-in that the strategy names.
 
-    Raises anything: the strategy is not built, PluginError names the plug-in.
+    Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
+    not built, PluginError names the plug-in.
 
         @pagexchange.hookimpl
         def exchange_flags(self, arena):
@@ -184,7 +185,8 @@ def exchange_data(arena: ArenaFacts) -> DataMover | None:
 
     Returns a `pagexchange_native.mover.DataMover` or a `PythonDataMover`; None: cannot serve this arena.
 
-    Raises anything: the strategy is not built, PluginError names the plug-in.
+    Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
+    not built, PluginError names the plug-in.
 
         @pagexchange.hookimpl
         def exchange_data(self, arena):
@@ -209,7 +211,8 @@ def update_mapping(arena: ArenaFacts) -> MappingUpdater | None:
 
     Returns a `pagexchange_native.find_slot.MappingUpdater` or a `PythonMappingUpdater`; None: cannot serve this arena.
 
-    Raises anything: the strategy is not built, PluginError names the plug-in.
+    Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
+    not built, PluginError names the plug-in.
 
         @pagexchange.hookimpl
         def update_mapping(self, arena):

@@ -3,11 +3,11 @@
 import dataclasses
 import inspect
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pluggy
 
-from pagexchange.config import Mode, PluginUse, StrategySpec
+from pagexchange.config import Config, Mode, PluginUse, StrategySpec
 from pagexchange.discovery import Plugin, PluginInfo, Registry, manager
 from pagexchange.errors import ConfigError, PluginContractError, PluginError, Problem, raised_in
 from pagexchange.hookspecs import QUESTIONS
@@ -35,6 +35,12 @@ class Facts:
     nframes: int = 131072
     max_order: int = 9
     benchmarking: bool = False
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """Return what a plug-in may ask of the arena that a strategies file describes."""
+        sizes = {"page_size": int(config.arena.page_size), "nframes": sum(config.arena.frames.values())}
+        return cls(config.layout, **sizes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,8 +270,11 @@ class _Build:
                 if not asked.is_registered(wrapping):
                     self.add(asked, wrapper, wrapping)
             self.add(asked, plugin, instance)
+            why = ""
             try:
                 found = getattr(asked.hook, hook)(arena=self.arena)
+            except NotImplementedError as error:
+                found, why = None, f": {error}"
             except PluginError as error:
                 if error.plugin:
                     raise
@@ -274,7 +283,7 @@ class _Build:
                 place = raised_in(error, plugin.file)
                 raise plugin.error(f"{hook} failed: {type(error).__name__}: {error}{place}") from error
             if found is None:
-                self.skipped.append(Skipped(question, use.plugin, "declined this arena"))
+                self.skipped.append(Skipped(question, use.plugin, f"declined this arena{why}"))
                 continue
             served.append(
                 Served(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagexchange.errors import ArenaError, ConfigError
+from pagexchange.errors import ArenaError
 from pagexchange.result import InputInfo
 from pagexchange.workbench import Workbench
 
@@ -38,12 +38,7 @@ def bench(config: Config, *, file: str | None = None, live: bool = False) -> Wor
         The snapshot, or /proc, cannot be read.
     ArenaError
         The arena cannot be made, or has no two pages that could be exchanged.
-    ConfigError
-        Two nodes are needed.
     """
-    names = tuple(config.arena.nodes)
-    if len(names) != 2:
-        raise ConfigError(f"{config.origin}: a run needs two nodes, the fast one first; [arena] nodes has {len(names)}")
     if config.workload.source == "synthetic" and not live and file is None:
         return Workbench(lambda: _synthetic(config))
     snapshot, name, kind = _snapshot(config, file, live)

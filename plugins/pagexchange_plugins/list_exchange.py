@@ -20,11 +20,8 @@ class ListExchange:
     """How many workers may share a list, or one large folio."""
 
     @hookimpl
-    def exchange_data(self, arena: ArenaFacts) -> DataMover | None:
-        """Decline if this CPU does not have the instruction set."""
+    def exchange_data(self, arena: ArenaFacts) -> DataMover:
+        """Decline, by NotImplementedError, if this CPU does not have the instruction set."""
         from pagexchange_native import list_exchange
 
-        try:
-            return list_exchange.ListExchange(isa=self.isa, prefetch=self.prefetch, threads=self.threads)
-        except NotImplementedError:
-            return None
+        return list_exchange.ListExchange(isa=self.isa, prefetch=self.prefetch, threads=self.threads)

@@ -14,11 +14,8 @@ class WordSwap:
     """Instruction set; `auto` takes the widest of this CPU."""
 
     @hookimpl
-    def exchange_data(self, arena: ArenaFacts) -> DataMover | None:
-        """Decline if this CPU does not have the instruction set."""
+    def exchange_data(self, arena: ArenaFacts) -> DataMover:
+        """Decline, by NotImplementedError, if this CPU does not have the instruction set."""
         from pagexchange_native import word_swap
 
-        try:
-            return word_swap.WordSwap(isa=self.isa)
-        except NotImplementedError:
-            return None
+        return word_swap.WordSwap(isa=self.isa)

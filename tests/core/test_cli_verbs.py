@@ -143,7 +143,7 @@ def test_list_shows_the_state_of_every_plug_in_and_why(strange, monkeypatch):
     assert re.match(r"null +blocked", rows["null"])
     assert re.match(r"broken +failed", rows["broken"])
     assert re.match(r"hookless +no hooks", rows["hookless"])
-    assert re.search(r"^word-swap +ok +data +built in", ran.out, re.MULTILINE)
+    assert re.search(rf"^word-swap +ok +data +built in {version('pagexchange')}", ran.out, re.MULTILINE)
     assert re.search(r"^word-swap +shadowed +- +stranger 2\.5", ran.out, re.MULTILINE)
     flat = " ".join(ran.out.split())
     assert "broken: failed, cannot be imported: ModuleNotFoundError: No module named 'stranger_missing'" in flat

@@ -10,6 +10,7 @@ from pagexchange.config import ArenaConfig, Config, PluginUse, Threads, check, p
 from pagexchange.contenders import contenders
 from pagexchange.errors import ConfigError, UnknownStrategyError
 from pagexchange_native.exchange import MAX_THREADS
+from pagexchange_native.mover import available_isas
 
 GOOD = """\
 schema = 1
@@ -96,6 +97,8 @@ def test_the_defaults_of_an_arena_are_whole():
             "s.toml:6:34: arena.nodes.slow: 2097153 bytes are not a multiple of the page size, 4096",
         ),
         ("[arena]", "[arena]\npage_size = 5000", "s.toml:6:13: arena.page_size: 5000 bytes: want a power of two"),
+        ('"1 MiB", slow = 2097152', '"1 MiB"', "s.toml:6:9: arena.nodes: 1 node: want 2, the fast one first"),
+        ('slow = 2097152', 'slow = 4096, far = 4096', "s.toml:6:9: arena.nodes: 3 nodes: want 2, the fast one first"),
         ("[arena]", "[arena]\nwatermarks = [3, 2, 1]", "s.toml:6:14: arena.watermarks: [3, 2, 1]: want min <= low"),
         ("[arena]", '[arena]\nlayout = "linux-5.1"', "s.toml:6:10: arena.layout: unknown layout 'linux-5.1'; did you"),
         ('"masked-word"', '"maksed-word"', "s.toml:8:9: strategy.fast.flags: unknown plug-in 'maksed-word'; did you"),
@@ -213,6 +216,19 @@ def test_only_the_strategies_that_are_used_need_their_plug_ins(tmp_path):
     assert Config.load(path, only=["fast"]).strategies.keys() == {"fast", "other"}
     with pytest.raises(UnknownStrategyError, match="did you mean 'other'"):
         Config.load(path, only=["ohter"])
+
+
+def test_a_plug_in_that_would_not_serve_the_arena_is_found_before_a_run(tmp_path: Path) -> None:
+    missing = next(isa for isa in ("neon", "avx2") if isa not in available_isas())
+    chain = 'data = ["list-exchange", { plugin = "word-swap", isa = "scalar" }]'
+    assert chain in GOOD
+    alone = f'data = {{ plugin = "word-swap", isa = "{missing}" }}'
+    (said,) = wrong(tmp_path, GOOD.replace(chain, alone))
+    assert "s.toml:7:1: strategy.fast: strategy 'fast': nobody answers exchange_data: word-swap declined" in said
+    assert f"isa '{missing}': this CPU does not have it" in said
+    assert wrong(tmp_path, GOOD.replace('isa = "scalar"', f'isa = "{missing}"')) == []  # list-exchange serves
+    (said,) = wrong(tmp_path, GOOD.replace(chain, 'data = "null"'))
+    assert "s.toml:9:8: strategy.fast.data: plug-in 'null': moves no data" in said
 
 
 def test_paths_start_from_the_folder_of_the_file(tmp_path):

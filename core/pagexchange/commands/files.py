@@ -12,7 +12,8 @@ import click
 def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> None:
     """Check a strategies file and say all that is wrong with it, each with its line.
 
-    Nothing runs. The plug-ins that the file names are imported, because their options are checked by their own types.
+    Nothing is exchanged. The plug-ins that the file names are imported, because their options are checked by their own
+    types, and asked whether they serve its arena on this machine.
     Without FILE the packaged file is checked.
 
     Exit codes: 0 nothing is wrong, 2 something is.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _origin(distribution: str, version: str) -> str:
-    return "built in" if distribution == OWN else f"{distribution} {version}".strip()
+    return f"{'built in' if distribution == OWN else distribution} {version}".strip()
 
 
 @click.command("list", short_help="List the installed plug-ins and their state.")
@@ -64,11 +64,11 @@ SHORT = {"exchange_flags": "flags", "exchange_data": "data", "update_mapping": "
 
 
 def _hooks(hooks: tuple[str, ...]) -> str:
-    """Hooks in a few words: `data`, or `wraps all; observes`."""
+    """Hooks in a few words: `data`, or `wraps data; observes`; one that wraps all three answers just `wraps`."""
     answers = [SHORT[name] for name in SHORT if name in hooks]
     wraps = [SHORT[name] for name in SHORT if f"{name} (wrapper)" in hooks]
-    wrapped = "all" if len(wraps) == len(SHORT) else ", ".join(wraps)
-    parts = [", ".join(answers), f"wraps {wrapped}" if wraps else ""]
+    wrapped = "wraps" if len(wraps) == len(SHORT) else f"wraps {', '.join(wraps)}"
+    parts = [", ".join(answers), wrapped if wraps else ""]
     if any(hook.partition(" ")[0] not in SHORT for hook in hooks):
         parts.append("observes")
     return "; ".join(part for part in parts if part) or "-"
@@ -129,12 +129,7 @@ def explain(strategy: str, file: str | None, overrides: tuple[str, ...], as_json
 
     config = Config.load(file, overrides=overrides, only=[strategy])
     spec = config.strategy(strategy)
-    facts = Facts(
-        layout=config.layout,
-        page_size=int(config.arena.page_size),
-        nframes=sum(config.arena.frames.values()),
-    )
-    built = PagexchangeHost(config.block).build(spec, facts)
+    built = PagexchangeHost(config.block).build(spec, Facts.of(config))
     from pagexchange.explain import blocks, plain
 
     if as_json:
