@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pagexchange import hugepages
 from pagexchange.arena import Arena
 from pagexchange.sizes import format_size, parse_size
 from pagexchange_native.bench import time_loop
@@ -145,6 +146,7 @@ def interval(samples: NDArray[np.float64], rng: np.random.Generator) -> tuple[fl
 def measure(size: int, args: argparse.Namespace, rng: np.random.Generator) -> dict[str, Any]:
     """Run all cells of one size; return its table."""
     arena, pairs = make_arena(size, args.order)
+    huge = hugepages.mapped(arena)
     parts: dict[str, list[dict[str, int]]] = {}
     cells = cells_of(arena, pairs, args.order, args.strategies, parts)
     moved = len(pairs) * 2 * (4096 << args.order)
@@ -170,6 +172,7 @@ def measure(size: int, args: argparse.Namespace, rng: np.random.Generator) -> di
         )  # fmt: skip
     return {
         "bytes": size,
+        "huge_bytes": huge,
         "pairs": len(pairs),
         "order": args.order,
         "rows": rows,
@@ -183,7 +186,9 @@ def measure(size: int, args: argparse.Namespace, rng: np.random.Generator) -> di
 def show(table: dict[str, Any]) -> None:
     """Print one size."""
     folio = format_size(4096 << table["order"])
-    print(f"\n{format_size(table['bytes'])}, {table['pairs']} pairs of {folio}, random order, one thread")
+    huge = table["huge_bytes"]
+    backing = "" if huge is None else f", {format_size(huge) if huge else 'nothing'} of it in huge pages"
+    print(f"\n{format_size(table['bytes'])}{backing}, {table['pairs']} pairs of {folio}, random order, one thread")
     print(f"  {'':42}{'CPU ns/pair':>12}  {'95 %':>15}{'wall':>9}   ratio to the RFC's loop")
     kind = ""
     for row in table["rows"]:
@@ -197,16 +202,18 @@ def show(table: dict[str, Any]) -> None:
         print(f"  {name}, wall ns/pair: {split}")
 
 
-def acceptance(table: dict[str, Any]) -> str:
-    """Return the line that the project is held to."""
+def acceptance(table: dict[str, Any]) -> tuple[str, bool]:
+    """Return the line that the project is held to, and whether it holds."""
     ratio = next(row["ratio"] for row in table["rows"] if row["name"] == DEFAULT)
     folio = format_size(4096 << table["order"])
     where = f"{folio} pairs, random order, {table['bytes'] / (1 << 30):g} GiB, one thread"
-    return f"default strategy / RFC u64 loop = {ratio:.2f} (limit {LIMIT:.2f}), {where}"
+    held = ratio <= LIMIT
+    how = "within" if held else "ABOVE"
+    return f"default strategy / RFC u64 loop = {ratio:.2f} ({how} the limit, {LIMIT:.2f}), {where}", held
 
 
 def main() -> int:
-    """Measure, print a table per size and the acceptance line."""
+    """Measure, print a table per size and the acceptance line; 1 when the default strategy is above its limit."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
     parser.add_argument(
         "--sizes", default="1 MiB,32 MiB,1 GiB", help="working sets, the largest decides (default: %(default)s)"
@@ -218,13 +225,10 @@ def main() -> int:
         "--strategies", default="list-exchange,word-swap,copy-page,rfc-2019", help="of the shipped file"
     )
     parser.add_argument("--quick", action="store_true", help="1 MiB and 64 MiB, three rounds: to see that it works")
-    parser.add_argument("--average", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object, raw samples included, and nothing else"
     )
     args = parser.parse_args()
-    if args.average:
-        parser.error("sizes are never averaged: in cache and from DRAM the winners differ")
     if not 0 <= args.order <= 9 or args.rounds < 1:
         parser.error("--order goes from 0 to 9, --rounds from 1")
     if args.quick:
@@ -245,11 +249,12 @@ def main() -> int:
         tables.append(measure(size, args, rng))
         if not args.json:
             show(tables[-1])
+    line, held = acceptance(tables[-1])
     if args.json:
-        print(json.dumps({"schema": 1, "seed": args.seed, "tables": tables, "acceptance": acceptance(tables[-1])}))
+        print(json.dumps({"schema": 1, "seed": args.seed, "tables": tables, "acceptance": line}))
     else:
-        print(f"\n{acceptance(tables[-1])}")
-    return 0
+        print(f"\n{line}")
+    return 0 if held else 1
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ class Arena(Region):
 
     layout: Layout
     """Names, places and policies of the bits of a flags word."""
+    huge: Literal["", "thp", "hugetlb"]
+    """Huge pages that were asked for; `pagexchange.hugepages` says what came of it."""
     benchmarking: bool = False
     """True inside a benchmark: the `null` mover serves only then."""
     strategies: "dict[tuple[str, Mode | None], Strategy]"
@@ -102,7 +104,7 @@ class Arena(Region):
             thp=huge == "thp", workers=workers, mappings=mappings, spaces=spaces, xa_nodes=xa_nodes,
             page_tables=page_tables, watermarks=watermarks, reserve=reserve,
         )  # fmt: skip
-        arena.layout = chosen
+        arena.layout, arena.huge = chosen, huge
         arena.strategies = {}
         return arena
 

@@ -63,6 +63,7 @@ def run(
     """
     if snapshot is not None and live:
         raise click.UsageError("--input and --live exclude each other")
+    from pagexchange import hugepages
     from pagexchange.config import Config
     from pagexchange.contenders import contenders
     from pagexchange.discovery import Registry
@@ -95,7 +96,7 @@ def run(
         )
     used = {use.plugin for one in competing for use in config.strategy(one.name).uses()}
     clashes = Registry(config.block).clashes(used)
-    result = msgspec.structs.replace(result, warnings=[*result.warnings, *clashes])
+    result = msgspec.structs.replace(result, warnings=[*result.warnings, *clashes, *hugepages.missing(made.arena)])
     if as_json:
         print_json(result)
     elif not quiet:
