@@ -14,6 +14,7 @@ from pagexchange.layout import Layout
 from pagexchange.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
 from pagexchange.snapshot import Snapshot, kpageflags
 from pagexchange.snapshot.folios import ANON, FILE, SHMEM, Folios, folios
+from pagexchange_native.arena import BATCH
 from pagexchange_native.backing import METADATA, refuse_more_than_available
 
 CACHES: Final = 16
@@ -56,7 +57,8 @@ def arena_from_snapshot(
     split : float, "interleave" or "halves"
         Which pages are on the first node: a share drawn at random, every other folio, or the lower half of the frames.
     free : int, optional
-        Free frames on each node, exactly. Default: the machine's own share of free frames, at most an eighth.
+        Free frames on each node, exactly. Default: the machine's own share of free frames, at most an eighth, but as
+        many as a batch of pairs takes at one time through temporary pages.
     page_size : int
         Bytes of a frame of the arena. Larger ones give each page more bytes, and the same numbers.
     hot : float
@@ -95,7 +97,7 @@ def arena_from_snapshot(
         plan.hot = np.where(random.random(n) < hot, 7, 0).astype(np.uint8)
         counts["made_up_heat"] = n
     used = np.bincount(node, weights=found.size, minlength=2).astype(np.int64)
-    spare = free if free is not None else -(-int(used.max()) * _free_share(snapshot) // 1000)
+    spare = free if free is not None else _spare(snapshot, found, int(used.max()))
     unit = 1 << int(found.order.max())  # nodes of whole blocks of the largest order: all folios find room
     frames = [-(-(int(count) + max(spare, 1)) // unit) * unit for count in used]
     refuse_more_than_available(int(used.sum()) * page_size + sum(frames) * METADATA)
@@ -134,6 +136,12 @@ def _split(found: Folios, split: float | str, random: np.random.Generator) -> ND
     if isinstance(split, str) or not 0 <= split <= 1:
         raise ValueError(f"split {split!r}: a share from 0 to 1, 'interleave' or 'halves' is expected")
     return (random.random(n) >= split).astype(np.uint8)
+
+
+def _spare(snapshot: Snapshot, found: Folios, used: int) -> int:
+    """Free frames for a node with `used` ones: nothing starves unless it is asked for."""
+    batch = int(np.sort(found.size)[-BATCH:].sum()) + used // 512  # above the watermarks that an arena has by itself
+    return max(batch, -(-used * _free_share(snapshot) // 1000))
 
 
 def _free_share(snapshot: Snapshot) -> int:

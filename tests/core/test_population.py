@@ -364,6 +364,16 @@ def test_a_bit_that_meant_something_else_in_old_linux_is_taken_for_files_only():
         assert population.counts["dropped_owner_2"] == 1
 
 
+@pytest.mark.parametrize("words", [[ANON], [ANON | HEAD, *[ANON | TAIL] * 3]], ids=["pages", "folios"])
+def test_a_small_snapshot_leaves_frames_enough_for_a_batch_through_temporary_pages(words):
+    arena, population = arena_from_snapshot(snapshot_of(words * 60), split="halves")
+    with arena:
+        left, right = population.pfns[:30], population.pfns[30:]
+        result = arena.exchange(np.stack([left, right], axis=1), "copy-page")
+        assert result.ok, result.messages()
+        assert result.frames_got == 30 * len(words)
+
+
 def test_contents_come_along():
     snapshot = snapshot_of([ANON | HEAD] + [ANON | TAIL] * 3 + [CACHE])
     snapshot.content = np.arange(5, dtype=np.uint8)[:, None] * np.ones(4096, dtype=np.uint8)
