@@ -1,16 +1,19 @@
 """pagexchange: exchange live page frames in a shared arena, by strategies made of plug-ins."""
 
-from importlib.metadata import PackageNotFoundError, version
+import importlib.metadata
 
 from pagexchange.arena import Arena
+from pagexchange.errors import PagexchangeError
 from pagexchange.exchange import ExchangeResult, Strategy, strategy
 from pagexchange.frame import Frame
 from pagexchange.hookspecs import hookimpl
 from pagexchange.layout import Layout
 
 try:
-    __version__ = version("pagexchange")
-except PackageNotFoundError:  # run from a tree that was never installed
+    __version__ = importlib.metadata.version("pagexchange")
+except importlib.metadata.PackageNotFoundError:  # run from a tree that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["Arena", "ExchangeResult", "Frame", "Layout", "Strategy", "__version__", "hookimpl", "strategy"]
+__all__ = [
+    "Arena", "ExchangeResult", "Frame", "Layout", "PagexchangeError", "Strategy", "__version__", "hookimpl", "strategy",
+]  # fmt: skip
