@@ -3,6 +3,7 @@
 import errno
 import operator
 import threading
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,8 @@ class ExchangeResult:
     frames_asked: int
     """Frames that the data mover asked the allocator for."""
     frames_got: int
+    moved: dict[str, int]
+    """Pairs that each data mover of the chain exchanged, by plug-in: the second one those that found no frame."""
     retries: int
     """Locks and references that had to be tried again."""
     touched: tuple[str, ...]
@@ -152,7 +155,7 @@ class Strategy:
         refuse_plugin_of(self.arena, "exchange pages")  # before it waits for its own turn to be over
         try:
             with self._turn:
-                wall, parts, asked, got, retries, violation, workers = self._native.exchange(
+                wall, parts, asked, got, retries, violation, workers, by = self._native.exchange(
                     numbers, status, sequential=order == "sequential", threads=workers
                 )
         except Exception as error:
@@ -162,12 +165,16 @@ class Strategy:
             raise self._plugin_error(error, plugin, status) from error
         if foreign is not None:
             status[foreign] = -errno.EXDEV
+        moved: Counter[str] = Counter()
+        for served, n in zip(self.built.data, by, strict=True):
+            moved[served.plugin] += n
         return ExchangeResult(
             status=status,
             ns={"total": wall, **dict(zip(PARTS, parts, strict=True))},
             workers=workers,
             frames_asked=asked,
             frames_got=got,
+            moved=dict(moved),
             retries=retries,
             touched=touched_names(self.arena, violation) if violation else (),
             _pairs=numbers,

@@ -203,6 +203,9 @@ def _notes(result: RunResult) -> Iterable[Line]:
         if own:
             what = "refuses every pair" if not s.exchanged else f"refuses {sum(own.values()):,} pairs"
             cells.append(Cell(f"{what}, untouched: {_refusals(own, s.reason)}"))
+        if len(s.moved) > 1:
+            first, *others = [f"{name} exchanges {_count(n)}" for name, n in s.moved.items()]
+            cells.append(Cell(f"of its movers {first}, {', '.join(others)} for want of a frame"))
         if s.reason and "EBADMSG" not in own:
             cells.append(Cell(s.reason, "bad" if not s.as_expected else ""))
         if not s.as_expected and s.verdict != "not run":
@@ -279,6 +282,8 @@ def _pressure(result: RunResult) -> Iterable[Block]:
         )
     yield Line([])
     yield table
+    units = "exchanged and ENOMEM count pairs; below low and below min count requests for a folio's frames."
+    yield Line([Cell(units, "dim")])
 
 
 def _closing(result: RunResult) -> Line:
@@ -346,7 +351,7 @@ def clear(ahead: int, n: int) -> bool:
 def _legend(result: RunResult, *, ascii_only: bool) -> Line:
     good, bad = ("ok", "NOT OK") if ascii_only else ("✓", "✗")
     times = (
-        "ns per exchanged pair in the median round, and its parts from lock to finish; ratio to the fastest that loses "
+        "ns per exchanged pair and its parts from lock to finish, medians of the rounds; ratio to the fastest that loses "
         "nothing (lower is better); "
     )
     if not any(s.ns_per_pair for s in result.strategies):
@@ -424,4 +429,7 @@ def _flow(line: Line, width: int) -> list[list[Cell]]:
             before = out[-1].pop().text if out[-1] and out[-1][-1].style == cell.style else ""
             out[-1].append(Cell(before + piece, cell.style))
             used += len(piece)
+    for cells in out:
+        if cells:  # the space that the next word would have followed
+            cells[-1] = Cell(cells[-1].text.rstrip(), cells[-1].style)
     return out

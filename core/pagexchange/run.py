@@ -14,6 +14,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from importlib import metadata
+from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -42,7 +43,7 @@ class Ready(Protocol):
     """A strategy that is ready for one arena."""
 
     def exchange(self, pairs: NDArray[np.int64], threads: int) -> Any:  # noqa: ANN401 - an ExchangeResult
-        """Exchange the list: a result with `status`, `ns`, `retries`, `touched`."""
+        """Exchange the list: a result with `status`, `ns`, `moved`, `retries`, `touched`."""
         ...
 
     def plugins(self) -> list[PlugIn]:
@@ -125,6 +126,7 @@ class _Tally:
     status: NDArray[np.int32] | None = None
     lost: list[Lost] = field(default_factory=list)
     allocator: dict[str, int] = field(default_factory=dict)
+    moved: dict[str, int] = field(default_factory=dict)
     retries: int = 0
     seconds: float = 0.0
     """Of a call and the way back, as the checked call had them."""
@@ -236,6 +238,7 @@ class _Outcome:
 
     status: NDArray[np.int32]
     ns: dict[str, float]
+    moved: dict[str, int]
     retries: int
     touched: list[str]
     cpu_ns: int
@@ -255,6 +258,7 @@ def _exchange(bench: Workbench, tally: _Tally) -> _Outcome:
     return _Outcome(
         status=np.concatenate(status),
         ns={name: float(sum(result.ns[name] for result in results)) for name in ("total", *COSTS)},
+        moved={name: sum(result.moved[name] for result in results) for name in results[0].moved} if results else {},
         retries=sum(int(result.retries) for result in results),
         touched=list(dict.fromkeys(name for result in results for name in result.touched)),
         cpu_ns=cpu_ns,
@@ -274,7 +278,7 @@ def _check(bench: Workbench, tally: _Tally, oracle: Oracle | None) -> None:
     tally.seconds = time.perf_counter() - start
     status = tally.status = result.status
     tally.allocator = {name: value - allocator[name] for name, value in bench.statistics().items()}
-    tally.retries = result.retries
+    tally.moved, tally.retries = result.moved, result.retries
     if result.touched:
         tally.reason = f"its flag policy would move {', '.join(result.touched)}: bits that stay with the frame"
     found = _compare(oracle, before, bench, status) if oracle else None
@@ -411,9 +415,10 @@ def _result(tally: _Tally, bench: Workbench, *, pressure: bool) -> StrategyResul
     samples = [r for r in tally.rounds if r.exchanged]
     costs, low, high = None, None, None
     if samples:
-        per = sorted((r.ns.per(r.exchanged) for r in samples), key=lambda cost: cost.total)
-        # the round in the middle, so that the parts are those of one call and add up
-        costs, low, high = per[(len(per) - 1) // 2], per[0].total, per[-1].total
+        per = [r.ns.per(r.exchanged) for r in samples]
+        # each part by itself: a pause in one call then shows in no part
+        costs = Costs(**{name: round(median(getattr(one, name) for one in per), 2) for name in ("total", *COSTS)})
+        low, high = min(one.total for one in per), max(one.total for one in per)
     isa = next((p.details["isa"] for p in tally.plugins if p.question == "data" and "isa" in p.details), None)
     moved = 0
     if status is not None and exchanged:
@@ -437,6 +442,7 @@ def _result(tally: _Tally, bench: Workbench, *, pressure: bool) -> StrategyResul
         frames_allocated=tally.allocator.get("got", 0),
         below_low=tally.allocator.get("below_low", 0),
         below_min=tally.allocator.get("below_min", 0),
+        moved=tally.moved,
         retries=tally.retries,
         mode=one.mode,
         threads=one.threads,

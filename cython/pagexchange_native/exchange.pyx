@@ -25,7 +25,7 @@ from pagexchange_native.mover cimport DataMover
 from pagexchange_native.region cimport *
 from pagexchange_native.slots cimport claim_slot, release_slot
 from pagexchange_native.worker cimport (
-    ASYNC, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker, now_ns, peek, run_batch,
+    ASYNC, MOVERS, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker, now_ns, peek, run_batch,
 )
 
 cdef extern from "<pthread.h>" nogil:
@@ -155,6 +155,7 @@ cdef void _run_share(Share *s) noexcept nogil:
                     kept += 1
                 else:
                     s.status[w.work[i].at] = w.work[i].status
+                    w.moved[w.mover] += w.work[i].status == 0
             w.n = kept
             if kept == 0:
                 break
@@ -233,8 +234,8 @@ cdef class Exchanger:
         self.flags = flags
         self.mapping = mapping
         self.movers = list(movers)
-        if not 1 <= len(self.movers) <= 4:
-            raise ValueError(f"{len(self.movers)} data movers: want 1 to 4")
+        if not 1 <= len(self.movers) <= MOVERS:
+            raise ValueError(f"{len(self.movers)} data movers: want 1 to {MOVERS}")
         for what, theirs in [("flags", flags.ops.abi), ("mapping", mapping.ops.abi)]:
             if theirs != PGX_ABI:
                 raise ValueError(f"{what}: built for ABI {theirs}, this is ABI {PGX_ABI}; build the plug-in again")
@@ -291,6 +292,8 @@ cdef class Exchanger:
         w.got = 0
         w.retries = 0
         w.tries = 0
+        for i in range(MOVERS):
+            w.moved[i] = 0
         w.violation = 0
         w.failed = 0
         for i in range(T_PARTS):
@@ -314,7 +317,7 @@ cdef class Exchanger:
         -------
         tuple
             (wall ns, (lock, flags, data, mapping, finish) ns summed over workers, frames asked, frames got, retries,
-            violation mask, workers used)
+            violation mask, workers used, pairs that each mover exchanged)
         """
         cdef Region arena = self.arena
         cdef int64_t n = pairs.shape[0]
@@ -335,6 +338,7 @@ cdef class Exchanger:
         cdef uint64_t frames = 0
         cdef uint64_t retries = 0
         cdef uint64_t violation = 0
+        cdef uint64_t[MOVERS] moved
         cdef uint32_t split = 1
         cdef Plan saved_plan
         arena.check()
@@ -346,7 +350,7 @@ cdef class Exchanger:
             raise ValueError(f"threads {want}: want 1 to {MAX_THREADS}")
         refuse_plugin_of(arena, "exchange pages")
         if n == 0:
-            return 0, (0, 0, 0, 0, 0), 0, 0, 0, 0, 0
+            return 0, (0, 0, 0, 0, 0), 0, 0, 0, 0, 0, (0,) * len(self.movers)
         guard_install()
         if sequential:
             want = 1
@@ -375,6 +379,8 @@ cdef class Exchanger:
         arena.exports += 1
         for i in range(T_PARTS):
             parts[i] = 0
+        for i in range(MOVERS):
+            moved[i] = 0
         t0 = now_ns()
         with nogil:
             if sequential:
@@ -409,10 +415,13 @@ cdef class Exchanger:
             frames += share[k].w.got
             retries += share[k].w.retries + share[k].w.tries
             violation |= share[k].w.violation
+            for i in range(MOVERS):
+                moved[i] += share[k].w.moved[i]
             release_slot(arena.region, share[k].w.slot)
         arena.exports -= 1
         self._raise()
-        return (wall, (parts[0], parts[1], parts[2], parts[3], parts[4]), asked, frames, retries, violation, got)
+        return (wall, (parts[0], parts[1], parts[2], parts[3], parts[4]), asked, frames, retries, violation, got,
+                tuple([moved[i] for i in range(<int>self.plan.n_movers)]))
 
     def _raise(self):
         """Raise what a Python plug-in raised during the call."""

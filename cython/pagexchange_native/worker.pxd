@@ -7,6 +7,9 @@ from pagexchange_native.plugin cimport pgx_find, pgx_flags_ops, pgx_mapping_ops,
 from pagexchange_native.region cimport PGX_BATCH, pgx_entry, pgx_mapping, pgx_region, pgx_slot
 
 cdef enum:
+    MOVERS = 4      # in a chain, at most
+
+cdef enum:
     ASYNC = 0       # never waits
     SYNC_LIGHT = 1  # waits for page locks, not for write-back
     SYNC = 2        # waits for both, within the timeout
@@ -47,8 +50,8 @@ cdef struct Work:
 cdef struct Plan:  # what a strategy tells the engine; read-only while it runs
     pgx_flags_ops flags
     pgx_mapping_ops mapping
-    pgx_mover_ops movers[4]
-    python_move_fn python[4]
+    pgx_mover_ops movers[MOVERS]
+    python_move_fn python[MOVERS]
     void *strategy
     uint32_t n_movers
     uint32_t mode
@@ -65,6 +68,7 @@ cdef struct Worker:
     uint64_t deadline
     uint64_t ns[5]
     uint64_t asked, got, retries, tries
+    uint64_t moved[MOVERS]  # pairs that each mover of the chain exchanged
     uint64_t violation  # bits that a flag policy touched and may not
     int32_t failed      # -errno when a plug-in failed as a whole
     Work work[128]

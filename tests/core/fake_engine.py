@@ -28,6 +28,7 @@ class FakeResult:
     ns: dict[str, float]
     retries: int = 0
     touched: tuple[str, ...] = ()
+    moved: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

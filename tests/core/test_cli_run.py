@@ -194,6 +194,9 @@ def test_a_declared_fall_back_takes_the_pairs_that_find_no_frame():
     n = table["word-swap"][0]
     assert table["copy-page"][0] == n
     assert int(table["copy-page"][1]) > 0
+    starved = ("--rounds=0", "--free=0", "--strategy", "copy-page", "--set", chain, "--json")
+    (one,) = json.loads(pagexchange("run", *SMALL, *starved).out)["strategies"]
+    assert one["moved"] == {"temp-page": 0, "word-swap": int(n)}
     assert table["copy-page"][2] == table["copy-page"][5] == "0"
 
 
@@ -271,7 +274,7 @@ def test_an_arena_that_cannot_be_made_ends_in_3_with_one_line(tmp_path):
 def test_one_node_is_not_enough_and_ends_in_2():
     ran = pagexchange("run", "--set", 'arena.nodes={only="1 MiB"}')
     assert (ran.code, ran.out) == (2, "")
-    assert "a run needs two nodes, the fast one first; [arena] nodes has 1" in ran.err
+    assert "arena.nodes: 1 node: want 2, the fast one first" in ran.err
 
 
 def watched(*args: str) -> tuple[str, dict[str, Any]]:

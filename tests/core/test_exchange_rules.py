@@ -419,6 +419,7 @@ def test_the_watermarks_say_how_far_down_it_went() -> None:
     assert result.exchanged == 64 - 50 - 4  # down to the min watermark and not further
     assert result.refused == {"ENOMEM": 50 - 10}
     assert (result.frames_asked, result.frames_got) == (50, 10)
+    assert result.moved == {"temp-page": 10}
     assert sum(node["below_low"] for node in arena.nodes) - low >= 4
     assert arena.nodes[0]["free"] == 14
     assert check(arena) == []

@@ -87,6 +87,14 @@ def test_in_place_is_shown_as_nothing_allocated() -> None:
     assert row(printed, "copy-page")[-1] == "12,100"
 
 
+def test_a_chain_says_which_mover_exchanged_how_many() -> None:
+    chain = strategy("fall-back", 900.0, moved={"temp-page": 100, "word-swap": 12_000})
+    printed = text(seven(strategies=[chain]))
+    assert "of its movers temp-page exchanges 100, word-swap exchanges 12,000 for want of a frame" in printed
+    alone = strategy("alone", 900.0, moved={"temp-page": 100})
+    assert "of its movers" not in text(seven(strategies=[alone]))
+
+
 def test_pressure_has_its_own_table() -> None:
     printed = text(under_pressure(seven()))
     assert "Under pressure  no free frame left per node" in printed
@@ -126,6 +134,11 @@ def test_an_empty_or_interrupted_run_is_reported() -> None:
     assert "Interrupted" in printed
     assert row(printed, "word-swap")[1:3] == ["not", "run"]
     text(seven(strategies=[]))
+
+
+def test_a_line_that_is_just_full_has_no_space_after_it() -> None:
+    full = [report.Line([report.Cell("aaaa bbb "), report.Cell("ccc")])]
+    assert [[cell.text for cell in line] for line in report.lines(full, 8)] == [["aaaa bbb"], ["ccc"]]
 
 
 def test_rich_is_not_imported_for_a_pipe() -> None:

@@ -51,4 +51,5 @@ def test_starving_is_expected_only_where_frames_were_held_back() -> None:
     assert not judge("loses", "exact")
     assert not judge("exact", "starved")
     assert judge("exact", "starved", pressure=True)
+    assert not judge("refused", "starved")  # it was refused for another reason than the one expected
     assert not judge("exact", "wrong", pressure=True)
