@@ -171,7 +171,9 @@ class _Reader:
             if bytes_ and page_size and bytes_ % page_size:
                 self.bad(path, f"{bytes_} bytes are not a multiple of the page size, {page_size}")
         if len(nodes) != 2:
-            self.bad(("arena", "nodes"), f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}: want 2, the fast one first")
+            self.bad(
+                ("arena", "nodes"), f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}: want 2, the fast one first"
+            )
         elif page_size and sum(size or 0 for size in nodes.values()) // page_size >= 1 << 31:
             self.bad(("arena", "nodes"), f"more than 2^31 - 1 frames of {page_size} bytes")
         values["nodes"] = nodes

@@ -14,17 +14,26 @@ if TYPE_CHECKING:
 
 STEPS = (
     ("validate", "core", "range, order, duplicates, free, reserved: a bad pair gets its errno, nothing is touched"),
-    ("lock", "core", "both frames, by frame number"),
-    ("check", "core", "writeback, pins; mapping and slots again, now that nobody can change them"),
+    ("lock", "core", "all frames of the batch are tried; {lock}"),
+    ("check", "core", "pins, the kind of mapping, flags that must be clear; write-back: {writeback}"),
     ("freeze", "core", "page-table entries become migration entries; each page's expected references are frozen"),
+    ("hold", "core", "the shape of both mappings' trees, so that a slot which is found stays a slot"),
     ("flags", "flags", "computes both flags words; the core refuses a policy that would move node or zone bits"),
     ("mapping", "mapping", "finds the slots that point at the two frames"),
+    ("prepare", "data", "takes what the mover needs; a pair without a frame is put back: {starved}"),
     ("", "", "the point of no return: nothing below may fail, allocate, block or run Python"),
     ("data", "data", "moves the bytes, under the crash-safe log"),
     ("apply", "core", "flags, identity, slots, counters"),
     ("finish", "core", "references, page tables crosswise, unlock; status 0"),
 )
 """Step, who serves it (a question, or the core), what happens. The order is the engine's."""
+
+LOCK = {
+    "async": "a pair with one that is held gets EAGAIN",
+    "sync-light": "where one is held, all are let go and waited for in the order of their numbers",
+}
+WRITEBACK = {"async": "EBUSY at once", "sync": "waited for, then ETIMEDOUT"}
+"""What the mode changes; where it has no line, as the mode before it."""
 
 
 def served(built: BuiltStrategy) -> list[tuple[str, Served]]:
@@ -102,15 +111,21 @@ def blocks(built: BuiltStrategy, config: Config) -> list[Block]:
     )
     notes: list[Block] = []
     answers = served(built)
+    here = {
+        "lock": LOCK.get(spec.mode, LOCK["sync-light"]),
+        "writeback": WRITEBACK.get(spec.mode, WRITEBACK["async"]),
+        "starved": "ENOMEM" if len(built.data) == 1 else "the next mover gets it",
+    }
     number = 0
     for step, who, what in STEPS:
         if not step:
-            table.rows.append([Cell("-" * 9, "dim"), Cell("-" * 9, "dim"), Cell(what, "warn")])
+            table.rows.append([Cell("-" * 11, "dim"), Cell("-" * 9, "dim"), Cell(what, "warn")])
             continue
         number += 1
         names = [one.plugin for question, one in answers if question == who]
         by = " then ".join(names) if names else "core"
-        table.rows.append([Cell(f"{number} {step}"), Cell(by, "bold" if names else "dim"), Cell(what, "dim")])
+        row = [Cell(f"{number:>2} {step}"), Cell(by, "bold" if names else "dim"), Cell(what.format(**here), "dim")]
+        table.rows.append(row)
     for question, one in answers:
         notes.append(Line([Cell(f"{question}: ", "dim"), Cell(one.plugin, "bold"), Cell(_about(one))], indent=2))
     for skipped in built.skipped:

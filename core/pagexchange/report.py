@@ -351,8 +351,8 @@ def clear(ahead: int, n: int) -> bool:
 def _legend(result: RunResult, *, ascii_only: bool) -> Line:
     good, bad = ("ok", "NOT OK") if ascii_only else ("✓", "✗")
     times = (
-        "ns per exchanged pair and its parts from lock to finish, medians of the rounds; ratio to the fastest that loses "
-        "nothing (lower is better); "
+        "ns per exchanged pair and its parts from lock to finish, medians of the rounds; ratio to the fastest that "
+        "loses nothing (lower is better); "
     )
     if not any(s.ns_per_pair for s in result.strategies):
         times = ""

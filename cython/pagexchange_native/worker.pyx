@@ -1,11 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The steps of one exchange, for a batch of pairs at once, on a worker's slot.
 
-    lock       both frames of every pair; nobody waits for a lock while holding one of a higher frame
+    lock       both frames of every pair: tried, then waited for if the mode may, holding none of a higher frame
     check      write-back, pins, kind of mapping, flags that must be clear
     unmap      page-table entries become migration entries
     freeze     each page's own expected references -> frozen
+    hold       the shape of the mappings' trees: other writers wait, slots that are found stay slots
     compute    flag policy, mapping updater; both results are checked, then written to the slot's record
+    prepare    what the mover needs for each pair; a pair that finds no frame is left to the chain's next mover
     ---------- point of no return: publish DATA. Nothing below fails, allocates, blocks or runs Python
     data       the mover
     apply      publish META; flags, identity, slots, counters

@@ -178,15 +178,28 @@ def test_what_is_printed_fits_its_width_and_keeps_its_sentences(args, width, mon
 def test_explain_shows_each_step_in_order_who_serves_it_and_what_it_allocates():
     ran = pagexchange("explain", "copy-page", "--set", "run.threads=2", "--set", "run.mode=sync")
     assert (ran.code, ran.err) == (0, "")
-    steps = re.findall(r"^\d+ (\w+) +(\S+)", ran.out, re.MULTILINE)
+    steps = re.findall(r"^ ?\d+ (\w+) +(\S+)", ran.out, re.MULTILINE)
     assert steps == [
-        ("validate", "core"), ("lock", "core"), ("check", "core"), ("freeze", "core"), ("flags", "masked-word"),
-        ("mapping", "xarray"), ("data", "temp-page"), ("apply", "core"), ("finish", "core"),
+        ("validate", "core"), ("lock", "core"), ("check", "core"), ("freeze", "core"), ("hold", "core"),
+        ("flags", "masked-word"), ("mapping", "xarray"), ("prepare", "temp-page"), ("data", "temp-page"),
+        ("apply", "core"), ("finish", "core"),
     ]  # fmt: skip
     flat = " ".join(ran.out.split())
     assert "mode sync; 2 threads; no Python in a batch" in flat
     assert f"data: temp-page (built in, {version('pagexchange')}; native;" in flat
     assert "takes frames: one folio per pair" in flat
+    assert "write-back: waited for, then ETIMEDOUT" in flat
+    assert "a pair without a frame is put back: ENOMEM" in flat
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("async", ["gets EAGAIN", "EBUSY at once"]), ("sync-light", ["waited for in", "EBUSY at once"])]
+)
+def test_explain_says_what_the_mode_waits_for(mode: str, said: list[str]) -> None:
+    chain = 'strategy.copy-page.data=["temp-page", "word-swap"]'
+    flat = " ".join(pagexchange("explain", "copy-page", "--set", f"run.mode={mode}", "--set", chain).out.split())
+    for words in (*said, "temp-page then word-swap", "a pair without a frame is put back: the next mover gets it"):
+        assert words in flat
 
 
 def test_explain_shows_the_instruction_set_chosen_and_who_declined(strange):

@@ -98,7 +98,7 @@ def test_the_defaults_of_an_arena_are_whole():
         ),
         ("[arena]", "[arena]\npage_size = 5000", "s.toml:6:13: arena.page_size: 5000 bytes: want a power of two"),
         ('"1 MiB", slow = 2097152', '"1 MiB"', "s.toml:6:9: arena.nodes: 1 node: want 2, the fast one first"),
-        ('slow = 2097152', 'slow = 4096, far = 4096', "s.toml:6:9: arena.nodes: 3 nodes: want 2, the fast one first"),
+        ("slow = 2097152", "slow = 4096, far = 4096", "s.toml:6:9: arena.nodes: 3 nodes: want 2, the fast one first"),
         ("[arena]", "[arena]\nwatermarks = [3, 2, 1]", "s.toml:6:14: arena.watermarks: [3, 2, 1]: want min <= low"),
         ("[arena]", '[arena]\nlayout = "linux-5.1"', "s.toml:6:10: arena.layout: unknown layout 'linux-5.1'; did you"),
         ('"masked-word"', '"maksed-word"', "s.toml:8:9: strategy.fast.flags: unknown plug-in 'maksed-word'; did you"),
