@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pagexchange.config import Config
-
 ROOT = Path(__file__).parents[1]
 CORE, PLUGINS, NATIVE = ROOT / "core", ROOT / "plugins", ROOT / "cython"
 BUILT_IN = [e.name for e in entry_points(group="pagexchange.plugins") if e.dist and e.dist.name == "pagexchange"]
@@ -57,8 +55,10 @@ def test_the_folder_cython_is_no_package():
 def test_the_core_names_no_built_in_plug_in():
     """No string in the code of core/ is the name of a built-in plug-in; prose in docstrings may be."""
     assert len(BUILT_IN) >= 14
-    # names of shipped strategies, and words that mean something else too
-    words = set(Config.load(plugins=False).strategies) | {"trace", "null", "timing", "faults", "xarray"}
+    # The default strategy is called as its mover is; the oracle and the suite report what they find in an XArray.
+    others = {
+        ("arena.py", "list-exchange"), ("oracle/trees.py", "xarray"), ("testing/judge.py", "xarray"),
+    }  # fmt: skip
     for path in sorted(CORE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         prose = {
@@ -68,4 +68,5 @@ def test_the_core_names_no_built_in_plug_in():
         }
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
-                assert node.value not in set(BUILT_IN) - words, f"{path}:{node.lineno}: {node.value!r}"
+                named = str(path.relative_to(CORE / "pagexchange")), node.value
+                assert node.value not in BUILT_IN or named in others, f"{path}:{node.lineno}: {node.value!r}"

@@ -39,8 +39,7 @@ class Facts:
     @classmethod
     def of(cls, config: Config) -> Self:
         """Return what a plug-in may ask of the arena that a strategies file describes."""
-        sizes = {"page_size": int(config.arena.page_size), "nframes": sum(config.arena.frames.values())}
-        return cls(config.layout, **sizes)
+        return cls(config.layout, int(config.arena.page_size), sum(config.arena.frames.values()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,9 +48,12 @@ def bench(config: Config, *, file: str | None = None, live: bool = False) -> Wor
 def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, str, str]:
     """The snapshot to run on, its name for the reader, and its kind."""
     from pagexchange.snapshot import Snapshot, take
+    from pagexchange_native import backing
 
     if live:
-        return take(seed=config.run.seed), "this machine, now", "live"
+        # As many as fit into half of what is free, as a sample: the arena is a second copy of what is in memory.
+        most = backing.memory_available() // 2 // (int(config.arena.page_size) + backing.METADATA)
+        return take(seed=config.run.seed, limit=max(most, 1)), "this machine, now", "live"
     if file is None and config.workload.snapshot is not None:
         file = str(config.resolve(config.workload.snapshot))
     if file is None:
@@ -160,6 +163,8 @@ def _chosen(
     facts: dict[str, Any],
     notes: Sequence[str],
 ) -> Made:
+    import numpy as np
+
     from pagexchange.workload import choose
 
     work = config.workload
@@ -176,10 +181,12 @@ def _chosen(
     )
     if not lists:
         raise ArenaError(f"{name}: there is no hot page on {slow!r} with a colder one of its order on {fast!r}")
+    of = arena.entries["order"][np.concatenate(lists)[:, 0]]
     info = InputInfo(
         name=name,
         kind=kind,
         pairs=sum(map(len, lists)),
+        orders={str(order): int(n) for order, n in enumerate(np.bincount(of)) if n},
         pages=population.pages,
         page_size=arena.page_size,
         frames=arena.nframes,

@@ -99,7 +99,11 @@ def convert(table: Mapping[str, object], target: Any, report: Report) -> dict[st
             found: list[tuple[KeyPath, msgspec.ValidationError]] = [
                 ((key, name), wrong) for name, item in entries if (wrong := _wrong({name: item}, known[key].hint))
             ]
+            names = _names(known[key].hint)
             for path, wrong in found or [((key,), error)]:
+                if names and path[1:] and path[1] not in names:
+                    report(path, f"unknown key {path[1]!r}{did_you_mean(str(path[1]), names)}", False)
+                    continue
                 what, rest = explain(wrong)
                 choices = _choices(known[key].hint)
                 if choices and isinstance(value, str) and not rest:
@@ -150,6 +154,11 @@ def explain(error: msgspec.ValidationError) -> tuple[str, KeyPath]:
         rest = rest[step.end() :]
     what = match["what"]
     return what[:1].lower() + what[1:], tuple(path)
+
+
+def _names(hint: object) -> list[str]:
+    """Return the keys that a table has whose type names them."""
+    return _choices(typing.get_args(hint)[0]) if typing.get_origin(hint) is dict else []
 
 
 def _choices(hint: object) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pagexchange.result import RunResult, StrategyResult
+    from pagexchange.result import InputInfo, RunResult, StrategyResult
 
 Style = Literal["", "good", "bad", "warn", "dim", "bold"]
 
@@ -102,13 +102,22 @@ def _heading(result: RunResult) -> Line:
     threads = sorted({s.threads for s in result.strategies})
     parts = [
         f"{given.name}",
-        f"{given.pairs:,} pairs of {format_size(given.page_size)} pages",
+        f"{given.pairs:,} pairs of {_folios(given)}",
         f"flags as in {given.layout}" if given.layout else "",
         f"{'/'.join(map(str, threads))} thread{'' if threads == [1] else 's'}" if threads else "",
         ("checked, not timed", "1 round")[result.rounds] if result.rounds < 2 else f"{result.rounds} rounds",
         f"seed {result.seed}",
     ]
     return Line([Cell(f"pagexchange {result.pagexchange}", "bold"), Cell("  " + ", ".join(p for p in parts if p))])
+
+
+def _folios(given: InputInfo) -> str:
+    """What a pair consists of: pages of one size, or folios from the smallest to the largest."""
+    orders = [int(order) for order in given.orders] or [0]
+    small, large = (format_size(given.page_size << order) for order in (min(orders), max(orders)))
+    if max(orders) == 0:
+        return f"{small} pages"
+    return f"{large} folios" if small == large else f"folios, {small} to {large}"
 
 
 def ranked(result: RunResult) -> list[StrategyResult]:
@@ -294,7 +303,10 @@ def _closing(result: RunResult) -> Line:
     if best and best.ns_per_pair:
         text += [Cell(best.name, "bold"), Cell(" " + _why(result, best))]
     text += [Cell(f"{warning} ", "bad") for warning in result.warnings]
-    wrong = [s.name for s in result.strategies if not s.as_expected]
+    wrong = [s.name for s in result.strategies if not s.as_expected and s.verdict != "not run"]
+    left = [s.name for s in result.strategies if s.verdict == "not run"]
+    if left:
+        text.append(Cell(f"Not run: {', '.join(left)}. ", "warn"))
     n = len(result.strategies)
     if wrong:
         text.append(Cell(f"NOT as expected: {', '.join(wrong)}.", "bad"))
@@ -320,15 +332,16 @@ def _why(result: RunResult, best: StrategyResult) -> str:
     ahead = sum(mine[r] < theirs[r] for r in both)
     ratio = second.ns_per_pair.total / best.ns_per_pair.total
     n = len(both)
+    of = "the one round" if n == 1 else f"{n} rounds"
     if ratio < 1.03 or not clear(ahead, n):
         return (
-            f"and {second.name} are level ({ratio:.2f}x apart, {best.name} ahead in {ahead} of {n} rounds): "
+            f"and {second.name} are level ({ratio:.2f}x apart, {best.name} ahead in {ahead} of {of}): "
             f"{_ns(best.ns_per_pair.total)} ns per pair; {best.name} {took}. "
         )
-    rounds = f"all {n} rounds" if ahead == n else f"{ahead} of {n} rounds"
+    rounds = f"all {of}" if ahead == n else f"{ahead} of {of}"
     if n == 1:
         return (
-            f"is ahead in the one round: {_ns(best.ns_per_pair.total)} ns per pair, {ratio:.2f}x faster than "
+            f"is ahead in {of}: {_ns(best.ns_per_pair.total)} ns per pair, {ratio:.2f}x faster than "
             f"{second.name}; it {took} and loses nothing. "
         )
     return (

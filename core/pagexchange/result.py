@@ -132,6 +132,8 @@ class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """`snapshot`, `live` or `synthetic`."""
     pairs: int
+    orders: dict[str, int] = {}
+    """Order of folio -> pairs of it; text, because JSON has no other keys."""
     pages: int
     """Pages in the arena at the start."""
     page_size: int

@@ -122,6 +122,11 @@ def test_the_defaults_of_an_arena_are_whole():
         ("[strategy.fast]", "[strategy.fast]\nthreads = 0", "s.toml:8:11: strategy.fast.threads: expected `int` >= 1"),
         ("[run]", "[plugins]\nblock = [1]\n[run]", "s.toml:3:10: plugins.block.0: expected `str`, got `int`"),
         ("[run]", "[workload]\norders = { 11 = 1 }\n[run]", "s.toml:3:12: workload.orders.11: order '11': want 0 to 9"),
+        (
+            "[run]",
+            "[workload]\nkinds = { anno = 1 }\n[run]",
+            "s.toml:3:11: workload.kinds.anno: unknown key 'anno'; did you",
+        ),
         ("[run]", "[workload]\nkinds = { anon = 0 }\n[run]", "s.toml:3:9: workload.kinds: at least one weight must be"),
         ("[run]", "[workload]\ndirty = 2.0\n[run]", "s.toml:3:9: workload.dirty: expected `float` <= 1.0"),
     ],

@@ -81,6 +81,18 @@ def test_refusals_that_all_share_are_said_once() -> None:
     assert "whole-word     refuses every pair, untouched: 12,288 EBADMSG" in printed
 
 
+@pytest.mark.parametrize(
+    ("orders", "said"),
+    [({"0": 5}, "4 KiB pages"), ({"9": 1}, "2 MiB folios"), ({"0": 1, "4": 2}, "folios, 4 KiB to 64 KiB")],
+)
+def test_the_heading_says_how_large_the_folios_are(orders: dict[str, int], said: str) -> None:
+    result = seven()
+    heading = " ".join(
+        text(msgspec.structs.replace(result, input=msgspec.structs.replace(result.input, orders=orders))).split()
+    )
+    assert f"12,288 pairs of {said}, flags as in" in heading
+
+
 def test_in_place_is_shown_as_nothing_allocated() -> None:
     printed = text(seven())
     assert row(printed, "word-swap")[-1] == "nothing"
@@ -132,6 +144,8 @@ def test_an_empty_or_interrupted_run_is_reported() -> None:
     nothing = strategy("word-swap", None, verdict="not run", exchanged=0)
     printed = text(seven(strategies=[nothing], interrupted=True, as_expected=False))
     assert "Interrupted" in printed
+    assert "Not run: word-swap." in printed
+    assert "NOT as expected" not in printed
     assert row(printed, "word-swap")[1:3] == ["not", "run"]
     text(seven(strategies=[]))
 

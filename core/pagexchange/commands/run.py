@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from pagexchange.run import Progress
 
+MOST = 1 << 40
+"""Of a count, as in the file: here, so that the message names the option."""
+
 
 @click.command(short_help="Run strategies on the same pages, check them, show the cost.")
 @click.argument("file", metavar="[STRATEGIES.TOML]", required=False, type=click.Path(dir_okay=False))
@@ -27,12 +30,15 @@ if TYPE_CHECKING:
               help="Only this one; may be repeated.")  # fmt: skip
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True,
               help="Override a key of the file, as strategy.word-swap.threads=2; may be repeated.")  # fmt: skip
-@click.option("--free", metavar="N", type=click.IntRange(min=0), help="Leave N free frames on each node: pressure.")
-@click.option("--pairs", metavar="N", type=click.IntRange(min=1), help="Exchange N pairs.")
+@click.option("--free", metavar="N", type=click.IntRange(0, MOST), help="Leave N free frames on each node: pressure.")
+@click.option("--pairs", metavar="N", type=click.IntRange(1, MOST), help="Exchange N pairs.")
 @click.option("--rounds", metavar="N", type=click.IntRange(min=0),
               help="Timed rounds, each strategy once in each; 0 only checks. Default: 3 to 15, by time.")  # fmt: skip
 @click.option(
-    "--seed", metavar="N", type=click.IntRange(min=0), help="Chooses pages, pairs and the order in the rounds."
+    "--seed",
+    metavar="N",
+    type=click.IntRange(0, (1 << 63) - 1),
+    help="Chooses pages, pairs and the order in the rounds.",
 )
 @click.option("--verify", type=click.Choice(["once", "all", "none"]),
               help="Compare everything once per strategy (default), after every call, or never.")  # fmt: skip
