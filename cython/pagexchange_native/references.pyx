@@ -48,11 +48,12 @@ cdef int put_reference(pgx_region *r, uint32_t pfn, bint really) noexcept nogil:
             return IS_PINNED
         if not really:
             return MAY_PUT
-        # While the reference is there: after it, an exchange may have brought another page here.
-        if refs - 1 == structural:
-            pgx_store8(&e.held, 0)
         if pgx_cas32(&e.refs, refs, refs - 1):
             break
+    # Only now: had an exchange frozen the page in between, it would have moved it without its `held`. Nobody moves it
+    # here, as it has one reference less than `held` says.
+    if refs - 1 == structural:
+        pgx_store8(&e.held, 0)
     if refs == 1:
         pgx_free(r, pfn, 1)
     return MAY_PUT
