@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pagexchange import flagwords, oracle
+from pagexchange import flagwords, oracle, synthetic
 from pagexchange.arena import Arena
 from pagexchange.errors import ArenaFullError, SnapshotError
 from pagexchange.layout import Layout
@@ -163,6 +163,97 @@ def test_weights_of_orders_count_folios():
         assert count[3] == count[5]
 
 
+@pytest.mark.parametrize(
+    ("asked", "pages"), [({"pages_per_node": 0}, 0), ({"pages_per_node": 64}, 64), ({"free": 65}, 0)]
+)
+def test_all_frames_of_a_node_can_be_filled_or_none(asked, pages):
+    with Arena.create(nodes=[("fast", 64), ("slow", 64)]) as arena:
+        population = populate_synthetic(arena, **asked)
+        assert oracle.check(arena) == []
+        assert population.pages == 2 * pages
+        assert [node["free"] for node in arena.nodes] == [64 - pages, 64 - pages]
+
+
+def mapping_of(arena, population, kind):
+    """The numbers of the files of one kind, page by page."""
+    return arena.entries["mapping"][population.pfns[population.kind == KINDS[kind]]] >> np.uint64(2)
+
+
+@pytest.mark.parametrize(
+    ("mappings", "files", "shmems"), [(8, 4, 2), (13, 6, 3), (2, 1, 1), (200, -(-750 // 16), -(-750 // 16))]
+)
+def test_made_up_files_take_half_of_the_mappings_and_shared_memory_a_quarter_at_most(
+    mappings, files, shmems, monkeypatch
+):
+    monkeypatch.setattr(synthetic, "PER_FILE", 16)
+    with Arena.create(nodes=[("fast", 1000), ("slow", 1000)], mappings=mappings, page_tables=999) as arena:
+        population = populate_synthetic(arena, kinds={"file": 1, "shmem": 1})
+        check_at_rest(arena, population)
+        of = {kind: len(np.unique(mapping_of(arena, population, kind))) for kind in ("file", "shmem")}
+        assert (of["file"], of["shmem"]) == pytest.approx((files, shmems), abs=3 if mappings == 200 else 0)
+        assert len(population.mappings) == of["file"] + of["shmem"]
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.2, 1.0])
+def test_a_made_up_file_has_no_holes_its_first_half_is_mapped_and_its_beginning_by_several(shared, monkeypatch):
+    monkeypatch.setattr(synthetic, "PER_FILE", 64)
+    with Arena.create(nodes=[("fast", 5000), ("slow", 5000)], mappings=256, page_tables=2000) as arena:
+        population = populate_synthetic(arena, kinds={"file": 3, "shmem": 1}, orders={0: 0.9, 2: 0.1}, shared=shared)
+        check_at_rest(arena, population)
+        page = arena.entries[population.pfns]
+        assert len(np.unique(page["mapping"])) > 64
+        for mapping in np.unique(page["mapping"]):
+            mine = np.sort(page[page["mapping"] == mapping], order="index")
+            size = np.left_shift(1, mine["order"].astype(int))
+            assert mine["index"].tolist() == (np.cumsum(size) - size).tolist()
+            where = mine["index"] / size.sum()
+            times = np.where(where < min(shared, 0.5), 3, where < 0.5)
+            assert mine["mapcount"].tolist() == times.tolist()
+
+
+def test_an_anonymous_page_is_mapped_by_one_to_four_at_one_address():
+    with Arena.create(nodes=[("fast", 5000), ("slow", 5000)]) as arena:
+        population = populate_synthetic(arena, kinds={"anon": 1}, shared=0.25)
+        check_at_rest(arena, population)
+        count = arena.entries["mapcount"][population.pfns]
+        assert set(count.tolist()) == {1, 2, 3, 4}
+        assert abs((count > 1).mean() - 0.25) < 0.03
+        address: dict[int, int] = {}
+        for (_, vpn), frame in tables(arena).items():
+            assert address.setdefault(frame, vpn) == vpn
+        assert len(set(address.values())) == len(population)
+
+
+@pytest.mark.parametrize(
+    ("pages", "spaces", "made"), [(9216, 20, 8), (9216, 6, 3), (9216, 1, 1), (2048, 16, 2), (2047, 16, 1), (9, 16, 1)]
+)
+def test_there_is_an_address_space_for_every_1024_pages_up_to_eight_and_half_of_what_the_arena_has(pages, spaces, made):
+    with Arena.create(nodes=[("fast", pages)], spaces=spaces) as arena:
+        population = populate_synthetic(arena, kinds={"anon": 1}, fraction=1.0)
+        assert len(population.spaces) == made
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_private_data_belong_to_pages_of_files_only(share):
+    with Arena.create(nodes=[("fast", 500), ("slow", 500)]) as arena:
+        population = populate_synthetic(arena, private=share, flags="plain")
+        check_at_rest(arena, population)
+        private = (arena.flags[population.pfns] & np.uint64(arena.layout.flag("private").mask)) != 0
+        np.testing.assert_array_equal(private, (population.kind == KINDS["file"]) & (share == 1.0))
+        assert set(population.hot.tolist()) == set(range(8))
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 2, 3, 5])
+@pytest.mark.parametrize("asked", [0, 1, 2, 3, 4, 7, 8])
+def test_as_many_folios_as_there_are_free_blocks(blocks, asked):
+    with Arena.create(nodes=[("fast", 64), ("slow", 64)]) as arena:
+        taken = arena.alloc("fast", 64)
+        arena.free(taken[taken < 8 * blocks])
+        got = synthetic._as_many(arena, 0, asked, 3)
+        assert len(got) == min(asked, blocks)
+        assert set(got.tolist()) <= set(range(0, 8 * blocks, 8))
+
+
 def everything(arena):
     at = arena.geometry()["nodes"][0]
     end = arena.geometry()["frames"][0]
@@ -217,8 +308,9 @@ def test_what_cannot_be_made_is_refused_before_anything_is(wrong):
     with Arena.create(nodes=[("fast", 64), ("slow", 64)]) as arena:
         with pytest.raises(ValueError, match=next(iter(wrong))):
             populate_synthetic(arena, **wrong)
-        with pytest.raises(ArenaFullError, match="65 pages asked for, 64 frames are free"):
-            populate_synthetic(arena, pages_per_node=65)
+        for pages in (-1, 65):
+            with pytest.raises(ArenaFullError, match=f" {pages} pages asked for, 64 frames are free"):
+                populate_synthetic(arena, pages_per_node=pages)
         assert [node["free"] for node in arena.nodes] == [64, 64]
 
 
