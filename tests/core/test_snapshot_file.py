@@ -289,20 +289,46 @@ def test_a_file_without_contents_or_names_has_the_mode_of_any_new_file(tmp_path)
 
 def test_the_summary_counts_each_kind_of_page():
     mask = kpageflags.mask
+    cache, anon = mask("LRU", "UPTODATE"), mask("ANON", "SWAPBACKED", "MMAP", "LRU")
     words = [
-        mask("LRU", "UPTODATE"),  # a page of a file
-        mask("ANON", "SWAPBACKED", "MMAP", "LRU"),
-        mask("ANON", "SWAPBACKED", "MMAP", "LRU"),
+        cache,
+        anon,
+        anon | mask("ACTIVE"),  # hot
+        anon | mask("ACTIVE", "REFERENCED"),  # hot
         mask("SWAPBACKED", "LRU"),  # shared memory
-        mask("LRU", "COMPOUND_HEAD"),  # a folio of two frames, of a file
-        mask("LRU", "COMPOUND_TAIL"),
+        cache | mask("COMPOUND_HEAD"),  # a folio of two frames, of a file
+        cache | mask("COMPOUND_TAIL"),
+        mask("SLAB", "ACTIVE"),  # no page: it counts as a frame only
+        mask("SLAB"),
     ]
     n = len(words)
-    none = np.zeros(0, dtype=np.uint32)
-    counts = Snapshot(
+    summary = Snapshot(
         pfn=np.arange(8, 8 + n, dtype=np.uint64), flags=np.array(words, dtype=np.uint64),
-        count=np.zeros(n, dtype=np.uint32), file=np.full(n, -1, dtype=np.int32), index=np.zeros(n, dtype=np.uint64),
-        map_space=none, map_vpn=none.astype(np.uint64), map_frame=none, map_bits=none.astype(np.uint8), facts={},
+        count=np.array([0, 1, 2, 3, 0, 0, 0, 0, 1], dtype=np.uint32),
+        file=np.array([0, -1, -1, -1, -1, 1, 1, -1, -1], dtype=np.int32), index=np.zeros(n, dtype=np.uint64),
+        map_space=np.array([0, 0, 1, 2, 2], dtype=np.uint32), map_vpn=np.arange(5, dtype=np.uint64),
+        map_frame=np.array([1, 2, 2, 3, 5], dtype=np.uint32), map_bits=np.zeros(5, dtype=np.uint8),
+        facts={"kernel": "6"},
     ).summary()  # fmt: skip
-    assert (counts["frames"], counts["anonymous"], counts["shared_memory"], counts["file"]) == (6, 2, 1, 3)
-    assert (counts["large_folios"], counts["in_large_folios"]) == (1, 2)
+    commonest = summary.pop("commonest")
+    assert summary == {
+        "frames": 9, "pages": 7, "anonymous": 3, "shared_memory": 1, "file": 3, "identified": 3, "mapped": 4,
+        "mapped_more_than_once": 1, "mapped_elsewhere": 2, "mappings": 5, "large_folios": 1, "in_large_folios": 2,
+        "hot": 2, "files": 2, "spaces": 3, "flag_words": 9, "facts": {"kernel": "6"},
+    }  # fmt: skip
+    assert set(commonest) == {kpageflags.describe(int(word)) for word in words}
+    assert set(commonest.values()) == {1}
+
+
+def test_the_ten_commonest_flag_words_come_first_in_the_summary():
+    often = [3, 9, 1, 12, 5, 5, 2, 7, 1, 4, 6, 8]
+    words = np.repeat(np.array([1 << bit for bit in range(len(often))], dtype=np.uint64), often)
+    n, none = len(words), np.zeros(0, dtype=np.uint32)
+    summary = Snapshot(
+        pfn=np.arange(n, dtype=np.uint64), flags=words, count=np.zeros(n, dtype=np.uint32),
+        file=np.full(n, -1, dtype=np.int32), index=np.zeros(n, dtype=np.uint64), map_space=none,
+        map_vpn=none.astype(np.uint64), map_frame=none, map_bits=none.astype(np.uint8),
+    ).summary()  # fmt: skip
+    assert list(summary["commonest"].values()) == [12, 9, 8, 7, 6, 5, 5, 4, 3, 2]
+    assert summary["flag_words"] == len(often)
+    assert (summary["files"], summary["spaces"], summary["mappings"]) == (0, 0, 0)

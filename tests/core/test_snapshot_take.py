@@ -2,13 +2,14 @@
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pagexchange.errors import SnapshotError
-from pagexchange.snapshot import Snapshot, identity, kpageflags, model, reader, sample, take
+from pagexchange.snapshot import Snapshot, identity, kpageflags, mappings, model, reader, sample, take
 from pagexchange.snapshot.kpageflags import mask
 from pagexchange.snapshot.take import _read_contents
 
@@ -120,6 +121,16 @@ def test_closed_gaps_keep_overlapping_areas_apart():
     assert forked[1] - forked[0] <= 513
 
 
+def test_a_gap_is_closed_to_the_next_place_within_512_and_a_large_area_keeps_its_size():
+    areas = [(1000, 3000), (9000, 9001), (9001, 9600)]
+    vpn = np.array([1000, 2999, 9000, 9001, 9599], dtype=np.uint64)
+    # 3000 is free: the first place from there on that lies in its 512 as 9000 does
+    assert identity.close_gaps(vpn, areas).tolist() == [1000, 2999, 3368, 3369, 3967]
+    assert identity.close_gaps(vpn, areas[::-1]).tolist() == [1000, 2999, 3368, 3369, 3967]
+    assert identity.close_gaps(vpn[2:3], [(9000, 9512), (10_000, 10_001)]).tolist() == [808]
+    assert identity.close_gaps(np.array([512, 1024], np.uint64), [(512, 1023), (1024, 1025)]).tolist() == [1024, 1536]
+
+
 def test_nothing_that_tells_whose_pages_they_are_is_kept_unless_asked_for(fake):
     plain = take(proc=fake.write())
     assert "secret" not in repr(plain.facts)
@@ -192,6 +203,48 @@ def test_named_processes_bring_their_frames_only(fake):
     assert snapshot.pfn.tolist() == [10, 13, 20, 21, 22]
 
 
+@pytest.mark.parametrize(
+    ("budget", "seen", "left"),
+    [
+        (1, [1000], -3),
+        (4, [1000, 1001, 1003], 0),
+        (5, [1000, 1001, 1003, 9000], -1),
+        (9, [1000, 1001, 1003, 9000, 9001], 3),
+    ],
+)
+def test_no_more_of_the_address_space_is_looked_at_than_the_budget_allows(fake, budget, seen, left, monkeypatch):
+    read = mappings.Seen(left=budget)
+    mappings.read(fake.write(), 7, PAGE, read, must=True)
+    assert read.all().vpn.tolist() == seen
+    assert read.left == left
+    monkeypatch.setattr(mappings, "Seen", partial(mappings.Seen, left=budget))
+    notes = take(proc=fake.root, pids=[7]).notes
+    assert notes == (["only the first 134217728 pages of address space were looked at."] if left <= 0 else [])
+
+
+def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
+    fake.area(7, 12_000, [None, 23], perms="rw-s", inode=56, name="/other", bits=1 << 56)
+    fake.area(7, 13_000, [14], perms="---p")
+    fake.area(7, 14_000, [20], perms="r--p", inode=55, offset=4, name="/secret/name")
+    seen = mappings.Seen()
+    for pid in (7, 8):
+        mappings.read(fake.write() if pid == 7 else fake.root, pid, PAGE, seen, must=True)
+    found = seen.all()
+    shared = model.FILE | model.WRITABLE | model.SHARED
+    rows = zip(
+        *(getattr(found, name).tolist() for name in ("space", "vpn", "pfn", "bits", "file", "index")), strict=True
+    )
+    assert list(rows) == [
+        (0, 1000, 10, model.WRITABLE, -1, 0), (0, 1001, 11, model.WRITABLE, -1, 0),
+        (0, 1003, 12, model.WRITABLE, -1, 0),
+        (0, 9000, 20, model.FILE, 0, 4), (0, 9001, 21, model.FILE, 0, 5),
+        (0, 12_001, 23, shared | model.EXCLUSIVE, 1, 1), (0, 14_000, 20, model.FILE, 0, 4),
+        (1, 1000, 10, model.WRITABLE, -1, 0), (1, 1001, 13, model.WRITABLE, -1, 0),
+        (1, 7003, 20, shared, 0, 4), (1, 7004, 21, shared, 0, 5), (1, 7005, 22, shared, 0, 6),
+    ]  # fmt: skip
+    assert (seen.pids, seen.file_names) == ([7, 8], ["/secret/name", "/other"])
+
+
 @pytest.mark.parametrize("how", ["missing", "no numbers"])
 def test_without_root_the_own_process_is_recorded_with_made_up_frames(fake, how):
     me = os.getpid()
@@ -237,6 +290,30 @@ def test_contents_are_read_where_somebody_maps_the_page(fake):
     assert take(proc=root).content is None
 
 
+def test_a_page_whose_contents_cannot_be_read_is_unknown_and_the_others_are_read(fake, monkeypatch):
+    root = fake.write()
+    for pid in (7, 8):
+        with (root / str(pid) / "mem").open("wb") as stream:
+            stream.seek(1000 * PAGE)
+            stream.write(b"A" * PAGE + b"B" * PAGE + b"C" * PAGE + b"D" * (PAGE - 1))  # the last one is cut short
+    pread = os.pread
+
+    def broken(fd, size, at):
+        if at == 1000 * PAGE:
+            raise OSError(errno.EIO, "Input/output error")
+        return pread(fd, size, at)
+
+    monkeypatch.setattr(os, "pread", broken)
+    snapshot = take(proc=root, contents=True)
+    rows = np.searchsorted(snapshot.pfn, [10, 11, 12, 13])
+    assert snapshot.content is not None
+    assert snapshot.content_known is not None
+    assert snapshot.content_known.sum() == 2
+    assert snapshot.content_known[rows].tolist() == [False, True, False, True]
+    assert snapshot.content[rows].max(axis=1).tolist() == snapshot.content[rows].min(axis=1).tolist() == [0, 66, 0, 66]
+    assert snapshot.notes == ["the contents of 8 pages could not be read: nobody recorded maps them."]
+
+
 @pytest.mark.parametrize("limit", [1, 3, 9, 40, 100, 150, 10_000])
 def test_a_sample_keeps_folios_and_processes_whole_and_the_limit(fake, limit):
     fake.flags[512:640] = ANON
@@ -257,6 +334,51 @@ def test_a_sample_keeps_folios_and_processes_whole_and_the_limit(fake, limit):
         assert set(np.bincount(part.map_space).tolist()) <= set(in_whole.tolist())
     again = take(proc=root, limit=limit)
     np.testing.assert_array_equal(part.pfn, again.pfn)
+
+
+def processes_with(*frames, n=100, file=()):
+    """A snapshot of `n` frames and of processes that map these of them; those in `file` are pages of one file."""
+    space = np.repeat(np.arange(len(frames)), [len(some) for some in frames]).astype(np.uint32)
+    row = np.concatenate(frames).astype(np.uint32)
+    files = np.full(n, -1, np.int32)
+    files[list(file)] = 0
+    return Snapshot(
+        pfn=np.arange(n, dtype=np.uint64), flags=np.full(n, CACHE, np.uint64), count=np.zeros(n, np.uint32),
+        file=files, index=np.arange(n, dtype=np.uint64), map_space=space, map_vpn=np.arange(len(row), dtype=np.uint64),
+        map_frame=row, map_bits=np.zeros(len(row), np.uint8),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_two_processes_share_is_taken_once_and_whole(seed):
+    # 20 frames of one file are shared; with 5 frames of its own each process has 25, both together have 30
+    both = processes_with([*range(20), *range(20, 25)], [*range(19), *range(25, 30)], file=range(20))
+    rows, spaces = sample.choose(both, 40, seed)
+    assert spaces == [0, 1]
+    assert set(range(30)) <= set(rows.tolist())
+    assert len(rows) == 40  # the rest is page cache
+    rows, spaces = sample.choose(both, 39, seed)
+    assert len(spaces) == 1
+    mine = {0: range(25), 1: [*range(20), *range(25, 30)]}[spaces[0]]
+    assert set(mine) <= set(rows.tolist())
+    assert len(rows) <= 39
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_smallest_process_is_cut_where_none_fits(seed):
+    rows, spaces = sample.choose(processes_with(range(60), range(60, 100)), 40, seed)
+    assert spaces == [1]
+    assert set(range(60, 90)) <= set(rows.tolist())
+    assert len(rows) == 40
+
+
+@pytest.mark.parametrize(("limit", "whole"), [(39, False), (40, True)])
+def test_half_of_the_rest_is_for_whole_files(limit, whole):
+    snapshot = processes_with(range(90, 92), file=range(19))
+    rows, _ = sample.choose(snapshot, limit, 0)
+    assert set(range(19)) <= set(rows.tolist()) or not whole
+    assert whole or not set(range(19)) & set(rows.tolist())
+    assert len(rows) == limit
 
 
 def test_a_sample_cuts_no_folio_of_which_only_a_part_has_a_known_place():
@@ -280,6 +402,26 @@ def test_words_are_read_across_holes_to_the_end(tmp_path):
         assert file.length() == 1000
         np.testing.assert_array_equal(file.read(990, 100), words[990:])
         assert len(file.read(5000, 10)) == 0
+
+
+@pytest.mark.parametrize("step", [4, 600, 1 << 17])
+def test_words_at_any_places_are_gathered_in_reads_of_a_step_at_most(tmp_path, monkeypatch, step):
+    monkeypatch.setattr(reader, "STEP", step)
+    (tmp_path / "w").write_bytes((np.arange(5000, dtype=np.uint64) + np.uint64(7)).tobytes())
+    asked = []
+
+    class Seen(reader.Words):
+        def read(self, first, count):
+            asked.append((first, count))
+            return super().read(first, count)
+
+    at = np.array([0, 1, 2, 3, 4, 5, 9, 521, 1034, 1035, 4998, 4999, 5000, 9000], dtype=np.uint64)
+    with Seen(tmp_path / "w") as words:
+        assert words.gather(at).tolist() == [7, 8, 9, 10, 11, 12, 16, 528, 1041, 1042, 5005, 5006, 0, 0]
+        assert words.gather(at[:0]).tolist() == []
+    assert max(count for _, count in asked) <= step
+    assert step == 4 or asked == [(0, 522), (1034, 2), (4998, 3), (9000, 1)]
+    assert all(first // step == (first + count - 1) // step for first, count in asked)
 
 
 def test_a_hole_that_cannot_be_read_is_zeros(tmp_path, monkeypatch):
