@@ -291,9 +291,9 @@ def test_the_summary_counts_each_kind_of_page():
     mask = kpageflags.mask
     cache, anon = mask("LRU", "UPTODATE"), mask("ANON", "SWAPBACKED", "MMAP", "LRU")
     words = [
-        cache,
+        cache | mask("REFERENCED"),  # not quite hot
         anon,
-        anon | mask("ACTIVE"),  # hot
+        anon | mask("ACTIVE", "IDLE"),  # just hot
         anon | mask("ACTIVE", "REFERENCED"),  # hot
         mask("SWAPBACKED", "LRU"),  # shared memory
         cache | mask("COMPOUND_HEAD"),  # a folio of two frames, of a file
