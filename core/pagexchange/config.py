@@ -69,18 +69,6 @@ class ArenaConfig:
         """Name -> number of frames of each node."""
         return {name: int(size) // int(self.page_size) for name, size in self.nodes.items()}
 
-    def arguments(self, layout: Layout) -> dict[str, Any]:
-        """Return what `Arena.create` takes."""
-        return {
-            "nodes": list(self.frames.items()),
-            "page_size": int(self.page_size),
-            "layout": layout,
-            "path": self.path,
-            "huge": "" if self.huge == "no" else self.huge,
-            "workers": self.workers,
-            "watermarks": self.watermarks,
-        }
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WorkloadConfig:
