@@ -127,6 +127,13 @@ def test_all_errors_of_a_file_are_said_at_once_with_their_places(tmp_path, verb)
     ]
 
 
+@pytest.mark.parametrize("args", [("check",), ("run",), ("explain", "numpy")])
+def test_a_folder_is_no_strategies_file(tmp_path, args):
+    ran = pagexchange(*args, str(tmp_path))
+    assert (ran.code, ran.out) == (2, "")
+    assert "is a directory" in ran.err
+
+
 def test_a_right_file_is_said_to_be_right():
     ran = pagexchange("check")
     assert (ran.code, ran.err) == (0, "")
@@ -163,6 +170,16 @@ def test_list_of_a_name_shows_its_options():
     assert "isa: 'auto' | 'scalar' |" in printed
     assert "default 'auto'" in printed
     assert "temp-page" not in printed
+    assert "takes no options" not in printed
+
+
+def test_list_of_a_name_says_that_it_takes_no_options_where_that_is_known(strange):
+    assert pagexchange("list", "xarray").out.endswith("\nxarray\n    takes no options\n")
+    assert "takes no options" not in pagexchange("list").out
+    for name in ("broken", "hookless", "declines"):  # the last one has options, nobody can ask the others
+        assert "takes no options" not in pagexchange("list", name).out
+    assert "    size: int, default 3" in pagexchange("list", "declines").out
+    assert "takes no options" not in pagexchange("list", "xarray", "--block", "xarray").out
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
@@ -178,12 +195,13 @@ def test_what_is_printed_fits_its_width_and_keeps_its_sentences(args, width, mon
 def test_explain_shows_each_step_in_order_who_serves_it_and_what_it_allocates():
     ran = pagexchange("explain", "copy-page", "--set", "run.threads=2", "--set", "run.mode=sync")
     assert (ran.code, ran.err) == (0, "")
-    steps = re.findall(r"^ ?\d+ (\w+) +(\S+)", ran.out, re.MULTILINE)
+    steps = re.findall(r"^ ?(\d+) (\w+) +(\S+)", ran.out, re.MULTILINE)
     assert steps == [
-        ("validate", "core"), ("lock", "core"), ("check", "core"), ("freeze", "core"), ("hold", "core"),
-        ("flags", "masked-word"), ("mapping", "xarray"), ("prepare", "temp-page"), ("data", "temp-page"),
-        ("apply", "core"), ("finish", "core"),
+        ("1", "validate", "core"), ("2", "lock", "core"), ("3", "check", "core"), ("4", "freeze", "core"),
+        ("5", "hold", "core"), ("6", "flags", "masked-word"), ("7", "mapping", "xarray"), ("8", "prepare", "temp-page"),
+        ("9", "data", "temp-page"), ("10", "apply", "core"), ("11", "finish", "core"),
     ]  # fmt: skip
+    assert ran.out.index("8 prepare") < ran.out.index("the point of no return") < ran.out.index("9 data")
     flat = " ".join(ran.out.split())
     assert "mode sync; 2 threads; no Python in a batch" in flat
     assert f"data: temp-page (built in, {version('pagexchange')}; native;" in flat

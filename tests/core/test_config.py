@@ -1,6 +1,7 @@
 """strategies.toml: what is right becomes typed values, what is wrong is said all at once and with its place."""
 
 import os
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import get_args
 
@@ -47,6 +48,17 @@ def test_a_file_becomes_typed_values(tmp_path):
     assert (spec.expect, spec.mode, spec.threads, spec.wrap) == ("exact", "sync", 1, ())
     with pytest.raises(UnknownStrategyError, match="did you mean 'fast'"):
         config.strategy("fats")
+
+
+def test_what_was_checked_cannot_be_changed(tmp_path):
+    config = Config.load(written(tmp_path, GOOD))
+    spec = config.strategy("fast")
+    for value, name in (
+        (config, "base"), (config.run, "seed"), (config.arena, "page_size"), (config.workload, "pairs"),
+        (spec, "mode"), (spec.data[0], "plugin"),
+    ):  # fmt: skip
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)
 
 
 def test_the_shipped_file_is_right_and_is_the_one_at_the_top():

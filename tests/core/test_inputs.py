@@ -1,10 +1,14 @@
-"""A run says that it wants more memory than there is; it does not wait for the out-of-memory killer to say so."""
+"""Which pages a run gets; and it says that it wants more memory than there is, before it is killed for it."""
 
 import json
 import os
 
 import pytest
 
+from pagexchange.config import Config, packaged
+from pagexchange.errors import ConfigError
+from pagexchange.inputs import bench
+from pagexchange.snapshot import Snapshot
 from pagexchange_native import backing
 from tests.core.command_line import SMALL, pagexchange
 
@@ -45,3 +49,55 @@ def test_live_takes_a_sample_that_fits_into_half_of_the_memory_and_says_so(monke
 def test_what_fits_is_run(monkeypatch):
     monkeypatch.setattr(backing, "memory_available", lambda: 1 << 27)
     assert pagexchange("run", "--rounds", "0", "--verify", "none", "--strategy", "word-swap", *SMALL).code == 0
+
+
+def test_the_snapshot_is_the_packaged_one_that_of_the_file_or_the_one_asked_for(tmp_path):
+    whole = Snapshot.packaged()
+    for name, frames in (("in-the-file", 4000), ("asked-for", 5000)):
+        whole.select(whole.pfn.argsort()[:frames]).save(tmp_path / f"{name}.pgxsnap")
+    (tmp_path / "s.toml").write_bytes(
+        packaged().replace(b"[workload]\n", b'[workload]\nsnapshot = "in-the-file.pgxsnap"\n')
+    )
+    config = Config.load(tmp_path / "s.toml")
+    asked = str(tmp_path / "asked-for.pgxsnap")
+    for made, name in (
+        (bench(Config.load()), "packaged snapshot"),
+        (bench(config), "snapshot in-the-file.pgxsnap"),
+        (bench(config, file=asked), "snapshot asked-for.pgxsnap"),
+        (bench(Config.load(), file=asked), "snapshot asked-for.pgxsnap"),
+    ):
+        assert (made.info.name, made.info.kind) == (name, "snapshot")
+        made.close()
+
+
+def synthetic(*overrides):
+    small = ['arena.nodes={fast="1 MiB", slow="2 MiB"}', "workload.source=synthetic", *overrides]
+    made = bench(Config.load(overrides=small))
+    made.close()
+    return made.info
+
+
+@pytest.mark.parametrize(
+    ("overrides", "pages"),
+    [
+        (["workload.pairs=100"], 200),
+        (["workload.pairs=224"], 448),
+        (["workload.pairs=225"], 448),
+        (["workload.pairs=1000"], 448),
+        (["workload.pairs=10", "workload.orders={0=1, 3=1}"], 448),
+        ([], 192 + 384),
+    ],
+)
+def test_as_many_made_up_pages_as_pairs_but_an_eighth_of_the_smaller_node_stays_free(overrides, pages):
+    info = synthetic(*overrides)
+    assert (info.name, info.kind, info.pages) == ("made-up pages", "synthetic", pages)
+
+
+def test_made_up_pages_leave_as_many_frames_free_as_the_file_says():
+    info = synthetic("workload.free=7")
+    assert ([node["free"] for node in info.nodes], info.free) == ([7, 7], 7)
+
+
+def test_a_run_needs_two_nodes():
+    with pytest.raises(ConfigError, match=r"a run needs two nodes, the fast one first; \[arena\] nodes has 3"):
+        bench(Config.load(overrides=['arena.nodes={a="1 MiB", b="1 MiB", c="1 MiB"}']))

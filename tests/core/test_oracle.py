@@ -1,6 +1,7 @@
 """The oracle must be silent about an exact exchange and must name each fault that is planted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from pagexchange.errors import ArenaFormatError
 from pagexchange.layout import Field, Flag
 from pagexchange.oracle import Oracle, Stamps, Verdict, check, stamp
 from pagexchange.oracle import format as f
+from pagexchange.oracle.findings import Collector, Finding
 from tests.core.toy_arena import LAYOUT, NATIVE, Page, Toy
 
 A, B = 3, 70  # the usual pair: a file page on the fast node, an anonymous one on the slow node
@@ -423,6 +425,42 @@ def test_poisoned_frames_must_be_refused() -> None:
     oracle = Oracle.before(toy)
     toy.exchange(A, B)
     assert "accepted" in oracle.after([(A, B)], [0]).by_kind
+
+
+def test_a_verdict_in_one_line() -> None:
+    assert str(Verdict("exact")) == "exact: 0 frames compared in full, nothing lost"
+    assert str(judge()) == f"exact: {judge().checked['frames']} frames compared in full, nothing lost"
+    assert str(Verdict("loses", {"young": 1, "lru": 20})) == "loses: young (1 pages), lru (20 pages)"
+    found = [Finding("contents", 7, 1, 2, "frame 7 is empty"), Finding("lock", 8, 0, 1, "frame 8 is locked")]
+    wrong = Verdict("wrong", {}, found, 12)
+    assert str(wrong) == "wrong: 12 findings; the first: frame 7 is empty"
+    assert str(replace(wrong, lost={"young": 3})) == f"{wrong}; also loses young (3 pages)"
+    assert str(Verdict("wrong")) == "wrong: 0 findings; the first: "
+    assert [bool(Verdict(kind)) for kind in ("exact", "loses", "wrong")] == [True, False, False]
+
+
+def test_findings_are_kept_up_to_a_limit_of_each_kind_and_in_all_and_counted_beyond() -> None:
+    found = Collector(cap=5, cap_per_kind=3)
+    found.add_where(
+        "a",
+        np.array([True, False, True, True, True]),
+        np.arange(5),
+        1,
+        np.arange(5) + 10,
+        lambda p, w, g: f"{p} {w} {g}",
+    )
+    found.add("b", 7, 0, 1, "b")
+    found.add_where("b", np.zeros(2, bool), 1, 1, 1, lambda *_: "never")
+    found.add_where("c", np.ones(2, bool), [8, 9], 0, 1, lambda p, *_: f"c {p}")
+    assert [(one.what, one.pfn, one.got, str(one)) for one in found.findings] == [
+        ("a", 0, 10, "0 1 10"), ("a", 2, 12, "2 1 12"), ("a", 3, 13, "3 1 13"), ("b", 7, 1, "b"), ("c", 8, 1, "c 8")
+    ]  # fmt: skip
+    assert (found.by_kind, found.total) == ({"a": 4, "b": 1, "c": 2}, 7)
+    again = Collector(known=found.seen)
+    again.add("b", 7, 0, 1, "known")
+    again.add("b", 7, 0, 2, "another value")
+    again.add_where("a", np.ones(5, bool), np.arange(5), 1, np.arange(5) + 10, lambda p, *_: f"a {p}")
+    assert [str(one) for one in again.findings] == ["another value", "a 1"]
 
 
 def test_what_was_held_before_is_not_held_against_the_exchange() -> None:

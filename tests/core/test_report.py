@@ -160,6 +160,58 @@ def test_rich_is_not_imported_for_a_pipe() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_texts_stand_left_and_numbers_right() -> None:
+    cells = [("a", "1"), ("longer", "1,000")]
+    table = report.Table(
+        (report.Column("name", left=True), report.Column("n")), [[report.Cell(text) for text in row] for row in cells]
+    )
+    assert report.plain([table]) == "name        n\na           1\nlonger  1,000\n"
+
+
+def test_words_are_wrapped_under_the_indent_and_keep_their_style() -> None:
+    cells = [report.Cell("head ", "bold"), report.Cell("one two three "), report.Cell("four ", "warn")]
+    line = report.Line([*cells, report.Cell("five six", "warn"), report.Cell(" end")], indent=2)
+    assert report.lines([line], 10) == [
+        [report.Cell("head ", "bold"), report.Cell("one ")],
+        [report.Cell("  two ")],
+        [report.Cell("  three ")],
+        [report.Cell("  "), report.Cell("four ", "warn")],
+        [report.Cell("  "), report.Cell("five six", "warn"), report.Cell(" ")],
+        [report.Cell("  end")],
+    ]
+    assert report.lines([line], 100) == [
+        [*cells[:2], report.Cell("four five six", "warn"), report.Cell(" end")],
+    ]
+    assert report.lines([report.Line([report.Cell("a-word-that-is-too-long ok")], indent=2)], 6) == [
+        [report.Cell("a-word-that-is-too-long ")],
+        [report.Cell("  ok")],
+    ]
+
+
+def test_a_column_of_sentences_is_wrapped_in_the_width_that_is_left() -> None:
+    sentence = report.Cell("words that do not fit on the one line that there is", "dim")
+    columns = (report.Column("step", left=True), report.Column("what", left=True, prose=True))
+    table = report.Table(columns, [[report.Cell("1 lock"), sentence], [report.Cell("2"), report.Cell("short")]])
+    assert report.plain([table], 40).splitlines() == [
+        "step    what",
+        "1 lock  words that do not fit on the one",
+        "        line that there is",
+        "2       short",
+    ]
+    assert max(map(len, report.plain([table], 10).splitlines())) == 8 + report.PROSE
+
+
+@pytest.mark.parametrize(
+    ("width", "heads"), [(19, "a b c d"), (18, "a b c d"), (17, "a c"), (12, "a c"), (6, "a c"), (5, "a")]
+)
+def test_the_columns_of_the_highest_rank_go_first_and_together(width: int, heads: str) -> None:
+    columns = [report.Column(head, rank=rank) for head, rank in (("a", 0), ("b", 2), ("c", 1), ("d", 2))]
+    table = report.Table(columns, [[report.Cell(text) for text in ("1", "22222", "333", "444")]])
+    fitted = table.fitted(width)
+    assert " ".join(column.head for column in fitted.columns) == heads
+    assert [len(row) for row in fitted.rows] == [len(fitted.columns)]
+
+
 def test_strategies_stand_by_verdict_and_then_by_speed() -> None:
     verdicts = ["not run", "failed", "refused", "starved", "wrong", "loses", "unchecked", "exact"]
     rows = [strategy(verdict.replace(" ", "-"), 100.0 + at, verdict=verdict) for at, verdict in enumerate(verdicts)]

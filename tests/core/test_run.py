@@ -155,6 +155,22 @@ def test_progress_is_told_before_each_call_and_ends_full() -> None:
     assert calls[-1][:2] == (6, 6)
 
 
+def test_progress_knows_the_number_of_calls_once_the_rounds_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, int, str]] = []
+
+    def progress(done: int, total: int, what: str) -> None:
+        calls.append((done, total, what.partition(":")[0]))
+
+    monkeypatch.setattr("pagexchange.run.BUDGET", 0.0)
+    several = [contender("a"), contender("b"), contender("shy", refuses=errno.EPERM)]
+    run(make(4), several, FakeOracle(), progress=progress)
+    assert [total for _, total, what in calls if what.startswith("checking")] == [48] * 3
+    assert [(done, total, what) for done, total, what in calls if not what.startswith("checking")] == [
+        (4, 12, "round 1 of 3"), (5, 12, "round 1 of 3"), (7, 12, "round 2 of 3"), (8, 12, "round 2 of 3"),
+        (10, 12, "round 3 of 3"), (11, 12, "round 3 of 3"), (12, 12, ""),
+    ]  # fmt: skip
+
+
 def test_the_number_of_rounds_follows_the_time_that_a_call_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(make(4), [contender("quick")], FakeOracle()).rounds == 15
     monkeypatch.setattr("pagexchange.run.BUDGET", 0.0)
@@ -230,6 +246,17 @@ def test_the_real_oracle_agrees_and_stamps_once() -> None:
     assert [s.verdict for s in result.strategies] == ["wrong", "exact"]
     assert result.strategies[0].lost[0].kind == "contents"
     assert "frame" in result.strategies[0].lost[0].example
+
+
+def test_contents_that_all_look_alike_are_stamped_so_that_a_mover_that_moves_nothing_is_seen() -> None:
+    def move_back(arena: FakeArena, pairs: Any, _: int) -> None:
+        a, b = pairs.T
+        arena.frames[a], arena.frames[b] = arena.frames[b], arena.frames[a]
+
+    bench = make(4)
+    bench.arena.frames[:] = 0
+    result = run(bench, [contender("lazy", after=move_back), contender("good")], Stamping(), rounds=0)
+    assert [s.verdict for s in result.strategies] == ["wrong", "exact"]
 
 
 def test_several_lists_are_exchanged_one_after_the_other_and_undone_backwards() -> None:
