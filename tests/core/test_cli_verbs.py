@@ -235,6 +235,18 @@ def test_explain_shows_the_instruction_set_chosen_and_who_declined(strange):
     assert data["plugins"][2]["details"]["isa"] == "scalar"
 
 
+@pytest.mark.parametrize("dist", ["ant", "zebra"])
+def test_explain_says_whose_plug_in_it_is(tmp_path, monkeypatch, dist):
+    code = STRANGER.replace("        return None\n\nclass", "        return lambda pieces, a, b: None\n\nclass")
+    stranger(tmp_path, code, dist, **{f"of_{dist}": f"{dist}_plugins:Declines"})
+    monkeypatch.syspath_prepend(tmp_path)
+    ran = pagexchange("explain", "word-swap", "--set", f'strategy.word-swap.data={{plugin="of-{dist}", size=7}}')
+    flat = " ".join(ran.out.split())
+    assert f"data: of-{dist} ({dist} 2.5; Python; options size = 7)" in flat
+    assert "under a whole-page log" in flat
+    assert f"mapping: xarray (built in, {version('pagexchange')}; native; " in flat
+
+
 def test_a_strategy_that_nobody_serves_ends_in_4(strange):
     ran = pagexchange("explain", "word-swap", "--set", "strategy.word-swap.data=declines")
     assert (ran.code, ran.out) == (4, "")

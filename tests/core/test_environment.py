@@ -1,5 +1,6 @@
 """What the machine is: every field may be missing, and nothing is ever written."""
 
+import platform
 from pathlib import Path
 
 from pagexchange.environment import collect, lines
@@ -26,6 +27,10 @@ def test_the_fields_are_read(tmp_path: Path) -> None:
         "sys/devices/system/cpu/cpu0/cache/index0/type": "Data\n",
         "sys/devices/system/cpu/cpu0/cache/index0/size": "48K\n",
     }
+    caches = [("1", "Instruction", "512"), ("2", "Unified", "2M"), ("3", "Unified", "1G"), ("4", "Unified", "lots")]
+    for number, words in enumerate(caches, 1):
+        for name, word in zip(("level", "type", "size"), words, strict=True):
+            files[f"sys/devices/system/cpu/cpu0/cache/index{number}/{name}"] = f"{word}\n"
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
@@ -33,12 +38,23 @@ def test_the_fields_are_read(tmp_path: Path) -> None:
     cpu, memory = environment["cpu"], environment["memory"]
     assert cpu["model"] == "Some CPU"
     assert cpu["flags"]["avx2"] is True
-    assert cpu["caches"] == {"L1d": 48 * 1024}
+    assert cpu["caches"] == {"L1d": 48 << 10, "L1i": 512, "L2": 2 << 20, "L3": 1 << 30}
     assert (memory["total"], memory["available"], memory["numa_nodes"]) == (1 << 20, 1 << 19, 2)
     assert (memory["thp_enabled"], memory["thp_shmem_enabled"]) == ("madvise", "never")
     assert memory["hugepages_free"] == 3
     assert environment["kernel"]["hypervisor"] is True
     assert environment["load"] == [0.5, 0.25, 0.12]
+    rows = dict(lines(environment))
+    assert rows["CPU"] == "Some CPU"
+    assert "avx2" in rows["CPU flags"].split()
+    assert "no-avx2" not in rows["CPU flags"].split()
+    assert rows["caches"] == "L1d 48 KiB, L1i 512 bytes, L2 2 MiB, L3 1 GiB"
+    assert (rows["memory"], rows["hugetlb pages free"]) == ("1 MiB, 512 KiB available", "3")
+    assert (rows["NUMA nodes"], rows["NUMA balancing"]) == ("2", "not available")
+    assert (rows["huge pages, anonymous"], rows["huge pages, shared"]) == ("madvise", "never")
+    assert (rows["machine"], rows["load"]) == (f"{platform.machine()}, virtual", "0.50 0.25 0.12")
+    (tmp_path / "proc/cpuinfo").write_text("flags\t\t: sse2\n")
+    assert dict(lines(collect(tmp_path)))["machine"] == platform.machine()
 
 
 def test_this_machine_is_described() -> None:

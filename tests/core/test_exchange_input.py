@@ -289,6 +289,12 @@ def test_a_strategy_file_that_is_not_there_is_an_error(pages: Pages) -> None:
         pagexchange.strategy("word-swap", pages.arena, file="nowhere.toml")
 
 
+def test_a_strategy_is_asked_for_by_the_names_of_its_arguments(pages: Pages) -> None:
+    assert pagexchange.strategy(name="word-swap", arena=pages.arena, file=None, mode="sync", timeout=2.0).timeout == 2.0
+    with pytest.raises(TypeError):
+        pagexchange.strategy("word-swap", pages.arena, "my.toml")  # type: ignore[call-arg]
+
+
 def test_a_strategy_of_another_arena_is_an_error(pages: Pages) -> None:
     strange = Pages()
     bound = pagexchange.strategy("word-swap", strange.arena)

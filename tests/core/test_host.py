@@ -115,6 +115,17 @@ class Misspelt:
     def exchange_dta(self, arena): ...
 
 
+@dataclasses.dataclass(frozen=True)
+class Unhinted:
+    """Its option's type is a name that nothing has."""
+
+    speed: "Nowhere" = 3  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
+
+    @hookimpl
+    def exchange_data(self, arena):
+        return move
+
+
 class Wrong:
     @hookimpl
     def exchange_data(self, arena, speed): ...
@@ -156,6 +167,7 @@ NAMES = {
     "wrapper": "Wrapper",
     "nothing": "Nothing",
     "misspelt": "Misspelt",
+    "unhinted": "Unhinted",
     "wrong": "Wrong",
     "compiled": "Compiled",
     "gone": "Gone",
@@ -318,14 +330,16 @@ def test_each_state_is_told_apart(entries):
         "nothing": "no hooks",
         "compiled": "no hooks",
         "misspelt": "failed",
+        "unhinted": "failed",
         "wrong": "failed",
         "gone": "failed",
     }
     stranger = infos["mover", "a-stranger"]
     assert stranger.state == "shadowed"
     assert stranger.reason.startswith("by pagexchange 1.0, which has a plug-in of this name too. Cure: rename")
-    reasons = {name: infos[name, "pagexchange"].reason for name in ("misspelt", "wrong", "gone")}
+    reasons = {name: infos[name, "pagexchange"].reason for name in ("misspelt", "unhinted", "wrong", "gone")}
     assert "unknown hook 'exchange_dta'; did you mean 'exchange_data'?" in reasons["misspelt"]
+    assert "its options cannot be read: NameError: name 'Nowhere' is not defined" in reasons["unhinted"]
     assert "does not fit the hook specification" in reasons["wrong"]
     assert "speed" in reasons["wrong"]
     assert "cannot be imported: AttributeError" in reasons["gone"]

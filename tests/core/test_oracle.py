@@ -1,7 +1,7 @@
 """The oracle must be silent about an exact exchange and must name each fault that is planted."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 
 import numpy as np
 import pytest
@@ -425,6 +425,18 @@ def test_poisoned_frames_must_be_refused() -> None:
     oracle = Oracle.before(toy)
     toy.exchange(A, B)
     assert "accepted" in oracle.after([(A, B)], [0]).by_kind
+
+
+def test_what_was_taken_down_cannot_be_changed() -> None:
+    toy = make()
+    oracle = Oracle.before(toy)
+    copies = Oracle.before(toy, stamped=False).copies
+    for value in (
+        f.read(toy), oracle.state, oracle.state.ptes, oracle.state.places, oracle.stamps, copies,
+        Finding("contents", 7, 1, 2, "frame 7 is empty"), Verdict("exact"),
+    ):  # fmt: skip
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, fields(value)[0].name, None)
 
 
 def test_a_verdict_in_one_line() -> None:

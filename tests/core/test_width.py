@@ -1,8 +1,10 @@
-"""How wide a report is written."""
+"""What a stream is written: how wide, in which characters, with colour or without."""
 
 import io
 
-from pagexchange.commands.common import width
+import pytest
+
+from pagexchange.commands.common import fancy, speaks_unicode, width
 
 
 class Terminal(io.StringIO):
@@ -21,3 +23,39 @@ def test_columns_holds_in_a_pipe_and_on_a_terminal_but_not_below_forty(monkeypat
         assert width(stream) == 77
         monkeypatch.setenv("COLUMNS", "3")
         assert width(stream) == 40
+
+
+class Encoded:
+    def __init__(self, encoding):
+        self.encoding = encoding
+
+
+@pytest.mark.parametrize(
+    ("stream", "can"),
+    [
+        (Encoded("utf-8"), True),
+        (Encoded("ascii"), False),
+        (Encoded("latin-1"), False),
+        (Encoded("no-such-encoding"), False),
+        (Encoded(None), False),
+        (object(), False),
+    ],
+)
+def test_check_marks_are_written_where_the_encoding_has_them(stream, can):
+    assert speaks_unicode(stream) is can
+
+
+@pytest.mark.parametrize(
+    ("stream", "variables", "welcome"),
+    [
+        (Terminal(), {}, True),
+        (io.StringIO(), {}, False),
+        (Terminal(), {"NO_COLOR": "1"}, False),
+        (Terminal(), {"NO_COLOR": ""}, True),
+        (Terminal(), {"TERM": "dumb"}, False),
+    ],
+)
+def test_colour_is_for_terminals_that_can_and_want_it(stream, variables, welcome, monkeypatch):
+    for name, value in ({"NO_COLOR": "", "TERM": "xterm"} | variables).items():
+        monkeypatch.setenv(name, value)
+    assert bool(fancy(stream)) is welcome
