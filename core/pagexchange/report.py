@@ -442,7 +442,9 @@ def _flow(line: Line, width: int) -> list[list[Cell]]:
             before = out[-1].pop().text if out[-1] and out[-1][-1].style == cell.style else ""
             out[-1].append(Cell(before + piece, cell.style))
             used += len(piece)
-    for cells in out:
-        if cells:  # the space that the next word would have followed
+    for cells in out:  # no space at a line's end, where it would go beyond the width
+        while cells and cells[-1].text.isspace():
+            cells.pop()
+        if cells:
             cells[-1] = Cell(cells[-1].text.rstrip(), cells[-1].style)
     return out

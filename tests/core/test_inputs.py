@@ -6,7 +6,6 @@ import os
 import pytest
 
 from pagexchange.config import Config, packaged
-from pagexchange.errors import ConfigError
 from pagexchange.inputs import bench
 from pagexchange.snapshot import Snapshot
 from pagexchange_native import backing
@@ -96,8 +95,3 @@ def test_as_many_made_up_pages_as_pairs_but_an_eighth_of_the_smaller_node_stays_
 def test_made_up_pages_leave_as_many_frames_free_as_the_file_says():
     info = synthetic("workload.free=7")
     assert ([node["free"] for node in info.nodes], info.free) == ([7, 7], 7)
-
-
-def test_a_run_needs_two_nodes():
-    with pytest.raises(ConfigError, match=r"a run needs two nodes, the fast one first; \[arena\] nodes has 3"):
-        bench(Config.load(overrides=['arena.nodes={a="1 MiB", b="1 MiB", c="1 MiB"}']))

@@ -172,11 +172,11 @@ def test_words_are_wrapped_under_the_indent_and_keep_their_style() -> None:
     cells = [report.Cell("head ", "bold"), report.Cell("one two three "), report.Cell("four ", "warn")]
     line = report.Line([*cells, report.Cell("five six", "warn"), report.Cell(" end")], indent=2)
     assert report.lines([line], 10) == [
-        [report.Cell("head ", "bold"), report.Cell("one ")],
-        [report.Cell("  two ")],
-        [report.Cell("  three ")],
-        [report.Cell("  "), report.Cell("four ", "warn")],
-        [report.Cell("  "), report.Cell("five six", "warn"), report.Cell(" ")],
+        [report.Cell("head ", "bold"), report.Cell("one")],
+        [report.Cell("  two")],
+        [report.Cell("  three")],
+        [report.Cell("  "), report.Cell("four", "warn")],
+        [report.Cell("  "), report.Cell("five six", "warn")],
         [report.Cell("  end")],
     ]
     assert report.lines([line], 100) == [
