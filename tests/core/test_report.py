@@ -183,7 +183,7 @@ def test_words_are_wrapped_under_the_indent_and_keep_their_style() -> None:
         [*cells[:2], report.Cell("four five six", "warn"), report.Cell(" end")],
     ]
     assert report.lines([report.Line([report.Cell("a-word-that-is-too-long ok")], indent=2)], 6) == [
-        [report.Cell("a-word-that-is-too-long ")],
+        [report.Cell("a-word-that-is-too-long")],
         [report.Cell("  ok")],
     ]
 
