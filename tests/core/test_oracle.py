@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -250,70 +251,74 @@ def tail_astray(toy: Toy) -> None:
     toy.raw.entries["head"][BIG_A + 3] = BIG_B + 1
 
 
-FAULTS: list[tuple[Callable[[Toy], None], str, int | None]] = [
-    (swap_words, "contents", A),
-    (contents_back, "contents", A),
-    (one_of_a_pair_not_moved, "contents", A),
-    (to_the_wrong_frame, "contents", OTHER),
-    (tail_contents, "contents", BIG_A + 7),
-    (again, "contents", B),
-    (again, "mapping", A),
-    (again, "slot-entry", None),
-    (again, "pte", A),
-    (another_pair, "contents", 9),
-    (node_bits, "node-bits", A),
-    (node_bits, "flag", A),
-    (mark_moved, "marks", None),
-    (slot_not_updated, "slot-entry", B),
-    (slot_not_updated, "identity", B),
-    (pte_not_crossed, "pte", B),
-    (pte_not_crossed, "mapcount", B),
-    (pte_bits, "pte-bits", B),
-    (pte_lost, "pte", A),
-    (migration_left, "migration", A),
-    (rmap_cut, "rmap", A),
-    (rmap_ring, "rmap", A),
-    (rmap_not_swapped, "rmap", A),
-    (free_list_cut, "leak", None),
-    (free_list_ring, "free-list", None),
-    (frame_taken, "leak", None),
-    (page_freed, "freed", 72),
-    (locked, "lock", A),
-    (slot_busy, "slot", 1),
-    (pinned, "pin", OTHER),
-    (node_counter, "counter", 1),
-    (nr_pages, "nr-pages", 0),
-    (watermark, "node", 0),
-    (tree_node_leaked, "pool", None),
-    (tree_count, "xarray", 0),
-    (siblings_cut, "slot-order", None),
-    (tree_locked, "mapping-lock", 0),
-    (order_changed, "order", BIG_A),
-    (tail_astray, "tail", BIG_A + 3),
-    (lambda toy: word(toy, "refs", A, 1, add=True), "references", A),
-    (lambda toy: word(toy, "refs", A, f.FROZEN | 1), "frozen", A),
-    (lambda toy: word(toy, "mapcount", B, 1, add=True), "mapcount", B),
-    (lambda toy: word(toy, "mapping", A, 0), "mapping", A),
-    (lambda toy: word(toy, "index", B, 1, add=True), "index", B),
-    (lambda toy: word(toy, "private", 9, 1), "private", 9),
-    (lambda toy: word(toy, "held", 72, 0), "held", 72),
-    (lambda toy: word(toy, "owner", A, 2), "lock", A),
-    (lambda toy: word(toy, "state", 40, f.OFFLINE), "state", 40),
-    (lambda toy: word(toy, "flags", REFUSED[0], flag("young"), add=True), "refused-pair", REFUSED[0]),
-    (lambda toy: word(toy, "private", REFUSED[0], 1), "refused-pair", REFUSED[0]),
-    (lambda toy: toy.exchange(*REFUSED), "refused-pair", REFUSED[1]),
+# Fault, the finding (what, number, expected, got), and how many findings there are in all.
+FAULTS: list[tuple[Callable[[Toy], None], str, int, Any, Any, int]] = [
+    (swap_words, "contents", A, 70, None, 1),
+    (contents_back, "contents", A, 70, None, 2),
+    (one_of_a_pair_not_moved, "contents", A, 70, None, 1),
+    (to_the_wrong_frame, "contents", OTHER, 5, None, 2),
+    (tail_contents, "contents", BIG_A + 7, 87, None, 1),
+    (again, "contents", B, 3, None, 14),
+    (again, "mapping", A, 5, 4, 14),
+    (again, "slot-entry", 70, 70, 3, 14),
+    (again, "pte", A, 3, 70, 14),
+    (another_pair, "contents", 9, 9, None, 18),
+    (node_bits, "node-bits", A, 0, 1, 2),
+    (node_bits, "flag", A, 0, 18014398509481984, 2),
+    (mark_moved, "marks", 3, 1, 0, 2),
+    (slot_not_updated, "slot-entry", B, 70, 3, 3),
+    (slot_not_updated, "identity", B, 7, -1, 3),
+    (pte_not_crossed, "pte", B, 70, 3, 6),
+    (pte_not_crossed, "mapcount", B, 1, 2, 6),
+    (pte_bits, "pte-bits", B, 5, 1, 1),
+    (pte_lost, "pte", A, 0, 1, 5),
+    (migration_left, "migration", A, 1, 2, 2),
+    (rmap_cut, "rmap", A, 1, 0, 1),
+    (rmap_ring, "rmap", A, 1, 0, 3),
+    (rmap_not_swapped, "rmap", A, 0, 73, 4),
+    (free_list_cut, "leak", 2, 1, 0, 5),
+    (free_list_ring, "free-list", 41, 0, 42, 6),
+    (frame_taken, "leak", 71, 1, 2, 1),
+    (page_freed, "freed", 72, 2, 1, 1),
+    (locked, "lock", A, 0, 2, 3),
+    (slot_busy, "slot", 1, 0, 2, 1),
+    (pinned, "pin", OTHER, 0, 6, 1),
+    (node_counter, "counter", 1, 10, 11, 1),
+    (nr_pages, "nr-pages", 0, 2, 3, 2),
+    (watermark, "node", 0, 0, 1, 1),
+    (tree_node_leaked, "pool", 15, 0, 1, 1),
+    (tree_count, "xarray", 0, 2, 3, 1),
+    (siblings_cut, "slot-order", 16, 3, 2, 5),
+    (tree_locked, "mapping-lock", 0, 0, 1, 1),
+    (order_changed, "order", BIG_A, 3, 2, 17),
+    (tail_astray, "tail", BIG_A + 3, 16, 80, 5),
+    (lambda toy: word(toy, "refs", A, 1, add=True), "references", A, 3, 4, 2),
+    (lambda toy: word(toy, "refs", A, f.FROZEN | 1), "frozen", A, 0, 2147483649, 1),
+    (lambda toy: word(toy, "mapcount", B, 1, add=True), "mapcount", B, 2, 3, 3),
+    (lambda toy: word(toy, "mapping", A, 0), "mapping", A, 5, 0, 2),
+    (lambda toy: word(toy, "index", B, 1, add=True), "index", B, 7, 8, 3),
+    (lambda toy: word(toy, "private", 9, 1), "private", 9, 43981, 1, 1),
+    (lambda toy: word(toy, "held", 72, 0), "held", 72, 1, 0, 2),
+    (lambda toy: word(toy, "owner", A, 2), "lock", A, 0, 2, 2),
+    (lambda toy: word(toy, "state", 40, f.OFFLINE), "state", 40, 4, 0, 1),
+    (lambda toy: word(toy, "flags", REFUSED[0], flag("young"), add=True), "refused-pair", REFUSED[0], 0, 4194304, 1),
+    (lambda toy: word(toy, "private", REFUSED[0], 1), "refused-pair", REFUSED[0], 0, 1, 1),
+    (lambda toy: toy.exchange(*REFUSED), "refused-pair", REFUSED[1], 73, None, 13),
 ]
 
 
-@pytest.mark.parametrize(("fault", "what", "pfn"), FAULTS, ids=[f"{w}-{i}" for i, (_, w, _) in enumerate(FAULTS)])
-def test_a_planted_fault_is_wrong_and_named(fault: Callable[[Toy], None], what: str, pfn: int | None) -> None:
+@pytest.mark.parametrize(
+    ("fault", "what", "pfn", "expected", "got", "total"), FAULTS, ids=[f"{row[1]}-{i}" for i, row in enumerate(FAULTS)]
+)
+def test_a_planted_fault_is_wrong_and_named(
+    fault: Callable[[Toy], None], what: str, pfn: int, expected: Any, got: Any, total: int
+) -> None:
     verdict = judge(fault)
     assert verdict.kind == "wrong"
-    named = [finding for finding in verdict.findings if finding.what == what]
-    assert named, [str(finding) for finding in verdict.findings]
-    assert pfn is None or pfn in [finding.pfn for finding in named], [str(finding) for finding in named]
-    assert all(len(str(finding)) > 10 for finding in verdict.findings)
-    assert verdict.total == sum(verdict.by_kind.values()) >= len(verdict.findings)
+    said = [str(finding) for finding in verdict.findings]
+    assert (what, pfn, expected, got) in [(one.what, one.pfn, one.expected, one.got) for one in verdict.findings], said
+    assert all(len(sentence) > 10 for sentence in said)
+    assert verdict.total == sum(verdict.by_kind.values()) == total >= len(verdict.findings), said
 
 
 def test_a_wrong_word_is_traced_to_where_it_came_from() -> None:
@@ -395,8 +400,16 @@ def test_a_loss_and_a_fault_together_are_wrong_and_the_loss_is_still_named() -> 
     assert verdict.lost == {"young": 1}
 
 
-def test_pairs_done_one_after_the_other_are_followed_through_a_chain() -> None:
-    pairs = [(A, B), (B, OTHER), (OTHER, 72), (A, 9), (A, B), (A, B)]
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [(A, B), (B, OTHER), (OTHER, 72), (A, 9), (A, B), (A, B)],
+        [(A, B), (B, OTHER)],
+        [(A, B), (B, A)],
+        [(BIG_A, BIG_B), (BIG_B, 96)],
+    ],
+)
+def test_pairs_done_one_after_the_other_are_followed_through_a_chain(pairs: list[tuple[int, int]]) -> None:
     for order, kind in (("sequential", "exact"), ("independent", "wrong")):
         toy = make()
         oracle = Oracle.before(toy, layout=LAYOUT)
