@@ -186,7 +186,7 @@ def _notes(result: RunResult) -> Iterable[Line]:
     """What each strategy lost or refused; refusals that all strategies share are said once."""
     shared = _shared_refusals(result)
     unseen = next((note for note in result.input.details.get("notes", ()) if note.startswith("drawn by the seed")), "")
-    pad = max([len(s.name) for s in result.strategies], default=0) + 2
+    pad = max(map(len, ["every one" if shared else "input", *(s.name for s in result.strategies)])) + 2
     if shared:
         ran = sum(s.exchanged > 0 for s in result.strategies)
         who = "by all" if ran == len(result.strategies) else "by all that exchange"
