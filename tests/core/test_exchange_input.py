@@ -124,6 +124,7 @@ WRONG = {
     "one column": ([[1], [65]], ValueError, r"shape \(n, 2\), got \(2, 1\)"),
     "three dimensions": ([[[1, 65]]], ValueError, r"shape \(n, 2\), got \(1, 1, 2\)"),
     "no columns": (np.empty((5, 0), np.int64), ValueError, r"shape \(n, 2\), got \(5, 0\)"),
+    "none of one column": (np.empty((0, 1), np.int64), ValueError, r"shape \(n, 2\), got \(0, 1\)"),
     "none of three columns": (np.empty((0, 3), np.int64), ValueError, r"shape \(n, 2\), got \(0, 3\)"),
     "ragged": ([[1, 65], [2]], ValueError, r"\(n, 2\) array of integers"),
 }

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pagexchange import flagwords, oracle, synthetic
+from pagexchange import flagwords, oracle, placement, synthetic
 from pagexchange.arena import Arena
 from pagexchange.errors import ArenaFullError, SnapshotError
 from pagexchange.layout import Layout
-from pagexchange.placement import KINDS
+from pagexchange.placement import KINDS, Plan
 from pagexchange.populate import arena_from_snapshot, populate_synthetic
 from pagexchange.snapshot import Snapshot, kpageflags, model
 from pagexchange.snapshot.folios import folios
@@ -407,6 +407,55 @@ def test_a_folio_is_one_aligned_run_of_one_file_of_at_most_order_nine(words, fil
     with arena:
         check_at_rest(arena, population)
         assert population.order.tolist() == orders
+
+
+def test_pages_of_unknown_files_lie_at_their_frame_numbers_with_their_neighbours_and_apart_from_shared_memory():
+    arena, population = arena_from_snapshot(snapshot_of([CACHE, SHMEM, CACHE, SHMEM], first=4094))
+    with arena:
+        check_at_rest(arena, population)
+        page = arena.entries[population.pfns]
+        assert page["index"].tolist() == [4094, 4095, 4096, 4097]
+        assert len(set(page["mapping"].tolist())) == 4  # two kinds, two stretches of 4096 frames
+        assert (population.counts["made_up_places"], population.counts["changed_kinds"]) == (4, 0)
+        assert population.kind.tolist() == [KINDS["file"], KINDS["shmem"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("uses", "free"),
+    [
+        ({"free": 50, "pages": 1000}, 2),
+        ({"free": 51, "pages": 1000}, 3),
+        ({"free": 900, "pages": 1000}, 5),
+        ({"free": 0, "pages": 1000}, 1),
+        ({"free": 3, "pages": 0}, 5),
+        ({"free": "many", "pages": 1}, 5),
+        (None, 5),
+    ],
+)
+def test_as_large_a_share_is_free_as_on_the_machine_but_an_eighth_at_most(uses, free):
+    facts = {"page_size": 4096} | ({"uses": uses} if uses else {})
+    arena, population = arena_from_snapshot(snapshot_of([CACHE] * 80, facts=facts), split="interleave")
+    with arena:
+        assert [node["free"] for node in arena.nodes] == [free, free]
+        assert population.node.tolist() == [0, 1] * 40
+
+
+def test_as_many_tree_nodes_and_page_tables_are_counted_as_a_plan_needs():
+    def plan(places, maps):
+        file, index = (np.array(column, dtype=np.int64) for column in zip(*places, strict=True))
+        space, vpn, folio = (np.array(column, dtype=np.int64) for column in zip(*maps, strict=True))
+        none = np.zeros(len(file), np.uint8)
+        return Plan(none, file, index, none.astype(np.uint64), none > 0, none, space, vpn, folio, space >= 0)
+
+    files = [(0, 0), (0, 63), (0, 64), (1, 5), (-1, 0), (-1, 64 * 64)]
+    one = plan(files, [(0, 0, 4), (0, 63, 4), (0, 64, 5), (1, 64 * 64, 5)])
+    # of each file and each space: its leaves, and as many levels above as the highest has
+    base = np.zeros(6, np.uint8)
+    assert (placement.xa_nodes(one, base), placement.page_tables(one, base)) == (3 + 2 + 2 + 2, 3)
+    huge = plan([(-1, 0)], [(0, 512, 0), (1, 512, 0)])
+    assert placement.page_tables(huge, np.array([9], np.uint8)) == 16
+    assert placement.page_tables(huge, np.array([6], np.uint8)) == 2
+    assert placement.page_tables(huge, np.array([3], np.uint8)) == 2
 
 
 def test_two_pages_that_claim_one_place_do_not_share_it():

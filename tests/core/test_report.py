@@ -93,6 +93,52 @@ def test_the_heading_says_how_large_the_folios_are(orders: dict[str, int], said:
     assert f"12,288 pairs of {said}, flags as in" in heading
 
 
+def test_two_strategies_may_share_refusals_and_one_has_only_its_own() -> None:
+    both = [
+        strategy("a", 500.0, refused={"EBUSY": 2_000}),
+        strategy("b", 700.0, refused={"EBUSY": 2_000, "EAGAIN": 1}),
+    ]
+    lines = text(seven(strategies=both)).splitlines()
+    assert any(line.startswith("every one  2,000 pairs are refused by all, untouched: 2,000 EBUSY (") for line in lines)
+    assert next(line for line in lines if "refuses" in line).startswith(
+        "b          refuses 1 pairs, untouched: 1 EAGAIN ("
+    )
+    alone = text(seven(strategies=both[:1]))
+    assert "every one" not in alone
+    assert "a      refuses 2,000 pairs, untouched: 2,000 EBUSY (" in alone
+
+
+def test_that_flags_were_drawn_is_said_where_flags_were_lost() -> None:
+    result = seven()
+    note = "drawn by the seed, because nobody shows them: workingset on 7 pages"
+    given = msgspec.structs.replace(result.input, details={"notes": ["another", note]})
+    assert f"flags          {note}" in text(msgspec.structs.replace(result, input=given))
+    assert "another" not in text(msgspec.structs.replace(result, input=given))
+    assert note not in text(msgspec.structs.replace(result, input=given, strategies=result.strategies[1:]))
+    assert "flags   " not in text(result).partition("How to read")[0].partition("loses")[2]
+    live = msgspec.structs.replace(given, kind="live")
+    printed = text(msgspec.structs.replace(result, input=live))
+    assert "input          another" in printed
+    assert printed.count("drawn by the seed") == 1
+
+
+def test_what_a_plug_in_reports_is_told_on_a_line() -> None:
+    told = {
+        "trace": ["one", "two"],
+        "timing": {"data": {"calls": 3, "items": 6157, "none": 0}, "flags": {"calls": 1}},
+        "flat": {"calls": 1_000, "none": 0},
+        "number": 12_345,
+        "truth": True,
+        "word": "fine",
+    }
+    printed = " ".join(text(seven(strategies=[strategy("a", 500.0, report=told)]), 200).split())
+    for said in (
+        "trace: 2 lines, which --json has", "timing: data: calls 3, items 6,157; flags: calls 1", "flat: calls 1,000",
+        "number: 12,345", "truth: True", "word: fine",
+    ):  # fmt: skip
+        assert said in printed
+
+
 def test_in_place_is_shown_as_nothing_allocated() -> None:
     printed = text(seven())
     assert row(printed, "word-swap")[-1] == "nothing"
