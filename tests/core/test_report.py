@@ -206,6 +206,22 @@ def test_rich_is_not_imported_for_a_pipe() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_counts_are_written_in_full_below_a_million() -> None:
+    many = [
+        strategy("a", 500.0, exchanged=999_999),
+        strategy("b", 600.0, exchanged=1_000_000, frames_allocated=2_345_678),
+    ]
+    printed = text(seven(strategies=many))
+    assert row(printed, "a")[3] == "999,999"
+    assert (row(printed, "b")[3:5], row(printed, "b")[-2:]) == (["1.00", "M"], ["2.35", "M"])
+
+
+def test_a_pipe_has_a_hundred_columns() -> None:
+    for length, lines in ((100, 1), (101, 2)):
+        line = report.Line([report.Cell("x" * 49 + " " + "y" * (length - 50))])
+        assert len(report.plain([line]).splitlines()) == lines
+
+
 def test_texts_stand_left_and_numbers_right() -> None:
     cells = [("a", "1"), ("longer", "1,000")]
     table = report.Table(

@@ -1,11 +1,12 @@
 """The values of a run: the JSON that the issue promises, and the exit code that follows from them."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
 
-from pagexchange.result import Costs, from_json, judge, to_json
+from pagexchange.result import Costs, PlugIn, from_json, judge, to_json
 from tests.core.fake_runs import seven, strategy
 
 
@@ -25,6 +26,16 @@ def test_the_json_reads_back() -> None:
     result = seven()
     assert from_json(to_json(result)) == result
     assert from_json(to_json(result, indent=None)) == result
+
+
+def test_a_result_cannot_be_changed() -> None:
+    result = seven()
+    one = result.strategies[0]
+    mover = PlugIn(question="data", name="x", distribution="y")
+    values: list[Any] = [result, result.input, one, one.ns_per_pair, one.rounds[0], one.lost[0], mover]
+    for value in values:
+        with pytest.raises(AttributeError):
+            setattr(value, value.__struct_fields__[0], None)
 
 
 def test_another_schema_is_refused() -> None:

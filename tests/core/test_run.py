@@ -92,6 +92,31 @@ def test_verify_all_says_which_strategy_it_was() -> None:
     assert all(r.verified for s in result.strategies for r in s.rounds)
 
 
+def test_a_flag_that_is_lost_in_a_timed_round_only_is_a_loss_too() -> None:
+    def forget_later(arena: FakeArena, pairs: Any, call: int) -> None:
+        if call == 3:
+            arena.region.entries["flags"][pairs[:5, 0]] &= ~np.uint64(LAYOUT.flag("referenced").mask)
+
+    late, from_the_start = contender("late", after=forget_later), contender("old", loses=LAYOUT.flag("workingset").mask)
+    result = by_name(run(make(), [late, from_the_start], FakeOracle(), rounds=3, verify_all=True))
+    assert result["late"].verdict == "loses"
+    assert [(one.kind, one.name, one.count) for one in result["late"].lost] == [("flag", "referenced", 5)]
+    assert result["old"].verdict == "loses"
+    assert [(one.kind, one.name) for one in result["old"].lost] == [("flag", "workingset")]
+
+
+def test_an_arena_that_cannot_be_read_any_more_is_wrong() -> None:
+    def spoil(arena: FakeArena, _: Any, __: int) -> None:
+        arena.region.memory[0] ^= 1
+
+    result = run(make(), [contender("bad", after=spoil), contender("good")], Stamping(), rounds=1)
+    bad = by_name(result)["bad"]
+    assert (bad.verdict, by_name(result)["good"].verdict) == ("wrong", "exact")
+    (lost,) = bad.lost
+    assert (lost.kind, lost.name, lost.count) == ("arena", "", 1)
+    assert lost.example.startswith("the arena cannot be read any more: arena header: magic is ")
+
+
 def test_starving_is_told_from_refusing() -> None:
     starving = [contender("copy", refuses=errno.ENOMEM)]
     assert run(make(), starving, FakeOracle(), rounds=1).exit_code == 1
@@ -139,6 +164,7 @@ def test_the_order_is_shuffled_by_the_seed_alone() -> None:
             [r.position for r in s.rounds] for s in run(make(4), names, FakeOracle(), rounds=6, seed=seed).strategies
         ]
 
+    assert run(make(4), [contender("a")], FakeOracle(), rounds=0).seed == 0
     assert orders(1) == orders(1)
     assert orders(1) != orders(2)
     assert all(sorted(column) == list(range(6)) for column in zip(*orders(1), strict=True))

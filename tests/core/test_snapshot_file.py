@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import SnapshotError
-from pagexchange.snapshot import Snapshot, kpageflags
+from pagexchange.snapshot import Snapshot, kpageflags, model
 from pagexchange.snapshot import format as file_format
 from pagexchange.snapshot.model import ARRAYS
 
@@ -188,6 +188,32 @@ def test_more_than_the_stored_bytes_can_hold_is_not_even_unpacked(data, monkeypa
     monkeypatch.setattr(file_format, "_unpack", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(SnapshotError, match="not believed"):
         file_format.loads(rewritten(data, lambda h, b: h["sections"][0].update(shape=[rows])), "s")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "stored", "believed"),
+    [
+        ("flags", [model.MAX_FRAMES], 1 << 40, True),
+        ("flags", [model.MAX_FRAMES + 1], 1 << 40, False),
+        ("map_vpn", [model.MAX_MAPPINGS], 1 << 40, True),
+        ("map_vpn", [model.MAX_MAPPINGS + 1], 1 << 40, False),
+        ("content", [8, 1 << 21], 1 << 40, True),
+        ("content", [8, (1 << 21) + 1], 1 << 40, False),
+        ("content", [file_format.MAX_CONTENT >> 20, 1 << 20], 1 << 40, True),
+        ("content", [(file_format.MAX_CONTENT >> 20) + 1, 1 << 20], 1 << 40, False),
+        ("flags", [file_format.MAX_RATIO], 8, True),
+        ("flags", [file_format.MAX_RATIO + 1], 8, False),
+    ],
+)
+def test_a_section_is_believed_up_to_each_of_its_limits(name, shape, stored, believed):
+    section = {"name": name, "dtype": ARRAYS[name], "shape": shape, "stored": stored, "sha256": ""}
+    if believed:
+        assert file_format._section(section, {}, "s") == (name, tuple(shape), stored)
+    else:
+        with pytest.raises(
+            SnapshotError, match=f"section {name} claims .* bytes from {stored} stored ones: not believed"
+        ):
+            file_format._section(section, {}, "s")
 
 
 def test_a_huge_header_is_not_read(data):
