@@ -197,6 +197,17 @@ def test_a_process_that_may_not_be_read_is_counted_and_reported(fake, monkeypatc
         take(proc=fake.root, pids=[12345])
 
 
+@pytest.mark.parametrize("name", [None, "/proc/8/maps"])
+def test_an_error_that_no_process_explains_is_an_error_with_its_file(fake, monkeypatch, name):
+    def broken(proc, pid, size):
+        raise OSError(errno.EIO, "Input/output error", name)
+
+    monkeypatch.setattr(reader, "areas", broken)
+    root = fake.write()
+    with pytest.raises(SnapshotError, match=f"^{name or f'{root}/7/pagemap'}: Input/output error$"):
+        take(proc=root)
+
+
 def test_named_processes_bring_their_frames_only(fake):
     fake.flags[32] = CACHE
     snapshot = take(proc=fake.write(), pids=[8])
@@ -226,6 +237,7 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
     fake.area(7, 12_000, [None, 23], perms="rw-s", inode=56, name="/other", bits=1 << 56)
     fake.area(7, 13_000, [14], perms="---p")
     fake.area(7, 14_000, [20], perms="r--p", inode=55, offset=4, name="/secret/name")
+    fake.area(8, 1, [None, 15, None])
     seen = mappings.Seen()
     for pid in (7, 8):
         mappings.read(fake.write() if pid == 7 else fake.root, pid, PAGE, seen, must=True)
@@ -241,8 +253,10 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
         (0, 12_001, 23, shared | model.EXCLUSIVE, 1, 1), (0, 14_000, 20, model.FILE, 0, 4),
         (1, 1000, 10, model.WRITABLE, -1, 0), (1, 1001, 13, model.WRITABLE, -1, 0),
         (1, 7003, 20, shared, 0, 4), (1, 7004, 21, shared, 0, 5), (1, 7005, 22, shared, 0, 6),
+        (1, 2, 15, model.WRITABLE, -1, 0),
     ]  # fmt: skip
     assert (seen.pids, seen.file_names) == ([7, 8], ["/secret/name", "/other"])
+    assert mappings.BUDGET - seen.left == 9 + 8  # what is reserved only was not looked at
 
 
 @pytest.mark.parametrize("how", ["missing", "no numbers"])
@@ -445,6 +459,20 @@ def test_a_machine_too_large_to_scan_is_sampled_with_all_that_is_mapped(fake, mo
     assert {10, 20, 21, 22, 4095} <= set(snapshot.pfn.tolist())
     assert snapshot.facts["uses"]["looked_at"] < 4096
     assert snapshot.facts["frames"] == 4096
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (0, "none"),
+        (1, "LOCKED"),
+        (int(mask("LRU")), "LRU"),
+        (int(mask("LOCKED", "LRU", "ANON")), "LOCKED|LRU|ANON"),
+        (1 << 62 | 1 << 63, "bit62|bit63"),
+    ],
+)
+def test_a_word_is_described_by_the_names_of_its_bits(word, said):
+    assert kpageflags.describe(word) == said
 
 
 def test_heat_orders_active_before_referenced_before_idle():
