@@ -155,6 +155,20 @@ def test_shares_of_dirty_and_hot_pages_are_those_asked_for():
         assert set(population.hot.tolist()) == {0, 7}
 
 
+def test_dirty_is_the_only_flag_that_its_share_changes():
+    with Arena.create(nodes=[("fast", 500), ("slow", 500)]) as arena:
+        population = populate_synthetic(arena, flags="plain", dirty=0.5, private=0.0, kinds={"file": 1})
+        names = {frozenset(arena.layout.names(int(word))) - {"node"} for word in arena.flags[population.pfns]}
+        assert names == {frozenset({"uptodate", "lru"}), frozenset({"uptodate", "lru", "dirty"})}
+
+
+def test_a_kind_of_weight_zero_is_not_made():
+    with Arena.create(nodes=[("fast", 500), ("slow", 500)]) as arena:
+        population = populate_synthetic(arena, kinds={"anon": 1, "file": 0}, orders={0: 0, 3: 1})
+        assert set(population.kind.tolist()) == {KINDS["anon"]}
+        assert (population.order == 3).sum() == 2 * (375 >> 3)
+
+
 def test_weights_of_orders_count_folios():
     with Arena.create(nodes=[("fast", 4096), ("slow", 4096)]) as arena:
         population = populate_synthetic(arena, orders={0: 2.0, 3: 1.0, 5: 1.0}, fraction=0.9)

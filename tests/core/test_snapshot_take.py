@@ -395,6 +395,14 @@ def test_half_of_the_rest_is_for_whole_files(limit, whole):
     assert len(rows) == limit
 
 
+@pytest.mark.parametrize("limit", [5, 15, 25, 29])
+def test_page_cache_that_lies_far_apart_fills_the_limit(limit):
+    snapshot = processes_with([], n=30)
+    snapshot.pfn = (np.arange(30, dtype=np.uint64) // np.uint64(10) << np.uint64(12)) + np.arange(30, dtype=np.uint64)
+    rows, spaces = sample.choose(snapshot, limit, 0)
+    assert (len(rows), spaces) == (limit, [])
+
+
 def test_a_sample_cuts_no_folio_of_which_only_a_part_has_a_known_place():
     words = [CACHE | HEAD] + [CACHE | TAIL] * 7
     none = np.zeros(0, np.uint32)
@@ -416,6 +424,10 @@ def test_words_are_read_across_holes_to_the_end(tmp_path):
         assert file.length() == 1000
         np.testing.assert_array_equal(file.read(990, 100), words[990:])
         assert len(file.read(5000, 10)) == 0
+    for count in (0, 1, 2, 3, 4):
+        (tmp_path / "w").write_bytes(words[:count].tobytes())
+        with reader.Words(tmp_path / "w") as file:
+            assert file.length() == count
 
 
 @pytest.mark.parametrize("step", [4, 600, 1 << 17])

@@ -63,6 +63,13 @@ def test_a_key_and_its_value_are_found(path, key, value):
     assert file.place(path, value=True) == value
 
 
+def test_a_problem_is_said_at_the_key_or_at_its_value():
+    file = TomlFile.from_bytes(b"[table]\nname = 3\n", "f.toml")
+    assert str(file.problem(("table", "name"), "is wrong")) == "f.toml:2:1: table.name: is wrong"
+    assert str(file.problem(("table", "name"), "is wrong", value=True)) == "f.toml:2:8: table.name: is wrong"
+    assert str(file.problem(("table", "other"), "is missing")) == "f.toml:1:2: table.other: is missing"
+
+
 def test_a_byte_order_mark_and_crlf_move_nothing():
     raw = b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode()
     file = TomlFile.from_bytes(raw, "f.toml")
