@@ -67,7 +67,7 @@ def test_a_problem_is_said_at_the_key_or_at_its_value():
     file = TomlFile.from_bytes(b"[table]\nname = 3\n", "f.toml")
     assert str(file.problem(("table", "name"), "is wrong")) == "f.toml:2:1: table.name: is wrong"
     assert str(file.problem(("table", "name"), "is wrong", value=True)) == "f.toml:2:8: table.name: is wrong"
-    assert str(file.problem(("table", "other"), "is missing")) == "f.toml:1:2: table.other: is missing"
+    assert str(file.problem(("table", "other"), "is missing")) == "f.toml:1:1: table.other: is missing"
 
 
 def test_a_byte_order_mark_and_crlf_move_nothing():
