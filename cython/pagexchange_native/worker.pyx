@@ -28,9 +28,10 @@ from posix.unistd cimport usleep
 from pagexchange_native.guarded_move cimport move_guarded, readable
 from pagexchange_native.helpers cimport move_split
 from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_log_step, pgx_mover_ops
+from pagexchange_native.page_tables cimport pte_at, rewrite
 from pagexchange_native.references cimport structural_refs
 from pagexchange_native.region cimport *
-from pagexchange_native.xarray cimport xa_load, xa_release, xa_tryhold
+from pagexchange_native.xarray cimport xa_release, xa_tryhold
 
 cdef extern from "<errno.h>":
     enum:
@@ -252,7 +253,7 @@ cdef void _check(Worker *w) noexcept nogil:
         for side in range(2):
             e = &w.r.entries[p.pfn[side]]
             if e.rmap and e.rmap <= <uint64_t>w.r.ntables * PGX_TABLE_SLOTS:
-                pgx_prefetch(_pte(w.r, e.rmap))
+                pgx_prefetch(pte_at(w.r, e.rmap))
 
 
 cdef void _hold(Worker *w) noexcept nogil:
@@ -280,67 +281,7 @@ cdef void _hold(Worker *w) noexcept nogil:
             break
 
 
-# ---- page tables -------------------------------------------------------------------------------------------------------
-
-cdef inline pgx_pte *_pte(pgx_region *r, uint32_t number) noexcept nogil:
-    """Page-table entry by number + 1."""
-    return &r.tables[(number - 1) // PGX_TABLE_SLOTS].pte[(number - 1) % PGX_TABLE_SLOTS]
-
-
-cdef int _rewrite(pgx_region *r, uint32_t rmap, uint32_t mapcount, uint32_t order, uint64_t old_pfn, uint64_t new_pfn,
-                  bint present) noexcept nogil:
-    """Points every page-table entry of a page at `new_pfn`: as a migration entry, or as a present one.
-
-    The chain is walked `mapcount` times at most. -EUCLEAN, with the entries so far rewritten, when one does not name
-    `old_pfn` or `new_pfn` or leads out of the tables: the caller puts them back by calling again.
-    """
-    cdef uint32_t number = rmap
-    cdef uint32_t seen = 0
-    cdef uint64_t i, word, target, tables
-    cdef pgx_table *table
-    cdef pgx_pte *pte
-    tables = <uint64_t>r.ntables * PGX_TABLE_SLOTS
-    while number:
-        if number > tables or seen == mapcount:
-            return -EUCLEAN
-        seen += 1
-        table = &r.tables[(number - 1) // PGX_TABLE_SLOTS]
-        pte = _pte(r, number)
-        for i in range(1ull << order):
-            if i and i % PGX_TABLE_SLOTS == 0:
-                table = _next_table(r, table)
-                if table == NULL:
-                    return -EUCLEAN
-            if i < PGX_TABLE_SLOTS:
-                word = pgx_load64(&(pte + i).pte)
-            else:
-                word = pgx_load64(&table.pte[i % PGX_TABLE_SLOTS].pte)
-            target = word >> 12
-            if target != old_pfn + i and target != new_pfn + i:
-                return -EUCLEAN
-            word &= PGX_PTE_BITS & ~(PGX_PTE_PRESENT | PGX_PTE_MIGRATION)
-            word |= (new_pfn + i) << 12 | (PGX_PTE_PRESENT if present else PGX_PTE_MIGRATION)
-            if i < PGX_TABLE_SLOTS:
-                pgx_store64(&(pte + i).pte, word)
-            else:
-                pgx_store64(&table.pte[i % PGX_TABLE_SLOTS].pte, word)
-        number = pte.next
-    return 0 if seen == mapcount else -EUCLEAN
-
-
-cdef pgx_table *_next_table(pgx_region *r, pgx_table *base) noexcept nogil:
-    """The table of a large folio's later entries: looked up in the space, as it may lie anywhere."""
-    cdef uint64_t entry, number
-    if base.space == 0 or base.space > r.nspaces:
-        return NULL
-    entry = xa_load(r, &r.spaces[base.space - 1].tables, base.base // PGX_TABLE_SLOTS + 1)
-    if entry == 0:
-        return NULL
-    number = pgx_xa_value(entry)
-    if number >= r.ntables:
-        return NULL
-    return &r.tables[number]
-
+# ---- unmap ---------------------------------------------------------------------------------------------------------------
 
 cdef void _unmap(Worker *w) noexcept nogil:
     cdef uint32_t i, side
@@ -358,7 +299,7 @@ cdef void _unmap(Worker *w) noexcept nogil:
             if e.rmap == 0 and e.mapcount == 0:
                 continue
             p.done |= UNMAPPED_0 << side
-            rc = _rewrite(w.r, e.rmap, e.mapcount, p.order, p.pfn[side], p.pfn[side], False)
+            rc = rewrite(w.r, e.rmap, e.mapcount, p.order, p.pfn[side], p.pfn[side], False)
             if rc != 0:
                 drop(w, i, rc)
                 break
@@ -610,7 +551,7 @@ cdef void _drop_side(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
     if p.done & (FROZEN_0 << side):
         pgx_cas32(&e.refs, PGX_FROZEN | w.slot, w.rec.pair[i].side[side].refs)
     if p.done & (UNMAPPED_0 << side):
-        _rewrite(w.r, e.rmap, e.mapcount, p.order, p.pfn[side], p.pfn[side], True)
+        rewrite(w.r, e.rmap, e.mapcount, p.order, p.pfn[side], p.pfn[side], True)
     if p.done & (HELD_0 << side):
         xa_release(&w.r.mappings[p.mapping[side] - 1].pages)
     if p.done & (LOCKED_0 << side):
@@ -770,7 +711,7 @@ cdef void _finish(Worker *w) noexcept nogil:
         p = &w.work[i]
         for side in range(2):
             if p.done & (UNMAPPED_0 << side):
-                _rewrite(w.r, w.rec.pair[i].side[side].rmap, w.rec.pair[i].side[side].mapcount, p.order, p.pfn[side],
+                rewrite(w.r, w.rec.pair[i].side[side].rmap, w.rec.pair[i].side[side].mapcount, p.order, p.pfn[side],
                          p.pfn[1 - side], True)
         for side in range(2):
             e = &w.r.entries[p.pfn[side]]

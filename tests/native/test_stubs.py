@@ -22,7 +22,7 @@ ALLOWED = r"""
 # The buffer protocol has this name from Python 3.12 on.
 pagexchange_native\.arena\.Region\.__buffer__
 # Nothing in them can be called from Python.
-pagexchange_native\.(allocator|geometry|guarded_move|helpers|references|slots|worker|xa_store|xa_tree)
+pagexchange_native\.(allocator|geometry|guarded_move|helpers|page_tables|references|slots|worker|xa_store|xa_tree)
 """
 
 
