@@ -437,8 +437,6 @@ def _flow(line: Line, width: int) -> list[list[Cell]]:
             if used + len(piece) > width and not piece.isspace() and used > line.indent:
                 out.append([Cell(" " * line.indent)])
                 used = line.indent
-            if piece.isspace() and used <= line.indent and len(out) > 1:
-                continue
             before = out[-1].pop().text if out[-1] and out[-1][-1].style == cell.style else ""
             out[-1].append(Cell(before + piece, cell.style))
             used += len(piece)
