@@ -493,6 +493,7 @@ def test_a_lock_or_pin_of_somebody_else_must_survive() -> None:
     oracle = Oracle.before(toy)
     toy.raw.entries["owner"][A] = 0
     toy.raw.pins[1, 1] = 0
-    said = [str(finding) for finding in oracle.after(np.empty((0, 2), np.int64), []).findings]
-    assert f"frame {A} was locked by slot 1 and is not now" in said
-    assert f"frame {B} was pinned before and is not pinned now" in said
+    found = oracle.after(np.empty((0, 2), np.int64), []).findings
+    said = {str(one): (one.what, one.pfn, one.expected, one.got) for one in found}
+    assert said[f"frame {A} was locked by slot 1 and is not now"] == ("lock", A, 2, 0)
+    assert said[f"frame {B} was pinned before and is not pinned now"] == ("pin", B, B + 1, 0)

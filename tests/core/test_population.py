@@ -473,6 +473,24 @@ def test_as_many_tree_nodes_and_page_tables_are_counted_as_a_plan_needs():
     assert placement.page_tables(huge, np.array([3], np.uint8)) == 2
 
 
+@pytest.mark.parametrize(("words", "kind"), [([CACHE, SHMEM, CACHE], "file"), ([SHMEM, SHMEM, CACHE], "shmem")])
+def test_a_file_is_shared_memory_or_not_as_most_of_its_pages_say(words, kind):
+    arena, population = arena_from_snapshot(snapshot_of(words, files={k: (0, k) for k in range(3)}))
+    with arena:
+        check_at_rest(arena, population)
+        assert population.kind.tolist() == [KINDS[kind]] * 3
+        assert population.counts["changed_kinds"] == 1
+
+
+@pytest.mark.parametrize(("split", "nodes"), [("halves", [0, 0, 0, 1, 1, 1, 1, 1]), ("interleave", [0, 1] * 4)])
+def test_the_lower_half_of_the_frames_or_every_other_folio_is_on_the_first_node(split, nodes):
+    words = [CACHE] * 3 + [CACHE | HEAD] + [CACHE | TAIL] * 3 + [CACHE] * 4
+    arena, population = arena_from_snapshot(snapshot_of(words, first=1021), split=split)
+    with arena:
+        assert population.order.tolist() == [0, 0, 0, 2, 0, 0, 0, 0]
+        assert population.node.tolist() == nodes
+
+
 def test_two_pages_that_claim_one_place_do_not_share_it():
     snapshot = snapshot_of([CACHE] * 3, files={0: (0, 5), 1: (0, 5), 2: (0, 6)})
     arena, population = arena_from_snapshot(snapshot)

@@ -216,6 +216,27 @@ def test_counts_are_written_in_full_below_a_million() -> None:
     assert (row(printed, "b")[3:5], row(printed, "b")[-2:]) == (["1.00", "M"], ["2.35", "M"])
 
 
+@pytest.mark.parametrize(
+    ("ns", "said"), [(0.0, "0"), (0.4, "0.4"), (9.94, "9.9"), (9.95, "10"), (10.4, "10"), (1234.5, "1,234")]
+)
+def test_nanoseconds_have_a_decimal_below_ten(ns: float, said: str) -> None:
+    assert report._ns(ns) == said
+
+
+def test_a_verdict_shows_whether_it_is_good_bearable_or_not_as_expected() -> None:
+    several = [
+        strategy("exact", 500.0),
+        strategy("loses", 600.0, expected="loses", verdict="loses"),
+        strategy("wrong", 700.0, verdict="wrong"),
+        strategy("refused", None, expected="refused", verdict="refused", refused={"EPERM": 12_288}),
+    ]
+    table = report.blocks(seven(strategies=several))[2]
+    assert isinstance(table, report.Table)
+    assert [(r[1].text, r[1].style) for r in table.rows] == [
+        ("exact ✓", "good"), ("loses ✓", "warn"), ("wrong ✗", "bad"), ("refused ✓", "warn")
+    ]  # fmt: skip
+
+
 def test_a_pipe_has_a_hundred_columns() -> None:
     for length, lines in ((100, 1), (101, 2)):
         line = report.Line([report.Cell("x" * 49 + " " + "y" * (length - 50))])

@@ -284,7 +284,7 @@ def test_no_proc_is_an_error_that_says_so(tmp_path):
     with pytest.raises(SnapshotError, match="is it mounted"):
         take(proc=tmp_path / "none")
     FakeProc(tmp_path).write()
-    with pytest.raises(SnapshotError, match="no page was found"):
+    with pytest.raises(SnapshotError, match=f"^{tmp_path}: no page was found to record; no process may be read$"):
         take(proc=tmp_path)
     with pytest.raises(SnapshotError, match="limit 0"):
         take(proc=tmp_path, limit=0)
