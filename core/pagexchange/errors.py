@@ -125,7 +125,8 @@ class PluginContractError(PluginError, TypeError):
         super().__init__(reason, plugin=plugin, distribution=distribution, version=version)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.hook, self.plugin, self.expected, _short(self.got)), self.__dict__)
+        got = _short(self.got)  # a stranger's value may not be picklable
+        return (type(self), (self.hook, self.plugin, self.expected, got), self.__dict__ | {"got": got})
 
 
 class SnapshotError(PagexchangeError, ValueError):
@@ -155,8 +156,6 @@ def did_you_mean(word: str, known: Iterable[str], *, limit: int = 12) -> str:
 
 def _short(value: object, limit: int = 120) -> str:
     """Describe a value for an error message: its type and as much of its repr as a line holds."""
-    if value is None:
-        return "None"
     if isinstance(value, str):
         return value[:limit]
     try:
