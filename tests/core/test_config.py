@@ -132,6 +132,10 @@ def test_the_defaults_of_an_arena_are_whole():
             "s.toml:8:11: strategy.fast.threads: expected `int` <= 64",
         ),
         ("[strategy.fast]", "[strategy.fast]\nthreads = 0", "s.toml:8:11: strategy.fast.threads: expected `int` >= 1"),
+        ("slow =", f"{'s' * 32} =", f"s.toml:6:27: arena.nodes.{'s' * 32}: a node's name has 1 to 31 bytes"),
+        ("slow =", '"" =', 's.toml:6:27: arena.nodes."": a node\'s name has 1 to 31 bytes'),
+        ('"1 MiB"', '"64 TiB"', "s.toml:6:9: arena.nodes: more than 2^31 - 1 frames of 4096 bytes"),
+        ("[run]", "[plugins]\nblok = []\n[run]", "s.toml:3:1: plugins.blok: unknown key 'blok'; did you mean 'block'?"),
         ("[run]", "[plugins]\nblock = [1]\n[run]", "s.toml:3:10: plugins.block.0: expected `str`, got `int`"),
         ("[run]", "[workload]\norders = { 11 = 1 }\n[run]", "s.toml:3:12: workload.orders.11: order '11': want 0 to 9"),
         (
@@ -190,6 +194,7 @@ def test_missing_files_and_directories_are_clear_errors(tmp_path):
         ("run.mode=async", lambda c: c.run.mode == "async"),
         ('run.mode="async"', lambda c: c.run.mode == "async"),
         ("arena.nodes.slow=8 KiB", lambda c: c.arena.frames["slow"] == 2),
+        ("workload.orders={0=3, 9=1}", lambda c: c.workload.orders == {"0": 3, "9": 1}),
         ("workload.free=0", lambda c: c.workload.free == 0),
         ("strategy.fast.data=word-swap", lambda c: c.strategies["fast"].data == (PluginUse("word-swap"),)),
         ("strategy.fast.data.1.isa=auto", lambda c: c.strategies["fast"].data[1].options == {"isa": "auto"}),
@@ -208,6 +213,7 @@ def test_an_override_is_as_if_the_file_had_said_it(tmp_path, override, expected)
     [
         ("run.seed", "--set run.seed: expected KEY=VALUE"),
         ("=3", "--set =3: expected KEY=VALUE"),
+        ("[run]\n[arena]\nseed=3", "--set [run]\n[arena]\nseed=3: expected KEY=VALUE"),
         ("run.seed=[1", "--set run.seed=[1: '[1' is not a TOML value"),
         ("run.seed=", "--set run.seed=: '' is not a TOML value"),
         ("run.seed=x", "--set run.seed=x: run.seed: expected `int`, got `str`"),
