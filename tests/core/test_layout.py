@@ -152,12 +152,40 @@ def test_a_layout_of_ones_own_needs_little(tmp_path):
             ("[flags]", '[fields]\nx = { width = 65, policy = "stay", meaning = "" }\n[flags]'),
             "5:15: fields.x.width: 65 bits, but only 64 of 64 are left: more than 64 bits",
         ),
+        (
+            ("[flags]", '[fields]\nx = { width = -1, policy = "stay", meaning = "" }\n[flags]'),
+            "5:15: fields.x.width: a width is not negative",
+        ),
+        (
+            ("[flags]", '[fields]\nx = { width = "9", policy = "stay", meaning = "" }\n[flags]'),
+            "5:15: fields.x.width: expected an integer, got '9'",
+        ),
+        (
+            ("[flags]", '[fields]\ndirty = { width = 9, policy = "stay", meaning = "" }\n[flags]'),
+            "5:1: fields.dirty: is the name of a flag too",
+        ),
+        (("dirty", "Dirty"), "6:1: flags.Dirty: a name is lower case: letters, digits and _"),
+        (('"mine"', f'"{"m" * 32}"'), "3:8: name: a layout's name has at most 31 bytes"),
+        (("[flags]", '[aliases]\ndirty = "locked"\n[flags]'), "5:1: aliases.dirty: is the name of a flag itself"),
         (("[flags]", '[aliases]\nd = "drity"\n[flags]'), "5:5: aliases.d: no flag 'drity'; did you mean 'dirty'?"),
     ],
 )
 def test_a_wrong_layout_is_refused_with_its_place(tmp_path, change, expected):
     assert change[0] in GOOD
     assert any(expected in problem for problem in problems(tmp_path, GOOD.replace(*change)))
+
+
+def test_locked_and_waiters_share_a_byte(tmp_path):
+    text = GOOD.replace("dirty = { bit = 3", "waiters = { bit = 7").replace('"swap"', '"stay"')
+    assert load(tmp_path, text).native()["waiters"] == 1 << 7
+    assert problems(tmp_path, text.replace("bit = 0", "bit = 8")) == [
+        "mine.toml:5:18: flags.locked.bit: 'locked' must be in the same byte as 'waiters': bits 0 to 6"
+    ]
+
+
+def test_a_width_that_is_no_number_is_one_mistake(tmp_path):
+    field = '[fields]\nx = { width = "9", policy = "stay", meaning = "" }\n[flags]'
+    assert len(problems(tmp_path, GOOD.replace("[flags]", field))) == 1
 
 
 def test_all_that_is_wrong_with_a_layout_is_said_at_once(tmp_path):
@@ -168,3 +196,11 @@ def test_all_that_is_wrong_with_a_layout_is_said_at_once(tmp_path):
 def test_an_unknown_layout_is_answered_with_the_nearest():
     with pytest.raises(ConfigError, match=r"did you mean 'linux-6\.18'"):
         Layout.load("linux-6.81")
+
+
+def test_a_field_or_policy_that_a_layout_has_not_is_answered_with_the_nearest():
+    layout = Layout.load("linux-6.18")
+    with pytest.raises(KeyError, match=r"layout linux-6\.18 has no field 'noed'; did you mean 'node'\?"):
+        layout.field("noed")
+    with pytest.raises(ValueError, match="policy 'swop'; did you mean 'swap'"):
+        layout.mask("swop")  # type: ignore[arg-type]
