@@ -1,7 +1,11 @@
 """What the machine is: every field may be missing, and nothing is ever written."""
 
 import platform
+import sys
+from importlib import metadata
 from pathlib import Path
+
+import pytest
 
 from pagexchange.environment import collect, lines
 from pagexchange.sizes import format_size
@@ -57,6 +61,25 @@ def test_the_fields_are_read(tmp_path: Path) -> None:
     assert dict(lines(collect(tmp_path)))["machine"] == platform.machine()
 
 
+def test_words_that_nobody_expects_are_as_if_they_were_not_there(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/loadavg").write_text("low lower lowest\n")
+    assert collect(tmp_path)["load"] is None
+
+
+def test_versions_that_nothing_tells_are_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", unknown)
+    for name in [name for name in sys.modules if name.startswith("_cython_")]:
+        monkeypatch.delitem(sys.modules, name)
+    environment = collect()
+    software = environment["software"]
+    assert [software[name] for name in ("numpy", "pluggy", "msgspec", "cython_built_with")] == [None] * 4
+    assert dict(lines(environment))["NumPy"] == "not available"
+
+
 def test_this_machine_is_described() -> None:
     rows = dict(lines(collect()))
     assert rows["Python"].startswith("CPython")
@@ -64,6 +87,6 @@ def test_this_machine_is_described() -> None:
 
 
 def test_sizes_are_short() -> None:
-    assert [format_size(n) for n in (0, 4096, 1 << 21, 1010 << 10, 3 << 29)] == [
-        "0 bytes", "4 KiB", "2 MiB", "1010 KiB", "1.5 GiB"
+    assert [format_size(n) for n in (0, 4096, 1 << 21, 1010 << 10, 3 << 29, 5 << 39, 1 << 50)] == [
+        "0 bytes", "4 KiB", "2 MiB", "1010 KiB", "1.5 GiB", "2.5 TiB", "1024 TiB"
     ]  # fmt: skip
