@@ -53,11 +53,21 @@ class Crew:
             raise error
 
 
+def until(condition: Callable[[], bool], otherwise: str) -> None:
+    """Wait for something to happen; fail, and say this, if it never does."""
+    end = time.monotonic() + WATCHDOG / 4
+    while not condition():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.001)
+
+
 @contextmanager
 def crew() -> Iterator[Crew]:
     made = Crew()
-    yield made
-    made.rest()
+    try:
+        yield made
+    finally:
+        made.rest()
 
 
 class Library:

@@ -44,28 +44,6 @@ def test_opposite_orders_do_not_wait_for_each_other(mode: Mode, name: str) -> No
     library.check()
 
 
-@pytest.mark.parametrize("mode", ["sync-light", "sync"])
-def test_who_waits_for_locks_takes_the_lowest_frame_first(mode: Mode) -> None:
-    """Whatever the order of the list: so that no circle of those who wait can form."""
-    pages = Pages()
-    arena = pages.arena
-    low, high = pages.pair(), pages.pair()
-    for pfn in (low[0], high[0]):
-        assert arena.lock(pfn)
-    bound = strategy(arena, mode=mode, timeout=WATCHDOG / 4)
-    done: list[bool] = []
-    with crew() as busy:
-        busy.hire(lambda: done.append(bound.exchange([high, low]).ok), rounds=1)
-        arena.unlock(low[0])
-        end = time.monotonic() + WATCHDOG / 12
-        while "locked" not in arena.frame(low[0]).flags:
-            assert time.monotonic() < end, "it waits for the higher frame and leaves the lower one alone"
-            time.sleep(0.001)
-        arena.unlock(high[0])
-    assert done == [True]
-    assert check(arena) == []
-
-
 def test_a_tree_keeps_its_shape_until_the_slots_that_were_found_in_it_are_stored_to() -> None:
     """A page alone at index 0 is in the tree's head itself; one more page moves it down into a node."""
     pages = Pages()

@@ -1,7 +1,6 @@
 """B1 to B12: locks that are taken in no order, kept, or let go twice."""
 
-import threading
-from collections.abc import Callable
+import time
 from typing import Any
 
 import numpy as np
@@ -9,30 +8,13 @@ import pytest
 
 from pagexchange.exchange import Mode
 from pagexchange.oracle import check
+from tests.core.library import WATCHDOG, crew, until
 from tests.core.pages import EAGAIN, EBUSY, EINVAL, Pages, differences, picture, strategy
 
-WATCHDOG = 60.0  # seconds; a deadlock, not a slow machine
 MODES: tuple[Mode, ...] = ("async", "sync-light", "sync")
-
-
-def together(*works: Callable[[], Any], times: int = 300) -> None:
-    """Run each in a thread of its own, again and again; fail if one never comes back."""
-    failures: list[BaseException] = []
-
-    def repeat(work: Callable[[], Any]) -> None:
-        try:
-            for _ in range(times):
-                work()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=repeat, args=(work,), daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WATCHDOG)
-    assert not any(thread.is_alive() for thread in threads), "deadlock"
-    assert failures == []
+WAITING: tuple[Mode, ...] = ("sync-light", "sync")
+FOR_EVER = WATCHDOG / 2
+"""Seconds that a batch may wait: who gets EAGAIN after so long has waited for somebody who waited for him."""
 
 
 def unlocked(pages: Pages) -> bool:
@@ -40,22 +22,84 @@ def unlocked(pages: Pages) -> bool:
     return not arena.entries["owner"].any() and not any("locked" in arena.frame(n).flags for n in range(arena.nframes))
 
 
+def locked(pages: Pages) -> set[int]:
+    return set(np.flatnonzero(pages.arena.entries["owner"]).tolist())
+
+
+def against_each_other(pages: Pages, mode: Mode, *lists: Any) -> None:
+    """Each list by a thread of its own, again and again. Who may wait gets every lock, since nobody keeps one.
+
+    One more thread locks a page in the middle for a moment: those who wait for it go on at the same time.
+    """
+    bound = strategy(pages.arena, mode=mode, timeout=FOR_EVER)
+    middle = lists[0][len(lists[0]) // 2][0]
+
+    def work(pairs: Any) -> None:
+        assert set(bound.exchange(pairs).status.tolist()) <= ({0, EAGAIN} if mode == "async" else {0})
+
+    def hinder() -> None:
+        if pages.arena.lock(middle):
+            time.sleep(0.0005)
+            pages.arena.unlock(middle)
+        time.sleep(0.0005)
+
+    with crew() as busy:
+        for pairs in lists:
+            busy.hire(lambda pairs=pairs: work(pairs))  # type: ignore[misc]
+        busy.hire(hinder, rounds=100)
+    assert unlocked(pages)
+    assert check(pages.arena) == []
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_b1_a_pair_and_its_mirror_image_never_deadlock(pages: Pages, mode: Mode) -> None:
     pair = pages.pair()
-    bound = strategy(pages.arena, mode=mode)
-    together(lambda: bound.exchange([pair]), lambda: bound.exchange([pair[::-1]]))
-    assert unlocked(pages)
-    assert check(pages.arena) == []
+    against_each_other(pages, mode, [pair], [pair[::-1]])
+
+
+@pytest.mark.parametrize("mode", WAITING)
+@pytest.mark.parametrize("turn", [1, -1])
+def test_b1_whoever_waits_has_the_lower_frame_and_waits_for_the_higher(pages: Pages, mode: Mode, turn: int) -> None:
+    """Whatever the order of the arguments: then no two can wait for each other."""
+    low, high = pair = pages.pair()
+    bound = strategy(pages.arena, mode=mode, timeout=FOR_EVER)
+    assert pages.arena.lock(high)
+    done: list[bool] = []
+    with crew() as busy:
+        busy.hire(lambda: done.append(bound.exchange([pair[::turn]]).ok), rounds=1)
+        try:
+            until(lambda: low in locked(pages), "it waits for the higher frame and leaves the lower one alone")
+        finally:
+            pages.arena.unlock(high)
+    assert done == [True]
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_b2_lists_in_opposite_orders_never_deadlock(pages: Pages, mode: Mode) -> None:
     pairs = [pages.pair() for _ in range(8)]
-    bound = strategy(pages.arena, mode=mode)
-    together(lambda: bound.exchange(pairs), lambda: bound.exchange(pairs[::-1]), times=100)
-    assert unlocked(pages)
-    assert check(pages.arena) == []
+    against_each_other(pages, mode, pairs, pairs[::-1])
+
+
+@pytest.mark.parametrize("mode", WAITING)
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize("side", [0, 1])
+def test_b2_whoever_waits_has_locked_no_higher_frame_of_any_pair(
+    pages: Pages, mode: Mode, turn: int, side: int
+) -> None:
+    """Just what lies below the frame that it waits for, in whatever order the list names the pairs."""
+    pairs = [pages.pair() for _ in range(3)]
+    held = pairs[1][side]
+    bound = strategy(pages.arena, mode=mode, timeout=FOR_EVER)
+    assert pages.arena.lock(held)
+    done: list[bool] = []
+    with crew() as busy:
+        busy.hire(lambda: done.append(bound.exchange(pairs[::turn]).ok), rounds=1)
+        below = {pfn for pair in pairs for pfn in pair if pfn <= held}
+        try:
+            until(lambda: locked(pages) == below, f"it waits for frame {held} and has not locked just {below}")
+        finally:
+            pages.arena.unlock(held)
+    assert done == [True]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -95,8 +139,10 @@ def test_b5_async_never_waits(pages: Pages) -> None:
     pair = pages.pair()
     assert pages.arena.lock(pair[1])  # and nobody will unlock it
     bound = strategy(pages.arena, mode="async", timeout=3600)
-    together(lambda: bound.exchange([pair]), times=1)
-    assert bound.exchange([pair]).status.tolist() == [EAGAIN]
+    status: list[int] = []
+    with crew() as busy:
+        busy.hire(lambda: status.extend(bound.exchange([pair]).status.tolist()), rounds=1)
+    assert status == [EAGAIN]
 
 
 @pytest.mark.parametrize("name", ["list-exchange", "word-swap", "copy-page"])
@@ -107,13 +153,30 @@ def test_b6_write_back_inside_a_list_refuses_one_pair(pages: Pages, name: str) -
     assert "writeback" in pages.arena.frame(pairs[2][0]).flags
 
 
-@pytest.mark.parametrize("mappings", [(0, 0), (0, 1)], ids=["one file", "two files"])
+TWO_FILES = pytest.mark.parametrize("mappings", [(0, 0), (0, 1)], ids=["one file", "two files"])
+
+
+@TWO_FILES
 def test_b7_pages_of_files_in_both_orders_at_once(pages: Pages, mappings: tuple[int, int]) -> None:
     pair = pages.pair(("file", "file"), mappings=mappings)
-    other = pages.pair(("file", "file"), mappings=(mappings[1], mappings[0]))
-    bound = strategy(pages.arena, mode="sync")
-    together(lambda: bound.exchange([pair, other]), lambda: bound.exchange([other[::-1], pair[::-1]]), times=100)
-    assert check(pages.arena) == []
+    other = pages.pair(("file", "file"), mappings=mappings[::-1])
+    against_each_other(pages, "sync", [pair, other], [other[::-1], pair[::-1]])
+
+
+@TWO_FILES
+def test_b7_nobody_waits_for_one_who_has_the_tree_of_a_file(pages: Pages, mappings: tuple[int, int]) -> None:
+    """Neither for himself nor for another: so that in which order trees are taken does not matter."""
+    pairs = [pages.pair(("file", "file"), mappings=order) for order in (mappings, mappings[::-1])]
+    other = strategy(pages.arena, mode="sync", timeout=FOR_EVER)
+    done: list[bool] = []
+
+    def mover(pieces: Any, a: Any, b: Any) -> None:  # whoever calls it has the trees of both pages
+        with crew() as busy:
+            busy.hire(lambda: done.append(other.exchange([pairs[1]]).ok), rounds=1)
+        pieces[a], pieces[b] = pieces[b], pieces[a]
+
+    assert strategy(pages.arena, mode="sync", timeout=FOR_EVER, data=mover).exchange([pairs[0]]).ok
+    assert done == [True]
 
 
 def test_b8_a_page_against_itself_or_twice_in_a_list_is_a_status(pages: Pages) -> None:
