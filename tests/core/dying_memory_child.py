@@ -1,6 +1,5 @@
 """A process that exchanges two pairs while its parent, between two instructions, breaks the memory of one frame."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -9,8 +8,7 @@ import numpy as np
 
 import pagexchange
 from tests.core.test_memory_error import content, holds, lay_over, make, poisoned
-
-NOT_ALLOWED = 77  # exit status: this process may not be traced
+from tests.stepping import stop_for_parent
 
 
 def torn(piece: np.ndarray, whole: np.ndarray) -> bool:
@@ -31,9 +29,7 @@ def main(path: str, strategy: str, side: str) -> None:
     status = np.zeros(2, dtype=np.int32)
     native.exchange(pairs, status)
     native.exchange(pairs, status)  # everything is bound, warm, and back in its place
-    if ctypes.CDLL(None).ptrace(0, 0, None, None) != 0:  # PTRACE_TRACEME
-        os._exit(NOT_ALLOWED)
-    os.kill(os.getpid(), signal.SIGSTOP)
+    stop_for_parent()
     native.exchange(pairs, status)
     os.kill(os.getpid(), signal.SIGSTOP)
     assert holds(arena, fast[1], slow[1])

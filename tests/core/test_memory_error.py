@@ -19,6 +19,7 @@ from pagexchange.arena import Arena
 from pagexchange.errors import ArenaFullError
 from pagexchange.oracle import check
 from pagexchange.statuses import EHWPOISON
+from tests.stepping import Stepped
 
 CHILD = Path(__file__).with_name("dying_memory_child.py")
 PIECE = 4096  # what breaks at once
@@ -226,48 +227,6 @@ def test_a_handler_set_later_does_not_disarm_the_guard() -> None:
     assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
 
 
-class Stepped:
-    """The child, stopped right before its exchange, and the file that backs the frame to break."""
-
-    def __init__(self, tmp_path: Path, strategy: str, side: str) -> None:
-        self.path = tmp_path / "frame"
-        self.path.write_bytes(b"")
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, str(CHILD), str(self.path), strategy, side]
-        self.child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=CHILD.parents[2], env=environment
-        )
-        _, status = os.waitpid(self.child.pid, 0)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 77:
-            self.child.returncode = 77
-            pytest.skip("processes may not be traced here (ptrace is refused)")
-        assert os.WIFSTOPPED(status), self.child.communicate()
-
-    def step(self) -> bool:
-        """Let it run one instruction; False once the exchange is over."""
-        assert self.libc.ptrace(9, self.child.pid, None, None) == 0  # PTRACE_SINGLESTEP
-        _, status = os.waitpid(self.child.pid, 0)
-        assert os.WIFSTOPPED(status), status
-        return os.WSTOPSIG(status) == signal.SIGTRAP
-
-    def finish(self) -> tuple[int, int]:
-        """Let it go; the status of its first pair and the number of marked frames, which it has checked."""
-        assert self.libc.ptrace(17, self.child.pid, None, None) == 0  # PTRACE_DETACH
-        while True:
-            pid, status = os.waitpid(self.child.pid, os.WUNTRACED)
-            assert pid == self.child.pid
-            if not os.WIFSTOPPED(status):
-                break
-            os.kill(pid, signal.SIGCONT)
-        self.child.returncode = os.waitstatus_to_exitcode(status)
-        out, err = self.child.communicate()
-        assert self.child.returncode == 0, err
-        code, marked = out.split()
-        return int(code), int(marked)
-
-
 @pytest.mark.plain_build
 @pytest.mark.parametrize("side", ["fast", "slow"])
 @pytest.mark.parametrize("strategy", ["list-exchange", "copy-page"])
@@ -275,15 +234,18 @@ def test_memory_that_breaks_at_any_instruction_costs_no_unmarked_page(tmp_path: 
     stores = 4096 // 64  # at least, of one frame
     seen = set()
     for store in (1, stores // 2, stores - 1, 10**9):
-        one = Stepped(tmp_path, strategy, side)
-        changes, last = 0, one.path.read_bytes()
-        while changes < store and one.step():
-            now = one.path.read_bytes()
-            changes += now != last
-            last = now
-        assert changes >= min(store, stores)  # it was stepped through the move
-        os.truncate(one.path, 0)
-        seen.add(one.finish())
+        path = tmp_path / "frame"
+        path.write_bytes(b"")
+        with Stepped(CHILD, str(path), strategy, side) as child:
+            changes, last = 0, path.read_bytes()
+            while changes < store and child.step():
+                now = path.read_bytes()
+                changes += now != last
+                last = now
+            assert changes >= min(store, stores)  # it was stepped through the move
+            os.truncate(path, 0)
+            code, marked = child.finish().split()  # status of its first pair, frames marked: it has checked them
+        seen.add((int(code), int(marked)))
     if strategy == "list-exchange":
         assert seen == {(0, 0), (-EHWPOISON, 1), (-EHWPOISON, 2)}  # in place, the healthy page can lose a part
     else:

@@ -1,9 +1,6 @@
 """B18 to B23: flags, counters, and what a reader sees meanwhile."""
 
-import ctypes
-import os
-import subprocess
-import sys
+import json
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,12 @@ from pagexchange.errors import ConfigError
 from pagexchange.layout import Layout
 from pagexchange.oracle import Oracle
 from pagexchange_native.arena import FROZEN
-from tests.core.pages import EAGAIN, EBUSY, Pages, Pfns, differences, picture, strategy
+from tests.core.pages import EAGAIN, EBUSY, NATIVE, Pages, Pfns, differences, picture, strategy
+from tests.stepping import Stepped
 
 LAYOUTS = ("linux-5.0", "linux-6.18")
-CHILD = Path(__file__).with_name("stepped_flags_child.py")
-NOT_ALLOWED = 77  # exit status of the child: it may not be traced
+CHILD = Path(__file__).with_name("stepped_child.py")
+PRESENT = 1  # in a page-table entry
 META, UNLOCK = 3, 4  # phases of a record
 CHANGES = 256  # more than the store of one word has instructions
 SHIPPED = Path(__file__).parents[3] / "core/pagexchange/layouts"
@@ -142,42 +140,23 @@ def test_b18i_a_bit_that_is_set_after_the_words_were_computed_is_kept(pages: Pag
 @pytest.mark.plain_build
 def test_b18i_bits_that_are_set_between_any_two_instructions_of_the_store_are_kept() -> None:
     """A plain store would write back what it read a moment before. Three bits count, so that old is not like new."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen(
-        [sys.executable, str(CHILD)], stdout=subprocess.PIPE, text=True, cwd=CHILD.parents[3], env=environment
-    ) as child:
-        try:
-            assert child.stdout is not None
-            flags, state, *bits = (int(word) for word in child.stdout.readline().split())
-            _, status = os.waitpid(child.pid, 0)
-            if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NOT_ALLOWED:
-                child.returncode = NOT_ALLOWED
-                pytest.skip("processes may not be traced here (ptrace is refused)")
-            assert os.WIFSTOPPED(status)
-            with Path(f"/proc/{child.pid}/mem").open("r+b", buffering=0) as memory:
-
-                def word(at: int) -> int:
-                    return int.from_bytes(os.pread(memory.fileno(), 8, at), sys.byteorder)
-
-                written, changes = word(flags) & sum(bits), 0
-                while word(state) & 0xFF != UNLOCK:
-                    if word(state) & 0xFF == META:
-                        now = word(flags)
-                        assert now & sum(bits) == written, f"lost after {changes} changes"
-                        if changes < CHANGES:  # no more than that: each one makes the store begin again
-                            changes += 1
-                            written = sum(bit for n, bit in enumerate(bits) if changes >> n & 1)
-                            new = now & ~sum(bits) | written
-                            os.pwrite(memory.fileno(), new.to_bytes(8, sys.byteorder), flags)
-                    assert libc.ptrace(9, child.pid, None, None) == 0  # PTRACE_SINGLESTEP
-                    _, status = os.waitpid(child.pid, 0)
-                    assert os.WIFSTOPPED(status), status
-            assert changes == CHANGES
-        finally:
-            if child.returncode is None:
-                child.kill()
+    layout = Layout.load("linux-6.18")
+    bits = [layout.word(name) for name in ("waiters", "arch_1", "arch_2")]
+    with Stepped(CHILD, "list-exchange") as child:
+        facts = json.loads(child.line())
+        flags, state = facts["flags"][0], facts["state"]
+        written, changes = child.word(flags) & sum(bits), 0
+        while child.word(state) & 0xFF != UNLOCK:
+            if child.word(state) & 0xFF == META:
+                now = child.word(flags)
+                assert now & sum(bits) == written, f"lost after {changes} changes"
+                if changes < CHANGES:  # no more than that: each one makes the store begin again
+                    changes += 1
+                    written = sum(bit for n, bit in enumerate(bits) if changes >> n & 1)
+                    child.set_word(flags, now & ~sum(bits) | written)
+            assert child.step()
+        assert changes == CHANGES
+        child.finish()
 
 
 def test_b18j_waiters_are_left_alone_and_the_last_cpu_goes_with_the_page(pages: Pages) -> None:
@@ -224,6 +203,35 @@ def test_b20_the_slot_leads_to_the_new_frame_only_when_the_data_are_there(pages:
     at = pages.arena.cache_load(pages.mappings[0], index)
     assert at == pair[1]
     assert np.array_equal(pages.arena.frames[at], page)
+
+
+@pytest.mark.plain_build
+@pytest.mark.parametrize("name", NATIVE)
+def test_b20_after_any_instruction_who_finds_a_page_reads_its_own_bytes(name: str) -> None:
+    """By the slot of the file: find the frame, get a reference, read; and at the new place even without a reference.
+    By the page table: read, unless the entry is migrating.
+    """
+    with Stepped(CHILD, name) as child:
+        facts = json.loads(child.line())
+        ((slot,), ptes) = facts["slots"], facts["ptes"]
+        file, anon = (child.read(frame, 4096) for frame in facts["frames"])
+        found: set[tuple[str, int]] = set()
+
+        def look(who: str, pfn: int, page: bytes) -> None:
+            side = facts["pfns"].index(pfn)
+            found.add((who, side))
+            assert child.read(facts["frames"][side], 4096) == page, f"by the {who} frame {pfn} shows foreign bytes"
+
+        while child.step():
+            pfn = (child.word(slot) >> 2) - 1
+            side = facts["pfns"].index(pfn)
+            if side == 1 or not child.word(facts["refs"][side], 4) & FROZEN:
+                look("slot", pfn, file)
+            for entry in map(child.word, ptes):
+                if entry & PRESENT:
+                    look("page table", entry >> 12, anon)
+        assert found == {("slot", 0), ("slot", 1), ("page table", 1), ("page table", 0)}
+        child.finish()
 
 
 @pytest.mark.parametrize("kinds", [("anon", "anon"), ("anon", "file"), ("file", "anon")], ids="-".join)

@@ -1,15 +1,20 @@
 """B33 to B36: folios of many frames in the page cache and in page tables."""
 
-import threading
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pagexchange.oracle import check
+from pagexchange.oracle import format as oracle_format
 from pagexchange_native import space
+from tests.core.library import crew
 from tests.core.pages import EINVAL, Pages, differences, picture, strategy
+from tests.stepping import Stepped
 
 ORDERS = [1, 4, 9]
+CHILD = Path(__file__).with_name("stepped_child.py")
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -40,6 +45,25 @@ def test_b34_every_position_of_a_folio_leads_to_its_new_place(kinds: tuple[str, 
             assert pages.arena.cache_load(mapping, index + (1 << order)) == -1
 
 
+@pytest.mark.plain_build
+def test_b35_counters_are_right_before_any_lock_is_let_go() -> None:
+    """After each instruction: unless both pages are locked and the file's tree is held, each node counts what it has."""
+    seen = set()
+    with Stepped(CHILD, "list-exchange") as child:
+        facts = json.loads(child.line())
+        (slot,), locks = facts["slots"], [facts["tree"], *facts["owners"]]
+        while child.step():
+            if all(child.word(lock, 4) for lock in locks):
+                continue
+            side = facts["pfns"].index((child.word(slot) >> 2) - 1)  # of the file's page; the other is anonymous
+            places = [8 * oracle_format.COUNTERS.index(name) for name in ("file", "anonymous")]
+            counted = [[child.word(node + place) for node in facts["counters"]] for place in places]
+            assert counted == [[1 - side, side], [side, 1 - side]]
+            seen.add(side)
+        child.finish()
+    assert seen == {0, 1}
+
+
 def test_b35_counters_are_exact_after_exchanges_at_the_same_time() -> None:
     pages = Pages(frames=256)
     kinds = [("file", "anon"), ("shmem", "file"), ("anon", "raw"), ("file", "file")]
@@ -48,16 +72,11 @@ def test_b35_counters_are_exact_after_exchanges_at_the_same_time() -> None:
         if pages.arena.frame(int(pfn)).kind == "file":
             pages.flag(int(pfn), "dirty")
     bound = strategy(pages.arena)
-
-    def work(pairs: list[list[int]]) -> None:
-        for _ in range(101):
-            bound.exchange(pairs)
-
-    threads = [threading.Thread(target=work, args=(pairs,)) for pairs in lists]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    results: list[bool] = []
+    with crew() as busy:
+        for pairs in lists:
+            busy.hire(lambda pairs=pairs: results.append(bound.exchange(pairs).ok), rounds=1001)  # type: ignore[misc]
+    assert results == [True] * 4004
     assert check(pages.arena) == []  # recounts every counter from the pages
 
 
