@@ -5,8 +5,9 @@ the seed; a thread that does not go on is a deadlock: all stacks are printed and
 counts everything again and each page is looked up and compared as a whole. What was done is printed, so that a run
 that did nothing is seen.
 
-`--control` is the proof that the readers would see it: one more thread exchanges two pages by hand and takes no lock.
-The run must end with a reader that saw foreign bytes, and then the status is 0.
+`--control` is the proof that it would be seen. One after the other: a thread exchanges two pages by hand and takes no
+lock; one writes `dirty`, one `waiters`, as it read them a moment before; two lock two pages, each the other's second.
+A reader must see foreign bytes, the check at the end lost bits, the watchdog the deadlock; then the status is 0.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -45,10 +47,11 @@ class TornError(AssertionError):
 class Torture:
     """The library and everybody who works in it; each thread counts what it did."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, patience: float = WATCHDOG) -> None:
         self.library = Library(workers=32)
         self.arena = self.library.arena
         self.seed = seed
+        self.patience = patience  # seconds until a thread that does not go on is a deadlock
         self.stop = threading.Event()
         self.errors: list[BaseException] = []
         self.threads: list[threading.Thread] = []
@@ -99,10 +102,10 @@ class Torture:
             for name, beats in self.beats.items():
                 if beats != seen[name]:
                     seen[name], since[name] = beats, time.monotonic()
-                elif time.monotonic() - since[name] > WATCHDOG:
+                elif time.monotonic() - since[name] > self.patience:
                     self.deadlock(name)
         self.stop.set()
-        late = time.monotonic() + WATCHDOG
+        late = time.monotonic() + self.patience
         for thread in self.threads:
             thread.join(max(0.0, late - time.monotonic()))
             if thread.is_alive():
@@ -300,8 +303,10 @@ class Torture:
             raise AssertionError(f"index {index} held another frame than {pfn}")
         self.counts["pages that came and went"] += 1
 
+    # ---- the controls ----------------------------------------------------------------------------------------------
+
     def tear(self, rng: random.Random) -> None:
-        """The control: an exchange by hand, without a lock, half a page at a time, and back."""
+        """An exchange by hand, without a lock, half a page at a time, and back."""
         frames = self.arena.frames
         a, b = rng.sample(self.library.everyone.tolist(), 2)
         for half in (slice(0, 256), slice(256, 512)) * 2:
@@ -310,6 +315,32 @@ class Torture:
             time.sleep(0)
             frames[b, half] = kept
         self.counts["exchanges by hand"] += 1
+
+    def write_stale(self, name: str, rng: random.Random) -> None:
+        """Write a bit of some pages or frames as it was a moment before, without waiting for a turn."""
+
+        def bit(one: int, write: bool | None = None) -> bool:
+            pfn = held(self.library, one) if name == "dirty" else one
+            if write is not None:
+                (self.arena.set_flags if write else self.arena.clear_flags)(pfn, self.bit[name])
+            found = bool(self.arena.flags[pfn] & self.bit[name])
+            if name == "dirty":
+                self.arena.put(pfn)
+            return found
+
+        some = rng.sample(self.library.everyone.tolist(), 40)
+        before = {one: bit(one) for one in some}
+        time.sleep(0.001)
+        for one, was in before.items():
+            bit(one, was)
+        self.counts["stale bits written"] += len(some)
+
+    def cross(self, mine: int, other: int, both: threading.Barrier) -> None:
+        """Lock one page, and when somebody has locked the other one, wait for that."""
+        assert self.arena.lock(mine)
+        both.wait()
+        while not self.arena.lock(other):
+            time.sleep(0.001)
 
     # ---- the end ---------------------------------------------------------------------------------------------------
 
@@ -340,7 +371,7 @@ def torture(seconds: float, seed: int, enough: Mapping[str, int] | None = None) 
     return made.counts
 
 
-def control(seconds: float, seed: int) -> str:
+def control_torn(seconds: float, seed: int) -> str:
     """Readers beside an exchange by hand: what a reader saw, or an empty string."""
     made = Torture(seed)
     made.exchanger("exchanger", "list-exchange", "async", 1)
@@ -354,19 +385,61 @@ def control(seconds: float, seed: int) -> str:
     return ""
 
 
+def control_bit(name: str, seconds: float, seed: int) -> str:
+    """Who sets the bit beside one who writes it as it was: what the check at the end said, or an empty string."""
+    made = Torture(seed)
+    made.exchanger("exchanger", "list-exchange", "async", 1)
+    made.hire("setter", made.mark if name == "dirty" else made.wait)
+    made.hire("stale", lambda rng: made.write_stale(name, rng))
+    made.run(seconds, {f"{name} set or cleared": 500, "stale bits written": 2000})
+    try:
+        made.check()
+    except AssertionError as seen:
+        return str(seen)
+    return ""
+
+
+def control_deadlock(seconds: float, seed: int) -> str:
+    """Two who wait for each other: whose name the watchdog said, or an empty string."""
+    made = Torture(seed, patience=1.0)
+    a, b = made.library.everyone[:2].tolist()
+    both = threading.Barrier(2)
+    for mine, other in ((a, b), (b, a)):
+        made.hire(f"holder of {mine}", lambda rng, mine=mine, other=other: made.cross(mine, other, both))  # type: ignore[misc]
+    try:
+        made.run(seconds)
+    except SystemExit as seen:
+        return f"the watchdog ended the run with status {seen.code}"
+    finally:  # let them go, so that this process can go on
+        made.stop.set()
+        for pfn in (a, b):
+            made.arena.unlock(pfn)
+    return ""
+
+
+CONTROLS: dict[str, Callable[[float, int], str]] = {
+    "torn": control_torn,
+    "dirty": partial(control_bit, "dirty"),
+    "waiters": partial(control_bit, "waiters"),
+    "deadlock": control_deadlock,
+}
+"""Each plants a fault, and says how it was seen."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="torture", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--control", action="store_true", help="exchange by hand without a lock: a reader must see it")
+    parser.add_argument("--control", action="store_true", help="plant faults, each of which must be seen")
     chosen = parser.parse_args()
     seed = random.randrange(1 << 31) if chosen.seed is None else chosen.seed
     print(f"seed {seed}, {chosen.seconds:g} s, Python {sys.version.split()[0]}", flush=True)
     sys.setswitchinterval(0.0005)
     if chosen.control:
-        seen = control(chosen.seconds, seed)
-        print(f"control: a reader saw {seen}" if seen else "control: no reader saw anything: the readers are blind")
-        return 0 if seen else 1
+        found = {name: control(chosen.seconds, seed) for name, control in CONTROLS.items()}
+        for name, seen in found.items():
+            print(f"control {name}: {seen or 'nobody saw anything'}")
+        return 0 if all(found.values()) else 1
     for what, count in sorted(torture(chosen.seconds, seed).items()):
         print(f"{count:12,}  {what}")
     print("nothing lost, nothing torn, nobody waits")

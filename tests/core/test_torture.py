@@ -1,6 +1,8 @@
-"""The seconds version of `make torture`, and its control."""
+"""The seconds version of `make torture`, and its controls."""
 
-from tests.torture import EXCHANGERS, control, torture
+import pytest
+
+from tests.torture import CONTROLS, EXCHANGERS, torture
 
 ENOUGH = {f"exchanged by {name}": 200 for name, _, _ in EXCHANGERS} | {
     "whole pages read beside an exchange": 200,
@@ -24,5 +26,20 @@ def test_everybody_at_once_loses_nothing_and_tears_nothing() -> None:
     assert {what: counts[what] for what, least in ENOUGH.items() if counts[what] < least} == {}
 
 
-def test_the_readers_see_an_exchange_without_locks() -> None:
-    assert "words are foreign" in control(SECONDS, seed=20)
+@pytest.mark.races
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("torn", "words are foreign"), ("dirty", "its bit `dirty` was lost or came from elsewhere"),
+        ("waiters", "`waiters` lost at"),
+    ],
+)  # fmt: skip
+def test_a_planted_fault_is_seen(name: str, words: str) -> None:
+    assert words in CONTROLS[name](SECONDS, 20)
+
+
+def test_a_planted_deadlock_is_seen_and_the_watchdog_says_where(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "status 2" in CONTROLS["deadlock"](SECONDS, 20)
+    said = capfd.readouterr().err
+    assert "does not go on: a deadlock. seed 20" in said
+    assert said.count(" in cross\n") == 2  # both stacks

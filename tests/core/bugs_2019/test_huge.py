@@ -64,6 +64,20 @@ def test_b35_counters_are_right_before_any_lock_is_let_go() -> None:
     assert seen == {0, 1}
 
 
+@pytest.mark.plain_build
+def test_b35_what_others_count_between_two_instructions_is_kept() -> None:
+    with Stepped(CHILD, "list-exchange") as child:
+        facts = json.loads(child.line())
+        place = 8 * oracle_format.COUNTERS.index("file")
+        added = 0
+        while child.step():
+            for node in facts["counters"]:
+                child.set_word(node + place, child.word(node + place) + 1000)
+            added += 1000
+        assert [child.word(node + place) for node in facts["counters"]] == [added, added + 1]
+        child.finish()
+
+
 def test_b35_counters_are_exact_after_exchanges_at_the_same_time() -> None:
     pages = Pages(frames=256)
     kinds = [("file", "anon"), ("shmem", "file"), ("anon", "raw"), ("file", "file")]
