@@ -116,6 +116,7 @@ def built(name: str, layout: str, shape: str) -> BuiltStrategy:
 
 KINDS = st.sampled_from(["anon", "shared", "raw", "file", *FILE_NAMES])
 EXTRAS = st.sampled_from(["", "", "", "", "", "private", "dirty", "swapcache", "writeback", "locked", "workingset"])
+LAYOUT_NAMES = st.sampled_from(list(LAYOUTS))
 NODES = st.sampled_from(["fast", "slow"])
 ORDERS = st.sampled_from([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 7, 7])
 FILES = st.integers(0, len(MAPPINGS) - 1)
@@ -141,26 +142,15 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(
         target=frames,
-        layout=st.sampled_from(["linux-6.18", "linux-5.0", "small"]),
+        layout=LAYOUT_NAMES,
         shape=st.sampled_from(["small", "small", "uneven", "large"]),
         pages=st.lists(st.tuples(KINDS, NODES, ORDERS, EXTRAS), min_size=4, max_size=16),
     )
     def create(self, layout: str, shape: str, pages: list[tuple[str, str, int, str]]) -> Any:
         """An arena with a few pages; each lies at a position of its own."""
-        self.names = (layout, shape)
-        self.layout = LAYOUTS[layout]
-        self.real = self.arena = Arena.create(
-            SHAPES[shape], layout=self.layout, workers=2, mappings=len(MAPPINGS), spaces=2, watermarks=WATERMARKS
-        )
-        self.model = ref.Arena(SHAPES[shape], word_of(self.layout), WATERMARKS)
-        for name, shmem, aops in MAPPINGS:
-            self.real.new_mapping(name, shmem=shmem, aops=aops)
-            self.model.mappings.append(ref.Mapping(shmem, aops))
-        for name in ("one", "two"):
-            self.real.new_space(name)
-            self.model.spaces.append({})
         self.stamps = 0
         self.seen: set[tuple[int, int]] = set()
+        self.begin(layout, shape)
         made: list[Pfn] = []
         for k, (kind, node, order, extra) in enumerate(sorted(pages, key=lambda page: -page[2])):
             place = PLACES[k]
@@ -178,11 +168,78 @@ class Machine(RuleBasedStateMachine):
                     self.change(pfn, self.model.word.bits(extra), True)
         return multiple(*made)
 
+    def begin(self, layout: str, shape: str) -> None:
+        """An arena and a reference with files and address spaces, and no page."""
+        self.names = (layout, shape)
+        self.layout = LAYOUTS[layout]
+        self.real = self.arena = Arena.create(
+            SHAPES[shape], layout=self.layout, workers=2, mappings=len(MAPPINGS), spaces=2, watermarks=WATERMARKS
+        )
+        self.model = ref.Arena(SHAPES[shape], word_of(self.layout), WATERMARKS)
+        for name, shmem, aops in MAPPINGS:
+            self.real.new_mapping(name, shmem=shmem, aops=aops)
+            self.model.mappings.append(ref.Mapping(shmem, aops))
+        for name in ("one", "two"):
+            self.real.new_space(name)
+            self.model.spaces.append({})
+
+    def end(self) -> None:
+        compare.faces(self.real, self.model)
+        self.check()
+        self.real.close()
+
     def teardown(self) -> None:
         if self.arena is not None and self.sound:  # else the step has said what is wrong
-            compare.faces(self.real, self.model)
-            self.check()
-            self.real.close()
+            self.end()
+
+    # ---- another layout ----------------------------------------------------------------------------------------------
+
+    @step(layout=LAYOUT_NAMES)
+    def change_layout(self, layout: str) -> None:
+        """Go on in an arena with another layout: an arena keeps the one that it was made with.
+
+        Each page goes to the same frame there, with its contents, its places, its references and what flags both
+        layouts have. What belongs to a frame stays behind: locks, pins, reservations, memory errors.
+        """
+        old = self.model
+        self.end()
+        self.begin(layout, self.names[1])
+        pages = [page for page in old.pages() if page.frame.state == "used"]
+        self.settle(pages)
+        for page in pages:
+            pfn = page.frame.pfn
+            if page.mapping:
+                self.add(old.mappings.index(page.mapping), page.index, pfn)
+                if old.has(page, "private") and self.model.word.bits("private"):
+                    self.attach(pfn, page.private)
+            for space, vpn in page.places:
+                self.map_at(space, vpn, pfn, old.spaces[space][vpn].write)
+            for _ in range(page.refs - old.structural(page) - page.held):
+                self.agree(lambda pfn=pfn: self.real.get(pfn), lambda pfn=pfn: self.model.get(pfn))  # type: ignore[misc]
+            names = [name for name, bits in old.word.named.items() if bits & page.bits]
+            bits = self.model.word.bits(*names) - self.model.word.bits(*NEVER)
+            self.change(pfn, bits, True)
+        for number, file in enumerate(old.mappings):
+            for index, marks in file.marks.items():
+                for mark in marks:
+                    self.mark(number, index, mark)
+
+    def settle(self, pages: list[ref.Page]) -> None:
+        """Allocate just these folios: all frames first, and of those again what belongs to a folio of many."""
+        for node in self.model.nodes:
+            rest = set(self.real.alloc(node.name, node.frames).tolist())
+            for page in pages:
+                if page.frame.node.number != node.number:
+                    continue
+                frames = range(page.frame.pfn, page.frame.pfn + page.size)
+                rest.difference_update(frames)
+                if page.order:
+                    self.real.free(list(frames))
+                    assert self.real.alloc(node.name, 1, page.order).tolist() == [page.frame.pfn]
+                for pfn, data in zip(frames, page.data, strict=True):
+                    self.real.frames[pfn] = np.frombuffer(data, np.uint64)
+                self.model.alloc(node, [page.frame.pfn], page.order, [page.data])
+            self.real.free(sorted(rest))
 
     # ---- how the two are compared ------------------------------------------------------------------------------------
 
@@ -441,11 +498,13 @@ class Machine(RuleBasedStateMachine):
 
     @step(mapping=FILES, pick=st.integers(0, 9), mark=st.integers(0, 2))
     def set_mark(self, mapping: int, pick: int, mark: int) -> None:
-        file = self.model.mappings[mapping]
-        if file.pages:
-            index = sorted(file.pages)[pick % len(file.pages)]
-            XArray(self.real, mapping).set_mark(index, mark)
-            file.marks[index].add(mark)
+        pages = self.model.mappings[mapping].pages
+        if pages:
+            self.mark(mapping, sorted(pages)[pick % len(pages)], mark)
+
+    def mark(self, mapping: int, index: int, mark: int) -> None:
+        XArray(self.real, mapping).set_mark(index, mark)
+        self.model.mappings[mapping].marks[index].add(mark)
 
     # ---- address spaces ----------------------------------------------------------------------------------------------
 
