@@ -1,4 +1,4 @@
-"""A child process that its parent lets run one instruction at a time, and looks into. Skips where that is not allowed."""
+"""A child process that its parent lets run one instruction at a time. Skips the test where that is not allowed."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Stepped:
             if self.child.returncode == NOT_ALLOWED:
                 pytest.skip("processes may not be traced here (ptrace is refused)")
             pytest.fail(f"the child ended before it stopped: {said}")
-        self._memory = Path(f"/proc/{self.child.pid}/mem").open("r+b", buffering=0)
+        self._memory = os.open(f"/proc/{self.child.pid}/mem", os.O_RDWR)
 
     def __enter__(self) -> Stepped:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._memory.close()
+        os.close(self._memory)
         if self.child.returncode is None:
             self.child.kill()
             self.child.communicate()
@@ -78,10 +78,10 @@ class Stepped:
         return out
 
     def read(self, address: int, size: int) -> bytes:
-        return os.pread(self._memory.fileno(), size, address)
+        return os.pread(self._memory, size, address)
 
     def word(self, address: int, size: int = 8) -> int:
         return int.from_bytes(self.read(address, size), sys.byteorder)
 
     def set_word(self, address: int, value: int) -> None:
-        os.pwrite(self._memory.fileno(), value.to_bytes(8, sys.byteorder), address)
+        os.pwrite(self._memory, value.to_bytes(8, sys.byteorder), address)

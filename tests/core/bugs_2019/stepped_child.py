@@ -1,4 +1,4 @@
-"""A process that exchanges a page of a file and an anonymous page while its parent looks, or writes, between instructions."""
+"""A process that exchanges a file's page and an anonymous one; between two instructions its parent looks, or writes."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def main(name: str) -> None:
         """The words of a part that an exchange changes."""
         start, count, size = arena.geometry()[part]
         inside = changed[(changed >= start // 8) & (changed < (start + count * size) // 8)]
-        return (words.ctypes.data + 8 * inside).tolist()
+        return [words.ctypes.data + 8 * int(at) for at in inside]
 
     raw = oracle_format.read(arena)
     facts = {

@@ -47,7 +47,7 @@ def test_b34_every_position_of_a_folio_leads_to_its_new_place(kinds: tuple[str, 
 
 @pytest.mark.plain_build
 def test_b35_counters_are_right_before_any_lock_is_let_go() -> None:
-    """After each instruction: unless both pages are locked and the file's tree is held, each node counts what it has."""
+    """After each instruction: unless both pages are locked and the file's tree is held, nodes count what they have."""
     seen = set()
     with Stepped(CHILD, "list-exchange") as child:
         facts = json.loads(child.line())
