@@ -113,6 +113,10 @@ class Registry:
         """Return the names of all plug-ins, blocked ones included, without importing any."""
         return sorted(self._first)
 
+    def origin(self, name: str) -> tuple[str, str]:
+        """Return name and version of the distribution that serves under a plug-in's name; imports nothing."""
+        return _origin(self._first[name]) if name in self._first else ("", "")
+
     def load(self, name: str) -> Plugin:
         """Import a plug-in, once.
 

@@ -104,6 +104,14 @@ class TestForgetsNewFlags(Flags):
             new_a[:] = new_a & ~self.bit("added_later") | a & self.bit("added_later")
 
 
+class TestForgetsNewFlagsOfLargePages(Flags):
+    breaks = ("a-flag-nobody-knew-moves",)
+
+    def spoil(self, a, b, new_a, new_b, calls):
+        if len(a) == 2 and "added_later" in self.layout:
+            new_a[:] = new_a & ~self.bit("added_later") | a & self.bit("added_later")
+
+
 class TestMovesWhatStays(Flags):
     breaks = ("flags-leave-what-stays",)
 
@@ -118,6 +126,14 @@ class TestRemembers(Flags):
     def spoil(self, a, b, new_a, new_b, calls):
         if calls > 2:
             new_a[self.never_exchanged(b)] &= ~self.bit("workingset")
+
+
+class TestFailsOneByOne(Flags):
+    breaks = ("flags-follow-the-words-alone",)
+
+    def spoil(self, a, b, new_a, new_b, calls):
+        if len(a) == 1 and self.never_exchanged(b).any():
+            raise ZeroDivisionError("one word")
 
 
 class TestPrefersOneFrame(Flags):
@@ -168,6 +184,10 @@ class Data(DataMoverContract):
         """Tagged mapping words of frames."""
         return self.arena.entries["mapping"][np.asarray(pfns)]
 
+    def orders(self, order):
+        """Whether there is a page of an order."""
+        return (self.arena.entries["order"] == order).any()
+
 
 class TestRightMover(Data):
     breaks = ()
@@ -179,6 +199,37 @@ class TestForgetsTheLastByte(Data):
     def besides(self, pieces, a, b):
         if self.arena is None and len(a) == 2:
             pieces.view(np.uint8)[a[-1], -1] ^= 1
+
+
+class TestFailsInDirectCalls(Data):
+    """No mistake of the suite's: it is the clause that is broken."""
+
+    breaks = ("data-exchanges-every-byte", "data-touches-nothing-else")
+
+    def besides(self, pieces, a, b):
+        if self.arena is None and len(a) == 15:
+            raise SystemExit("fifteen are too many")
+
+
+class TestSkipsEqualWords(Data):
+    """Whose first words are equal are taken for equal."""
+
+    breaks = ("data-exchanges-every-byte",)
+    words = slice(1)
+
+    def move(self, pieces, a, b):
+        if self.arena is None and len(a) == 7:
+            other = (pieces[a, self.words] != pieces[b, self.words]).any(axis=1)
+            a, b = a[other], b[other]
+        super().move(pieces, a, b)
+
+
+class TestSkipsEqualCacheLines(TestSkipsEqualWords):
+    words = slice(8)
+
+
+class TestSkipsEqualEnds(TestSkipsEqualWords):
+    words = slice(504, None)
 
 
 class TestWritesToAnotherRow(Data):
@@ -248,6 +299,16 @@ class TestFailsForSomePages(Data):
             raise ValueError("a page without a mapping")
 
 
+class TestFailsForThree(Data):
+    """So many are left when one of four is busy."""
+
+    breaks = ("waiting-is-asked-for",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and len(a) == 3 and threading.current_thread() is threading.main_thread():
+            raise ValueError("three pages")
+
+
 class TestComesBackToEarlierPages(Data):
     """What the engine has compared already is written to in a later call."""
 
@@ -296,6 +357,24 @@ class TestWritesToABystander(Data):
         pieces[0, 0] ^= np.uint64(1)
 
 
+class TestKnowsNoLargePagesOfOldLayouts(Data):
+    breaks = ("nothing-else-changes",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and self.arena.layout.name == "linux-5.0" and self.orders(9):
+            pieces[0, 0] = 1
+
+
+class TestMindsTheMode(Data):
+    """Possible only by a look at the caller: a plug-in is not told."""
+
+    breaks = ("nothing-else-changes",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and self.orders(1) and getattr(_of_caller("self"), "mode", "") == "sync":
+            pieces[0, 0] = 1
+
+
 class TestWritesToARefusedPage(Data):
     breaks = ("a-refused-pair-is-as-it-was",)
 
@@ -340,6 +419,14 @@ class TestDislikesSix(Data):
 
     def besides(self, pieces, a, b):
         if self.arena is not None and len(a) == 6:
+            pieces[0, 0] ^= np.uint64(1)
+
+
+class TestDislikesOddLists(Data):
+    breaks = ("a-batch-equals-its-pairs",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and len(a) == 11:
             pieces[0, 0] ^= np.uint64(1)
 
 
@@ -453,7 +540,57 @@ class TestDoesNotSeeFar(Mapping):
     breaks = ("mapping-finds-the-slot",)
 
     def spoil(self, arena, pages, offset, found):
-        offset[pages["index"] >= 1 << 35] = 0
+        offset[(pages["index"] >= 1 << 35) & (pages["index"] <= 1 << 36)] = 0
+
+
+class TestDoesNotSeeVeryFar(Mapping):
+    breaks = ("mapping-finds-the-slot",)
+
+    def spoil(self, arena, pages, offset, found):
+        offset[pages["index"] > 1 << 45] = 0
+
+
+class Remembers(Mapping):
+    """From call to call, what it should look up each time."""
+
+    def make(self, arena):
+        self.known: dict[Any, Any] = {}
+        return super().make(arena)
+
+
+class TestRemembersPlaces(Remembers):
+    breaks = ("mapping-finds-the-slot",)
+
+    def spoil(self, arena, pages, offset, found):
+        for i, page in enumerate(pages[["mapping", "index"]].tolist()):
+            offset[i] = self.known.setdefault(page, offset[i])
+
+
+class TestRemembersPages(Remembers):
+    breaks = ("mapping-misses-what-is-gone",)
+
+    def spoil(self, arena, pages, offset, found):
+        for i, page in enumerate(pages[["mapping", "index"]].tolist()):
+            found[i] = found[i] or self.known.get(page, 0)
+            self.known[page] = found[i]
+
+
+class TestRemembersLists(Remembers):
+    """As a cache does whose key is too short."""
+
+    breaks = ("mapping-answers-in-any-order",)
+
+    def spoil(self, arena, pages, offset, found):
+        if len(pages) > 2:
+            offset[:] = self.known.setdefault(len(pages), offset.copy())
+
+
+class TestFailsForNoPage(Mapping):
+    breaks = ("mapping-answers-in-any-order",)
+
+    def spoil(self, arena, pages, offset, found):
+        if not len(pages):
+            raise IndexError("no page")
 
 
 class TestStores(Mapping):

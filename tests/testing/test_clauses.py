@@ -11,6 +11,7 @@ from pagexchange.testing import (
     StrategyContract,
     test_plugins,
 )
+from pagexchange.testing.wrapper_checks import WrapperChecks
 
 NAMES = [
     "a-plug-in-serves-or-declines",
@@ -62,12 +63,13 @@ def test_the_names_of_the_clauses_stay():
 
 
 def test_each_clause_has_a_test_of_its_name_and_each_test_a_clause():
-    tests = {name for place in (*CONTRACTS, test_plugins) for name in dir(place) if name.startswith("test_")}
+    places = (*CONTRACTS, WrapperChecks, test_plugins)
+    tests = {name for place in places for name in dir(place) if name.startswith("test_")}
     assert tests == {clause.test for clause in CLAUSES.values() if clause.judged}
 
 
 def test_each_test_says_what_it_does():
-    for contract in CONTRACTS:
+    for contract in (*CONTRACTS, WrapperChecks):
         for name in dir(contract):
             if name.startswith("test_"):
                 assert getattr(contract, name).__doc__.endswith(".")

@@ -1,17 +1,19 @@
 """How a test says over which values it runs; the candidate comes first in every id."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import pytest
 
 from pagexchange.testing.candidate import Candidate
+from pagexchange.testing.watch import Watch
 
 T = TypeVar("T", bound=Callable[..., None])
 
 
 def over(name: str, values: Iterable[Any] | Callable[[bool], Iterable[Any]]) -> Callable[[T], T]:
-    """Run a test once for each value, which it takes by name.
+    """Run a test once for each value, which it takes by name. Several of these multiply; the uppermost leads.
 
     Parameters
     ----------
@@ -20,7 +22,8 @@ def over(name: str, values: Iterable[Any] | Callable[[bool], Iterable[Any]]) -> 
     """
 
     def mark(test: T) -> T:
-        test.axis = (name, values if callable(values) else lambda _own: values)  # type: ignore[attr-defined]
+        axis = (name, values if callable(values) else lambda _own: values)
+        test.axes = (axis, *getattr(test, "axes", ()))  # type: ignore[attr-defined]
         return test
 
     return mark
@@ -35,14 +38,17 @@ class Judging:
         return None
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make one test for each candidate and each value of the test's axis."""
+        """Make one test for each candidate and each value of the test's axes."""
+        Watch.of(metafunc.config)
         candidates = self.candidates(metafunc.config)
-        name, values = getattr(metafunc.function, "axis", ("", None))
-        if candidates is None:
-            if values is not None:
-                metafunc.parametrize(name, list(values(False)), ids=str)
-        elif values is None:
-            metafunc.parametrize("candidate", candidates, ids=str)
-        else:
-            rows = [(one, value) for one in candidates for value in values(one.own_layout is not None)]
-            metafunc.parametrize(["candidate", name], rows, ids=[f"{one}-{value}" for one, value in rows])
+        axes = getattr(metafunc.function, "axes", ())
+        names = [name for name, _ in axes]
+        rows: list[tuple[Any, ...]] = []
+        for one in [None] if candidates is None else candidates:
+            own = one is not None and one.own_layout is not None
+            values = itertools.product(*(list(values(own)) for _, values in axes))
+            rows += [row if one is None else (one, *row) for row in values]
+        if candidates is not None:
+            names = ["candidate", *names]
+        if names:
+            metafunc.parametrize(names, rows, ids=["-".join(map(str, row)) for row in rows])

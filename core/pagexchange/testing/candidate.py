@@ -3,17 +3,26 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from pagexchange.arena import Arena
 from pagexchange.config import Expect, PluginUse, StrategySpec
 from pagexchange.discovery import Plugin, Registry, hooks_of
 from pagexchange.exchange import Mode, Strategy
-from pagexchange.hookspecs import ArenaFacts, hookimpl
-from pagexchange.host import BuiltStrategy, PagexchangeHost
+from pagexchange.hookspecs import QUESTIONS, ArenaFacts, hookimpl
+from pagexchange.host import BuiltStrategy, PagexchangeHost, Served
 from pagexchange.layout import Layout
-from pagexchange.testing import partners
+from pagexchange.testing import native_partners, partners
 from pagexchange_native.mover import DataMover
+
+_PARTNERS: Final[dict[str, object]] = {**partners.PARTNERS, **native_partners.PARTNERS}
+AROUND: Final = {
+    "python": (partners.FLAGS, partners.DATA, partners.UPDATER),
+    "native": (native_partners.FLAGS, native_partners.DATA, native_partners.UPDATER),
+    "native-temp": (native_partners.FLAGS, native_partners.TEMP, native_partners.UPDATER),
+}
+"""What a wrapper is put around: who answers for flags, data and mapping."""
 
 
 class WithPartners(Registry):
@@ -21,14 +30,29 @@ class WithPartners(Registry):
 
     def __init__(self, block: Iterable[str] = (), objects: Mapping[str, object] | None = None) -> None:
         super().__init__(block)
-        self.objects: dict[str, object] = {**partners.PARTNERS, **(objects or {})}
+        self.objects: dict[str, object] = {**_PARTNERS, **(objects or {})}
 
     def load(self, name: str) -> Plugin:
         """Return a plug-in by name, as `Registry.load` does."""
         if name not in self.objects:
             return super().load(name)
         target = self.objects[name]
-        return Plugin(name, target, "", "", "", hooks_of(target))
+        return Plugin(name, target, "", "", target.file if isinstance(target, _Hook) else "", hooks_of(target))
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Who answers a hook, and where that comes from."""
+
+    hook: str
+    """Empty: not a matter of one hook."""
+    plugin: str
+    distribution: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        made = f" ({self.distribution} {self.version})" if self.distribution else ""
+        return f"{self.hook + ' of ' if self.hook else ''}plug-in {self.plugin!r}{made}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +85,23 @@ class Candidate:
         """Bind it to an arena. PluginError: it does not serve this one."""
         return Strategy(arena, self._built(arena), mode, timeout)
 
-    def answers(self, question: str, arena: ArenaFacts) -> list[Any]:
-        """Return the objects that answer a question; for data the whole chain. PluginError: none serves this arena."""
+    def answers(self, question: str, arena: ArenaFacts) -> list[Served]:
+        """Return who answers a question; for data the whole chain. PluginError: none serves this arena."""
         found = getattr(self._built(arena), question)
-        return [one.object for one in (found if isinstance(found, tuple) else (found,))]
+        return list(found) if isinstance(found, tuple) else [found]
+
+    def origins(self) -> list[Origin]:
+        """Return whose objects are judged: all that the strategy names but the neutral partners."""
+        return [self._origin(question, use) for question, use in self.spec.by_question() if use.plugin not in _PARTNERS]
+
+    def _origin(self, question: str, use: PluginUse) -> Origin:
+        return Origin(QUESTIONS.get(question, "a wrapper"), use.plugin, *self.registry.origin(use.plugin))
+
+    def around(self, partners: str) -> "Candidate":
+        """Return the same wrapper around other partners."""
+        flags, data, mapping = (PluginUse(name) for name in AROUND[partners])
+        spec = dataclasses.replace(self.spec, flags=(flags,), data=(data,), mapping=(mapping,))
+        return dataclasses.replace(self, spec=spec)
 
     def _built(self, arena: ArenaFacts) -> BuiltStrategy:
         return PagexchangeHost(registry=self.registry).build(self.spec, arena)
@@ -85,9 +122,9 @@ def of_plugin(name: str, question: str, use: PluginUse, expect: Expect, registry
     return _among_partners(name, question, use, expect, registry)
 
 
-def of_wrapper(name: str, registry: WithPartners) -> Candidate:
+def of_wrapper(name: str, use: PluginUse, registry: WithPartners) -> Candidate:
     """Return an installed wrapper around neutral partners as a candidate."""
-    return Candidate(name, dataclasses.replace(_neutral(name), wrap=(PluginUse(name),)), registry)
+    return Candidate(name, dataclasses.replace(_neutral(name), wrap=(use,)), registry)
 
 
 def of_object(name: str, question: str, make: Callable[..., Any], expect: Expect) -> Candidate:
@@ -109,7 +146,7 @@ def _among_partners(name: str, question: str, use: PluginUse, expect: Expect, re
 
 
 def _neutral(name: str) -> StrategySpec:
-    flags, data, mapping = (PluginUse(partner) for partner in partners.PARTNERS)
+    flags, data, mapping = (PluginUse(partner) for partner in AROUND["python"])
     return StrategySpec(name, (flags,), (data,), (mapping,))
 
 
@@ -122,6 +159,11 @@ class _Hook:
     """A plug-in around a `make`: its hook is the one that the question asks for."""
 
     make: Callable[..., Any]
+
+    @property
+    def file(self) -> str:
+        """Where `make` is written."""
+        return str(Path(inspect.getfile(self.make)).resolve())
 
     @staticmethod
     def of(question: str, make: Callable[..., Any]) -> "_Hook":

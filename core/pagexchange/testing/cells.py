@@ -54,7 +54,7 @@ def _kinds(layout: str, order: int = 0, pairs: int = 4) -> tuple[Cell, ...]:
 
 
 def exchange_cells(own_layout: bool) -> tuple[Cell, ...]:
-    """Every kind under every layout at order 0, larger orders and page sizes under the newest one."""
+    """Every kind under every layout at order 0, larger orders and page sizes under the newest one; some of the rest."""
     cells: list[Cell] = []
     for layout in (*SHIPPED, *([OWN] if own_layout else [])):
         cells += _kinds(layout)
@@ -63,16 +63,26 @@ def exchange_cells(own_layout: bool) -> tuple[Cell, ...]:
         cells += some if order < 9 else [cell for cell in some if (cell.left, cell.right) in _LARGEST]
     cells += [Cell(mode=mode) for mode in ("sync-light", "sync")]
     cells += [Cell(page_size=size, pairs=2, left="file") for size in PAGE_SIZES[1:]]
-    return tuple(cells)
+    return (*cells, *_PAIRWISE)
 
+
+_PAIRWISE: Final = (
+    Cell(SHIPPED[0], order=9, pairs=2),
+    Cell(SHIPPED[0], left="shmem", right="anon", order=4, pairs=2, mode="sync-light"),
+    Cell(left="file", order=1, pairs=2, mode="sync"),
+    Cell(UNKNOWN, left="shmem", order=1, pairs=2, mode="sync"),
+)
+"""What differs from the usual in two things at once: layout, order, mode."""
 
 _LARGEST: Final = (("anon", "file"), ("file", "file"))
 
 
 def unknown_flag_cells() -> tuple[Cell, ...]:
-    """Every kind under the layout with flags that nobody knew."""
-    return _kinds(UNKNOWN)
+    """Every kind under the layout with flags that nobody knew, and larger orders."""
+    return (*_kinds(UNKNOWN), Cell(UNKNOWN, order=4, pairs=2), Cell(UNKNOWN, left="file", order=9, pairs=2))
 
 
-SHAPES: Final = ("empty", "one", "many", "chain", "duplicates", "self-pairs", "last-frame")
+SHAPES: Final = ("empty", "one", "many", "many-odd", "chain", "duplicates", "self-pairs", "last-frame")
 """Of a list of pairs."""
+MANY: Final = 202
+"""Pairs of a list that takes several batches."""

@@ -2,16 +2,17 @@
 
 import threading
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.host import Facts
+from pagexchange.host import Facts, Served
 from pagexchange.testing.axes import Judging, over
 from pagexchange.testing.candidate import Candidate
 from pagexchange.testing.cells import NEWEST
-from pagexchange.testing.judge import answers, breaks
+from pagexchange.testing.judge import answers, ask, breaks, raised
 from pagexchange.testing.layouts import layout_named
 from pagexchange_native.mover import DataMover
 
@@ -47,58 +48,64 @@ _LOADS: Final = (
 )
 
 
+_DIFFER: Final = (None, slice(8, None), slice(64, None), slice(-8, None), slice(-1, None), slice(8), slice(256, 264))
+"""Bytes in which the rows of a pair differ, None: all, at random. Who compares before it moves must compare all."""
+
+
 class DataChecks(Judging):
     """Tests of the data movers of a `candidate`, each named after its clause."""
 
     @over("load", _LOADS)
     def test_data_exchanges_every_byte(self, candidate: Candidate, load: Load) -> None:
         """All bytes of both folios, of any size and number."""
+        clause = "data-exchanges-every-byte"
         for mover in _movers(candidate):
             rows = Rows(load)
-            rows.move(mover)
+            rows.move(clause, mover)
             wrong = rows.not_exchanged()
             if wrong:
-                breaks("data-exchanges-every-byte", [f"{_name(mover)}: {line}" for line in wrong])
+                breaks(clause, [f"{_name(mover)}: {line}" for line in wrong])
 
     @over("load", _LOADS)
     def test_data_touches_nothing_else(self, candidate: Candidate, load: Load) -> None:
         """Rows before, between and behind keep every byte."""
+        clause = "data-touches-nothing-else"
         for mover in _movers(candidate):
             rows = Rows(load)
-            rows.move(mover)
+            rows.move(clause, mover)
             wrong = rows.touched()
             if wrong:
-                breaks("data-touches-nothing-else", [f"{_name(mover)}: {line}" for line in wrong])
+                breaks(clause, [f"{_name(mover)}: {line}" for line in wrong])
 
     def test_data_serves_two_threads(self, candidate: Candidate) -> None:
         """Two workers call one mover at a time, each for its own pages, an odd number of times."""
         for mover in _movers(candidate):
             both = [Rows(Load(8), seed) for seed in range(2)]
-            raised: list[str] = []
+            said: list[str] = []
 
-            def work(rows: Rows, mover: Any = mover, raised: list[str] = raised) -> None:  # noqa: ANN401
+            def work(rows: Rows, mover: Served = mover, said: list[str] = said) -> None:
                 try:
                     for _ in range(_TURNS):
-                        rows.move(mover)
-                except Exception as error:
-                    raised.append(f"{type(error).__name__}: {error}")
+                        rows.call(mover.object)
+                except BaseException as error:  # a thread cannot fail a test
+                    said.append(raised(mover, error))
 
             threads = [threading.Thread(target=work, args=(rows,)) for rows in both]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            wrong = [*raised, *(line for rows in both for line in (*rows.not_exchanged(), *rows.touched()))]
+            wrong = [*said, *(line for rows in both for line in (*rows.not_exchanged(), *rows.touched()))]
             if wrong:
                 breaks("data-serves-two-threads", [f"{_name(mover)}: {line}" for line in wrong])
 
     def test_data_says_what_it_chose(self, candidate: Candidate) -> None:
         """`describe()`, if there is one, returns texts by topic; a native mover's log has a name."""
         for mover in _movers(candidate):
-            describe = getattr(mover, "describe", None)
+            describe = getattr(mover.object, "describe", None)
             if not callable(describe):
                 continue
-            said = describe()
+            said = ask("data-says-what-it-chose", mover, describe)
             if not isinstance(said, dict) or not all(isinstance(x, str) for item in said.items() for x in item):
                 breaks("data-says-what-it-chose", [f"{_name(mover)}: describe() returned {said!r:.200}"])
 
@@ -112,12 +119,20 @@ class Rows:
         self.pieces = np.random.default_rng(seed).integers(
             0, 1 << 64, (per * (2 * load.rows + 3), _PIECE // 8), dtype=np.uint64
         )
-        self.before = self.pieces.copy()
         middle = per * (load.rows + 2)
         self.a = np.arange(per, per * (load.rows + 1))
         self.b = np.arange(middle, middle + per * load.rows)
+        for a, b, differ in zip(self._bytes(self.a), self._bytes(self.b), cycle(_DIFFER), strict=False):
+            if differ is not None:
+                a[:] = b
+                a[differ] ^= 255
+        self.before = self.pieces.copy()
 
-    def move(self, mover: Any) -> None:  # noqa: ANN401 - native or a callable
+    def move(self, clause: str, mover: Served) -> None:
+        """Call the mover once; if it raises, it breaks the clause."""
+        ask(clause, mover, self.call, mover.object)
+
+    def call(self, mover: Any) -> None:  # noqa: ANN401 - native or a callable
         """Call the mover once, in the way of its kind."""
         if not isinstance(mover, DataMover):
             a, b = (np.random.default_rng(1).permutation(side) for side in (self.a, self.b))
@@ -150,9 +165,10 @@ class Rows:
         return found
 
 
-def _movers(candidate: Candidate) -> list[Any]:
+def _movers(candidate: Candidate) -> list[Served]:
     return answers(candidate, "data", Facts(layout_named(NEWEST)))
 
 
-def _name(mover: Any) -> str:  # noqa: ANN401
-    return str(getattr(mover, "name", getattr(mover, "__name__", type(mover).__name__)))
+def _name(mover: Served) -> str:
+    found = mover.object
+    return str(getattr(found, "name", getattr(found, "__name__", type(found).__name__)))

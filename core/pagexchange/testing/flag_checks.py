@@ -1,16 +1,16 @@
 """The clauses of a flag policy, judged by calling it with words."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pytest
 
 from pagexchange.hookspecs import Words
-from pagexchange.host import Facts
+from pagexchange.host import Facts, Served
 from pagexchange.layout import Layout
 from pagexchange.testing.axes import Judging, over
 from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.judge import answers, breaks
+from pagexchange.testing.judge import answers, ask, breaks, two_arrays
 from pagexchange.testing.layouts import OWN, SHIPPED, UNKNOWN, layout_named
 from pagexchange.testing.partners import swapped
 
@@ -46,15 +46,16 @@ class FlagChecks(Judging):
         known = _layout(candidate, layout)
         policy = _policy(candidate, known)
         a, b = _words(known)
-        want = _ask(policy, a, b)
-        wrong = _differences(known, want, _ask(policy, a, b), "asked again")
-        backwards = _ask(policy, a[::-1].copy(), b[::-1].copy())
+        clause = "flags-follow-the-words-alone"
+        want = _ask(clause, policy, a, b)
+        wrong = _differences(known, want, _ask(clause, policy, a, b), "asked again")
+        backwards = _ask(clause, policy, a[::-1].copy(), b[::-1].copy())
         wrong += _differences(known, want, tuple(x[::-1] for x in backwards), "asked backwards")
-        singly = [_ask(policy, a[i : i + 1], b[i : i + 1]) for i in range(len(a))]
+        singly = [_ask(clause, policy, a[i : i + 1], b[i : i + 1]) for i in range(len(a))]
         one_by_one = tuple(np.concatenate([pair[side] for pair in singly]) for side in range(2))
         wrong += _differences(known, want, one_by_one, "asked one by one")
         if wrong:
-            breaks("flags-follow-the-words-alone", wrong)
+            breaks(clause, wrong)
 
     @over("layout", _layouts)
     def test_flags_treat_both_frames_alike(self, candidate: Candidate, layout: str) -> None:
@@ -62,17 +63,18 @@ class FlagChecks(Judging):
         known = _layout(candidate, layout)
         policy = _policy(candidate, known)
         a, b = _words(known)
-        new_b, new_a = _ask(policy, b, a)
-        wrong = _differences(known, _ask(policy, a, b), (new_a, new_b), "the other way round")
+        clause = "flags-treat-both-frames-alike"
+        new_b, new_a = _ask(clause, policy, b, a)
+        wrong = _differences(known, _ask(clause, policy, a, b), (new_a, new_b), "the other way round")
         if wrong:
-            breaks("flags-treat-both-frames-alike", wrong)
+            breaks(clause, wrong)
 
 
 def _layout(candidate: Candidate, name: str) -> Layout:
     return candidate.own_layout if name == OWN and candidate.own_layout is not None else layout_named(name)
 
 
-def _policy(candidate: Candidate, layout: Layout) -> Any:  # noqa: ANN401 - native or a callable
+def _policy(candidate: Candidate, layout: Layout) -> Served:
     return answers(candidate, "flags", Facts(layout))[0]
 
 
@@ -87,18 +89,17 @@ def _words(layout: Layout) -> tuple[Words, Words]:
     return a & allowed, b & allowed
 
 
-def _ask(policy: Any, a: Words, b: Words) -> tuple[Words, Words]:  # noqa: ANN401
+def _ask(clause: str, policy: Served, a: Words, b: Words) -> tuple[Words, Words]:
     a, b = a.copy(), b.copy()
     a.flags.writeable = b.flags.writeable = False
-    new_a, new_b = policy(a, b)
-    return np.asarray(new_a), np.asarray(new_b)
+    return two_arrays(clause, policy, ask(clause, policy, policy.object, a, b))
 
 
-def _compare(clause: str, layout: Layout, mask: int, policy: Any) -> None:  # noqa: ANN401
+def _compare(clause: str, layout: Layout, mask: int, policy: Served) -> None:
     a, b = _words(layout)
     part = np.uint64(mask)
     want = tuple(words & part for words in swapped(layout, a, b))
-    got = tuple(words & part for words in _ask(policy, a, b))
+    got = tuple(words & part for words in _ask(clause, policy, a, b))
     wrong = _differences(layout, want, got, "")
     if wrong:
         breaks(clause, wrong)

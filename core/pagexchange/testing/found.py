@@ -2,19 +2,21 @@
 
 import dataclasses
 from collections import Counter
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_args
 
 from pagexchange.config import Config, Expect, PluginUse
 from pagexchange.discovery import PluginInfo
-from pagexchange.errors import PluginError
+from pagexchange.errors import ConfigError, PluginError
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host import Facts
-from pagexchange.testing.candidate import Candidate, WithPartners, of_file, of_plugin, of_wrapper
+from pagexchange.testing.candidate import Candidate, Origin, WithPartners, of_file, of_plugin, of_wrapper
 from pagexchange.testing.cells import NEWEST
 from pagexchange.testing.judge import declines
 from pagexchange.testing.layouts import SHIPPED, layout_named
+from pagexchange.testing.watch import Watching, nobody_watches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,16 +25,21 @@ class Found:
 
     config: Config
     """The file that was asked for."""
+    registry: WithPartners
+    """What is installed, read once, and the neutral partners."""
+    watching: Watching
 
     @classmethod
-    def load(cls, file: Path | None) -> "Found":
-        """Read the file; ConfigError has everything that is wrong with it."""
-        return cls(Config.load(file))
-
-    @cached_property
-    def registry(self) -> WithPartners:
-        """What is installed, read once, and the neutral partners."""
-        return WithPartners(self.config.block)
+    def load(cls, file: Path | None, watching: Watching = nobody_watches) -> "Found":
+        """Import every plug-in, one by one, and read the file; ConfigError has everything that is wrong with it."""
+        try:
+            registry = WithPartners(Config.load(file, plugins=False).block)
+        except ConfigError:
+            return cls(Config.load(file), WithPartners(), watching)
+        for name in registry.names():
+            with watching("a-plug-in-can-be-loaded", [Origin("", name, *registry.origin(name))]), suppress(PluginError):
+                registry.load(name)
+        return cls(Config.load(file), registry, watching)
 
     @cached_property
     def plugins(self) -> list[PluginInfo]:
@@ -67,7 +74,8 @@ class Found:
         for question, ones in self._installed.items():
             for name, one in ones.items():
                 try:
-                    one.answers(question, Facts(layout_named(NEWEST)))
+                    with self.watching("a-plug-in-serves-or-declines", one.origins()):
+                        one.answers(question, Facts(layout_named(NEWEST)))
                 except PluginError as error:
                     if declines(error):
                         said[name] = str(error)
@@ -80,10 +88,11 @@ class Found:
 
     @cached_property
     def wrappers(self) -> list[Candidate]:
-        """Every plug-in that wraps an answer."""
+        """Every plug-in that wraps an answer: as the strategies use it, and with its defaults."""
         wrapping = {f"{hook} (wrapper)" for hook in QUESTIONS.values()}
         names = [info.name for info in self.plugins if info.state == "ok" and wrapping & set(info.hooks)]
-        return [of_wrapper(name, self.registry) for name in names]
+        uses = [*(use for use in self._uses("wrap") if use.plugin in names), *map(PluginUse, names)]
+        return list({_name(use): of_wrapper(_name(use), use, self.registry) for use in uses}.values())
 
     def _objects(self, question: str) -> dict[str, Candidate]:
         used = {_name(use): self._plugin(question, use) for use in self._uses(question)}

@@ -1,6 +1,6 @@
 """Exchanges in a cell, asks the oracle, and says which clause each of its findings breaks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from pagexchange.arena import Arena
-from pagexchange.errors import PluginContractError, PluginError
+from pagexchange.errors import PluginContractError, PluginError, raised_in
 from pagexchange.exchange import ExchangeResult, Mode, Strategy
-from pagexchange.hookspecs import ArenaFacts
+from pagexchange.hookspecs import QUESTIONS, ArenaFacts
+from pagexchange.host import Served
 from pagexchange.oracle import Finding, Oracle, Verdict
 from pagexchange.oracle.expect import errno_name
 from pagexchange.testing.candidate import Candidate
@@ -53,7 +54,7 @@ class Outcome:
     """Clause -> sentences."""
 
 
-def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None) -> Outcome:
+def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None, *, threads: int | None = None) -> Outcome:
     """Exchange a list, the scene's own if not given, and let the oracle look."""
     arena = strategy.arena
     pairs = scene.pairs if pairs is None else pairs
@@ -62,7 +63,7 @@ def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None) -> Ou
     error: PluginError | None = None
     status: NDArray[np.int32] = np.full(len(pairs), 77, dtype=np.int32)
     try:
-        result = strategy.exchange(pairs, out=status)
+        result = strategy.exchange(pairs, out=status, threads=threads)
     except PluginError as caught:
         error = caught
     verdict = oracle.after(pairs, np.where(status > 0, -1, status))
@@ -98,17 +99,18 @@ def _clause(finding: Finding, inside: NDArray[np.bool_], swap: int) -> str:
 
 
 def statuses(
+    clause: str,
     strategy: Strategy,
     pairs: Pairs,
     *,
     order: Literal["independent", "sequential"] = "independent",
     threads: int | None = None,
 ) -> NDArray[np.int32]:
-    """Exchange a list, without the oracle. What a plug-in raises is the business of one clause."""
+    """Exchange a list, without the oracle. A plug-in that raises breaks the clause that is being judged."""
     try:
         return strategy.exchange(pairs, order=order, threads=threads).status
     except PluginError as error:
-        breaks("every-pair-is-exchanged", [str(error)])
+        breaks(clause, [str(error)])
 
 
 def outcome(candidate: Candidate, cell: Cell) -> Outcome:
@@ -129,12 +131,44 @@ def bound(candidate: Candidate, arena: Arena, *, mode: Mode = "async", timeout: 
         _not_built(error)
 
 
-def answers(candidate: Candidate, question: str, arena: ArenaFacts) -> list[Any]:
-    """Return the objects that answer a question; skip the test where the candidate declines."""
+def answers(candidate: Candidate, question: str, arena: ArenaFacts) -> list[Served]:
+    """Return who answers a question; skip the test where the candidate declines."""
     try:
         return candidate.answers(question, arena)
     except PluginError as error:
         _not_built(error)
+
+
+def ask(clause: str, served: Served, call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - its answer
+    """Call what a plug-in returned; if it raises, it breaks the clause that is being judged."""
+    try:
+        return call(*arguments)
+    except (KeyboardInterrupt, pytest.fail.Exception, pytest.skip.Exception):
+        raise
+    except BaseException as error:  # what calls sys.exit() is broken too
+        breaks(clause, [raised(served, error)])
+
+
+def two_arrays(clause: str, served: Served, answer: Any) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: ANN401
+    """Return an answer of two arrays, of whatever shape; one of anything else breaks the clause."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        reason = f"its object for {QUESTIONS[served.question]} returned {answer!r:.120}, must be two arrays"
+        breaks(clause, [str(told(served, f"{reason}. Cure: let it answer as pagexchange/hookspecs.py says"))])
+    return np.asarray(answer[0]), np.asarray(answer[1])
+
+
+def raised(served: Served, error: BaseException) -> str:
+    """Say who raised what, where, and what to do."""
+    what = f"its object for {QUESTIONS[served.question]} raised {type(error).__name__}: {error}"
+    place = raised_in(error, served.file)
+    return str(
+        told(served, f"{what}{place}. Cure: let it answer as pagexchange/hookspecs.py says; a call may not raise")
+    )
+
+
+def told(served: Served, reason: str) -> PluginError:
+    """Return a sentence about a plug-in, with its name, distribution and version."""
+    return PluginError(reason, plugin=served.plugin, distribution=served.distribution, version=served.version)
 
 
 def _not_built(error: PluginError) -> NoReturn:

@@ -1,5 +1,6 @@
 """The clauses of a mapping updater, judged by asking it for pages whose slots a plain walk has found."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ from pagexchange.hookspecs import Words
 from pagexchange.oracle.format import read
 from pagexchange.testing.axes import Judging, over
 from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.judge import answers, breaks
+from pagexchange.testing.judge import answers, ask, breaks, two_arrays
 from pagexchange.testing.partners import entry_of, slot_of
 
 _PAGE = np.dtype([("mapping", "<u8"), ("index", "<u8"), ("pfn", "<u4"), ("status", "<i4")])
 _ORDERS = (0, 1, 4, 6)
-_PLACES = (0, 1, 2, 3, 62, 63, 64, 65, 4095, 4096, 1 << 18, 1 << 30)
+_PLACES = (0, 1, 2, 3, 62, 63, 64, 65, 4095, 4096, 1 << 18, 1 << 30, 1 << 45)
 
 Asked = npt.NDArray[np.void]
 
@@ -25,15 +26,21 @@ class MappingChecks(Judging):
 
     @over("order", [f"order{order}" for order in _ORDERS])
     def test_mapping_finds_the_slot(self, candidate: Candidate, order: str) -> None:
-        """Trees of every height, entries of one slot and of many, two mappings with the same indexes."""
-        case = _Case(int(order.removeprefix("order")))
-        case.judge("mapping-finds-the-slot", candidate, case.pages)
+        """Trees of every height, that grow and shrink; entries of one slot and of many; two mappings, equal indexes."""
+        clause = "mapping-finds-the-slot"
+        case = _Case(clause, candidate, int(order.removeprefix("order")), places=_PLACES[:1])
+        case.judge(case.pages)
+        low = case.pages
+        case.add(_PLACES[1:])
+        case.judge(case.pages)
+        case.remove(case.pages[2:])
+        case.judge(low)
 
     def test_mapping_stores_nothing(self, candidate: Candidate) -> None:
         """No byte of the arena is another one afterwards."""
-        case = _Case(0)
+        case = _Case("mapping-stores-nothing", candidate)
         before = case.arena.memory.copy()
-        case.ask(candidate, case.pages)
+        case.ask(case.pages)
         changed = np.flatnonzero(before != case.arena.memory)
         if len(changed):
             where = case.part(int(changed[0]))
@@ -41,59 +48,70 @@ class MappingChecks(Judging):
 
     def test_mapping_misses_what_is_gone(self, candidate: Candidate) -> None:
         """A page that was removed, or that another frame holds by now: the entry found is not that frame's."""
-        case = _Case(0)
+        case = _Case("mapping-misses-what-is-gone", candidate)
         gone, other = case.pages[:3].copy(), case.pages[3:6].copy()
-        for page in gone:
-            case.arena.cache_remove(int(page["mapping"]), int(page["index"]))
+        case.ask(case.pages)  # while they are there: who remembers them remembers wrongly
+        case.remove(gone)
         other["pfn"] += 1000
         nowhere = case.pages[6:8].copy()
         nowhere["index"] += np.uint64(1 << 40)
         asked = np.concatenate([gone, other, nowhere, case.pages[8:]])
-        offset, found = case.ask(candidate, asked)
+        offset, found = case.ask(asked)
         wrong = []
         for page, entry in zip(asked[:8], found[:8].tolist(), strict=True):
             if entry == entry_of(int(page["pfn"])):
                 wrong.append(f"{_said(page)} is not there, and was found")
         wrong += case.wrong(asked[8:], offset[8:], found[8:])
         if wrong:
-            breaks("mapping-misses-what-is-gone", wrong)
+            breaks(case.clause, wrong)
 
     def test_mapping_answers_in_any_order(self, candidate: Candidate) -> None:
         """Sorted, backwards, shuffled, one at a time and the same page twice."""
-        case = _Case(0)
+        case = _Case("mapping-answers-in-any-order", candidate)
         pages = case.pages
         for rows in (pages[::-1], np.random.default_rng(3).permutation(pages), np.repeat(pages, 2), pages[:0]):
-            case.judge("mapping-answers-in-any-order", candidate, np.ascontiguousarray(rows))
+            case.judge(np.ascontiguousarray(rows))
         for i in range(len(pages)):
-            case.judge("mapping-answers-in-any-order", candidate, pages[i : i + 1])
+            case.judge(pages[i : i + 1])
 
 
 class _Case:
-    """Two files whose pages lie at the same indexes, from the first to one that needs a high tree."""
+    """Two files whose pages lie at the same indexes, and the one updater that is asked for them all along."""
 
-    def __init__(self, order: int) -> None:
+    def __init__(self, clause: str, candidate: Candidate, order: int = 0, places: Sequence[int] = _PLACES) -> None:
+        self.clause, self.order = clause, order
         frames = 2 * len(_PLACES) << order
         self.arena = Arena.create([("only", max(frames, 64))], mappings=2)
-        mappings = [self.arena.new_mapping("left"), self.arena.new_mapping("right")]
+        self.mappings = [self.arena.new_mapping("left"), self.arena.new_mapping("right")]
+        self.pages: Asked = np.zeros(0, dtype=_PAGE)
+        self.add(places)
+        self.updater = answers(candidate, "mapping", self.arena)[0]
+
+    def add(self, places: Sequence[int]) -> None:
+        """Put a page of either file at each place."""
         pages = []
-        for place in _PLACES:
-            for mapping in mappings:
-                pfn = int(self.arena.alloc(0, 1, order)[0])
-                self.arena.cache_add(mapping, place << order, pfn)
-                pages.append((mapping, place << order, pfn, 0))
-        self.pages: Asked = np.array(pages, dtype=_PAGE)
+        for place in places:
+            for mapping in self.mappings:
+                pfn = int(self.arena.alloc(0, 1, self.order)[0])
+                self.arena.cache_add(mapping, place << self.order, pfn)
+                pages.append((mapping, place << self.order, pfn, 0))
+        self.pages = np.concatenate([self.pages, np.array(pages, dtype=_PAGE)])
 
-    def ask(self, candidate: Candidate, pages: Asked) -> tuple[Words, Words]:
+    def remove(self, pages: Asked) -> None:
+        """Take pages out of their files."""
+        for page in pages:
+            self.arena.cache_remove(int(page["mapping"]), int(page["index"]))
+
+    def ask(self, pages: Asked) -> tuple[Words, Words]:
         """Ask the candidate's updater; what it returns in another shape is an answer too."""
-        updater = answers(candidate, "mapping", self.arena)[0]
-        offset, found = updater(pages.copy(), self.arena)
-        return np.asarray(offset), np.asarray(found)
+        answer = ask(self.clause, self.updater, self.updater.object, pages.copy(), self.arena)
+        return two_arrays(self.clause, self.updater, answer)
 
-    def judge(self, clause: str, candidate: Candidate, pages: Asked) -> None:
+    def judge(self, pages: Asked) -> None:
         """Fail if an answer is not what the walk says."""
-        wrong = self.wrong(pages, *self.ask(candidate, pages))
+        wrong = self.wrong(pages, *self.ask(pages))
         if wrong:
-            breaks(clause, wrong)
+            breaks(self.clause, wrong)
 
     def wrong(self, pages: Asked, offset: Words, found: Words) -> list[str]:
         """Say which answers are not what the walk says."""

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from pagexchange.errors import PagexchangeError
+from pagexchange.testing import watch
 from pagexchange.testing.clauses import CLAUSES
 from pagexchange.testing.found import Found
 
@@ -19,13 +20,20 @@ _OPTION: Final = "--strategies"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the one option."""
+    """Add the two options."""
     group = parser.getgroup("pagexchange", "pagexchange: judge strategies and plug-ins")
     group.addoption(
         _OPTION,
         metavar="FILE",
         default=None,
         help="strategies file to judge; default: the one that ships",
+    )
+    group.addoption(
+        watch.OPTION,
+        type=float,
+        metavar="N",
+        default=watch.SECONDS,
+        help="end the run, and name what is judged, when a test takes longer; 0: never; default: %(default)g",
     )
 
 
@@ -39,7 +47,7 @@ def subjects(config: pytest.Config) -> Found:
     if _FOUND not in config.stash:
         given = config.getoption(_OPTION, None)
         try:
-            config.stash[_FOUND] = Found.load(None if given is None else Path(given))
+            config.stash[_FOUND] = Found.load(None if given is None else Path(given), watch.Watch.of(config).over)
         except PagexchangeError as error:
             raise pytest.UsageError(f"{_OPTION}: {error}") from None
     return config.stash[_FOUND]

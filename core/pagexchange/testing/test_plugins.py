@@ -5,15 +5,13 @@ from collections.abc import Sequence
 import pytest
 
 from pagexchange.discovery import PluginInfo
-from pagexchange.errors import PagexchangeError
 from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.cells import Cell
 from pagexchange.testing.data_checks import DataChecks
 from pagexchange.testing.flag_checks import FlagChecks
-from pagexchange.testing.judge import breaks, exchange
+from pagexchange.testing.judge import breaks
 from pagexchange.testing.mapping_checks import MappingChecks
 from pagexchange.testing.plugin import subjects
-from pagexchange.testing.scene import Scene
+from pagexchange.testing.wrapper_checks import WrapperChecks
 
 
 class TestFlagPolicies(FlagChecks):
@@ -43,12 +41,19 @@ class TestMappingUpdaters(MappingChecks):
         return subjects(config).objects["mapping"]
 
 
+class TestWrappers(WrapperChecks):
+    """The clause of a wrapper."""
+
+    @classmethod
+    def candidates(cls, config: pytest.Config) -> Sequence[Candidate]:
+        """Return every plug-in that wraps an answer."""
+        return subjects(config).wrappers
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test for each plug-in."""
     if "info" in metafunc.fixturenames:
         metafunc.parametrize("info", subjects(metafunc.config).plugins, ids=lambda info: info.name)
-    if "wrapper" in metafunc.fixturenames:
-        metafunc.parametrize("wrapper", subjects(metafunc.config).wrappers, ids=str)
 
 
 def test_a_plug_in_can_be_loaded(info: PluginInfo) -> None:
@@ -56,15 +61,3 @@ def test_a_plug_in_can_be_loaded(info: PluginInfo) -> None:
     if info.state != "ok":
         origin = f"{info.name} ({info.distribution} {info.version}, {info.value})"
         breaks("a-plug-in-can-be-loaded", [f"{origin}: {info.state}: {info.reason}"])
-
-
-def test_a_wrapper_is_never_wrong(wrapper: Candidate) -> None:
-    """Wrapped objects may refuse pairs; they do not lose anything."""
-    scene = Scene(Cell())
-    try:
-        strategy = wrapper.build(scene.arena)
-    except PagexchangeError as error:
-        pytest.skip(f"cannot be made from its defaults: {error}")
-    seen = exchange(strategy, scene)
-    if seen.verdict.kind != "exact":
-        breaks("a-wrapper-is-never-wrong", [line for lines in seen.broken.values() for line in lines])
