@@ -37,6 +37,10 @@ ROUNDS = (3, 15)
 """Least and most rounds when their number is left open."""
 BUDGET = 10.0
 """Seconds that the rounds may take then, about."""
+CURE = (
+    "Cure: mend it as pagexchange/hookspecs.py says, or leave it out; pagexchange.testing says which clause it breaks"
+)
+"""What to do about a plug-in that fails or spoils something, where its error does not know better."""
 
 
 class Ready(Protocol):
@@ -337,14 +341,20 @@ def _finish(tally: _Tally) -> None:
         try:
             tally.report = tally.ready.finished()
         except PagexchangeError as error:
-            tally.verdict, tally.reason = "failed", str(error)
+            tally.verdict, tally.reason = "failed", _told(error)
 
 
 def _failed(bench: Workbench, tally: _Tally, error: PagexchangeError) -> None:
     """A plug-in raised. Nobody knows how far the call came, so the arena is made anew unless it never began."""
-    tally.verdict, tally.reason = "failed", str(error)
+    tally.verdict, tally.reason = "failed", _told(error)
     if tally.ready is not None and tally.generation == bench.generation:
         bench.rebuild()
+
+
+def _told(error: PagexchangeError) -> str:
+    """An error in words, with what to do about it."""
+    known = "Cure: " in str(error) or not getattr(error, "plugin", "")
+    return str(error) if known else f"{error}. {CURE}"
 
 
 def _verdict(kind: str | None, status: NDArray[np.int32]) -> Verdict:
@@ -380,10 +390,10 @@ def _blame(bench: Workbench, tally: _Tally, found: Any) -> str:  # noqa: ANN401 
 
     contents = [one for one in found.findings if one.what == "contents"]
     if any(not bench.names(one.pfn) for one in contents):
-        return f"{named('data')} wrote into frames that no pair names"
+        return f"{named('data')} wrote into frames that no pair names. {CURE}"
     if contents:
-        return f"{named('data')} did not exchange the contents of the pairs that it was given"
-    return f"{named('flags', 'data', 'mapping')} changed what it must not"
+        return f"{named('data')} did not exchange the contents of the pairs that it was given. {CURE}"
+    return f"{named('flags', 'data', 'mapping')} changed what it must not. {CURE}"
 
 
 def _lost(found: Any) -> list[Lost]:  # noqa: ANN401 - the oracle's verdict

@@ -3,12 +3,14 @@ and cure, by `list`, `check` and `run`; and the others go on working."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from pagexchange.run import CURE
 from tests.core.command_line import SMALL, stranger
 
 GOOD = """
@@ -258,6 +260,7 @@ def test_a_run_names_plug_in_distribution_version_and_cure(strategies, name):
     one = strategies[name]
     assert one["verdict"] == "failed"
     assert one["reason"].startswith(of(name) + FAILING[name])
+    assert re.search(r"Cure: (put|rename|build|install|mend) .+", one["reason"]), one["reason"]
 
 
 def test_a_run_says_where_in_its_file_a_plug_in_raised(strategies, folder):
@@ -271,7 +274,7 @@ def test_a_run_says_where_in_its_file_a_plug_in_raised(strategies, folder):
 def test_a_mover_that_writes_outside_its_pairs_is_found_and_named(strategies):
     one = strategies["scribbles"]
     assert one["verdict"] == "wrong"
-    assert one["reason"] == "plug-in 'scribbles' (broken 2.5) wrote into frames that no pair names"
+    assert one["reason"] == f"plug-in 'scribbles' (broken 2.5) wrote into frames that no pair names. {CURE}"
     assert one["lost"][0]["kind"] == "contents"
 
 
@@ -286,7 +289,7 @@ def test_a_mover_that_writes_outside_its_pairs_is_found_and_named(strategies):
 def test_what_else_a_plug_in_writes_is_found_and_the_stranger_is_named(strategies, name, kind, said):
     one = strategies[name]
     assert one["verdict"] == "wrong"
-    assert one["reason"] == f"plug-in {name!r} (broken 2.5) {said}"
+    assert one["reason"] == f"plug-in {name!r} (broken 2.5) {said}. {CURE}"
     assert kind in [lost["kind"] for lost in one["lost"]]
 
 
