@@ -314,7 +314,7 @@ def test_a_snapshot_is_written_summed_up_and_never_replaced_unasked(tmp_path, mo
     assert (again.code, again.out) == (2, "")
     assert "exists; give another name, or --force to replace it" in again.err
     data = json.loads(pagexchange("snapshot", str(out), "--limit", "400", "--force", "--json").out)
-    assert (data["path"], data["frames"]) == (str(out), 400)
+    assert (data["schema"], data["path"], data["bytes"], data["frames"]) == (1, str(out), out.stat().st_size, 400)
     assert pagexchange("snapshot", str(tmp_path / "none" / "x")).code == 3
 
 
