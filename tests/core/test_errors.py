@@ -1,4 +1,5 @@
-"""What a message offers instead of a word that nobody knows; errors as another process gets them."""
+"""What a message offers instead of a word that nobody knows; errors as another process gets them; how much
+of a stranger's value is shown."""
 
 import pickle
 
@@ -35,3 +36,23 @@ def test_an_error_that_comes_from_another_process_says_the_same(
 def test_what_a_plug_in_returned_need_not_be_picklable() -> None:
     error = PluginContractError("exchange_data", "x", "a mover", lambda: None)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+class Unshown:
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "NoneType: None"),
+        ("a text", "a text"),
+        ("x" * 121, "x" * 120),
+        (b"y" * 117, "bytes: b'" + "y" * 117 + "'"),
+        (b"y" * 118, "bytes: b'" + "y" * 118 + "…"),
+        (Unshown(), "Unshown: <repr failed: ZeroDivisionError>"),
+    ],
+)
+def test_a_value_is_shown_with_its_type_and_as_much_as_a_line_holds(value: object, shown: str) -> None:
+    assert str(PluginContractError("exchange_data", "mine", "a callable", value)).endswith(f"but it returned {shown}")

@@ -343,6 +343,7 @@ def test_each_state_is_told_apart(entries):
     assert "does not fit the hook specification" in reasons["wrong"]
     assert "speed" in reasons["wrong"]
     assert "cannot be imported: AttributeError" in reasons["gone"]
+    assert "build it again" not in reasons["gone"]
     assert infos["mover", "pagexchange"].summary == "Data."
     assert [option.name for option in infos["mover", "pagexchange"].options] == ["isa", "declines", "raises", "returns"]
 
