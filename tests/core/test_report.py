@@ -51,7 +51,7 @@ def test_a_faster_median_is_no_win_when_a_round_disagrees() -> None:
 
 
 def test_a_win_needs_more_rounds_than_luck_gives() -> None:
-    assert [report.clear(n, n) for n in (1, 3, 5, 15)] == [True] * 4
+    assert [report.clear(n, n) for n in (1, 3, 4, 5, 15)] == [True] * 5
     assert not report.clear(2, 3)
     assert not report.clear(4, 5)
     assert report.clear(12, 15)
@@ -143,6 +143,12 @@ def test_in_place_is_shown_as_nothing_allocated() -> None:
     printed = text(seven())
     assert row(printed, "word-swap")[-1] == "nothing"
     assert row(printed, "copy-page")[-1] == "12,100"
+
+
+def test_a_strategy_of_which_there_is_nothing_to_say_has_no_note() -> None:
+    notes = text(seven()).partition("whole-word     refuses")[2]
+    assert notes
+    assert not any(line.split() in ([one.name] for one in seven().strategies) for line in text(seven()).splitlines())
 
 
 def test_a_chain_says_which_mover_exchanged_how_many() -> None:
