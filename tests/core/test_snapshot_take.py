@@ -536,5 +536,5 @@ def test_a_large_area_is_read_in_pieces_that_leave_nothing_out(monkeypatch):
         pieces = list(reader.present(AllThere(), area, budget))
         assert np.concatenate([vpn for vpn, _ in pieces]).tolist() == list(range(100, 100 + pages))
         assert np.concatenate([words for _, words in pieces]).tolist() == [
-            int(vpn | reader.PRESENT) for vpn in range(100, 100 + pages)
+            vpn | int(reader.PRESENT) for vpn in range(100, 100 + pages)
         ]
