@@ -6,7 +6,7 @@ from operator import index as as_int
 
 import numpy as np
 
-from pagexchange_native.errors import ArenaError, ArenaFullError
+from pagexchange_native.errors import ArenaError, ArenaFullError, not_taken
 from pagexchange_native.integers import as_pfns, as_words
 from pagexchange_native.reentry import refuse_plugin_of
 
@@ -205,13 +205,8 @@ def remove(Region arena, mapping, index):
     if pfn == -ENOENT:
         return -1
     if pfn < 0:
-        why = {
-            -EFAULT: "points outside the arena; check() it",
-            -EBUSY: "the page is locked; try again",
-            -EAGAIN: "the page moved meanwhile; try again",
-            -ETXTBSY: "the page is pinned or mapped by page tables; unpin or unmap it first",
-        }
-        raise ArenaError(f"mapping {mapping}, index {index}: {why[pfn]}")
+        kept = "the page is pinned or mapped by page tables; unpin or unmap it first"
+        raise not_taken(f"mapping {mapping}, index {index}", -pfn, kept)
     e = &r.entries[pfn]
     frames = 1u << e.order
     if pgx_load64(&e.flags) & r.layout.private_:

@@ -1,5 +1,8 @@
 """The errors that the arena raises; `pagexchange.errors` has the whole tree."""
 
+import errno
+from typing import Final
+
 
 class PagexchangeError(Exception):
     """Whatever pagexchange itself finds wrong. Catch this one to catch all."""
@@ -31,3 +34,15 @@ class ArenaFullError(ArenaError, OSError):
 
 class ForkedArenaError(ArenaError, RuntimeError):
     """The arena was opened before a fork: the child has to open it itself."""
+
+
+_NOT_TAKEN: Final = {
+    errno.EFAULT: "points outside the arena; check() it",
+    errno.EBUSY: "the page is locked; try again",
+    errno.EAGAIN: "the page moved meanwhile; try again",
+}
+
+
+def not_taken(where: str, code: int, kept: str) -> ArenaError:
+    """Return the error for a page that cannot be taken out of a mapping or a space; `kept` says why for ETXTBSY."""
+    return ArenaError(f"{where}: {_NOT_TAKEN.get(code, kept)}")

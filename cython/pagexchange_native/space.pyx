@@ -6,7 +6,7 @@ from operator import index as as_int
 
 import numpy as np
 
-from pagexchange_native.errors import ArenaError, ArenaFullError
+from pagexchange_native.errors import ArenaError, ArenaFullError, not_taken
 from pagexchange_native.integers import as_pfns
 
 from libc.errno cimport EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ETXTBSY, EUCLEAN
@@ -335,13 +335,7 @@ def unmap(Region arena, space, vpn):
     if pfn == -EINVAL:
         raise ValueError(f"virtual page {vpn}: not the first page of a folio")
     if pfn < 0:
-        why = {
-            -EFAULT: "points outside the arena; check() it",
-            -EBUSY: "the page is locked; try again",
-            -EAGAIN: "the page moved meanwhile; try again",
-            -ETXTBSY: "the page is pinned, and this would free it; unpin it first",
-        }
-        raise ArenaError(f"virtual page {vpn}: {why[pfn]}")
+        raise not_taken(f"virtual page {vpn}", -pfn, "the page is pinned, and this would free it; unpin it first")
     last = pgx_add32(&r.entries[pfn].refs, <uint32_t>-1) == 1
     pgx_store32(&r.entries[pfn].owner, 0)
     if last:

@@ -10,7 +10,7 @@ import msgspec
 
 from pagexchange.errors import PluginError
 from pagexchange.hookspecs import hookimpl
-from pagexchange_plugins.wrapping import Wrapped, Wrapping
+from pagexchange_plugins.wrapping import Wrapped, Wrapping, one_for
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,17 @@ class Faults(Wrapping):
     def _wrap(self, question: str, found: Any) -> Any:  # noqa: ANN401 - any answer
         if found is None or question != self.question:
             return found
-        from pagexchange_native import find_slot, flag_policy, mover, wrappers
+        from pagexchange_native import wrappers
 
-        plan = {"error": getattr(errno, self.error), "nth": self.nth, "every": self.every}
+        native = one_for(found, wrappers.FaultyFlags, wrappers.FaultyMover, wrappers.FaultyUpdater)
         wrapped: Any
-        if isinstance(found, flag_policy.FlagPolicy):
-            wrapped = wrappers.FaultyFlags(found, **plan)
-        elif isinstance(found, mover.DataMover):
-            wrapped = wrappers.FaultyMover(found, **plan)
-        elif isinstance(found, find_slot.MappingUpdater):
-            wrapped = wrappers.FaultyUpdater(found, **plan)
+        if native:
+            wrapped = native(found, error=getattr(errno, self.error), nth=self.nth, every=self.every)
         elif callable(found) and not isinstance(found, type):
             wrapped = Faulty(found, self)
         else:
             return found  # not an answer: for the host to refuse
-        if self.exception and not isinstance(wrapped, Faulty):
+        if self.exception and native:
             raise PluginError(
                 f"exception = true needs an object in Python, but {question} is answered by a native one, "
                 "which cannot raise; leave it out to fail pairs by errno",

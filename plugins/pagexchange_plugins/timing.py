@@ -7,7 +7,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from pagexchange.hookspecs import hookimpl
-from pagexchange_plugins.wrapping import Wrapped, Wrapping
+from pagexchange_plugins.wrapping import Wrapped, Wrapping, one_for
 
 Counts = Callable[[], dict[str, int]]
 
@@ -39,14 +39,11 @@ class Timing(Wrapping):
 
 def measured(found: Any, question: str, keep: int = 0) -> Any:  # noqa: ANN401 - any answer
     """Return the answer wrapped in something that has `counts()` and `records()`, native if the answer is."""
-    from pagexchange_native import find_slot, flag_policy, mover, wrappers
+    from pagexchange_native import wrappers
 
-    if isinstance(found, flag_policy.FlagPolicy):
-        return wrappers.TimedFlags(found, keep)
-    if isinstance(found, mover.DataMover):
-        return wrappers.TimedMover(found, keep)
-    if isinstance(found, find_slot.MappingUpdater):
-        return wrappers.TimedUpdater(found, keep)
+    native = one_for(found, wrappers.TimedFlags, wrappers.TimedMover, wrappers.TimedUpdater)
+    if native:
+        return native(found, keep)
     # what a plug-in returned wrongly is for the host to refuse, so it is passed on as it is
     return Measured(found, question, keep) if callable(found) and not isinstance(found, type) else Passed(found)
 

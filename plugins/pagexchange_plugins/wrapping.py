@@ -28,6 +28,16 @@ class Wrapping:
         raise NotImplementedError
 
 
+def one_for(found: object, flags: type, mover: type, updater: type) -> type | None:
+    """Return the one of three classes that goes around a native answer; None if it is not native."""
+    from pagexchange_native.find_slot import MappingUpdater
+    from pagexchange_native.flag_policy import FlagPolicy
+    from pagexchange_native.mover import DataMover
+
+    kinds: dict[type, type] = {FlagPolicy: flags, DataMover: mover, MappingUpdater: updater}
+    return next((around for kind, around in kinds.items() if isinstance(found, kind)), None)
+
+
 class Wrapped:
     """Base of what stands around an object in Python."""
 
