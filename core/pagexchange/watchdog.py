@@ -113,8 +113,7 @@ class Watchdog:
 def published(arena: Any) -> bytes:  # noqa: ANN401 - an Arena
     """Return the state words of all workers' slots; nothing if there is no arena, or it is closed."""
     try:
-        start, count, size = arena.geometry()["slots"]
-        words: bytes = arena.memory[start : start + count * size].reshape(count, size)[:, :8].tobytes()
+        words: bytes = arena.published().tobytes()
     except Exception:  # it may be closed at any time by the thread that is watched
         return b""
     return words

@@ -327,6 +327,16 @@ cdef class Region:
             "frames": (r.frames - r.base, r.nframes, r.page_size),
         }
 
+    def published(self):
+        """The state words of all workers' slots, uint64, each read as it was published; the workers go on meanwhile."""
+        cdef uint32_t i
+        self.check()
+        out = np.empty(self.region.nslots, dtype=np.uint64)
+        cdef uint64_t[::1] words = out
+        for i in range(self.region.nslots):
+            words[i] = pgx_load64(&pgx_slot_at(self.region, i).state)
+        return out
+
     # ---- views -----------------------------------------------------------------------------------------------------
 
     def __getbuffer__(self, Py_buffer *view, int flags):

@@ -11,6 +11,7 @@ cdef struct batch_record: # one call, in the ring of the last ones
     uint64_t start        # ns of CLOCK_MONOTONIC
     uint64_t n            # pairs, or pages
     uint64_t took         # ns
+    uint64_t claim        # 1 while somebody writes or copies it
 
 cdef struct call_meter: # added to by all worker threads at once, atomically
     uint64_t calls

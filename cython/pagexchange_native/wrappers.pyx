@@ -30,9 +30,11 @@ from pagexchange_native.region cimport (
     PGX_LOG_UNDO,
     PGX_LOG_WHOLE,
     pgx_add64,
+    pgx_cas64,
     pgx_load64,
     pgx_pair,
     pgx_region,
+    pgx_store64,
 )
 
 cdef extern from "<time.h>" nogil:
@@ -44,7 +46,6 @@ cdef extern from "<time.h>" nogil:
         CLOCK_MONOTONIC
 
 RECORD = np.dtype([("start_ns", "<u8"), ("n", "<u8"), ("ns", "<u8")])
-assert RECORD.itemsize == sizeof(batch_record)
 
 
 def check_ops(native):
@@ -102,9 +103,12 @@ cdef inline void count(call_meter *meter, uint64_t start, size_t n) noexcept nog
     pgx_add64(&meter.took, took)
     if meter.keep:
         record = &meter.ring[number % meter.keep]
-        record.start = start
-        record.n = n
-        record.took = took
+        # Who finds it claimed was overtaken by a whole ring, or is being read: a record is left out, and none is mixed.
+        if pgx_cas64(&record.claim, 0, 1):
+            record.start = start
+            record.n = n
+            record.took = took
+            pgx_store64(&record.claim, 0)
 
 
 cdef int make_ring(call_meter *meter, object keep) except -1:
@@ -131,18 +135,23 @@ cdef dict counts_of(call_meter *meter):
 
 
 cdef object records_of(call_meter *meter):
-    """The records of the ring, oldest first, as a copy."""
+    """The records of the ring, oldest first, as a copy; without those that are being written at this moment."""
     cdef uint64_t calls = pgx_load64(&meter.calls)
     cdef uint64_t n = min(calls, meter.keep), i
+    cdef uint64_t got = 0
     out = np.zeros(n, RECORD)
     cdef uint64_t[:, ::1] rows = out.view(np.uint64).reshape(n, 3)
     cdef batch_record *record
     for i in range(n):
         record = &meter.ring[(calls - n + i) % meter.keep]
-        rows[i, 0] = record.start
-        rows[i, 1] = record.n
-        rows[i, 2] = record.took
-    return out
+        if pgx_cas64(&record.claim, 0, 1):
+            if record.start:  # else its call is counted, and not written yet
+                rows[got, 0] = record.start
+                rows[got, 1] = record.n
+                rows[got, 2] = record.took
+                got += 1
+            pgx_store64(&record.claim, 0)
+    return out[:got]
 
 
 cdef int timed_exchange(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,

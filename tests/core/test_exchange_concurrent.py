@@ -13,9 +13,11 @@ import pytest
 from pagexchange.errors import ForkedArenaError, PluginError
 from pagexchange.exchange import Mode
 from pagexchange.oracle import check
+from pagexchange.watchdog import published
 from tests.core.library import WATCHDOG, Crew, Library, N, crew, held
 from tests.core.pages import Pages, Pfns, strategy
 
+IDLE, INTENT, DATA, META, UNLOCK = range(5)  # phases of a worker's record
 BUSY = {0, -errno.EAGAIN, -errno.EBUSY}
 
 
@@ -95,6 +97,24 @@ def test_a_reader_sees_whole_pages(name: str) -> None:
     with crew() as busy:
         exchanging(busy, library, 10, name, rounds=60)
         busy.hire(read, rounds=300)
+    library.check()
+
+
+def test_what_workers_publish_is_read_beside_them() -> None:
+    """The watchdog looks while they work, and takes no lock: words that were published, none made of two."""
+    library = Library()
+    slots = library.arena.workers + 1
+    seen: set[int] = set()
+
+    def look() -> None:
+        words = np.frombuffer(published(library.arena), dtype=np.uint64)
+        assert len(words) == slots
+        seen.update((words & np.uint64(0xFF)).tolist())
+
+    with crew() as busy:
+        exchanging(busy, library, 70)
+        busy.hire(look)
+    assert {IDLE, DATA} <= seen <= {IDLE, INTENT, DATA, META, UNLOCK}
     library.check()
 
 

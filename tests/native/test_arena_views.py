@@ -113,6 +113,7 @@ USES: dict[str, Callable[[Region], object]] = {
     "nodes": lambda r: r.nodes,
     "node_number": lambda r: r.node_number("fast"),
     "geometry": lambda r: r.geometry(),
+    "published": lambda r: r.published(),
     "memory": lambda r: r.memory,
     "memoryview": memoryview,
     "frames": lambda r: r.frames,
