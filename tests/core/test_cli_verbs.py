@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pagexchange.cli import VERBS
+from pagexchange.config import packaged
 from pagexchange.snapshot import reader
 from tests.core.command_line import pagexchange, stranger
 
@@ -247,6 +248,15 @@ def test_explain_says_whose_plug_in_it_is(tmp_path, monkeypatch, dist):
     assert f"mapping: xarray (built in, {version('pagexchange')}; native; " in flat
 
 
+def test_explain_names_the_wrappers_outermost_first_and_what_each_wraps():
+    wraps = 'strategy.word-swap.wrap=["timing", {plugin="faults", every=7}]'
+    flat = " ".join(pagexchange("explain", "word-swap", "--set", wraps).out.split())
+    assert flat.endswith("wrapped by: timing, faults (outermost first)")
+    data = flat[flat.index("data: word-swap (") :]
+    assert "; wrapped by timing, faults)" in data
+    assert "wrapped by" not in pagexchange("explain", "word-swap").out
+
+
 def test_a_strategy_that_nobody_serves_ends_in_4(strange):
     ran = pagexchange("explain", "word-swap", "--set", "strategy.word-swap.data=declines")
     assert (ran.code, ran.out) == (4, "")
@@ -279,6 +289,18 @@ def test_each_shell_gets_its_script(shell):
     ],
 )
 def test_bash_completes(tmp_path, line, found):
+    assert completed(tmp_path, line) == found
+
+
+def test_strategies_are_completed_from_the_file_of_the_line_and_none_from_a_wrong_one(tmp_path):
+    (tmp_path / "own.toml").write_text(packaged().decode().replace("[strategy.list-exchange]", "[strategy.li-mine]"))
+    (tmp_path / "wrong.toml").write_text("schema = 1\n[strategy.li-mine]\n")
+    assert completed(tmp_path, f"run {tmp_path}/own.toml --strategy li") == {"li-mine"}
+    assert completed(tmp_path, f"run {tmp_path}/wrong.toml --strategy li") == set()
+
+
+def completed(tmp_path, line):
+    """What bash offers at the end of a line."""
     command = tmp_path / "pagexchange"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -P -c "from pagexchange.cli import main; main()" "$@"\n')
     command.chmod(0o755)
@@ -293,7 +315,8 @@ def test_bash_completes(tmp_path, line, found):
     done = subprocess.run(
         ["bash", "--norc", "-c", script], env=env, capture_output=True, text=True, check=True, timeout=60
     )
-    assert set(done.stdout.split()) == found
+    assert done.stderr == ""
+    return set(done.stdout.split())
 
 
 def unreadable(path: Path) -> None:
