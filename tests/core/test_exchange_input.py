@@ -304,6 +304,21 @@ def test_a_strategy_of_another_arena_is_an_error(pages: Pages) -> None:
         pages.arena.exchange([pair], bound)
 
 
+def test_a_built_strategy_is_bound_by_the_call(pages: Pages) -> None:
+    pair = pages.pair()
+    pages.flag(pair[0], "writeback")
+    built = strategy(pages.arena, timeout=0).built
+    assert pages.arena.exchange([pair], built).refused == {"EBUSY": 1}
+    before = contents(pages, other := pages.pair())
+    assert pages.arena.exchange([other], built, mode="sync").ok
+    assert contents(pages, other) == before[::-1]
+
+
+def test_a_bound_strategy_introduces_itself_with_its_arena(pages: Pages) -> None:
+    bound = strategy(pages.arena, "word-swap")
+    assert repr(bound) == f"<Strategy 'word-swap' on {pages.arena!r}>"
+
+
 def test_a_bound_strategy_keeps_its_timeout_in_another_mode(pages: Pages) -> None:
     pair = pages.pair()
     pages.flag(pair[0], "writeback")
