@@ -430,7 +430,7 @@ def test_what_stops_everybody_while_a_plug_in_is_imported_is_not_its_failure(mon
     module = types.ModuleType("stops")
 
     def leave(name):
-        raise stop
+        raise stop if name == "Plugin" else AttributeError(name)
 
     module.__getattr__ = leave  # type: ignore[method-assign]
     monkeypatch.setitem(sys.modules, "stops", module)
