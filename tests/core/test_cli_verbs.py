@@ -85,6 +85,7 @@ def test_the_version_is_that_of_the_distribution():
         (["run", "no-such.toml"], "no-such.toml: no such file"),
         (["run", "--pairs", "0"], "'--pairs'"),
         (["completion", "tcsh"], "'tcsh' is not one of"),
+        (["--", "-x"], "No such option"),
     ],
 )
 def test_what_is_unknown_or_wrong_ends_in_2_with_the_nearest_name(args, hint):
@@ -234,6 +235,20 @@ def test_explain_shows_the_instruction_set_chosen_and_who_declined(strange):
         ("flags", "masked-word"), ("mapping", "xarray"), ("data", "word-swap")
     ]  # fmt: skip
     assert data["plugins"][2]["details"]["isa"] == "scalar"
+
+
+def test_a_module_that_is_a_plug_in_takes_no_options(tmp_path, monkeypatch):
+    code = "import pagexchange\n@pagexchange.hookimpl\ndef exchange_data(arena): return lambda pieces, a, b: None\n"
+    stranger(tmp_path, code, "plain", whole="plain_plugins")
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "s.toml"
+    for options, said in (("", ""), (", size = 7", "strategy.s.data.size: unknown option 'size': it takes none")):
+        data = f"data = {{ plugin = 'whole'{options} }}"
+        file.write_text(f"schema = 1\n[strategy.s]\nflags = 'masked-word'\nmapping = 'xarray'\n{data}\n")
+        ran = pagexchange("check", str(file))
+        assert ran.code == (2 if said else 0), ran.err
+        assert said in ran.err
+    sys.modules.pop("plain_plugins")
 
 
 @pytest.mark.parametrize("dist", ["ant", "zebra"])

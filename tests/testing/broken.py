@@ -750,7 +750,7 @@ class TestNeverWaits(StrategyContract):
     breaks = ("waiting-is-asked-for",)
     strategy = "list-exchange"
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def candidate(self):
         return _NeverWaits("never-waits", Config.load().strategy(self.strategy), Registry())
 
@@ -779,7 +779,7 @@ class Engine(StrategyContract):
 
     strategy = "list-exchange"
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def candidate(self):
         return _Meddled("meddled", Config.load().strategy(self.strategy), Registry(), meddle=self.meddle)
 
