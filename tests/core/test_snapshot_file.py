@@ -252,14 +252,15 @@ def exchanged(name, make):
 
 def test_a_section_that_was_never_packed_is_refused(data):
     spoilt = rewritten(data, exchanged("flags", lambda blob: b"no" + blob))
-    with pytest.raises(SnapshotError, match="^s: section flags cannot be unpacked: "):
+    with pytest.raises(SnapshotError, match=r"^s: section flags cannot be unpacked: "):
         file_format.loads(spoilt, "s")
 
 
 @pytest.mark.parametrize("value", [2, 255])
 def test_what_is_neither_true_nor_false_is_refused(value):
     data = file_format.dumps(small(content=True))
-    assert (known := file_format.loads(data, "s").content_known) is not None
+    known = file_format.loads(data, "s").content_known
+    assert known is not None
     one = bytes([*known.view(np.uint8)[:-1], value])
     with pytest.raises(SnapshotError, match="section content_known holds values that are neither true nor false"):
         file_format.loads(rewritten(data, exchanged("content_known", lambda _: zlib.compress(one))), "s")
@@ -269,7 +270,7 @@ def test_a_file_without_one_of_its_sections_says_which(data):
     def change(header, body):
         return body[: -header["sections"].pop()["stored"]]
 
-    with pytest.raises(SnapshotError, match="^s: sections missing: map_bits$"):
+    with pytest.raises(SnapshotError, match=r"^s: sections missing: map_bits$"):
         file_format.loads(rewritten(data, change), "s")
 
 

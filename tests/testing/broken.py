@@ -38,7 +38,7 @@ from pagexchange_native.word_swap import WordSwap
 class Flags(FlagPolicyContract):
     """A right policy; subclasses spoil what it returns."""
 
-    def make(self, arena):
+    def make(self, arena) -> Any:
         self.layout = arena.layout
         calls = 0
 

@@ -1,5 +1,7 @@
 """How a judgement is passed: what is the candidate's fault, what is nobody's, and what the plain partners find."""
 
+import ctypes
+import os
 import re
 from typing import Any
 
@@ -11,12 +13,13 @@ from pagexchange.config import Config
 from pagexchange.discovery import Registry
 from pagexchange.errors import PluginError
 from pagexchange.oracle.format import read
-from pagexchange.testing import CLAUSES, judge, plugin, reading
+from pagexchange.testing import CLAUSES, judge, plugin, reading, stepping
 from pagexchange.testing.candidate import Candidate, of_object
 from pagexchange.testing.cells import Cell
 from pagexchange.testing.partners import entry_of, slot_of
 from pagexchange.testing.picture import Picture
 from pagexchange.testing.scene import Scene
+from pagexchange_native.word_swap import WordSwap
 
 CLAUSE = "data-exchanges-every-byte"
 
@@ -65,8 +68,9 @@ def test_to_raise_while_being_made_breaks_a_clause_and_to_decline_does_not(how: 
         (raising(ZeroDivisionError("half a page")), "ZeroDivisionError: half a page"),
         (lambda arena: 3, "it returned int: 3"),
     ):
-        with pytest.raises(pytest.fail.Exception) as caught:
+        with pytest.raises((pytest.fail.Exception, pytest.skip.Exception)) as caught:
             made(fails)
+        assert caught.type is pytest.fail.Exception
         first, second = str(caught.value).splitlines()
         assert first == f"broken: {CLAUSES['a-plug-in-serves-or-declines']}"
         assert said in second
@@ -114,3 +118,64 @@ def test_a_picture_shows_what_differs() -> None:
 def test_a_run_says_its_versions_as_far_as_they_are_known() -> None:
     assert plugin._version("numpy") == np.__version__
     assert plugin._version("no-such-distribution") == "unknown"
+
+
+class Odd(WordSwap):
+    """Declares a log, and does something else from its second call on; the first one is not stepped through."""
+
+    kind = "undo"
+    calls = 0
+
+    @property
+    def log(self) -> Any:
+        return self.kind
+
+    def move_rows(self, a: Any, b: Any, temp: Any = None, record: Any = None) -> None:
+        self.calls += 1
+        if self.calls > 1:
+            self.odd(record)
+
+    def odd(self, record: Any) -> None: ...
+
+
+class UnknownLog(Odd):
+    kind = "whole-page"
+
+
+class NamesNoStep(Odd):
+    def odd(self, record: Any) -> None:
+        record[:8] = 0xFF
+
+
+class NamesNoRow(Odd):
+    def odd(self, record: Any) -> None:
+        record[7] = 1  # row 256
+
+
+class Crashes(Odd):
+    def odd(self, record: Any) -> None:
+        ctypes.string_at(0)
+
+
+class Leaves(Odd):
+    def odd(self, record: Any) -> None:
+        os._exit(0)
+
+
+@pytest.mark.parametrize(
+    ("mover", "said"),
+    [
+        (UnknownLog, "its log is 'whole-page', from which nothing can be finished"),
+        (Odd, "it wrote nothing"),
+        (NamesNoStep, "from 1 of 1 states the pages cannot be finished; write 0: the publish word 0xff"),
+        (NamesNoRow, "the publish word 0x100000000000002 names no step of the move"),
+        (Crashes, "ended the process that moved"),
+        (Leaves, "ended the process that moved"),
+    ],
+)
+def test_a_mover_that_cannot_be_finished_is_told_why(mover: type[Odd], said: str) -> None:
+    try:
+        (line,) = stepping.not_recovered([mover()])
+    except pytest.fail.Exception as failed:
+        line = str(failed)
+    assert said in line

@@ -7,13 +7,16 @@ import sys
 import pytest
 
 RUN = """
-import json, os, signal, subprocess, sys, time
+import fcntl, json, os, signal, subprocess, sys, termios, time
 
 command = [sys.executable, "-P", *{how!r}, str(os.getpid())]
 looks = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
 
-def tell(*lines):
-    os.write(looks.stdin.fileno(), "".join(json.dumps(line) + "\\n" if line else "\\n" for line in lines).encode())
+def tell(*lines, and_half=""):
+    text = "".join(json.dumps(line) + "\\n" if line else "\\n" for line in lines) + and_half
+    os.write(looks.stdin.fileno(), text.encode())
+    while any(fcntl.ioctl(looks.stdin, termios.FIONREAD, bytes(4))):  # until it was read
+        time.sleep(0.01)
 
 def done():
     looks.stdin.close()
@@ -21,8 +24,14 @@ def done():
 
 """
 USUAL = ("-W", "ignore", "-m", "pagexchange.testing.onlooker")
-"""Not alone and by its path, as in a run: what measures coverage looks at packages. Its package imports it before that."""
-SOON = "import sys; from pagexchange.testing import onlooker; onlooker._LAST_STACK = 0.3; onlooker.look_at(int(sys.argv[1]))"
+"""A run starts it alone, by its path; what measures coverage sees modules of packages. Its package imports it too."""
+SOON = """
+import sys
+from pagexchange.testing import onlooker
+
+onlooker._LAST_STACK = 0.3
+onlooker.look_at(int(sys.argv[1]))
+"""
 
 
 def seen(does: str, how: tuple[str, ...] = USUAL) -> tuple[int, str]:
@@ -37,7 +46,8 @@ def seen(does: str, how: tuple[str, ...] = USUAL) -> tuple[int, str]:
     [
         ("tell(['ended', 'late', 0]); os._exit(3)", "\nended\n"),
         ("tell(['earlier', '', 0], ['later', '', 0]); os._exit(3)", "\nlater\n"),
-        ("tell(['ended', '', 0]); os.write(looks.stdin.fileno(), b'[half'); os._exit(3)", "\nended\n"),
+        ("tell(['ended', '', 0], and_half='[half'); os._exit(3)", "\nended\n"),
+        ("tell(and_half='[\"en'); tell(and_half='ded\", \"\", 0]\\n'); os._exit(3)", "\nended\n"),
         ("tell(['ended', '', 0], None); os._exit(3)", ""),
         ("os._exit(3)", ""),
     ],
@@ -68,5 +78,5 @@ def test_a_run_that_does_not_go_when_it_is_aborted_is_killed() -> None:
 
 
 def test_an_interrupt_of_both_is_left_to_the_run() -> None:
-    both = "os.setsid(); tell(['ended', 'late', 0]); time.sleep(2)\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    both = "tell(['ended', 'late', 0]); signal.signal(signal.SIGINT, signal.SIG_IGN); "
     assert seen(f"{both}looks.send_signal(signal.SIGINT); time.sleep(0.2); os._exit(3)") == (3, "\nended\n")
