@@ -243,11 +243,11 @@ def test_a_module_that_is_a_plug_in_takes_no_options(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / "s.toml"
     wrong = f"{file}:5:28: strategy.s.data.size: unknown option 'size': it takes none\n1 error\n"
-    for options, code, said in (("", 0, ""), (", size = 7", 2, wrong)):
+    for options, ends, said in (("", 0, ""), (", size = 7", 2, wrong)):
         data = f"data = {{ plugin = 'whole'{options} }}"
         file.write_text(f"schema = 1\n[strategy.s]\nflags = 'masked-word'\nmapping = 'xarray'\n{data}\n")
         ran = pagexchange("check", str(file))
-        assert (ran.code, ran.err) == (code, said)
+        assert (ran.code, ran.err) == (ends, said)
     sys.modules.pop("plain_plugins")
 
 
