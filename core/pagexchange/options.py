@@ -51,7 +51,7 @@ def options_of(target: object) -> tuple[Option, ...]:
         ]
     elif issubclass(target, msgspec.Struct):
         fields = [
-            (field.encode_name, _default(field.default, field.default_factory, msgspec.NODEFAULT))
+            (field.name, _default(field.default, field.default_factory, msgspec.NODEFAULT))
             for field in msgspec.structs.fields(target)
         ]
     else:

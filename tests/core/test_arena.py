@@ -136,6 +136,8 @@ def test_a_frame_shows_what_lies_in_it_now() -> None:
         assert (tail.state, tail.kind, tail.head, tail.order) == ("tail", "none", large, 0)
         assert [arena.frame(int(pfn)).state for pfn in (0, held, reserved[0])] == ["free", "used", "reserved"]
         assert str(arena.frame(int(held))).startswith(f"frame {held} on slow: no mapping, order 0, refs 1, mapcount 0")
+        assert str(arena.frame(0)) == "frame 0 on fast: free"
+        assert str(tail) == f"frame {int(large) + 3} on slow: tail"
         frame.data[:] = 5
         assert np.shares_memory(frame.data, arena.frames)
         arena.cache_remove(0, 8)
@@ -144,6 +146,8 @@ def test_a_frame_shows_what_lies_in_it_now() -> None:
         for pfn in (-1, 32, 1 << 70):
             with pytest.raises(IndexError, match="the arena has frames 0 to 31"):
                 arena.frame(pfn)
+            with pytest.raises(LookupError, match=f"frame {pfn}: in no node"):
+                Frame(arena, pfn).node  # noqa: B018
 
 
 def test_an_arena_introduces_itself() -> None:

@@ -5,8 +5,10 @@ import re
 import sys
 from typing import Any
 
+import click
 import pytest
 
+from pagexchange.cli import cli
 from pagexchange.result import from_json
 from pagexchange.snapshot import reader
 from tests.core.command_line import SMALL, pagexchange, stranger
@@ -63,6 +65,14 @@ class Stumbles:
         if now == self.at:
             raise ZeroDivisionError("no reason")
 
+class Babbles:
+    @pagexchange.hookimpl
+    def run_started(self): ...
+
+    @pagexchange.hookimpl
+    def strategy_report(self):
+        return ["five"]
+
 class Raises:
     @pagexchange.hookimpl
     def exchange_data(self, arena):
@@ -77,6 +87,7 @@ def strange(tmp_path, monkeypatch):
         STRANGER,
         watcher="stranger_plugins:Watcher",
         stumbles="stranger_plugins:Stumbles",
+        babbles="stranger_plugins:Babbles",
         raises="stranger_plugins:Raises",
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -327,6 +338,18 @@ def test_an_observer_that_fails_ends_in_4_and_is_named_and_the_others_go_on(stra
     assert row(ran.out, "two-pass")[1:3] == ["exact", "✓"]
 
 
+def test_a_report_that_is_no_table_ends_in_4_and_is_named_and_the_others_go_on(strange):
+    two = ["--strategy=word-swap", "--strategy=two-pass", "--set", "strategy.word-swap.wrap=babbles"]
+    ran = pagexchange("run", *SMALL, "--rounds=0", *two)
+    assert (ran.code, ran.err) == (4, "")
+    said = "plug-in 'babbles': strategy_report must return a dict or None, but it returned list: ['five']"
+    flat = " ".join(ran.out.split())
+    assert said in flat
+    assert "strategy_report failed" not in flat
+    assert row(ran.out, "word-swap")[1:3] == ["failed", "✗"]
+    assert row(ran.out, "two-pass")[1:3] == ["exact", "✓"]
+
+
 def test_a_plug_in_that_fails_ends_in_4_and_the_others_go_on(strange):
     two = ["--strategy=word-swap", "--strategy=two-pass", "--set", "strategy.word-swap.data=raises"]
     ran = pagexchange("run", *SMALL, "--rounds=0", *two)
@@ -343,6 +366,29 @@ def test_a_bug_ends_in_70_with_a_traceback(monkeypatch):
     assert (ran.code, ran.out) == (70, "")
     assert "ZeroDivisionError" in ran.err
     assert "this is a bug in pagexchange" in ran.err
+
+
+@pytest.mark.parametrize(("why", "said"), [((), ""), (("for the pages",), ": for the pages")])
+def test_memory_that_runs_out_ends_in_3_with_one_line(monkeypatch, why, said):
+    def full(*_, **__):
+        raise MemoryError(*why)
+
+    monkeypatch.setattr("pagexchange.inputs.bench", full)
+    ran = pagexchange("run")
+    assert (ran.code, ran.out, ran.err) == (3, "", f"pagexchange: not enough memory{said}\n")
+
+
+def test_called_from_python_a_command_returns_its_code_and_raises_its_errors_as_they_are(monkeypatch):
+    from pagexchange.errors import SnapshotError
+
+    monkeypatch.delenv("PAGEXCHANGE_DEBUG", raising=False)
+    run = ["run", *SMALL, "--rounds=0", "--quiet", "--strategy=word-swap"]
+    assert cli.main(run, standalone_mode=False) == 0
+    assert cli.main([*run, "--set", "strategy.word-swap.expect=loses"], standalone_mode=False) == 1
+    with pytest.raises(SnapshotError, match=r"no-such\.pgxsnap: cannot be read"):
+        cli.main(["run", "--input", "no-such.pgxsnap"], standalone_mode=False)
+    with pytest.raises(click.UsageError, match="did you mean 'run'"):
+        cli.main(["rum"], standalone_mode=False)
 
 
 def test_debugging_raises_what_went_wrong(monkeypatch):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pagexchange.cli import VERBS
+from pagexchange.config import packaged
 from pagexchange.snapshot import reader
 from tests.core.command_line import pagexchange, stranger
 
@@ -84,6 +85,7 @@ def test_the_version_is_that_of_the_distribution():
         (["run", "no-such.toml"], "no-such.toml: no such file"),
         (["run", "--pairs", "0"], "'--pairs'"),
         (["completion", "tcsh"], "'tcsh' is not one of"),
+        (["--", "-x"], "No such option"),
     ],
 )
 def test_what_is_unknown_or_wrong_ends_in_2_with_the_nearest_name(args, hint):
@@ -235,6 +237,20 @@ def test_explain_shows_the_instruction_set_chosen_and_who_declined(strange):
     assert data["plugins"][2]["details"]["isa"] == "scalar"
 
 
+def test_a_module_that_is_a_plug_in_takes_no_options(tmp_path, monkeypatch):
+    code = "import pagexchange\n@pagexchange.hookimpl\ndef exchange_data(arena): return lambda pieces, a, b: None\n"
+    stranger(tmp_path, code, "plain", whole="plain_plugins")
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "s.toml"
+    wrong = f"{file}:5:28: strategy.s.data.size: unknown option 'size': it takes none\n1 error\n"
+    for options, ends, said in (("", 0, ""), (", size = 7", 2, wrong)):
+        data = f"data = {{ plugin = 'whole'{options} }}"
+        file.write_text(f"schema = 1\n[strategy.s]\nflags = 'masked-word'\nmapping = 'xarray'\n{data}\n")
+        ran = pagexchange("check", str(file))
+        assert (ran.code, ran.err) == (ends, said)
+    sys.modules.pop("plain_plugins")
+
+
 @pytest.mark.parametrize("dist", ["ant", "zebra"])
 def test_explain_says_whose_plug_in_it_is(tmp_path, monkeypatch, dist):
     code = STRANGER.replace("        return None\n\nclass", "        return lambda pieces, a, b: None\n\nclass")
@@ -245,6 +261,15 @@ def test_explain_says_whose_plug_in_it_is(tmp_path, monkeypatch, dist):
     assert f"data: of-{dist} ({dist} 2.5; Python; options size = 7)" in flat
     assert "under a whole-page log" in flat
     assert f"mapping: xarray (built in, {version('pagexchange')}; native; " in flat
+
+
+def test_explain_names_the_wrappers_outermost_first_and_what_each_wraps():
+    wraps = 'strategy.word-swap.wrap=["timing", {plugin="faults", every=7}]'
+    flat = " ".join(pagexchange("explain", "word-swap", "--set", wraps).out.split())
+    assert flat.endswith("wrapped by: timing, faults (outermost first)")
+    data = flat[flat.index("data: word-swap (") :]
+    assert "; wrapped by timing, faults)" in data
+    assert "wrapped by" not in pagexchange("explain", "word-swap").out
 
 
 def test_a_strategy_that_nobody_serves_ends_in_4(strange):
@@ -279,6 +304,18 @@ def test_each_shell_gets_its_script(shell):
     ],
 )
 def test_bash_completes(tmp_path, line, found):
+    assert completed(tmp_path, line) == found
+
+
+def test_strategies_are_completed_from_the_file_of_the_line_and_none_from_a_wrong_one(tmp_path):
+    (tmp_path / "own.toml").write_text(packaged().decode().replace("[strategy.list-exchange]", "[strategy.li-mine]"))
+    (tmp_path / "wrong.toml").write_text("schema = 1\n[strategy.li-mine]\n")
+    assert completed(tmp_path, f"run {tmp_path}/own.toml --strategy li") == {"li-mine"}
+    assert completed(tmp_path, f"run {tmp_path}/wrong.toml --strategy li") == set()
+
+
+def completed(tmp_path, line):
+    """What bash offers at the end of a line."""
     command = tmp_path / "pagexchange"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -P -c "from pagexchange.cli import main; main()" "$@"\n')
     command.chmod(0o755)
@@ -293,7 +330,8 @@ def test_bash_completes(tmp_path, line, found):
     done = subprocess.run(
         ["bash", "--norc", "-c", script], env=env, capture_output=True, text=True, check=True, timeout=60
     )
-    assert set(done.stdout.split()) == found
+    assert done.stderr == ""
+    return set(done.stdout.split())
 
 
 def unreadable(path: Path) -> None:

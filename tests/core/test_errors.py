@@ -5,7 +5,15 @@ import pickle
 
 import pytest
 
-from pagexchange.errors import PagexchangeError, PluginContractError, PluginError, UnknownPluginError, did_you_mean
+from pagexchange.errors import (
+    ConfigError,
+    PagexchangeError,
+    PluginContractError,
+    PluginError,
+    Problem,
+    UnknownPluginError,
+    did_you_mean,
+)
 
 
 def test_words_are_listed_up_to_the_limit():
@@ -31,6 +39,23 @@ def test_an_error_that_comes_from_another_process_says_the_same(
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (type(error), str(error))
     assert [getattr(again, fact) for fact in facts] == [getattr(error, fact) for fact in facts]
+
+
+def test_an_error_says_no_more_places_and_names_than_it_knows() -> None:
+    assert str(PluginError("broke")) == "broke"
+    assert str(PluginError("broke", plugin="x")) == "plug-in 'x': broke"
+    problem = Problem("s.toml", "is wrong", line=2, column=3, where="run.seed")
+    assert str(problem) == "s.toml:2:3: run.seed: is wrong"
+    assert str(Problem("--set", "is wrong")) == "--set: is wrong"
+    for given, told in (
+        ("is wrong", "pagexchange: is wrong"),
+        (problem, str(problem)),
+        ([problem, problem], f"{problem}\n{problem}"),
+        ((), ""),
+    ):
+        error = ConfigError(given)
+        assert str(error) == str(pickle.loads(pickle.dumps(error))) == told
+        assert "\n".join(map(str, error.problems)) == told
 
 
 def test_what_a_plug_in_returned_need_not_be_picklable() -> None:

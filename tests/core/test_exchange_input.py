@@ -1,5 +1,6 @@
 """What a caller may hand over as a list of pairs and as `out`; a clear error for the rest, and nothing touched."""
 
+import dataclasses
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -302,6 +303,23 @@ def test_a_strategy_of_another_arena_is_an_error(pages: Pages) -> None:
     pair = pages.pair()
     with nothing_changes(pages), nothing_changes(strange), pytest.raises(ValueError, match="bound to another arena"):
         pages.arena.exchange([pair], bound)
+
+
+def test_a_built_strategy_is_bound_by_the_call(pages: Pages) -> None:
+    pair = pages.pair()
+    pages.flag(pair[0], "writeback")
+    built = strategy(pages.arena).built
+    built = dataclasses.replace(built, spec=dataclasses.replace(built.spec, timeout=0.0))
+    assert pages.arena.exchange([pair], built).refused == {"EBUSY": 1}
+    assert pages.arena.exchange([pair], built, mode="sync").refused == {"ETIMEDOUT": 1}
+    before = contents(pages, other := pages.pair())
+    assert pages.arena.exchange([other], built).ok
+    assert contents(pages, other) == before[::-1]
+
+
+def test_a_bound_strategy_introduces_itself_with_its_arena(pages: Pages) -> None:
+    bound = strategy(pages.arena, "word-swap")
+    assert repr(bound) == f"<Strategy 'word-swap' on {pages.arena!r}>"
 
 
 def test_a_bound_strategy_keeps_its_timeout_in_another_mode(pages: Pages) -> None:

@@ -13,7 +13,7 @@ import pytest
 from pagexchange.exchange import Mode, Strategy
 from pagexchange.oracle import check
 from pagexchange.oracle import format as oracle_format
-from pagexchange.statuses import EHWPOISON, errno_name
+from pagexchange.statuses import EHWPOISON, errno_name, reason
 from pagexchange_native.arena import STATES
 from tests.core.pages import Pages, differences, picture, resting, strategy
 
@@ -183,6 +183,19 @@ def test_the_status_is_its_own_and_the_message_says_which_and_why(pages: Pages, 
         assert message.startswith(f"pair 1 (pfn {bad[0]} <-> {bad[1]}): {name}: "), mode
         assert row.says.format(*bad) in message, mode
         assert result.refused == {name: 3 if others else 1}, mode
+
+
+@pytest.mark.parametrize("spoil", ["writeback", "locked"])
+def test_a_reason_that_is_over_when_it_is_asked_for_is_not_made_up(pages: Pages, spoil: str) -> None:
+    pair = pages.pair()
+    pages.flag(pair[1], spoil)
+    result = pages.arena.exchange([pair])
+    (while_so,) = result.messages()
+    pages.arena.clear_flags(pair[1], pages.arena.layout.word(spoil))
+    (afterwards,) = result.messages()
+    assert f"frame {pair[1]} is " in while_so
+    code = -int(result.status[0])
+    assert afterwards == f"pair 0 (pfn {pair[0]} <-> {pair[1]}): {errno_name(code)}: {reason(code)}"
 
 
 @rows

@@ -8,6 +8,7 @@ import types
 from importlib.metadata import EntryPoint
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -57,6 +58,7 @@ async def later(pieces, a, b): ...
 
 ANSWERS: dict[str, Any] = {
     "move": move,
+    "builtin": max,
     "number": 3,
     "class": Mover,
     "two": lambda a, b: None,
@@ -108,6 +110,30 @@ class Wrapper:
 
 class Nothing:
     """No hook."""
+
+
+class HookOfItsOwn:
+    """Has its hook only once it is made, with an argument that no caller has."""
+
+    def __init__(self):
+        def exchange_flags(arena, speed): ...
+
+        self.exchange_flags = hookimpl(exchange_flags)
+
+    @hookimpl
+    def exchange_data(self, arena):
+        return move
+
+
+class Demands(msgspec.Struct, frozen=True, rename="camel"):
+    """Options as msgspec has them, named as in Python; one has no default, one a type that cannot be checked."""
+
+    frames_per_call: int
+    ways: list[int] | set[int] = msgspec.field(default_factory=list)
+
+    @hookimpl
+    def exchange_data(self, arena):
+        return move
 
 
 class Misspelt:
@@ -166,6 +192,8 @@ NAMES = {
     "both": "Both",
     "wrapper": "Wrapper",
     "nothing": "Nothing",
+    "late": "HookOfItsOwn",
+    "demands": "Demands",
     "misspelt": "Misspelt",
     "unhinted": "Unhinted",
     "wrong": "Wrong",
@@ -274,8 +302,9 @@ def test_what_is_no_answer_is_refused_by_name(host, returns, expected):
     )
 
 
-def test_a_callable_of_any_kind_is_an_answer(host):
-    assert host.build(spec(data=(use("mover", returns="partial"),)), FACTS).data[0].native is False
+@pytest.mark.parametrize("returns", ["partial", "builtin"])  # of the latter Python knows no signature
+def test_a_callable_of_any_kind_is_an_answer(host, returns):
+    assert host.build(spec(data=(use("mover", returns=returns),)), FACTS).data[0].native is False
 
 
 def test_an_exception_in_a_hook_is_a_plug_in_error_with_its_cause(host):
@@ -293,6 +322,26 @@ def test_wrong_options_are_all_said(host):
         "strategy.s: mover.isa: unknown value 'x'; choose one of auto, scalar",
         "strategy.s: mover.speed: unknown key 'speed'; choose one of declines, isa, raises, returns",
     ]
+
+
+def test_options_may_be_a_struct_and_are_checked_key_by_key(host):
+    built = host.build(spec(data=(use("demands", frames_per_call=7),)), FACTS)
+    assert built.data[0].instance.frames_per_call == 7
+    (info,) = [one for one in host.plugins() if one.name == "demands"]
+    assert [(o.name, o.type, o.required) for o in info.options] == [
+        ("frames_per_call", "int", True),
+        ("ways", "list[int] | set[int]", False),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        host.build(spec(data=(use("demands", ways=[1]),)), FACTS)
+    cannot, missing = (str(problem) for problem in caught.value.problems)
+    assert cannot.startswith("strategy.s: demands.ways: cannot be checked as list[int] | set[int]: Type unions may not")
+    assert missing == "strategy.s: demands: missing key 'frames_per_call'"
+
+
+def test_a_hook_that_an_instance_makes_for_itself_is_checked_too(host):
+    with pytest.raises(PluginError, match=r"plug-in 'late' \(pagexchange 1.0\): cannot be registered: (?s:.*)'speed'"):
+        host.build(spec(data=(use("late"),)), FACTS)
 
 
 def test_a_plug_in_under_the_wrong_key_is_told_what_it_has(host):
@@ -328,6 +377,8 @@ def test_each_state_is_told_apart(entries):
         "wrapper": "ok",
         "both": "blocked",
         "nothing": "no hooks",
+        "late": "ok",
+        "demands": "ok",
         "compiled": "no hooks",
         "misspelt": "failed",
         "unhinted": "failed",
@@ -363,6 +414,37 @@ def test_a_blocked_plug_in_is_as_if_it_declined(entries, monkeypatch):
     assert built.skipped[0].reason == "is blocked"
     with pytest.raises(PluginError, match="nobody answers exchange_data: mover is blocked"):
         host.build(spec(), FACTS)
+
+
+def test_a_blocked_plug_in_cannot_be_loaded_by_its_name_either(entries):
+    registry = Registry(["mover", "gone"], entries)
+    for name in ("mover", "gone"):  # the second would fail if it were imported
+        with pytest.raises(PluginError, match=rf"^plug-in '{name}' \(pagexchange 1.0\): is blocked$"):
+            registry.load(name)
+        assert registry.loaded(name) is None
+    assert {"mover", "gone"} <= set(registry.names())
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
+def test_what_stops_everybody_while_a_plug_in_is_imported_is_not_its_failure(monkeypatch, stop):
+    module = types.ModuleType("stops")
+
+    def leave(name):
+        raise stop if name == "Plugin" else AttributeError(name)
+
+    module.__getattr__ = leave  # type: ignore[method-assign]
+    monkeypatch.setitem(sys.modules, "stops", module)
+    with pytest.raises(stop):
+        Registry(entry_points=[entry("stops", "stops:Plugin")]).list()
+
+
+def test_a_module_may_list_names_that_it_makes_when_they_are_asked_for(monkeypatch):
+    module = types.ModuleType("lazy")
+    vars(module).update(exchange_data=hookimpl(lambda arena: move), __dir__=lambda: ["exchange_data", "heavy"])
+    module.exchange_data.__name__ = "exchange_data"
+    monkeypatch.setitem(sys.modules, "lazy", module)
+    plugin = Registry(entry_points=[entry("lazy", "lazy")]).load("lazy")
+    assert plugin.hooks == {"exchange_data": False}
 
 
 def test_a_plug_in_that_exits_while_imported_has_failed(monkeypatch):

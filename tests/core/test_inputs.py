@@ -95,3 +95,13 @@ def test_as_many_made_up_pages_as_pairs_but_an_eighth_of_the_smaller_node_stays_
 def test_made_up_pages_leave_as_many_frames_free_as_the_file_says():
     info = synthetic("workload.free=7")
     assert ([node["free"] for node in info.nodes], info.free) == ([7, 7], 7)
+
+
+@pytest.mark.parametrize("hot", [0, 1])
+def test_where_no_page_is_hotter_than_another_a_run_says_so_but_a_number_of_pairs_is_kept(hot):
+    alike = [*SMALL, "--rounds", "0", "--strategy", "word-swap", "--set", f"workload.hot={hot}"]
+    ran = pagexchange("run", *alike)
+    assert (ran.code, ran.out) == (3, "")
+    said = "made-up pages: there is no hot page on 'slow' with a colder one of its order on 'fast'"
+    assert ran.err == f"pagexchange: {said}\n"
+    assert pagexchange("run", *alike, "--pairs", "5").code == 0

@@ -488,6 +488,14 @@ def test_findings_are_kept_up_to_a_limit_of_each_kind_and_in_all_and_counted_bey
     assert [str(one) for one in again.findings] == ["another value", "a 1"]
 
 
+def test_of_any_number_of_findings_all_are_counted() -> None:
+    found = Collector()
+    for total in (100_001, 200_002):
+        found.add_where("a", np.ones(100_001, bool), np.arange(100_001), 1, 0, lambda p, *_: f"a {p}")
+        assert (found.by_kind, found.total) == ({"a": total}, total)
+    assert len(found.findings) == found.cap_per_kind
+
+
 def test_what_was_held_before_is_not_held_against_the_exchange() -> None:
     toy = make()
     toy.raw.pins[0, 0] = REFUSED[0] + 1 | 1 << 63
@@ -553,13 +561,38 @@ def test_many_findings_are_counted_and_few_are_made() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("magic", b"PGXARENb"), ("version", 2), ("entry_size", 32), ("off_frames", 1 << 40)]
+    ("changes", "said"),
+    [
+        ({"magic": b"PGXARENb"}, "magic is b'PGXARENb'"),
+        ({"version": 2}, "version is 2"),
+        ({"entry_size": 32}, "entry_size is 32"),
+        ({"off_frames": 1 << 40}, "frames at 1099511627776"),
+        ({"off_entries": 0}, "entries at 0"),
+        ({"page_shift": 2**32 - 1}, "page size 128 is not 2"),
+        ({"page_shift": 6}, "page size 128 is not 2"),
+        ({"page_size": 127}, "page size 127 is not 2"),
+        ({"page_size": 4, "page_shift": 2}, "page size 4 is not 2"),
+    ],
 )
-def test_bytes_that_are_no_arena_are_refused(name: str, value: object) -> None:
+def test_bytes_that_are_no_arena_are_refused(changes: dict[str, object], said: str) -> None:
     toy = make()
-    toy.memory[: f.HEADER.itemsize].view(f.HEADER)[0][name] = value
-    with pytest.raises(ArenaFormatError, match=name.replace("off_", "")):
+    for name, value in changes.items():
+        toy.memory[: f.HEADER.itemsize].view(f.HEADER)[0][name] = value
+    with pytest.raises(ArenaFormatError, match=f"^arena header: {said}"):
         check(toy)
+
+
+def test_what_ends_before_the_header_does_is_no_arena() -> None:
+    toy = make()
+    toy.memory = toy.memory[: f.HEADER.itemsize - 8]
+    with pytest.raises(ArenaFormatError, match=f"has {f.HEADER.itemsize - 8} bytes"):
+        check(toy)
+
+
+def test_stamps_of_an_arena_of_another_size_are_refused() -> None:
+    toy = make()
+    with pytest.raises(ValueError, match=f"arena with 7 frames; this one has {toy.raw.nframes}"):
+        Oracle.before(toy, stamped=Stamps(1, np.full(7, -1, np.int64)))
 
 
 def test_pairs_and_statuses_of_another_shape_are_refused() -> None:

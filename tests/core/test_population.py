@@ -136,6 +136,14 @@ def test_a_random_word_alone_sets_nothing_that_the_arena_keeps():
     assert layout.get(int(np.bitwise_or.reduce(words)), "node") == 0
 
 
+def test_a_random_word_of_a_small_layout_has_the_bits_that_it_knows(tmp_path):
+    flags = {"locked": (0, "stay"), "dirty": (3, "swap"), "mark": (5, "stay"), "broken": (7, "refuse")}
+    lines = [f"{name} = {{ bit = {bit}, policy = '{policy}', meaning = '' }}" for name, (bit, policy) in flags.items()]
+    (tmp_path / "small.toml").write_text("\n".join(["schema = 1", "name = 'small'", "[flags]", *lines]))
+    words = flagwords.at_random(1000, Layout.load(tmp_path / "small.toml"), np.random.default_rng(1))
+    assert int(np.bitwise_or.reduce(words)) == 1 << 3 | 1 << 5
+
+
 def test_an_arena_with_few_page_tables_gets_less_sharing_and_says_so():
     with Arena.create(nodes=[("fast", 4096), ("slow", 4096)], page_tables=110) as arena:
         population = populate_synthetic(arena, shared=0.5)
@@ -587,6 +595,16 @@ def test_heat_is_drawn_where_the_snapshot_does_not_know_it():
 def test_an_unknown_split_is_refused(split):
     with pytest.raises(ValueError, match="split"):
         arena_from_snapshot(snapshot_of([CACHE]), split=split)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"free": -1}, "free -1: 0 or more"), ({"hot": -0.1}, "hot -0.1: a share"), ({"hot": 1.1}, "hot 1.1: a share")],
+)
+def test_a_number_that_cannot_be_is_refused_by_name(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        arena_from_snapshot(snapshot_of([CACHE]), **wrong)
+    arena_from_snapshot(snapshot_of([CACHE]), free=0, hot=1)[0].close()
 
 
 @pytest.mark.parametrize("split", [0.0, 1.0])

@@ -166,6 +166,26 @@ def test_pressure_has_its_own_table() -> None:
     assert "Under pressure" not in text(seven())
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [(1, "at most 1 free frame left"), (8, "at most 8 free frames left"), (0, "  no free frame left")],
+)
+def test_the_table_of_pressure_says_where_a_node_had_fewer_free_frames_than_were_to_be_left(
+    asked: int, said: str
+) -> None:
+    result = seven()
+    nodes = [{"name": "fast", "frames": 9, "free": 0}, {"name": "slow", "frames": 9, "free": asked}]
+    short = msgspec.structs.replace(result, input=msgspec.structs.replace(result.input, free=asked, nodes=nodes))
+    assert f"{said} per node (fast 0, slow {asked})" in text(short)
+
+
+def test_a_strategy_that_was_not_measured_has_no_row_under_pressure() -> None:
+    away = [strategy("word-swap", None, verdict="not run"), strategy("two-pass", None, verdict="failed")]
+    printed = text(under_pressure(seven(strategies=[strategy("list-exchange", 500.0), *away])))
+    table = printed[printed.index("Under pressure") : printed.index("exchanged and ENOMEM")].splitlines()
+    assert [line.split()[0] for line in table[2:]] == ["strategy", "list-exchange"]
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
 def test_the_report_fits_its_width(width: int) -> None:
     result = under_pressure(seven())

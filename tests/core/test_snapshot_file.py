@@ -233,6 +233,55 @@ def test_a_section_that_unpacks_to_more_than_it_says_is_stopped(data):
         file_format.loads(rewritten(data, bomb), "s")
 
 
+def exchanged(name, make):
+    """A change of a file: other bytes for a section, with their length and digest."""
+
+    def change(header, body):
+        at = 0
+        for section in header["sections"]:
+            end = at + section["stored"]
+            if section["name"] == name:
+                blob = make(body[at:end])
+                section.update(stored=len(blob), sha256=hashlib.sha256(blob).hexdigest())
+                return body[:at] + blob + body[end:]
+            at = end
+        raise LookupError(name)
+
+    return change
+
+
+def test_a_section_that_was_never_packed_is_refused(data):
+    spoilt = rewritten(data, exchanged("flags", lambda blob: b"no" + blob))
+    with pytest.raises(SnapshotError, match=r"^s: section flags cannot be unpacked: "):
+        file_format.loads(spoilt, "s")
+
+
+@pytest.mark.parametrize("value", [2, 255])
+def test_what_is_neither_true_nor_false_is_refused(value):
+    data = file_format.dumps(small(content=True))
+    known = file_format.loads(data, "s").content_known
+    assert known is not None
+    one = bytes([*known.view(np.uint8)[:-1], value])
+    with pytest.raises(SnapshotError, match="section content_known holds values that are neither true nor false"):
+        file_format.loads(rewritten(data, exchanged("content_known", lambda _: zlib.compress(one))), "s")
+
+
+def test_a_file_without_one_of_its_sections_says_which(data):
+    def change(header, body):
+        return body[: -header["sections"].pop()["stored"]]
+
+    with pytest.raises(SnapshotError, match=r"^s: sections missing: map_bits$"):
+        file_format.loads(rewritten(data, change), "s")
+
+
+def test_more_names_than_a_header_holds_are_refused_when_written(tmp_path):
+    snapshot = small()
+    snapshot.facts["file_names"] = ["x" * (file_format.MAX_HEADER // snapshot.nfiles)] * snapshot.nfiles
+    with pytest.raises(SnapshotError, match=f"at most {file_format.MAX_HEADER}: record without names"):
+        snapshot.save(tmp_path / "s")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
@@ -269,9 +318,11 @@ def test_only_its_owner_may_read_a_snapshot_with_contents_or_names(tmp_path):
 def test_a_selection_keeps_what_it_can_and_numbers_anew():
     snapshot = small()
     snapshot.facts["file_names"] = [f"f{k}" for k in range(snapshot.nfiles)]
+    snapshot.facts["space_names"] = [f"s{k}" for k in range(snapshot.nspaces)]
     rows = np.flatnonzero(np.isin(snapshot.file, [-1, 2, 4]))
     part = snapshot.select(rows, spaces=[1])
     part.check()
+    assert part.facts["space_names"] == ["s1"]
     assert part.facts["file_names"] == ["f2", "f4"]
     np.testing.assert_array_equal(
         part.file, np.select([snapshot.file[rows] == 2, snapshot.file[rows] == 4], [0, 1], -1)

@@ -461,6 +461,54 @@ def test_a_hole_that_cannot_be_read_is_zeros(tmp_path, monkeypatch):
         assert file.read(0, 4).tolist() == [0, 0, 0, 0]
 
 
+def test_any_other_error_of_reading_is_raised_with_its_file(tmp_path, monkeypatch):
+    (tmp_path / "w").write_bytes(bytes(80))
+
+    def denied(fd, size, at):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with reader.Words(tmp_path / "w") as file:
+        monkeypatch.setattr(os, "pread", denied)
+        with pytest.raises(PermissionError) as caught:
+            file.read(0, 4)
+    assert caught.value.filename == str(tmp_path / "w")
+
+
+def test_a_line_of_maps_that_is_no_area_is_passed_over(tmp_path):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "maps").write_text("\n1000-3000 rw-p 00000000 00:00 0\n3000-4000 rw-p\n")
+    assert [(area.start, area.end, area.perms) for area in reader.areas(tmp_path, 7, 4096)] == [(1, 3, "rw-p")]
+
+
+def test_a_process_that_lost_its_memory_is_not_read_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "STEP", 4)
+    asked = []
+
+    class Seen(reader.Words):
+        def read(self, first, count):
+            asked.append(first)
+            return super().read(first, count)
+
+    (tmp_path / "w").write_bytes(np.full(40, PRESENT, dtype=np.uint64).tobytes())
+    with Seen(tmp_path / "w") as words:
+        area = reader.Area(0, 1 << 20, "rw-p", 0, "00:00", 0, "")
+        pages = [vpn for vpns, _ in reader.present(words, area, 1 << 20) for vpn in vpns.tolist()]
+    assert pages == list(range(40))
+    assert asked == [0, 32, 64]
+
+
+def test_a_process_without_a_page_in_memory_has_nothing_to_record(fake):
+    fake.area(9, 1000, [None, None])
+    with pytest.raises(SnapshotError, match="no page"):
+        take(proc=fake.write(), pids=[9])
+
+
+def test_a_process_whose_name_cannot_be_read_has_an_empty_one(fake):
+    root = fake.write()
+    (root / "8" / "comm").unlink()
+    assert take(proc=root, names=True).facts["space_names"] == ["name-7", ""]
+
+
 def test_a_machine_too_large_to_scan_is_sampled_with_all_that_is_mapped(fake, monkeypatch):
     monkeypatch.setattr("pagexchange.snapshot.frames.SCAN", 1024)
     monkeypatch.setattr("pagexchange.snapshot.frames.STRETCH", 512)

@@ -111,6 +111,14 @@ def test_nothing_to_choose_from_is_no_list(filled):
     assert choose(filled[0], Population(none.astype(np.int64), none, none, none, none), 5) == []
 
 
+def test_fewer_than_no_free_frame_cannot_be_left(filled):
+    arena, _ = filled
+    before = [node["free"] for node in arena.nodes]
+    with pytest.raises(ValueError, match="-1 free frames: 0 or more"):
+        leave_free(arena, -1)
+    assert [node["free"] for node in arena.nodes] == before
+
+
 @pytest.mark.parametrize("n", [0, 1, 100, 10_000])
 def test_leave_free_leaves_so_many_and_gives_back(filled, n):
     arena, _ = filled

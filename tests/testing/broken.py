@@ -4,6 +4,7 @@ Many misbehave only in calls of a certain length, or for one kind of page, so th
 look into the engine's own variables: what they do is not possible otherwise, and the suite must see it all the same.
 """
 
+import dataclasses
 import errno
 import sys
 import threading
@@ -37,7 +38,7 @@ from pagexchange_native.word_swap import WordSwap
 class Flags(FlagPolicyContract):
     """A right policy; subclasses spoil what it returns."""
 
-    def make(self, arena):
+    def make(self, arena) -> Any:
         self.layout = arena.layout
         calls = 0
 
@@ -134,6 +135,35 @@ class TestFailsOneByOne(Flags):
     def spoil(self, a, b, new_a, new_b, calls):
         if len(a) == 1 and self.never_exchanged(b).any():
             raise ZeroDivisionError("one word")
+
+
+class TestAnswersWithOneArray(Flags):
+    breaks = ("flags-follow-the-words-alone",)
+
+    def make(self, arena):
+        right = super().make(arena)
+
+        def policy(a, b):
+            both = right(a, b)
+            return both[0] if len(a) == 1 and self.never_exchanged(b).any() else both
+
+        return policy
+
+
+class TestAnswersInAnotherType(Flags):
+    breaks = ("flags-follow-the-words-alone",)
+
+    def make(self, arena):
+        right = super().make(arena)
+        calls = 0
+
+        def policy(a, b):
+            nonlocal calls
+            calls += 1
+            spoilt = calls == 3 and self.never_exchanged(b).any()
+            return tuple(words.astype(np.int64) if spoilt else words for words in right(a, b))
+
+        return policy
 
 
 class TestPrefersOneFrame(Flags):
@@ -253,6 +283,14 @@ class TestSharesAScratch(Data):
         time.sleep(0.001)
         pieces[a] = pieces[b]
         pieces[b] = self.scratch[:n]
+
+
+class TestFailsInTwoThreads(Data):
+    breaks = ("data-serves-two-threads",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is None and threading.current_thread() is not threading.main_thread():
+            raise ValueError("not the main thread")
 
 
 class TestDescribesInNumbers(Data):
@@ -403,6 +441,14 @@ class TestRemembersAList(Data):
             pieces[0, 0] ^= np.uint64(1)
 
 
+class TestFailsTheSecondTime(Data):
+    breaks = ("twice-is-the-identity",)
+
+    def spoil(self, pieces, a, b):
+        if self.calls.count(a.tolist()) == 2:
+            raise ValueError("the same list again")
+
+
 class TestKnowsWhoIsFirst(Data):
     """Possible only by a look at the caller's list: the engine hands over the lower frame first."""
 
@@ -430,12 +476,28 @@ class TestDislikesOddLists(Data):
             pieces[0, 0] ^= np.uint64(1)
 
 
+class TestMiscountsSix(Data):
+    breaks = ("a-batch-equals-its-pairs",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and len(a) == 6:
+            read(self.arena).nodes["counter"][0, 0] ^= np.uint64(1 << 20)
+
+
 class TestMindsTheThread(Data):
     breaks = ("threads-change-nothing",)
 
     def besides(self, pieces, a, b):
         if self.arena is not None and threading.current_thread() is not threading.main_thread():
             pieces[0, 0] = 1
+
+
+class TestFailsInThreads(Data):
+    breaks = ("threads-change-nothing",)
+
+    def besides(self, pieces, a, b):
+        if self.arena is not None and threading.current_thread() is not threading.main_thread():
+            raise ValueError("not the main thread")
 
 
 class TestBorrowsAFrame(Data):
@@ -454,6 +516,38 @@ class TestBorrowsAFrame(Data):
         time.sleep(0.002)
         super().move(pieces, a, b)
         pieces[borrowed] = held
+
+
+class TestFailsWhileOthersRead(Data):
+    breaks = ("a-reader-sees-its-own-page",)
+
+    def besides(self, pieces, a, b):
+        if _readers():
+            raise ValueError("somebody reads")
+
+
+class TestHidesPages(Data):
+    """What it writes to the trees is put back, and everything is right in the end."""
+
+    breaks = ("a-reader-sees-its-own-page",)
+    instead = 0
+
+    def move(self, pieces, a, b):
+        if not _readers():
+            super().move(pieces, a, b)
+            return
+        slots = read(self.arena).xanodes["slot"]
+        held = slots.copy()
+        slots[(held != 0) & (held & np.uint64(3) == 0)] = self.instead
+        time.sleep(0.002)
+        super().move(pieces, a, b)
+        slots[:] = held
+
+
+class TestPointsOutside(TestHidesPages):
+    """The reader's own call fails: there is no such frame."""
+
+    instead = entry_of(1 << 24)
 
 
 class TestTakesAFrameInPlace(Data):
@@ -508,6 +602,11 @@ def _of_caller(name):
             return frame.f_locals.get(name)
         frame = frame.f_back
     return None
+
+
+def _readers():
+    """Whether threads of the suite read pages just now."""
+    return any(thread.daemon and type(thread).__name__ == "_Reader" for thread in threading.enumerate())
 
 
 # ---- mapping --------------------------------------------------------------------------------------------------------
@@ -600,11 +699,28 @@ class TestStores(Mapping):
         arena.frames[0, 0] += np.uint64(1)
 
 
+class TestStoresInTheHeader(Mapping):
+    breaks = ("mapping-stores-nothing",)
+
+    def spoil(self, arena, pages, offset, found):
+        read(arena).header["uuid"] = b"another"
+
+
 class TestEchoes(Mapping):
     breaks = ("mapping-misses-what-is-gone",)
 
     def spoil(self, arena, pages, offset, found):
         found[:] = [entry_of(int(pfn)) for pfn in pages["pfn"]]
+
+
+class TestAnswersNoPageInAnotherType(Mapping):
+    """As NumPy does where nobody says which."""
+
+    breaks = ("mapping-answers-in-any-order",)
+
+    def make(self, arena):
+        right = super().make(arena)
+        return lambda pages, arena: right(pages, arena) if len(pages) else (np.array([]), np.array([]))
 
 
 class TestAnswersEachPageOnce(Mapping):
@@ -634,6 +750,111 @@ class TestNeverWaits(StrategyContract):
     breaks = ("waiting-is-asked-for",)
     strategy = "list-exchange"
 
-    @pytest.fixture
+    @pytest.fixture(scope="class")
     def candidate(self):
         return _NeverWaits("never-waits", Config.load().strategy(self.strategy), Registry())
+
+
+# ---- engine ---------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Meddled(Candidate):
+    meddle: Any = None
+
+    def build(self, arena, *, mode="async", timeout=None):
+        strategy = super().build(arena, mode=mode, timeout=timeout)
+        right = strategy.exchange
+
+        def exchange(pairs, **how):
+            result = right(pairs, **how)
+            return self.meddle(arena, pairs, result, how) or result
+
+        strategy.exchange = exchange  # type: ignore[method-assign]
+        return strategy
+
+
+class Engine(StrategyContract):
+    """A wrong engine under right plug-ins: they cannot do this, since it alone writes statuses and counts."""
+
+    strategy = "list-exchange"
+
+    @pytest.fixture(scope="class")
+    def candidate(self):
+        return _Meddled("meddled", Config.load().strategy(self.strategy), Registry(), meddle=self.meddle)
+
+    def meddle(self, arena, pairs, result, how): ...
+
+    def poisoned(self, arena):
+        """Only where each reason to refuse is tried."""
+        return (arena.flags & np.uint64(arena.layout.flag("hwpoison").mask)).any()
+
+
+class TestRightEngine(Engine):
+    breaks = ()
+
+
+class TestResultIsOfOtherStatuses(Engine):
+    breaks = ("a-status-for-every-pair",)
+
+    def meddle(self, arena, pairs, result, how):
+        other = result.status.copy()
+        if (other == -errno.EFAULT).sum() > 2:
+            other[0] = 0
+        return dataclasses.replace(result, status=other)
+
+
+class TestRefusesForAnotherReason(Engine):
+    breaks = ("a-refused-pair-is-as-it-was",)
+
+    def meddle(self, arena, pairs, result, how):
+        if self.poisoned(arena):
+            result.status[result.status == -errno.EPERM] = -errno.ENOENT
+
+
+class TestSaysItRefusedWhatItExchanged(Engine):
+    breaks = ("a-refused-pair-is-as-it-was",)
+
+    def meddle(self, arena, pairs, result, how):
+        if self.poisoned(arena):
+            result.status[0] = -errno.EAGAIN
+
+
+class TestSaysItExchangedARepeatedPair(Engine):
+    breaks = ("a-batch-equals-its-pairs",)
+
+    def meddle(self, arena, pairs, result, how):
+        if not self.poisoned(arena):
+            result.status[result.status == -errno.EINVAL] = 0
+
+
+class TestSaysThatThreadsWereRefused(Engine):
+    breaks = ("threads-change-nothing",)
+
+    def meddle(self, arena, pairs, result, how):
+        if (how.get("threads") or 1) > 1:
+            result.status[-1] = -errno.EAGAIN
+
+
+class TestSaysItTookFrames(Engine):
+    breaks = ("in-place-takes-no-frame",)
+
+    def meddle(self, arena, pairs, result, how):
+        return dataclasses.replace(result, frames_asked=1)
+
+
+class TestSaysItTookNoFrames(Engine):
+    breaks = ("what-is-taken-is-shown",)
+    strategy = "copy-page"
+
+    def meddle(self, arena, pairs, result, how):
+        return dataclasses.replace(result, frames_got=0)
+
+
+class TestKeepsAFrame(Engine):
+    breaks = ("what-is-taken-is-shown",)
+    strategy = "copy-page"
+
+    def meddle(self, arena, pairs, result, how):
+        if len(pairs) == 4 and arena.frame(int(pairs[0, 0])).order == 1 and arena.nodes[0]["free"]:
+            arena.alloc(0, 1)

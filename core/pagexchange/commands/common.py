@@ -21,8 +21,10 @@ def strategy_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from pagexchange.config import Config
     from pagexchange.errors import PagexchangeError
 
+    # While an option still lacks its value, click leaves the arguments unsorted.
+    file = ctx.params.get("file") or next(iter(ctx.args), None)
     try:
-        names = Config.load(ctx.params.get("file"), plugins=False).strategies
+        names = Config.load(file, plugins=False).strategies
     except PagexchangeError:
         return []
     return [name for name in names if name.startswith(incomplete)]

@@ -85,8 +85,6 @@ def run(
     config = Config.load(file, overrides=settings, only=names or None, broken=False)
     watchdog = Watchdog.from_environment()
     competing = contenders(config, names, watchdog)
-    if not competing:
-        raise click.UsageError(f"{config.origin} has no strategy")
     verify = verify or ("once" if config.run.verify else "none")
     with watchdog, progress_bar(show=not quiet) as progress:
         progress(0, 0, "making the arena")

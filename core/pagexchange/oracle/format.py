@@ -142,8 +142,8 @@ def read(arena: HasMemory) -> Raw:
             raise ArenaFormatError(
                 f"arena header: {name} is {got!r}, the oracle reads {value!r}", expected=value, got=got
             )
-    page_size, nframes, slot_size = (int(header[n]) for n in ("page_size", "nframes", "slot_size"))
-    if page_size < 8 or page_size & (page_size - 1) or page_size != 1 << int(header["page_shift"]):
+    page_size, shift, nframes, slot_size = (int(header[n]) for n in ("page_size", "page_shift", "nframes", "slot_size"))
+    if not 3 <= shift < 64 or page_size != 1 << shift:
         raise ArenaFormatError(f"arena header: page size {page_size} is not 2^page_shift")
     offset = {part: int(header[f"off_{part}"]) for part in PARTS}
 

@@ -84,8 +84,6 @@ def _sort(arena: Arena, pairs: Pairs, verdict: Verdict) -> dict[str, list[str]]:
         broken.setdefault("the-flags-move", []).append(f"`{name}` did not go along with {pages} pages")
     for finding in verdict.findings:
         broken.setdefault(_clause(finding, inside, swap), []).append(finding.sentence)
-    if verdict.total and not broken:
-        broken["nothing-else-changes"] = [f"{verdict.total} findings: {verdict.by_kind}"]
     return broken
 
 

@@ -23,15 +23,15 @@ def layout_named(name: str) -> Layout:
 
 def _with_unknown_flags() -> Layout:
     """The first shipped layout with room for two more flags, with them."""
-    for name in SHIPPED:
-        layout = Layout.load(name)
-        taken = sum(flag.mask for flag in layout.flags) | sum(field.mask for field in layout.fields)
-        free = [bit for bit in range(64) if not taken >> bit & 1]
-        if len(free) >= 2:
-            new = (
-                Flag(NEW_FLAGS[0], free[0], "swap", "belongs to the page; newer than every plug-in"),
-                Flag(NEW_FLAGS[1], free[1], "stay", "belongs to the frame; newer than every plug-in"),
-            )
-            flags = tuple(sorted((*layout.flags, *new), key=lambda flag: flag.bit))
-            return dataclasses.replace(layout, name=UNKNOWN, flags=flags)
-    raise LookupError("no shipped layout has two free bits")
+    layout, free = next((one, bits) for one in map(Layout.load, SHIPPED) if len(bits := _free(one)) >= 2)
+    new = (
+        Flag(NEW_FLAGS[0], free[0], "swap", "belongs to the page; newer than every plug-in"),
+        Flag(NEW_FLAGS[1], free[1], "stay", "belongs to the frame; newer than every plug-in"),
+    )
+    flags = tuple(sorted((*layout.flags, *new), key=lambda flag: flag.bit))
+    return dataclasses.replace(layout, name=UNKNOWN, flags=flags)
+
+
+def _free(layout: Layout) -> list[int]:
+    taken = sum(flag.mask for flag in layout.flags) | sum(field.mask for field in layout.fields)
+    return [bit for bit in range(64) if not taken >> bit & 1]

@@ -35,8 +35,6 @@ def entry_of(pfn: int) -> int:
 
 def slot_of(raw: Raw, mapping: int, index: int) -> tuple[int, int]:
     """Return (byte offset, entry) of the word for an index of a mapping, by a walk of the bytes; (0, 0) for none."""
-    if not raw.mappings[mapping]["used"]:
-        return 0, 0
     place = raw.offset["mappings"] + mapping * MAPPING.itemsize
     word = int(raw.mappings[mapping]["pages"]["head"])
     if not _is_node(word):

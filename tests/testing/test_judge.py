@@ -1,0 +1,181 @@
+"""How a judgement is passed: what is the candidate's fault, what is nobody's, and what the plain partners find."""
+
+import ctypes
+import os
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pagexchange import Arena
+from pagexchange.config import Config
+from pagexchange.discovery import Registry
+from pagexchange.errors import PluginError
+from pagexchange.oracle.format import read
+from pagexchange.testing import CLAUSES, judge, plugin, reading, stepping
+from pagexchange.testing.candidate import Candidate, of_object
+from pagexchange.testing.cells import Cell
+from pagexchange.testing.partners import entry_of, slot_of
+from pagexchange.testing.picture import Picture
+from pagexchange.testing.scene import Scene
+from pagexchange_native.word_swap import WordSwap
+
+CLAUSE = "data-exchanges-every-byte"
+
+
+def right() -> Candidate:
+    return Candidate("right", Config.load().strategy("list-exchange"), Registry())
+
+
+def mover(make: Any) -> Candidate:
+    return of_object("mine", "data", make, "exact")
+
+
+def raising(error: BaseException) -> Any:
+    def make(arena: object) -> Any:
+        raise error
+
+    return make
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), pytest.fail.Exception("mine"), pytest.skip.Exception("mine")])
+def test_who_interrupts_fails_or_skips_a_test_is_not_judged_for_it(error: BaseException) -> None:
+    (served,) = mover(lambda arena: lambda pieces, a, b: None).answers("data", Scene(Cell()).arena)
+    with pytest.raises(type(error)) as caught:
+        judge.ask(CLAUSE, served, raising(error), None)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), ZeroDivisionError("three")])
+def test_what_else_a_call_raises_breaks_the_clause(error: BaseException) -> None:
+    (served,) = mover(lambda arena: lambda pieces, a, b: None).answers("data", Scene(Cell()).arena)
+    with pytest.raises(pytest.fail.Exception) as caught:
+        judge.ask(CLAUSE, served, raising(error), None)
+    first, second = str(caught.value).splitlines()
+    assert first == f"broken: {CLAUSES[CLAUSE]}"
+    assert f"plug-in 'mine': its object for exchange_data raised {type(error).__name__}: {error}" in second
+
+
+@pytest.mark.parametrize("how", ["bound", "answers"])
+def test_to_raise_while_being_made_breaks_a_clause_and_to_decline_does_not(how: str) -> None:
+    arena = Scene(Cell()).arena
+
+    def made(make: Any) -> object:
+        return judge.bound(mover(make), arena) if how == "bound" else judge.answers(mover(make), "data", arena)
+
+    for fails, said in (
+        (raising(ZeroDivisionError("half a page")), "ZeroDivisionError: half a page"),
+        (lambda arena: 3, "it returned int: 3"),
+    ):
+        with pytest.raises((pytest.fail.Exception, pytest.skip.Exception)) as caught:
+            made(fails)
+        assert caught.type is pytest.fail.Exception
+        first, second = str(caught.value).splitlines()
+        assert first == f"broken: {CLAUSES['a-plug-in-serves-or-declines']}"
+        assert said in second
+    for declines in (raising(PluginError("serves none")), lambda arena: None):
+        with pytest.raises(pytest.skip.Exception, match="declined: "):
+            made(declines)
+    assert made(lambda arena: lambda pieces, a, b: None)
+
+
+def test_exchanges_that_never_meet_the_readers_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(Cell(left="file"))
+    monkeypatch.setattr(reading, "_MOST", 3)
+    (said,) = reading.read_while(right().build(scene.arena), scene)
+    assert re.fullmatch(r"3 exchanges moved \d+ pairs while readers read \d+ pages", said)
+
+
+def test_the_plain_walk_finds_a_page_by_each_of_its_indexes_and_nothing_beyond() -> None:
+    arena = Arena.create([("only", 512)], mappings=3)
+    lone, many = arena.new_mapping(), arena.new_mapping()
+    places = [(lone, 0, 0)]  # one page at index 0 has no node
+    places += [(many, index, order) for index, order in ((0, 0), (2, 1), (64, 4), (128, 6), (5000, 0))]
+    for mapping, index, order in places:
+        pfn = int(arena.alloc(0, 1, order)[0])
+        arena.cache_add(mapping, index, pfn)
+        for at in range(index, index + (1 << order)):
+            place, entry = slot_of(read(arena), mapping, at)
+            assert entry == entry_of(pfn) == arena.memory[place : place + 8].view(np.uint64)[0], at
+    raw = read(arena)
+    nowhere = [(lone, 1), (lone, 1 << 40), *((many, at) for at in (1, 63, 80, 5001, 1 << 18, 1 << 63)), (many + 1, 0)]
+    assert [slot_of(raw, *where) for where in nowhere] == [(0, 0)] * len(nowhere)
+
+
+def test_a_picture_shows_what_differs() -> None:
+    one, other = Scene(Cell()), Scene(Cell())
+    assert Picture.of(one.arena).differences(Picture.of(other.arena)) == []
+    used = int(other.arena.alloc(0)[0])
+    before, after = Picture.of(one.arena), Picture.of(other.arena)
+    assert any(line.startswith(f"frame {used}: state is ") for line in before.differences(after))
+    other.arena.free([used])
+    read(other.arena).nodes["counter"][1, 0] += 5
+    (said,) = before.differences(Picture.of(other.arena))
+    assert said.startswith("node 1: counters are [")
+
+
+def test_a_run_says_its_versions_as_far_as_they_are_known() -> None:
+    assert plugin._version("numpy") == np.__version__
+    assert plugin._version("no-such-distribution") == "unknown"
+
+
+class Odd(WordSwap):
+    """Declares a log, and does something else from its second call on; the first one is not stepped through."""
+
+    kind = "undo"
+    calls = 0
+
+    @property
+    def log(self) -> Any:
+        return self.kind
+
+    def move_rows(self, a: Any, b: Any, temp: Any = None, record: Any = None) -> None:
+        self.calls += 1
+        if self.calls > 1:
+            self.odd(record)
+
+    def odd(self, record: Any) -> None: ...
+
+
+class UnknownLog(Odd):
+    kind = "whole-page"
+
+
+class NamesNoStep(Odd):
+    def odd(self, record: Any) -> None:
+        record[:8] = 0xFF
+
+
+class NamesNoRow(Odd):
+    def odd(self, record: Any) -> None:
+        record[7] = 1  # row 256
+
+
+class Crashes(Odd):
+    def odd(self, record: Any) -> None:
+        ctypes.string_at(0)
+
+
+class Leaves(Odd):
+    def odd(self, record: Any) -> None:
+        os._exit(0)
+
+
+@pytest.mark.parametrize(
+    ("mover", "said"),
+    [
+        (UnknownLog, "its log is 'whole-page', from which nothing can be finished"),
+        (Odd, "it wrote nothing"),
+        (NamesNoStep, "from 1 of 1 states the pages cannot be finished; write 0: the publish word 0xff"),
+        (NamesNoRow, "the publish word 0x100000000000002 names no step of the move"),
+        (Crashes, "ended the process that moved"),
+        (Leaves, "ended the process that moved"),
+    ],
+)
+def test_a_mover_that_cannot_be_finished_is_told_why(mover: type[Odd], said: str) -> None:
+    try:
+        (line,) = stepping.not_recovered([mover()])
+    except pytest.fail.Exception as failed:
+        line = str(failed)
+    assert said in line
