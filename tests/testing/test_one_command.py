@@ -10,6 +10,7 @@ from tests.testing.suite import COMMAND, SITE, run
 
 MODULE = '''
 from dataclasses import dataclass
+import numpy as np
 import pagexchange
 
 @dataclass(frozen=True)
@@ -50,6 +51,18 @@ class NeedsToo:
     @pagexchange.hookimpl(wrapper=True)
     def exchange_data(self, arena):
         return (yield)
+
+class Half(Swap):
+    """Answers two questions, and serves one of them."""
+
+    @pagexchange.hookimpl
+    def exchange_flags(self, arena):
+        swap = np.uint64(arena.layout.mask("swap"))
+        return lambda a, b: (a & ~swap | b & swap, b & ~swap | a & swap)
+
+    @pagexchange.hookimpl
+    def exchange_data(self, arena):
+        return None
 
 class Raises:
     """Asked for anything."""
@@ -170,7 +183,7 @@ def test_a_plug_in_that_needs_an_option_stops_nobody_and_is_judged_as_the_file_u
     )
     wrapped = STRATEGIES + 'wrap = [{ plugin = "stranger-wrap", step = 2 }]\n'
     (tmp_path / "home" / "my.toml").write_text(wrapped)
-    some = "stranger and (every_byte or wrapper or loaded)"
+    some = "stranger and (every_byte or never_wrong or loaded)"
     code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-v", "-k", some)
     assert code == 0, said
     for name in ("swap", "other", "wrap"):
@@ -184,6 +197,16 @@ def test_a_plug_in_that_needs_an_option_stops_nobody_and_is_judged_as_the_file_u
         ("a_wrapper_is_never_wrong", "stranger-wrap[step=2"),
         *(("a_plug_in_can_be_loaded", f"stranger-{name}") for name in ("swap", "other", "wrap")),
     }
+
+
+def test_a_plug_in_that_declines_one_question_is_judged_for_the_other(stranger):
+    folder = stranger("stranger-swap = stranger_swap:Swap", "stranger-half = stranger_swap:Half")
+    some = "stranger-half and (the_flags_move and order0 or data)"
+    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-v", "-k", some)
+    assert code == 0, said
+    assert "declined, so not judged: strategy 'stranger-half': nobody answers exchange_data: stranger-half" in said
+    assert "::test_the_flags_move[stranger-half-linux-5.0-anon-file-order0] PASSED" in said
+    assert not re.findall(r"::test_data_\w+\[\S+ PASSED", said)
 
 
 def test_native_pairs_that_are_made_to_fail_are_refused_and_lose_nothing(stranger, tmp_path):

@@ -60,7 +60,7 @@ class Found:
             (question, one)
             for question, ones in self._installed.items()
             for name, one in ones.items()
-            if name not in {use.plugin for use in self._uses(question)} | self.declined.keys()
+            if name not in {use.plugin for use in self._uses(question)} and (question, name) not in self.declined
         ]
         times = Counter([*self.config.strategies, *(one.name for _, one in found)])
         return [
@@ -82,8 +82,8 @@ class Found:
         return said
 
     @cached_property
-    def declined(self) -> dict[str, str]:
-        """Plug-ins that do not serve an arena of the usual kind, and what they say."""
+    def declined(self) -> dict[tuple[str, str], str]:
+        """Plug-ins that do not serve an arena of the usual kind, by question and name, and what they say."""
         said = {}
         for question, ones in self._installed.items():
             for name, one in ones.items():
@@ -92,7 +92,7 @@ class Found:
                         one.answers(question, Facts(layout_named(NEWEST)))
                 except PluginError as error:
                     if declines(error):
-                        said[name] = str(error)
+                        said[question, name] = str(error)
         return said
 
     @cached_property
