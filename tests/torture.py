@@ -103,18 +103,18 @@ class Torture:
                 if beats != seen[name]:
                     seen[name], since[name] = beats, time.monotonic()
                 elif time.monotonic() - since[name] > self.patience:
-                    self.deadlock(name)
+                    self.deadlock(name, f"has not gone on for {self.patience:g} s")
         self.stop.set()
         late = time.monotonic() + self.patience
         for thread in self.threads:
             thread.join(max(0.0, late - time.monotonic()))
             if thread.is_alive():
-                self.deadlock(thread.name)
+                self.deadlock(thread.name, "does not end when it is told to")
         for error in self.errors:
             raise error
 
-    def deadlock(self, name: str) -> None:
-        print(f"{name!r} does not go on: a deadlock. seed {self.seed}", file=sys.stderr, flush=True)
+    def deadlock(self, name: str, why: str) -> None:
+        print(f"{name!r} {why}: a deadlock. seed {self.seed}", file=sys.stderr, flush=True)
         faulthandler.dump_traceback(all_threads=True)
         raise SystemExit(2)
 
@@ -400,7 +400,7 @@ def control_bit(name: str, seconds: float, seed: int) -> str:
 
 
 def control_deadlock(seconds: float, seed: int) -> str:
-    """Two who wait for each other: whose name the watchdog said, or an empty string."""
+    """Two who wait for each other: how the run ended, or an empty string. stderr has who it was that did not go on."""
     made = Torture(seed, patience=1.0)
     a, b = made.library.everyone[:2].tolist()
     both = threading.Barrier(2)
@@ -409,7 +409,7 @@ def control_deadlock(seconds: float, seed: int) -> str:
     try:
         made.run(seconds)
     except SystemExit as seen:
-        return f"the watchdog ended the run with status {seen.code}"
+        return f"the run ended with status {seen.code}"
     finally:  # let them go, so that this process can go on
         made.stop.set()
         for pfn in (a, b):

@@ -2,7 +2,8 @@
 
 import dataclasses
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pluggy
@@ -277,19 +278,26 @@ class _Build:
             except PluginError as error:
                 if error.plugin:
                     raise
-                raise plugin.error(error.reason) from error
-            except Exception as error:
-                place = raised_in(error, plugin.file)
-                raise plugin.error(f"{hook} failed: {type(error).__name__}: {error}{place}") from error
+                blamed = self.raised_by(error, getattr(asked.hook, hook)) or plugin
+                raise blamed.error(error.reason) from error
+            except (Exception, SystemExit) as error:
+                blamed = self.raised_by(error, getattr(asked.hook, hook)) or plugin
+                place = raised_in(error, blamed.file)
+                raise blamed.error(f"{hook} failed: {type(error).__name__}: {error}{place}") from error
             if found is None:
                 self.skipped.append(Skipped(question, use.plugin, f"declined this arena{why}"))
                 continue
+            try:
+                native = self.check(hook, plugin, found)
+            except PluginContractError as error:
+                error.reason += f"; it was wrapped by {' in '.join(map(repr, reversed(seen_by)))}" if seen_by else ""
+                raise
             served.append(
                 Served(
                     question=question,
                     plugin=use.plugin,
                     object=found,
-                    native=self.check(hook, plugin, found),
+                    native=native,
                     distribution=plugin.distribution,
                     version=plugin.version,
                     file=plugin.file,
@@ -304,6 +312,23 @@ class _Build:
             reasons = "; ".join(f"{s.plugin} {s.reason}" for s in self.skipped if s.question == question)
             raise PluginError(f"strategy {self.spec.name!r}: nobody answers {hook}: {reasons or 'none is named'}")
         return served
+
+    def raised_by(self, error: BaseException, asked: pluggy.HookCaller) -> Plugin | None:
+        """Return whose hook an exception came from, a wrapper's or the answering one; None if that cannot be seen."""
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+        for frame in [None, *reversed(frames)]:
+            for impl in asked.get_hookimpls():
+                code = getattr(impl.function, "__code__", None)
+                if code is None:
+                    continue
+                if frame is None:  # pluggy itself, of a wrapper that yields never, or twice
+                    mine = f" {code.co_filename}:{code.co_firstlineno} " in str(error)
+                else:
+                    bound = inspect.ismethod(impl.function)
+                    mine = frame.f_code is code and (not bound or _holds(frame.f_locals, impl.plugin))
+                if mine:
+                    return next((plugin for _, plugin, instance in self.made if instance is impl.plugin), None)
+        return None
 
     def check(self, hook: str, plugin: Plugin, found: Any) -> bool:  # noqa: ANN401 - whatever a stranger returned
         """Return whether the answer is a native object; PluginContractError if it is neither that nor a callable."""
@@ -326,6 +351,10 @@ class _Build:
         except ValueError:  # a compiled callable without a signature
             pass
         return False
+
+
+def _holds(values: Mapping[str, object], one: object) -> bool:
+    return any(value is one for value in values.values())
 
 
 def native_class(hook: str) -> type:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import subprocess
 import sys
 import types
@@ -108,6 +109,30 @@ class Wrapper:
         return {self.letter: self.seen}
 
 
+@dataclasses.dataclass(frozen=True)
+class Angry:
+    """A wrapper that fails."""
+
+    how: str = ""
+
+    @hookimpl(wrapper=True)
+    def exchange_data(self, arena):
+        if self.how == "before":
+            raise ZeroDivisionError(self.how)
+        if self.how == "never":
+            return None
+        inner = yield
+        if self.how == "after":
+            raise ZeroDivisionError(self.how)
+        if self.how == "exits":
+            raise SystemExit(0)
+        if self.how == "declines":
+            raise PluginError("wraps nothing")
+        if self.how == "twice":
+            yield
+        return 3 if self.how == "nonsense" else inner
+
+
 class Nothing:
     """No hook."""
 
@@ -191,6 +216,7 @@ NAMES = {
     "mapping": "Mapping",
     "both": "Both",
     "wrapper": "Wrapper",
+    "angry": "Angry",
     "nothing": "Nothing",
     "late": "HookOfItsOwn",
     "demands": "Demands",
@@ -315,6 +341,37 @@ def test_an_exception_in_a_hook_is_a_plug_in_error_with_its_cause(host):
     assert isinstance(e.value.__cause__, ZeroDivisionError)
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("before", rf"exchange_data failed: ZeroDivisionError: before \({re.escape(__file__)}:\d+\)"),
+        ("after", rf"exchange_data failed: ZeroDivisionError: after \({re.escape(__file__)}:\d+\)"),
+        ("exits", rf"exchange_data failed: SystemExit: 0 \({re.escape(__file__)}:\d+\)"),
+        ("never", "exchange_data failed: RuntimeError: .* did not yield.*"),
+        ("twice", "exchange_data failed: RuntimeError: .* has second yield"),
+        ("declines", "wraps nothing"),
+    ],
+)
+def test_a_wrapper_whose_hook_fails_is_named_and_not_whom_it_wraps(host, how, said):
+    around = (use("wrapper"), use("angry", how=how), use("angry"))
+    with pytest.raises(PluginError, match=rf"^plug-in 'angry' \(pagexchange 1.0\): {said}$"):
+        host.build(spec(wrap=around), FACTS)
+
+
+def test_who_is_wrapped_is_named_if_its_own_hook_fails(host):
+    wrapped = spec(data=(use("mover", raises="boom"),), wrap=(use("wrapper"), use("angry")))
+    with pytest.raises(PluginError, match=rf"^plug-in 'mover' .*: boom \({re.escape(__file__)}:\d+\)$"):
+        host.build(wrapped, FACTS)
+
+
+def test_an_answer_that_is_refused_is_said_with_who_wrapped_it(host):
+    around = (use("angry"), use("angry", how="nonsense"), use("wrapper"))
+    with pytest.raises(
+        PluginContractError, match=r"returned int: 3; it was wrapped by 'wrapper' in 'angry' in 'angry'$"
+    ):
+        host.build(spec(wrap=around), FACTS)
+
+
 def test_wrong_options_are_all_said(host):
     with pytest.raises(ConfigError) as caught:
         host.build(spec(data=(use("mover", isa="x", speed=3),)), FACTS)
@@ -375,6 +432,7 @@ def test_each_state_is_told_apart(entries):
         "mover": "ok",
         "mapping": "ok",
         "wrapper": "ok",
+        "angry": "ok",
         "both": "blocked",
         "nothing": "no hooks",
         "late": "ok",

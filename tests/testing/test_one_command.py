@@ -1,5 +1,6 @@
 """One command judges a stranger's plug-ins, which lie in another distribution, from any folder."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.testing.suite import COMMAND, SITE, run
 
 MODULE = '''
 from dataclasses import dataclass
+import numpy as np
 import pagexchange
 
 @dataclass(frozen=True)
@@ -34,6 +36,49 @@ class Careless:
             inner(pieces, a, b)
             pieces[0, 0] = 1
         return move
+
+@dataclass(frozen=True)
+class Needs:
+    """Has no default."""
+    step: int
+    exchange_data = Swap.exchange_data
+
+@dataclass(frozen=True)
+class NeedsToo:
+    """Has no default, and wraps."""
+    step: int
+
+    @pagexchange.hookimpl(wrapper=True)
+    def exchange_data(self, arena):
+        return (yield)
+
+class Half(Swap):
+    """Answers two questions, and serves one of them."""
+
+    @pagexchange.hookimpl
+    def exchange_flags(self, arena):
+        swap = np.uint64(arena.layout.mask("swap"))
+        return lambda a, b: (a & ~swap | b & swap, b & ~swap | a & swap)
+
+    @pagexchange.hookimpl
+    def exchange_data(self, arena):
+        return None
+
+class Raises:
+    """Asked for anything."""
+
+    @pagexchange.hookimpl
+    def exchange_data(self, arena):
+        raise ZeroDivisionError("no arena is good enough")
+
+class Refuses:
+    """Has no option, and cannot be made."""
+
+    def __init__(self):
+        raise ValueError("not today")
+
+    @pagexchange.hookimpl
+    def exchange_data(self, arena): ...
 
 class Nothing:
     """Has no hook."""
@@ -99,6 +144,69 @@ def test_a_plug_in_that_cannot_be_loaded_and_a_wrapper_that_loses_something_are_
     assert f"broken: {CLAUSES['a-plug-in-can-be-loaded']}" in said
     assert "stranger-gone (stranger 2.5, stranger_swap:Gone): failed: cannot be imported: AttributeError" in said
     assert f"broken: {CLAUSES['a-wrapper-is-never-wrong']}" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Raises", "plug-in 'stranger-bad' (stranger 2.5): exchange_data failed: ZeroDivisionError: no arena is good"),
+        ("Refuses", "cannot be made: strategy.stranger-bad: stranger-bad: not today"),
+    ],
+)
+def test_where_a_hook_fails_its_own_clause_is_broken_and_the_others_are_not_judged(stranger, name, says):
+    folder = stranger("stranger-swap = stranger_swap:Swap", f"stranger-bad = stranger_swap:{name}")
+    some = "stranger-bad and (serves or data or contents and linux-5.0 or waiting)"
+    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-vrs", "-k", some)
+    assert code == 1, said
+    failed = set(re.findall(r"::(test_\w+)\[\S+ FAILED", said))
+    assert failed == {"test_a_plug_in_serves_or_declines"}
+    assert not re.findall(r"::test_(?!a_plug_in_can_be_loaded)\w+\[\S+ PASSED", said)
+    assert re.search(r"SKIPPED \[\d\d\] .*: not judged: a-plug-in-serves-or-declines is broken, and its own test", said)
+    assert f"broken: {CLAUSES['a-plug-in-serves-or-declines']}\n  {says}" in said
+
+
+def test_a_hook_that_fails_is_never_passed_over_if_its_own_test_is_not_run(stranger):
+    folder = stranger("stranger-swap = stranger_swap:Swap", "stranger-bad = stranger_swap:Raises")
+    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-k", "stranger-bad and every_byte and 1x4KiB")
+    assert code == 1, said
+    first, *_, last, judged = said[said.index("broken: ") :].splitlines()[:4]
+    assert first == f"broken: {CLAUSES['a-plug-in-serves-or-declines']}"
+    assert last == "  so there is nothing here that the clause of this test could judge"
+    assert judged == "  judged: exchange_data of plug-in 'stranger-bad' (stranger 2.5)"
+
+
+def test_a_plug_in_that_needs_an_option_stops_nobody_and_is_judged_as_the_file_uses_it(stranger, tmp_path):
+    folder = stranger(
+        "stranger-swap = stranger_swap:Needs",
+        "stranger-other = stranger_swap:Needs",
+        "stranger-wrap = stranger_swap:NeedsToo",
+    )
+    wrapped = STRATEGIES + 'wrap = [{ plugin = "stranger-wrap", step = 2 }]\n'
+    (tmp_path / "home" / "my.toml").write_text(wrapped)
+    some = "stranger and (every_byte or never_wrong or loaded)"
+    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-v", "-k", some)
+    assert code == 0, said
+    for name in ("swap", "other", "wrap"):
+        assert (
+            f"not judged with its defaults: plug-in 'stranger-{name}' (stranger 2.5): missing key 'step'. "
+            "Cure: name it, with its options, in a strategy of the file" in said
+        )
+    judged = set(re.findall(r"::test_(\w+)\[(stranger\S*?)(?:-python|-native|-\d|\])", said))
+    assert judged == {
+        ("data_exchanges_every_byte", "stranger-swap[step=3"),
+        ("a_wrapper_is_never_wrong", "stranger-wrap[step=2"),
+        *(("a_plug_in_can_be_loaded", f"stranger-{name}") for name in ("swap", "other", "wrap")),
+    }
+
+
+def test_a_plug_in_that_declines_one_question_is_judged_for_the_other(stranger):
+    folder = stranger("stranger-swap = stranger_swap:Swap", "stranger-half = stranger_swap:Half")
+    some = "stranger-half and (the_flags_move and order0 or data)"
+    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-v", "-k", some)
+    assert code == 0, said
+    assert "declined, so not judged: strategy 'stranger-half': nobody answers exchange_data: stranger-half" in said
+    assert "::test_the_flags_move[stranger-half-linux-5.0-anon-file-order0] PASSED" in said
+    assert not re.findall(r"::test_data_\w+\[\S+ PASSED", said)
 
 
 def test_native_pairs_that_are_made_to_fail_are_refused_and_lose_nothing(stranger, tmp_path):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pagexchange
+from pagexchange.errors import PluginError
 from pagexchange_native.mover import DataMover, NullMover
 
 class Wrapper:
@@ -55,6 +56,47 @@ class DislikesThreads(Wrapper):
     def spoils(self, a):
         return threading.current_thread() is not threading.main_thread()
 
+class Raises(Wrapper):
+    """For large frames, and only around a native object."""
+
+    @pagexchange.hookimpl(wrapper=True)
+    def exchange_data(self, arena):
+        inner = yield
+        if isinstance(inner, DataMover) and arena.page_size == 65536:
+            raise ZeroDivisionError("half a page")
+        return inner
+
+class Leaves(Wrapper):
+    @pagexchange.hookimpl(wrapper=True)
+    def exchange_data(self, arena):
+        yield
+        raise SystemExit
+
+class YieldsTwice(Wrapper):
+    @pagexchange.hookimpl(wrapper=True)
+    def exchange_data(self, arena):
+        inner = yield
+        yield
+        return inner
+
+class ReturnsNonsense(Wrapper):
+    @pagexchange.hookimpl(wrapper=True)
+    def exchange_data(self, arena):
+        yield
+        return 3
+
+class Declines(Wrapper):
+    """No fault: it may, in each of these ways."""
+
+    @pagexchange.hookimpl(wrapper=True)
+    def exchange_data(self, arena):
+        inner = yield
+        if isinstance(inner, DataMover):
+            return None
+        if arena.page_size == 65536:
+            raise PluginError("wraps no frames of 64 KiB")
+        raise NotImplementedError("wraps nothing in Python")
+
 @dataclass(frozen=True)
 class Optional(Wrapper):
     """Does nothing, unless it is told to."""
@@ -70,6 +112,11 @@ PLUGINS = {
     "drops_temp": "DropsTemp",
     "dislikes_long_lists": "DislikesLongLists",
     "dislikes_threads": "DislikesThreads",
+    "raises": "Raises",
+    "leaves": "Leaves",
+    "yields_twice": "YieldsTwice",
+    "returns_nonsense": "ReturnsNonsense",
+    "declines": "Declines",
     "optional": "Optional",
 }
 CAUGHT = {
@@ -95,20 +142,71 @@ wrap = [{ plugin = "optional", harm = true }]
 """
 
 
+ARENAS = [
+    *(f"{layout}-anon-file-order0" for layout in ("linux-5.0", "linux-6.18", "unknown-flag")),
+    *(f"linux-6.18-anon-file-order0-{size}" for size in ("16KiB", "64KiB", "2MiB")),
+]
+ALL = {f"{partners}-{arena}" for partners in ("python", "native", "native-temp") for arena in ARENAS}
+FILE = rf"\(\S+{SITE}/wraps_plugins.py:\d+\)"
+NOT_MADE = {
+    "raises": (
+        {f"{partners}-linux-6.18-anon-file-order0-64KiB" for partners in ("native", "native-temp")},
+        rf"plug-in 'raises' \(wraps 2.5\): exchange_data failed: ZeroDivisionError: half a page {FILE}",
+    ),
+    "leaves": (ALL, rf"plug-in 'leaves' \(wraps 2.5\): exchange_data failed: SystemExit:  {FILE}"),
+    "yields-twice": (
+        ALL,
+        r"plug-in 'yields-twice' \(wraps 2.5\): exchange_data failed: RuntimeError: .* has second yield",
+    ),
+    "returns-nonsense": (ALL, r"it returned int: 3; it was wrapped by 'returns-nonsense'"),
+    "declines": (set(), ""),
+    "right": (set(), ""),
+}
+"""Wrapper -> where its own hook breaks its clause, and what is said."""
+SERVES, NEVER_WRONG = "a-plug-in-serves-or-declines", "a-wrapper-is-never-wrong"
+
+
 @pytest.fixture(scope="module")
-def failed(tmp_path_factory):
-    """What failed, and what was said."""
+def judged(tmp_path_factory):
+    """What was said of the wrappers."""
     folder = tmp_path_factory.mktemp("wrappers")
     (folder / SITE).mkdir()
     stranger(folder / SITE, MODULE, "wraps", **{name: f"wraps_plugins:{value}" for name, value in PLUGINS.items()})
     (folder / "home" / "deep").mkdir(parents=True)
     (folder / "home" / "my.toml").write_text(STRATEGIES)
-    code, said = run(folder / "home" / "deep", *COMMAND, "--strategies=../my.toml", "-k", "TestWrappers", "-v")
+    code, said = run(folder / "home" / "deep", *COMMAND, "--strategies=../my.toml", "-k", "TestWrappers", "-vrs")
     assert code == 1, said
-    assert f"broken: {CLAUSES['a-wrapper-is-never-wrong']}" in said
-    return set(re.findall(r"::test_a_wrapper_is_never_wrong\[(.+)\] FAILED", said))
+    return said
+
+
+def failed(judged, clause, name):
+    """Where a wrapper broke a clause."""
+    found = re.findall(rf"::{CLAUSES[clause].test}\[{re.escape(name)}-((?:python|native).*)\] FAILED", judged)
+    assert not found or f"broken: {CLAUSES[clause]}" in judged
+    return set(found)
 
 
 @pytest.mark.parametrize("name", CAUGHT)
-def test_a_wrong_wrapper_is_caught_where_it_is_wrong(failed, name):
-    assert {one.removeprefix(f"{name}-") for one in failed if one.startswith(f"{name}-")} == CAUGHT[name]
+def test_a_wrong_wrapper_is_caught_where_it_is_wrong(judged, name):
+    assert failed(judged, NEVER_WRONG, name) == CAUGHT[name]
+
+
+@pytest.mark.parametrize("name", NOT_MADE)
+def test_a_wrapper_whose_hook_fails_breaks_the_clause_of_hooks_and_is_named(judged, name):
+    """Not whom it wraps; and where there is no object, nobody says that one is never wrong."""
+    where, words = NOT_MADE[name]
+    assert failed(judged, SERVES, name) == where
+    if not where:
+        return
+    named = rf"  judged: a wrapper of plug-in '{name}' \(wraps 2.5\)"
+    said = rf"^broken: {re.escape(str(CLAUSES[SERVES]))}\n  .*{words}.*\n{named}"
+    assert len(re.findall(said, judged, re.M)) == len(where)
+    others = re.findall(rf"::{CLAUSES[NEVER_WRONG].test}\[{name}-.*\] ([A-Z]+)", judged)
+    assert others == 12 * ["SKIPPED" if where == ALL else "PASSED"]
+
+
+def test_what_could_not_be_judged_is_said(judged):
+    wrong = sum(where == ALL for where, _ in NOT_MADE.values())
+    why = "not judged: a-plug-in-serves-or-declines is broken, and its own test says so"
+    assert re.findall(rf"SKIPPED \[(\d+)\] .*: {why}", judged) == [str(12 * wrong)]
+    assert "During handling" not in judged

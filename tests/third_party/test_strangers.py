@@ -1,6 +1,7 @@
 """Strangers' packages against our wheel, in a fresh environment: the page for authors; compiled plug-ins that fail."""
 
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -13,6 +14,8 @@ from tests.third_party.page import PAGE, files
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 NATIVE = Path(__file__).parent / "native_strangers"
+JUDGED = ("by-hand", "short-rows", "late-log", "word-swap")
+"""What a file of its own has for the conformance suite, under their own names: two of them are right."""
 
 
 def test_nothing_of_the_checkout_is_in_sight(environment, tmp_path):
@@ -69,15 +72,18 @@ def broken(environment, tmp_path_factory):
     # as `pip install --no-build-isolation`: what it builds with is in the environment
     done = environment.run("pip", "install", "-q", "./source", cwd=folder, PIP_NO_BUILD_ISOLATION="0")
     assert done.returncode == 0, done.stderr
-    lines = ["schema = 1"]
+    files = {"strategies.toml": ["schema = 1"], "judged.toml": ["schema = 1"]}
     for name, flags, data in (
         ("endless", "masked-word", "endless"),
         ("old-abi", "old-abi", "word-swap"),
         ("compiled-hooks", "masked-word", "compiled-hooks"),
+        *((name, "masked-word", name) for name in JUDGED),
         ("good", "masked-word", "word-swap"),
     ):
+        lines = files["judged.toml" if name in JUDGED else "strategies.toml"]
         lines.append(f'[strategy.{name}]\nflags = "{flags}"\ndata = "{data}"\nmapping = "xarray"')
-    (folder / "strategies.toml").write_text("\n".join(lines))
+    for name, lines in files.items():
+        (folder / name).write_text("\n".join(lines))
     return folder
 
 
@@ -125,3 +131,37 @@ def test_a_native_mover_that_never_returns_is_named_with_the_way_to_end_it(envir
     assert "plug-in 'endless' (native-strangers 3.1, " in line
     assert "plugins.py) does not return from moving data. It cannot be interrupted" in line
     assert f"`kill -9 {process.pid}`" in line
+
+
+def judged(environment, folder, *options: str, block: str):
+    """What the conformance suite's one command says of them."""
+    command = ("pytest", "-p", "no:cacheprovider", "--pyargs", "pagexchange.testing", "--strategies=judged.toml")
+    return environment.run(*command, *options, cwd=folder, PAGEXCHANGE_BLOCK=block)
+
+
+def test_a_wrong_compiled_mover_is_caught_by_its_clause_and_named_and_the_right_ones_pass(environment, broken):
+    """What no plug-in in Python can do: the engine looks at what that one has moved, and writes its log itself."""
+    some = f"-k=({' or '.join(JUDGED)}) and (data or stopped or contents and linux-6.18)"
+    done = judged(environment, broken, "-v", some, block="endless,old-abi,compiled-hooks")
+    assert done.returncode == 1, done.stdout + done.stderr
+    seen = re.findall(rf"::test_(\w+)\[({'|'.join(JUDGED)})(?:-\S+)?\] (PASSED|FAILED)", done.stdout)
+    failed = {(name, clause) for clause, name, state in seen if state == "FAILED"}
+    assert failed == {
+        ("late-log", "a_stopped_mover_can_be_finished"),
+        ("short-rows", "a_stopped_mover_can_be_finished"),  # no log says enough about what was not moved
+        ("short-rows", "data_exchanges_every_byte"),
+        ("short-rows", "data_serves_two_threads"),
+        ("short-rows", "the_contents_move"),
+    }
+    for name in JUDGED:
+        assert len({clause for clause, one, _ in seen if one == name}) == 6  # four of movers, two of exchanges
+    for name in ("late-log", "short-rows"):
+        assert f"judged: exchange_data of plug-in {name!r} (native-strangers 3.1)" in done.stdout
+
+
+def test_a_compiled_mover_that_never_returns_ends_the_suites_run_and_is_named(environment, broken):
+    some = "-k=endless and test_data_exchanges_every_byte and 1x4KiB"
+    done = judged(environment, broken, "--seconds=1", some, block="old-abi,compiled-hooks")
+    assert done.returncode not in (0, 1)
+    named = "exchange_data of plug-in 'endless' (native-strangers 3.1): never returned: 1 s have passed"
+    assert named in done.stdout + done.stderr

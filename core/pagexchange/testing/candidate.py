@@ -9,6 +9,7 @@ from typing import Any, Final
 from pagexchange.arena import Arena
 from pagexchange.config import Expect, PluginUse, StrategySpec
 from pagexchange.discovery import Plugin, Registry, hooks_of
+from pagexchange.errors import ConfigError, PluginError
 from pagexchange.exchange import Mode, Strategy
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts, hookimpl
 from pagexchange.host import BuiltStrategy, PagexchangeHost, Served
@@ -67,6 +68,8 @@ class Candidate:
     """Of its file, when it is not one that ships."""
     outcomes: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
     """What was seen already, by cell: several tests look at one exchange."""
+    not_built: set[str] = dataclasses.field(default_factory=set, repr=False, compare=False)
+    """Arenas for which its hooks neither served nor declined, as their own test saw it."""
 
     def __str__(self) -> str:
         return self.name
@@ -104,7 +107,10 @@ class Candidate:
         return dataclasses.replace(self, spec=spec)
 
     def _built(self, arena: ArenaFacts) -> BuiltStrategy:
-        return PagexchangeHost(registry=self.registry).build(self.spec, arena)
+        try:
+            return PagexchangeHost(registry=self.registry).build(self.spec, arena)
+        except ConfigError as error:  # a class that takes no option, and refuses to be made
+            raise PluginError(f"cannot be made: {error}") from error
 
 
 def takes_frames(strategy: Strategy) -> bool:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.host import Facts, Served
-from pagexchange.testing.axes import Judging, over
+from pagexchange.testing.axes import over
 from pagexchange.testing.candidate import Candidate
 from pagexchange.testing.cells import NEWEST
 from pagexchange.testing.judge import answers, ask, breaks, raised
 from pagexchange.testing.layouts import layout_named
+from pagexchange.testing.serves_checks import ServesChecks
 from pagexchange_native.mover import DataMover
 
 Bytes = NDArray[np.uint8]
@@ -52,7 +53,7 @@ _DIFFER: Final = (None, slice(8, None), slice(64, None), slice(-8, None), slice(
 """Bytes in which the rows of a pair differ, None: all, at random. Who compares before it moves must compare all."""
 
 
-class DataChecks(Judging):
+class DataChecks(ServesChecks):
     """Tests of the data movers of a `candidate`, each named after its clause."""
 
     @over("load", _LOADS)

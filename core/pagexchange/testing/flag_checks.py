@@ -8,11 +8,12 @@ import pytest
 from pagexchange.hookspecs import Words
 from pagexchange.host import Facts, Served
 from pagexchange.layout import Layout
-from pagexchange.testing.axes import Judging, over
+from pagexchange.testing.axes import over
 from pagexchange.testing.candidate import Candidate
 from pagexchange.testing.judge import answers, ask, breaks, two_arrays
 from pagexchange.testing.layouts import OWN, SHIPPED, UNKNOWN, layout_named
 from pagexchange.testing.partners import swapped
+from pagexchange.testing.serves_checks import ServesChecks
 
 _DRAWN: Final = 200
 
@@ -21,7 +22,7 @@ def _layouts(own_layout: bool) -> tuple[str, ...]:
     return (*SHIPPED, UNKNOWN, *([OWN] if own_layout else []))
 
 
-class FlagChecks(Judging):
+class FlagChecks(ServesChecks):
     """Tests of the flag policy of a `candidate`, each named after its clause."""
 
     @over("layout", _layouts)

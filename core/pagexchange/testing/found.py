@@ -12,6 +12,7 @@ from pagexchange.discovery import PluginInfo
 from pagexchange.errors import ConfigError, PluginError
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host import Facts
+from pagexchange.options import make
 from pagexchange.testing.candidate import Candidate, Origin, WithPartners, of_file, of_plugin, of_wrapper
 from pagexchange.testing.cells import NEWEST
 from pagexchange.testing.judge import declines
@@ -59,7 +60,7 @@ class Found:
             (question, one)
             for question, ones in self._installed.items()
             for name, one in ones.items()
-            if name not in {use.plugin for use in self._uses(question)} | self.declined.keys()
+            if name not in {use.plugin for use in self._uses(question)} and (question, name) not in self.declined
         ]
         times = Counter([*self.config.strategies, *(one.name for _, one in found)])
         return [
@@ -68,8 +69,21 @@ class Found:
         ]
 
     @cached_property
-    def declined(self) -> dict[str, str]:
-        """Plug-ins that do not serve an arena of the usual kind, and what they say."""
+    def not_made(self) -> dict[str, str]:
+        """Plug-ins that cannot be made with their defaults, and why: judged only as strategies of the file use them."""
+        said = {}
+        for info in self.plugins:
+            if info.options:
+                origin = Origin("", info.name, info.distribution, info.version)
+                with self.watching("a-plug-in-serves-or-declines", [origin]):
+                    wrong = _wrong_defaults(self.registry.load(info.name).target)
+                if wrong:
+                    said[info.name] = f"{origin}: {wrong}"
+        return said
+
+    @cached_property
+    def declined(self) -> dict[tuple[str, str], str]:
+        """Plug-ins that do not serve an arena of the usual kind, by question and name, and what they say."""
         said = {}
         for question, ones in self._installed.items():
             for name, one in ones.items():
@@ -78,7 +92,7 @@ class Found:
                         one.answers(question, Facts(layout_named(NEWEST)))
                 except PluginError as error:
                     if declines(error):
-                        said[name] = str(error)
+                        said[question, name] = str(error)
         return said
 
     @cached_property
@@ -91,7 +105,8 @@ class Found:
         """Every plug-in that wraps an answer: as the strategies use it, and with its defaults."""
         wrapping = {f"{hook} (wrapper)" for hook in QUESTIONS.values()}
         names = [info.name for info in self.plugins if info.state == "ok" and wrapping & set(info.hooks)]
-        uses = [*(use for use in self._uses("wrap") if use.plugin in names), *map(PluginUse, names)]
+        uses = [use for use in self._uses("wrap") if use.plugin in names]
+        uses += [PluginUse(name) for name in names if name not in self.not_made]
         return list({_name(use): of_wrapper(_name(use), use, self.registry) for use in uses}.values())
 
     def _objects(self, question: str) -> dict[str, Candidate]:
@@ -107,7 +122,7 @@ class Found:
             question: {
                 info.name: self._plugin(question, PluginUse(info.name))
                 for info in self.plugins
-                if info.state == "ok" and hook in info.hooks
+                if info.state == "ok" and hook in info.hooks and info.name not in self.not_made
             }
             for question, hook in QUESTIONS.items()
         }
@@ -133,6 +148,14 @@ class Found:
 @cache
 def _shipped() -> Config:
     return Config.load(plugins=False)
+
+
+def _wrong_defaults(target: Any) -> str:  # noqa: ANN401 - a stranger's class
+    """Say why a plug-in with options cannot be made without any; one whose class fails is judged, and so is found."""
+    said: list[str] = []
+    with suppress(Exception):
+        make({}, target, lambda _path, what, _value: said.append(what))
+    return "; ".join(said)
 
 
 def _name(use: PluginUse) -> str:

@@ -39,6 +39,8 @@ _CLAUSE_OF: Final = {what: clause for clause, kinds in _BREAKS.items() for what 
 _OF_FRAMES: Final = ("contents", "flag", "private", "references", "mapcount", "held", "order", "state", "head", "index")
 """Findings whose number is a frame's: outside the pairs they break another clause."""
 _SHOWN: Final = 6
+SERVES: Final = "a-plug-in-serves-or-declines"
+"""The clause without which no other can be judged."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def bound(candidate: Candidate, arena: Arena, *, mode: Mode = "async", timeout: 
     try:
         return candidate.build(arena, mode=mode, timeout=timeout)
     except PluginError as error:
-        _not_built(error)
+        _not_built(candidate, error)
 
 
 def answers(candidate: Candidate, question: str, arena: ArenaFacts) -> list[Served]:
@@ -134,7 +136,7 @@ def answers(candidate: Candidate, question: str, arena: ArenaFacts) -> list[Serv
     try:
         return candidate.answers(question, arena)
     except PluginError as error:
-        _not_built(error)
+        _not_built(candidate, error)
 
 
 def ask(clause: str, served: Served, call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - its answer
@@ -169,10 +171,13 @@ def told(served: Served, reason: str) -> PluginError:
     return PluginError(reason, plugin=served.plugin, distribution=served.distribution, version=served.version)
 
 
-def _not_built(error: PluginError) -> NoReturn:
+def _not_built(candidate: Candidate, error: PluginError) -> NoReturn:
+    """End the test of another clause: it says no more than is known, and where nobody else says it, it fails."""
     if declines(error):
         pytest.skip(f"declined: {error}")
-    breaks("a-plug-in-serves-or-declines", [str(error)])
+    if candidate.not_built:
+        pytest.skip(f"not judged: {SERVES} is broken, and its own test says so")
+    breaks(SERVES, [str(error), "so there is nothing here that the clause of this test could judge"])
 
 
 def declines(error: PluginError) -> bool:
@@ -197,7 +202,8 @@ def breaks(clause: str, sentences: Iterable[str]) -> NoReturn:
     """Fail: which clause, and how it is known."""
     said = list(sentences)
     more = [f"... and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
-    pytest.fail("\n  ".join([f"broken: {CLAUSES[clause]}", *said[:_SHOWN], *more]), pytrace=False)
+    text = "\n  ".join([f"broken: {CLAUSES[clause]}", *said[:_SHOWN], *more])
+    raise pytest.fail.Exception(text, pytrace=False) from None  # what was raised before is in the sentences
 
 
 def refusals(status: NDArray[np.int32]) -> list[str]:

@@ -9,10 +9,11 @@ import numpy.typing as npt
 from pagexchange.arena import Arena
 from pagexchange.hookspecs import Words
 from pagexchange.oracle.format import read
-from pagexchange.testing.axes import Judging, over
+from pagexchange.testing.axes import over
 from pagexchange.testing.candidate import Candidate
 from pagexchange.testing.judge import answers, ask, breaks, two_arrays
 from pagexchange.testing.partners import entry_of, slot_of
+from pagexchange.testing.serves_checks import ServesChecks
 
 _PAGE = np.dtype([("mapping", "<u8"), ("index", "<u8"), ("pfn", "<u4"), ("status", "<i4")])
 _ORDERS = (0, 1, 4, 6)
@@ -21,7 +22,7 @@ _PLACES = (0, 1, 2, 3, 62, 63, 64, 65, 4095, 4096, 1 << 18, 1 << 30, 1 << 45)
 Asked = npt.NDArray[np.void]
 
 
-class MappingChecks(Judging):
+class MappingChecks(ServesChecks):
     """Tests of the mapping updater of a `candidate`, each named after its clause."""
 
     @over("order", [f"order{order}" for order in _ORDERS])

@@ -2,33 +2,17 @@
 
 import pytest
 
-from pagexchange.errors import PluginError
 from pagexchange.testing import judge
-from pagexchange.testing.axes import Judging, over
+from pagexchange.testing.axes import over
 from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.cells import PAGE_SIZES, Cell, exchange_cells, unknown_flag_cells
+from pagexchange.testing.cells import Cell, exchange_cells, unknown_flag_cells
 from pagexchange.testing.judge import breaks, outcome, show
-from pagexchange.testing.layouts import NEW_FLAGS, OWN, SHIPPED, UNKNOWN
-from pagexchange.testing.scene import Scene
+from pagexchange.testing.layouts import NEW_FLAGS
+from pagexchange.testing.serves_checks import ServesChecks
 
 
-def _arenas(own_layout: bool) -> tuple[Cell, ...]:
-    layouts = (*SHIPPED, UNKNOWN, *([OWN] if own_layout else []))
-    return (*(Cell(layout, pairs=1) for layout in layouts), *(Cell(page_size=size, pairs=1) for size in PAGE_SIZES[1:]))
-
-
-class MatrixChecks(Judging):
+class MatrixChecks(ServesChecks):
     """Tests of a `candidate`, each named after its clause."""
-
-    @over("cell", _arenas)
-    def test_a_plug_in_serves_or_declines(self, candidate: Candidate, cell: Cell) -> None:
-        """Asked for any arena, a hook returns what fits the protocol, or declines."""
-        scene = Scene(cell, candidate.own_layout)
-        try:
-            candidate.build(scene.arena)
-        except PluginError as error:
-            if not judge.declines(error):
-                breaks("a-plug-in-serves-or-declines", [str(error)])
 
     def test_the_declaration_is_true(self, candidate: Candidate) -> None:
         """Loses is seen to lose a flag, refused exchanges nothing; exact is what the other tests judge."""

@@ -66,6 +66,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         by_origin.setdefault(f"{info.distribution} {info.version}".strip() or "no distribution", []).append(said)
     lines += [f"plug-ins of {origin}: {', '.join(names)}" for origin, names in by_origin.items()]
     lines += [f"declined, so not judged: {reason}" for reason in found.declined.values()]
+    cure = "Cure: name it, with its options, in a strategy of the file"
+    lines += [f"not judged with its defaults: {why}. {cure}" for why in found.not_made.values()]
     later = ", ".join(clause.name for clause in CLAUSES.values() if not clause.judged)
     return [*lines, f"not judged yet: {later}"] if later else lines
 

@@ -79,12 +79,17 @@ class Watch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Say the same of what the fixtures have made."""
+        """Say the same of what the fixtures have made, and at a clause that is broken whose objects were judged."""
         clause = _clause_of(item)
         if clause is None:
             return (yield)
-        with self.over(clause.name, _judged(getattr(item, "funcargs", {})), item.nodeid):
-            return (yield)
+        who = _judged(getattr(item, "funcargs", {}))
+        with self.over(clause.name, who, item.nodeid):
+            try:
+                return (yield)
+            except pytest.fail.Exception as failure:
+                failure.msg = "\n  ".join([str(failure), *(f"judged: {one}" for one in who)])
+                raise
 
     def pytest_enter_pdb(self) -> None:
         """Let somebody who looks at a test look as long as he likes."""

@@ -1,15 +1,13 @@
-"""The clause of a wrapper, judged by exchanges of objects that it has wrapped."""
+"""The clauses of a wrapper, judged by exchanges of objects that it has wrapped."""
 
 from typing import Final
 
-import pytest
-
-from pagexchange.errors import PagexchangeError
-from pagexchange.testing.axes import Judging, over
+from pagexchange.testing.axes import over
 from pagexchange.testing.candidate import AROUND, Candidate
 from pagexchange.testing.cells import MANY, Cell
-from pagexchange.testing.judge import breaks, exchange
+from pagexchange.testing.judge import bound, breaks, exchange
 from pagexchange.testing.scene import Scene
+from pagexchange.testing.serves_checks import ServesChecks, arenas, serves_or_declines
 
 _LISTS: Final = {
     "few": (Cell(), 1),
@@ -20,8 +18,14 @@ _LISTS: Final = {
 """Name -> what is exchanged, by how many workers."""
 
 
-class WrapperChecks(Judging):
-    """The test of a wrapper, the `candidate`, named after its clause."""
+class WrapperChecks(ServesChecks):
+    """The tests of a wrapper, the `candidate`, named after their clauses."""
+
+    @over("partners", AROUND)
+    @over("cell", arenas)
+    def test_a_plug_in_serves_or_declines(self, candidate: Candidate, partners: str, cell: Cell) -> None:
+        """Around any object, for any arena, its hook returns what fits the protocol, or declines."""
+        serves_or_declines(candidate, candidate.around(partners), cell)
 
     @over("partners", AROUND)
     @over("pairs", _LISTS)
@@ -29,10 +33,6 @@ class WrapperChecks(Judging):
         """Wrapped objects, in Python or native, may refuse pairs; they do not lose anything."""
         cell, threads = _LISTS[pairs]
         scene = Scene(cell)
-        try:
-            strategy = candidate.around(partners).build(scene.arena)
-        except PagexchangeError as error:
-            pytest.skip(f"cannot be made, or does not wrap this: {error}")
-        seen = exchange(strategy, scene, threads=threads)
+        seen = exchange(bound(candidate.around(partners), scene.arena), scene, threads=threads)
         if seen.verdict.kind != "exact":
             breaks("a-wrapper-is-never-wrong", [line for lines in seen.broken.values() for line in lines])

@@ -1,4 +1,4 @@
-"""Two modules for the pagexchange that is installed, and one for the headers of another ABI."""
+"""Three modules for the pagexchange that is installed, and one for the headers of another ABI."""
 
 import shutil
 from pathlib import Path
@@ -22,5 +22,8 @@ def extension(name: str, include: str) -> Extension:
 
 
 setup(
-    ext_modules=[extension("endless", mine), extension("old_abi", str(other)), extension("compiled_hooks", mine)],
+    ext_modules=[
+        *(extension(name, mine) for name in ("endless", "by_hand", "compiled_hooks")),
+        extension("old_abi", str(other)),
+    ],
 )

@@ -23,3 +23,28 @@ class OldAbi:
         from native_strangers.old_abi import OldFlags
 
         return OldFlags()
+
+
+class ByHand:
+    """A native mover that keeps the undo log by itself."""
+
+    late, missing = False, 0
+
+    @pagexchange.hookimpl
+    def exchange_data(self, arena):
+        """Return it."""
+        from native_strangers.by_hand import ByHand as Mover
+
+        return Mover(self.late, self.missing)
+
+
+class ShortRows(ByHand):
+    """The same, but the last eight bytes of each folio stay."""
+
+    missing = 8
+
+
+class LateLog(ByHand):
+    """The same, but the log is written after the bytes: right in the end, lost if the process dies in between."""
+
+    late = True
