@@ -144,7 +144,7 @@ class UnknownLog(Odd):
 
 class NamesNoStep(Odd):
     def odd(self, record: Any) -> None:
-        record[:8] = 0xFF
+        record[0] = 0xFF
 
 
 class NamesNoRow(Odd):
@@ -167,7 +167,7 @@ class Leaves(Odd):
     [
         (UnknownLog, "its log is 'whole-page', from which nothing can be finished"),
         (Odd, "it wrote nothing"),
-        (NamesNoStep, "from 1 of 1 states the pages cannot be finished; write 0: the publish word 0xff"),
+        (NamesNoStep, "from 1 of 1 states the pages cannot be finished; write 0: the publish word 0xff names"),
         (NamesNoRow, "the publish word 0x100000000000002 names no step of the move"),
         (Crashes, "ended the process that moved"),
         (Leaves, "ended the process that moved"),
