@@ -28,7 +28,7 @@ EXCHANGE: Final = (
     Clause(
         "a-plug-in-serves-or-declines",
         "hooks, Must 1",
-        "asked for any arena, a hook returns an object that fits the protocol, returns None, or raises PluginError",
+        "asked for any arena a hook returns what fits the protocol or declines: None, NotImplementedError, PluginError",
     ),
     Clause(
         "the-declaration-is-true",

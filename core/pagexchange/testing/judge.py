@@ -181,7 +181,7 @@ def _not_built(candidate: Candidate, error: PluginError) -> NoReturn:
 
 
 def declines(error: PluginError) -> bool:
-    """Whether a plug-in said no in one of the ways that it may: None from its hook, or a PluginError of its own."""
+    """Whether a plug-in said no as it may: None or NotImplementedError from its hook, or a PluginError of its own."""
     cause = error.__cause__
     return not isinstance(error, PluginContractError) and (cause is None or isinstance(cause, PluginError))
 

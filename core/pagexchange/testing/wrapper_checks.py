@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from pagexchange.testing.axes import over
+from pagexchange.testing.axes import Judging, over
 from pagexchange.testing.candidate import AROUND, Candidate
 from pagexchange.testing.cells import MANY, Cell
 from pagexchange.testing.judge import bound, breaks, exchange
 from pagexchange.testing.scene import Scene
-from pagexchange.testing.serves_checks import ServesChecks, arenas, serves_or_declines
+from pagexchange.testing.serves_checks import arenas, serves_or_declines
 
 _LISTS: Final = {
     "few": (Cell(), 1),
@@ -18,7 +18,7 @@ _LISTS: Final = {
 """Name -> what is exchanged, by how many workers."""
 
 
-class WrapperChecks(ServesChecks):
+class WrapperChecks(Judging):
     """The tests of a wrapper, the `candidate`, named after their clauses."""
 
     @over("partners", AROUND)
