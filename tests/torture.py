@@ -401,7 +401,7 @@ def control_bit(name: str, seconds: float, seed: int) -> str:
 
 def control_deadlock(seconds: float, seed: int) -> str:
     """Two who wait for each other: how the run ended, or an empty string. stderr has who it was that did not go on."""
-    made = Torture(seed, patience=1.0)
+    made = Torture(seed, patience=3.0)
     a, b = made.library.everyone[:2].tolist()
     both = threading.Barrier(2)
     for mine, other in ((a, b), (b, a)):

@@ -44,5 +44,5 @@ def test_a_planted_deadlock_is_seen_while_the_others_work_and_is_said_where(capf
     """By the heartbeat: a run of hours shall not wait for its end to say so."""
     assert "status 2" in CONTROLS["deadlock"](SECONDS, 20)
     said = capfd.readouterr().err
-    assert re.search(r"^'holder of \d+' has not gone on for 1 s: a deadlock. seed 20$", said, re.M)
+    assert re.search(r"^'holder of \d+' has not gone on for 3 s: a deadlock. seed 20$", said, re.M)
     assert said.count(" in cross\n") == 2  # both stacks
