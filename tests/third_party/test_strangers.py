@@ -154,9 +154,8 @@ def test_a_wrong_compiled_mover_is_caught_by_its_clause_and_named_and_the_right_
         ("short-rows", "the_contents_move"),
     }
     for name in JUDGED:
-        assert (
-            len({clause for clause, one, _ in seen if one == name}) == 7
-        )  # that it serves, four of movers, two of exchanges
+        clauses = {clause for clause, one, _ in seen if one == name}
+        assert len(clauses) == 7  # that it serves, four of movers, two of exchanges
     for name in ("late-log", "short-rows"):
         assert f"judged: exchange_data of plug-in {name!r} (native-strangers 3.1)" in done.stdout
 
