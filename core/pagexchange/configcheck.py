@@ -313,7 +313,7 @@ class _Reader:
             return
         try:
             make(use.options, plugin.target, report)
-        except Exception as error:  # a stranger's __post_init__
+        except (Exception, SystemExit) as error:  # a stranger's __post_init__
             if broken:
                 self.bad(use.where, str(plugin.not_made(error)))
 

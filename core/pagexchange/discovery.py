@@ -60,7 +60,7 @@ class Plugin:
         """Return a PluginError about this plug-in."""
         return PluginError(reason, plugin=self.name, distribution=self.distribution, version=self.version)
 
-    def not_made(self, error: Exception) -> PluginError:
+    def not_made(self, error: BaseException) -> PluginError:
         """Return a PluginError: its class raised."""
         return self.error(f"cannot be made: {type(error).__name__}: {error}{raised_in(error, self.file)}")
 

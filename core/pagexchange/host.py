@@ -253,7 +253,7 @@ class _Build:
         else:
             try:
                 made = make(use.options, plugin.target, report)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise plugin.not_made(error) from error
         if problems:
             raise ConfigError(problems)

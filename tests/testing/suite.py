@@ -15,6 +15,6 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
     path = os.pathsep.join([str(folder.parents[1] / SITE), *sys.path])
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=600
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=1200
     )
     return done.returncode, done.stdout + done.stderr

@@ -43,7 +43,7 @@ def failed(tmp_path_factory):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "fewer", "-p", "no:cacheprovider", "-c", os.devnull]
     command += [f"--rootdir={folder}", f"--junitxml={report}", "--import-mode=importlib", str(FILE)]
     path = os.pathsep.join([str(folder), *sys.path])
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 1, done.stdout + done.stderr
     found: dict[str, dict[str, str]] = {name: {} for name in CASES}
     ran = set()

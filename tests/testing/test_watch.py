@@ -116,3 +116,12 @@ def test_nothing_is_said_of_a_run_that_ends_by_itself(judged):
     assert code == 0, said
     assert "ended here" not in said
     assert "never returned" not in said
+
+
+@pytest.mark.parametrize("given", ["-1", "nan", "soon"])
+def test_a_time_that_no_test_can_keep_is_refused(tmp_path, given):
+    folder = tmp_path / "home" / "deep"
+    folder.mkdir(parents=True)
+    code, said = run(folder, *COMMAND, f"--seconds={given}")
+    assert code == 4
+    assert "argument --seconds: " in said

@@ -126,6 +126,11 @@ class Unmade(Plain):
 
     def __post_init__(self):
         raise LookupError("no speed")
+
+@dataclass
+class Leaves(Plain):
+    def __post_init__(self):
+        raise SystemExit("no licence")
 """
 
 PLUGINS = {
@@ -143,6 +148,7 @@ PLUGINS = {
     "undescribed": "Undescribed",
     "bad_report": "BadReport",
     "unmade": "Unmade",
+    "leaves": "Leaves",
 }
 
 QUESTION = {"garbage-words": "flags", "spoils-references": "flags", "wraps": "wrap"}
@@ -164,6 +170,7 @@ FAILING = {name: reason for name, (_, reason) in UNLOADABLE.items()} | {
     "undescribed": "describe() failed: ZeroDivisionError",
     "bad-report": "strategy_report failed: ZeroDivisionError",
     "unmade": "cannot be made: LookupError: no speed (",
+    "leaves": "cannot be made: SystemExit: no licence (",
 }
 
 
@@ -252,7 +259,8 @@ def test_the_check_says_it_with_the_line_that_names_it(checked, folder, name):
 
 def test_the_check_makes_a_plug_in_to_see_whether_it_can_be_made(checked):
     assert f"{of('unmade')}cannot be made: LookupError: no speed (" in checked
-    assert "4 errors" in checked
+    assert f"{of('leaves')}cannot be made: SystemExit: no licence (" in checked
+    assert "5 errors" in checked
 
 
 @pytest.mark.parametrize("name", FAILING)

@@ -3,6 +3,7 @@
 It is loaded when `pagexchange.testing` is named on pytest's command line; `-p pagexchange.testing.plugin` does it too.
 """
 
+import argparse
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         watch.OPTION,
-        type=float,
+        type=_seconds,
         metavar="N",
         default=watch.SECONDS,
         help="end the run, and name what is judged, when a test takes longer; 0: never; default: %(default)g",
@@ -70,6 +71,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     lines += [f"not judged with its defaults: {why}. {cure}" for why in found.not_made.values()]
     later = ", ".join(clause.name for clause in CLAUSES.values() if not clause.judged)
     return [*lines, f"not judged yet: {later}"] if later else lines
+
+
+def _seconds(given: str) -> float:
+    """Return a time that a test may take; what is below 0 would end the run before it began."""
+    seconds = float(given)
+    if not seconds >= 0:
+        raise argparse.ArgumentTypeError(f"{given}: seconds are expected, 0 for ever")
+    return seconds
 
 
 def _version(name: str) -> str:
