@@ -72,9 +72,10 @@ def test_to_raise_while_being_made_breaks_a_clause_and_to_decline_does_not(how: 
         with pytest.raises((pytest.fail.Exception, pytest.skip.Exception)) as caught:
             made(fails)
         assert caught.type is pytest.fail.Exception
-        first, second = str(caught.value).splitlines()
+        first, second, third = str(caught.value).splitlines()
         assert first == f"broken: {CLAUSES['a-plug-in-serves-or-declines']}"
         assert said in second
+        assert "nothing here that the clause of this test could judge" in third
     for declines in (raising(PluginError("serves none")), lambda arena: None):
         with pytest.raises(pytest.skip.Exception, match="declined: "):
             made(declines)
