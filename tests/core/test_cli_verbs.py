@@ -85,7 +85,6 @@ def test_the_version_is_that_of_the_distribution():
         (["run", "no-such.toml"], "no-such.toml: no such file"),
         (["run", "--pairs", "0"], "'--pairs'"),
         (["completion", "tcsh"], "'tcsh' is not one of"),
-        (["--", "-x"], "No such option"),
     ],
 )
 def test_what_is_unknown_or_wrong_ends_in_2_with_the_nearest_name(args, hint):

@@ -497,8 +497,14 @@ def test_what_stops_everybody_while_a_plug_in_is_imported_is_not_its_failure(mon
 
 
 def test_a_module_may_list_names_that_it_makes_when_they_are_asked_for(monkeypatch):
+    def made(name: str) -> int:
+        if name != "heavy":
+            raise AttributeError(name)
+        return 3
+
     module = types.ModuleType("lazy")
-    vars(module).update(exchange_data=hookimpl(lambda arena: move), __dir__=lambda: ["exchange_data", "heavy"])
+    vars(module).update(__getattr__=made, __dir__=lambda: ["exchange_data", "heavy"])
+    vars(module).update(exchange_data=hookimpl(lambda arena: move))
     module.exchange_data.__name__ = "exchange_data"
     monkeypatch.setitem(sys.modules, "lazy", module)
     plugin = Registry(entry_points=[entry("lazy", "lazy")]).load("lazy")
