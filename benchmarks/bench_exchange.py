@@ -24,7 +24,7 @@ import numpy as np
 
 from pagexchange import hugepages
 from pagexchange.arena import Arena
-from pagexchange.sizes import format_size, parse_size
+from pagexchange.model.sizes import format_size, parse_size
 from pagexchange_native.bench import time_loop
 from pagexchange_native.exchange import PARTS, Exchanger
 from pagexchange_native.find_slot import XArrayCursor

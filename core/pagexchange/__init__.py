@@ -7,7 +7,7 @@ from pagexchange.errors import PagexchangeError
 from pagexchange.exchange import ExchangeResult, Strategy, strategy
 from pagexchange.frame import Frame
 from pagexchange.hookspecs import hookimpl
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 
 try:
     __version__ = importlib.metadata.version("pagexchange")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pagexchange.frame import Frame
-from pagexchange.layout import Layout
-from pagexchange.sizes import parse_size
+from pagexchange.model.layout import Layout
+from pagexchange.model.sizes import parse_size
 from pagexchange_native import cache, space
 from pagexchange_native.arena import MAX_ORDER, Region
 

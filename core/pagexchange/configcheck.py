@@ -8,14 +8,14 @@ from typing import Any, Final
 
 import tomli
 
-from pagexchange import config as c
 from pagexchange.discovery import Plugin, Registry
 from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError, did_you_mean
 from pagexchange.hookspecs import QUESTIONS
-from pagexchange.layout import Layout
-from pagexchange.options import convert, make
-from pagexchange.sizes import parse_size
-from pagexchange.tomlfile import KeyPath, TomlFile, dotted
+from pagexchange.model import config as c
+from pagexchange.model.layout import Layout
+from pagexchange.model.options import convert, make
+from pagexchange.model.sizes import parse_size
+from pagexchange.model.tomlfile import KeyPath, TomlFile, dotted
 
 _SECTIONS: Final = ("schema", "run", "arena", "workload", "plugins", "strategy")
 _STRATEGY: Final = (*QUESTIONS, "wrap", "expect", "mode", "threads", "timeout", "summary")

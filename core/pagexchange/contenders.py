@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pagexchange.config import Config, StrategySpec
     from pagexchange.discovery import Plugin
     from pagexchange.exchange import ExchangeResult
     from pagexchange.host import PagexchangeHost
+    from pagexchange.model.config import Config, StrategySpec
     from pagexchange.result import PlugIn
     from pagexchange.watchdog import Watchdog
 

@@ -14,7 +14,7 @@ import pluggy
 
 from pagexchange import hookspecs
 from pagexchange.errors import PluginError, UnknownPluginError, did_you_mean, raised_in
-from pagexchange.options import Option, options_of
+from pagexchange.model.options import Option, options_of
 
 State = Literal["ok", "blocked", "failed", "shadowed", "no hooks"]
 

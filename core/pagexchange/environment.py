@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pagexchange.sizes import format_size
+from pagexchange.model.sizes import format_size
 
 FLAGS_OF_INTEREST = ("sse2", "avx2", "avx512f", "erms", "fsrm", "asimd", "sve", "mops")
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from pagexchange.errors import PagexchangeError, PluginContractError, PluginError, raised_in
 from pagexchange.hookspecs import QUESTIONS
+from pagexchange.model.statuses import errno_name
 from pagexchange.pairs import as_pairs, as_status
 from pagexchange.refusals import why
-from pagexchange.statuses import errno_name
 from pagexchange_native.arena import BATCH
 from pagexchange_native.exchange import MAX_THREADS, PARTS, Exchanger
 from pagexchange_native.find_slot import MappingUpdater
@@ -222,8 +222,8 @@ def strategy(
     ------
     ConfigError, UnknownStrategyError, PluginError
     """
-    from pagexchange.config import Config
     from pagexchange.host import PagexchangeHost
+    from pagexchange.model.config import Config
 
     config = Config.load(file, only=[name])
     built = PagexchangeHost(config.block).build(config.strategy(name), arena)

@@ -8,8 +8,8 @@ from pagexchange.report import Cell, Column, Line, Table
 from pagexchange.result import PlugIn
 
 if TYPE_CHECKING:
-    from pagexchange.config import Config
     from pagexchange.host import BuiltStrategy, Served
+    from pagexchange.model.config import Config
     from pagexchange.report import Block
 
 STEPS = (

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.snapshot import kpageflags
 
 Words = NDArray[np.uint64]

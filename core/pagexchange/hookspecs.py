@@ -50,8 +50,8 @@ import numpy.typing as npt
 from pluggy import HookimplMarker, HookspecMarker
 
 if TYPE_CHECKING:
-    from pagexchange.config import StrategySpec
-    from pagexchange.layout import Layout
+    from pagexchange.model.config import StrategySpec
+    from pagexchange.model.layout import Layout
     from pagexchange_native.find_slot import MappingUpdater as NativeMappingUpdater
     from pagexchange_native.flag_policy import FlagPolicy as NativeFlagPolicy
     from pagexchange_native.mover import DataMover as NativeDataMover

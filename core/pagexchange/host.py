@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pluggy
 
-from pagexchange.config import Config, Mode, PluginUse, StrategySpec
 from pagexchange.discovery import Plugin, PluginInfo, Registry, manager
 from pagexchange.errors import ConfigError, PluginContractError, PluginError, Problem, raised_in
 from pagexchange.hookspecs import QUESTIONS
-from pagexchange.layout import Layout
-from pagexchange.options import convert, make
-from pagexchange.tomlfile import KeyPath, dotted
+from pagexchange.model.config import Config, Mode, PluginUse, StrategySpec
+from pagexchange.model.layout import Layout
+from pagexchange.model.options import convert, make
+from pagexchange.model.tomlfile import KeyPath, dotted
 
 if TYPE_CHECKING:
     from pagexchange.hookspecs import ArenaFacts

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagexchange.sizes import format_size
+from pagexchange.model.sizes import format_size
 
 if TYPE_CHECKING:
     from pagexchange.arena import Arena

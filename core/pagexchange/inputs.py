@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pagexchange.config import Config
+    from pagexchange.model.config import Config
     from pagexchange.placement import Population
     from pagexchange.snapshot import Snapshot
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pagexchange.frame import Frame
-from pagexchange.statuses import reason
+from pagexchange.model.statuses import reason
 
 if TYPE_CHECKING:
     from pagexchange.arena import Arena

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pagexchange import flagwords
 from pagexchange.arena import Arena
 from pagexchange.errors import SnapshotError
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
 from pagexchange.snapshot import Snapshot, kpageflags
 from pagexchange.snapshot.folios import ANON, FILE, SHMEM, Folios, folios

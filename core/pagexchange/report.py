@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pagexchange.sizes import format_size
-from pagexchange.statuses import REASONS, errno_name
+from pagexchange.model.sizes import format_size
+from pagexchange.model.statuses import REASONS, errno_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

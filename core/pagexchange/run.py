@@ -22,8 +22,8 @@ import numpy as np
 from pagexchange.discovery import OWN
 from pagexchange.environment import collect
 from pagexchange.errors import ArenaError, PagexchangeError
+from pagexchange.model.statuses import errno_name
 from pagexchange.result import COSTS, Costs, Lost, PlugIn, Round, RunResult, StrategyResult, Verdict, judge
-from pagexchange.statuses import errno_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,39 +1,5 @@
-"""Statuses of pairs: their names and what each means."""
+"""Statuses of pairs, under the path that users are promised. They live in `pagexchange.model.statuses`."""
 
-import errno
-import os
-from typing import Final
+from pagexchange.model.statuses import EHWPOISON, REASONS, errno_name, reason
 
-EHWPOISON: Final = 133  # Python's errno module has it from 3.14 on
-
-REASONS: Final[dict[int, str]] = {
-    errno.EFAULT: "out of range; frames are numbered from 0 to nframes - 1",
-    errno.EINVAL: "a pair with itself, a frame that an earlier pair uses, a tail, or folios of different orders",
-    errno.ENOENT: "a free frame; there is no page to exchange",
-    errno.EPERM: "a reserved or offline frame",
-    errno.EBUSY: "pinned, under write-back, or with references that stay; retry, or pass mode='sync'",
-    errno.EAGAIN: "locked or referenced by somebody at this moment; retry, or pass mode='sync'",
-    errno.ETIMEDOUT: "still under write-back when the time was over",
-    EHWPOISON: "a frame with a memory error; free it, and it goes offline",
-    errno.EOPNOTSUPP: "an unmovable mapping, private data that nobody can move, or a flag that may not move",
-    errno.EIO: "dirty, and its mapping cannot write it back",
-    errno.ENOMEM: "the data mover needs a frame and found none above the min watermark",
-    errno.EBADMSG: "the flag policy touched bits that stay with the frame, or a plug-in failed",
-    errno.EUCLEAN: "the arena's metadata contradict each other; ask pagexchange.oracle.check(arena)",
-    errno.EXDEV: "frames of different arenas",
-    errno.ECANCELED: "not tried: a plug-in failed before",
-    errno.EINTR: "not tried: interrupted",
-}
-"""Why a pair was refused, by errno."""
-
-_NAMES: Final = {errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EAGAIN: "EAGAIN", EHWPOISON: "EHWPOISON"}
-
-
-def errno_name(code: int) -> str:
-    """Return the name of an errno, with or without its sign: "EBUSY" for 16 and for -16."""
-    return _NAMES.get(abs(code)) or errno.errorcode.get(abs(code), str(abs(code)))
-
-
-def reason(code: int) -> str:
-    """Return in words why a pair has this status."""
-    return REASONS.get(abs(code), os.strerror(abs(code)))
+__all__ = ["EHWPOISON", "REASONS", "errno_name", "reason"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pagexchange import flagwords, placement
 from pagexchange.arena import Arena
 from pagexchange.errors import ArenaFullError
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.placement import KINDS, Plan, Population, count_kinds, place
 from pagexchange.snapshot import Snapshot, kpageflags
 from pagexchange.snapshot.folios import ANON, FILE, SHMEM, folios

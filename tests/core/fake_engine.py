@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import PluginError
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
+from pagexchange.model.sizes import format_size
 from pagexchange.oracle.format import NODE
 from pagexchange.result import COSTS, InputInfo, PlugIn
 from pagexchange.run import Contender
-from pagexchange.sizes import format_size
 from pagexchange.workbench import Workbench
 
 LAYOUT = Layout.load("linux-6.18")

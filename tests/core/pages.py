@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena import Arena
-from pagexchange.config import Config, PluginUse
 from pagexchange.exchange import Mode, Strategy
 from pagexchange.host import PagexchangeHost
+from pagexchange.model.config import Config, PluginUse
 from pagexchange.oracle import format as f
 
 Pfns = NDArray[np.int64]

@@ -14,7 +14,7 @@ import pagexchange
 from pagexchange.arena import Arena
 from pagexchange.errors import ArenaError, ArenaFullError, ConfigError, PagexchangeError
 from pagexchange.frame import Frame
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 
 MIB = 1 << 20
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
-from pagexchange import cli, config, result, statuses
+from pagexchange import cli, result
 from pagexchange.hookspecs import QUESTIONS
+from pagexchange.model import config, statuses
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

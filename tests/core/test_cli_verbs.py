@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pagexchange.cli import VERBS
-from pagexchange.config import packaged
+from pagexchange.model.config import packaged
 from pagexchange.snapshot import reader
 from tests.core.command_line import pagexchange, stranger
 

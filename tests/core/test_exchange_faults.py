@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange.config import PluginUse
 from pagexchange.errors import PluginError
 from pagexchange.exchange import Strategy
+from pagexchange.model.config import PluginUse
 from pagexchange.oracle import check
 from pagexchange.oracle import format as f
 from pagexchange_native.arena import BATCH

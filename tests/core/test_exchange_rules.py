@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pagexchange.arena import Arena
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.oracle import Oracle, Verdict, check
 from pagexchange.oracle import format as oracle_format
 from pagexchange_native.arena import BATCH

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pagexchange.exchange import Mode, Strategy
+from pagexchange.model.statuses import EHWPOISON, errno_name, reason
 from pagexchange.oracle import check
 from pagexchange.oracle import format as oracle_format
-from pagexchange.statuses import EHWPOISON, errno_name, reason
 from pagexchange_native.arena import STATES
 from tests.core.pages import Pages, differences, picture, resting, strategy
 

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from pagexchange.config import PluginUse, StrategySpec
 from pagexchange.discovery import NoHooksError, Registry, specifications
 from pagexchange.errors import ConfigError, PluginContractError, PluginError, UnknownPluginError
 from pagexchange.hookspecs import hookimpl
 from pagexchange.host import Facts, PagexchangeHost
-from pagexchange.layout import Layout
+from pagexchange.model.config import PluginUse, StrategySpec
+from pagexchange.model.layout import Layout
 
 FACTS = Facts(Layout.load("linux-6.18"))
 

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from pagexchange.config import Config, packaged
 from pagexchange.inputs import bench
+from pagexchange.model.config import Config, packaged
 from pagexchange.snapshot import Snapshot
 from pagexchange_native import backing
 from tests.core.command_line import SMALL, pagexchange

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pagexchange.errors import ConfigError
-from pagexchange.layout import POLICIES, ROLES, Field, Flag, Layout
+from pagexchange.model.layout import POLICIES, ROLES, Field, Flag, Layout
 
 SHIPPED = ["linux-5.0", "linux-6.18"]
 

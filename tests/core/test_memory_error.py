@@ -17,8 +17,8 @@ import pytest
 
 from pagexchange.arena import Arena
 from pagexchange.errors import ArenaFullError
+from pagexchange.model.statuses import EHWPOISON
 from pagexchange.oracle import check
-from pagexchange.statuses import EHWPOISON
 from tests.stepping import Stepped
 
 CHILD = Path(__file__).with_name("dying_memory_child.py")

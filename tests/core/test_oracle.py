@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import ArenaFormatError
-from pagexchange.layout import Field, Flag
+from pagexchange.model.layout import Field, Flag
 from pagexchange.oracle import Oracle, Stamps, Verdict, check, stamp
 from pagexchange.oracle import format as f
 from pagexchange.oracle.findings import Collector, Finding

@@ -6,7 +6,7 @@ import pytest
 from pagexchange import flagwords, oracle, placement, synthetic
 from pagexchange.arena import Arena
 from pagexchange.errors import ArenaFullError, SnapshotError
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.placement import KINDS, Plan
 from pagexchange.populate import arena_from_snapshot, populate_synthetic
 from pagexchange.snapshot import Snapshot, kpageflags, model

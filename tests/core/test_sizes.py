@@ -2,7 +2,7 @@
 
 import pytest
 
-from pagexchange.sizes import parse_size
+from pagexchange.model.sizes import parse_size
 
 
 @pytest.mark.parametrize(

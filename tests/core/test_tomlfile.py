@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagexchange.errors import ConfigError
-from pagexchange.tomlfile import TomlFile, dotted
+from pagexchange.model.tomlfile import TomlFile, dotted
 
 TEXT = '''# a comment with [brackets] and "quotes
 a.b = 1

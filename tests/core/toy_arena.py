@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.oracle import format as f
 from pagexchange.oracle.trees import NODE_BIAS
 

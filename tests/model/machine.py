@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, precondition, rule
 
 from pagexchange import Arena, oracle
-from pagexchange.config import Config
 from pagexchange.errors import ArenaError, ArenaFullError
 from pagexchange.exchange import Strategy
 from pagexchange.host import BuiltStrategy, PagexchangeHost
-from pagexchange.layout import Field, Flag, Layout
-from pagexchange.statuses import errno_name
+from pagexchange.model.config import Config
+from pagexchange.model.layout import Field, Flag, Layout
+from pagexchange.model.statuses import errno_name
 from pagexchange_native.xarray import XArray
 from tests.model import compare
 from tests.model import reference as ref

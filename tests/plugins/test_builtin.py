@@ -5,11 +5,11 @@ import errno
 import numpy as np
 import pytest
 
-from pagexchange.config import PluginUse, StrategySpec
 from pagexchange.discovery import Registry
 from pagexchange.errors import ConfigError, PluginContractError, PluginError
 from pagexchange.host import Facts, PagexchangeHost
-from pagexchange.layout import Layout
+from pagexchange.model.config import PluginUse, StrategySpec
+from pagexchange.model.layout import Layout
 from pagexchange_native import mover
 
 FACTS = Facts(Layout.load("linux-6.18"))

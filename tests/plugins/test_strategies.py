@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from pagexchange import Arena
-from pagexchange.config import Config, PluginUse
 from pagexchange.errors import PluginError
 from pagexchange.exchange import Strategy
 from pagexchange.host import PagexchangeHost
+from pagexchange.model.config import Config, PluginUse
 
 N = 200
 CONFIG = Config.load()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pagexchange import Arena
-from pagexchange.config import Config
 from pagexchange.discovery import Registry
 from pagexchange.errors import PluginError
+from pagexchange.model.config import Config
 from pagexchange.oracle.format import read
 from pagexchange.testing import CLAUSES, judge, plugin, reading, stepping
 from pagexchange.testing.candidate import Candidate, of_object

@@ -2,7 +2,7 @@
 
 import re
 
-from pagexchange.config import Config
+from pagexchange.model.config import Config
 from pagexchange.testing import CLAUSES
 from tests.testing.suite import COMMAND, run
 

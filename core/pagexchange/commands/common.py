@@ -18,8 +18,8 @@ PIPE_WIDTH = 100
 
 def strategy_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Strategies of the file that the command line names, or of the packaged one: for shell completion."""
-    from pagexchange.config import Config
     from pagexchange.errors import PagexchangeError
+    from pagexchange.model.config import Config
 
     # While an option still lacks its value, click leaves the arguments unsorted.
     file = ctx.params.get("file") or next(iter(ctx.args), None)

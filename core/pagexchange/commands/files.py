@@ -18,8 +18,8 @@ def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> N
 
     Exit codes: 0 nothing is wrong, 2 something is.
     """
-    from pagexchange import config
     from pagexchange.discovery import Registry
+    from pagexchange.model import config
 
     problems = config.check(file, overrides)
     for problem in problems:

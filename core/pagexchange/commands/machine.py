@@ -50,7 +50,7 @@ def snapshot(
     if as_json:
         print_json({"schema": 1, "path": out, "bytes": path.stat().st_size, **summary})
         return
-    from pagexchange.sizes import format_size
+    from pagexchange.model.sizes import format_size
 
     click.echo(
         f"{out}: {summary['frames']:,} frames ({summary['anonymous']:,} anonymous, {summary['file']:,} file, "

@@ -70,10 +70,10 @@ def run(
     if snapshot is not None and live:
         raise click.UsageError("--input and --live exclude each other")
     from pagexchange import hugepages
-    from pagexchange.config import Config
     from pagexchange.contenders import contenders
     from pagexchange.discovery import Registry
     from pagexchange.inputs import bench
+    from pagexchange.model.config import Config
     from pagexchange.report import blocks
     from pagexchange.run import Stamping
     from pagexchange.run import run as run_all

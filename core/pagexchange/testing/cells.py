@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pagexchange.exchange import Mode
-from pagexchange.sizes import format_size
+from pagexchange.model.sizes import format_size
 from pagexchange.testing.layouts import OWN, SHIPPED, UNKNOWN
 
 Kind = Literal["anon", "file", "shmem", "raw"]

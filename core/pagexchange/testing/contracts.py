@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pagexchange.config import Config, Expect
 from pagexchange.discovery import Registry
+from pagexchange.model.config import Config, Expect
 from pagexchange.testing.candidate import Candidate, of_file, of_object
 from pagexchange.testing.data_checks import DataChecks
 from pagexchange.testing.exchange_checks import ExchangeChecks

@@ -7,7 +7,7 @@ import pytest
 
 from pagexchange.hookspecs import Words
 from pagexchange.host import Facts, Served
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.testing.axes import over
 from pagexchange.testing.candidate import Candidate
 from pagexchange.testing.judge import answers, ask, breaks, two_arrays

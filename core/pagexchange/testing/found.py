@@ -7,12 +7,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-from pagexchange.config import Config, Expect, PluginUse
 from pagexchange.discovery import PluginInfo
 from pagexchange.errors import ConfigError, PluginError
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host import Facts
-from pagexchange.options import make
+from pagexchange.model.config import Config, Expect, PluginUse
+from pagexchange.model.options import make
 from pagexchange.testing.candidate import Candidate, Origin, WithPartners, of_file, of_plugin, of_wrapper
 from pagexchange.testing.cells import NEWEST
 from pagexchange.testing.judge import declines

@@ -4,7 +4,7 @@ import dataclasses
 from functools import cache
 from typing import Final
 
-from pagexchange.layout import Flag, Layout
+from pagexchange.model.layout import Flag, Layout
 
 SHIPPED: Final = tuple(Layout.available())
 UNKNOWN: Final = "unknown-flag"

@@ -8,7 +8,7 @@ import pytest
 
 from pagexchange.errors import PluginError
 from pagexchange.exchange import Mode
-from pagexchange.statuses import REASONS
+from pagexchange.model.statuses import REASONS
 from pagexchange.testing.axes import Judging, over
 from pagexchange.testing.candidate import Candidate
 from pagexchange.testing.cells import MANY, SHAPES, Cell

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pagexchange.hookspecs import ArenaFacts, Numbers, Words, hookimpl
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.oracle.format import MAPPING, XANODE, Raw, read
 
 FLAGS: Final = "reference-flags"

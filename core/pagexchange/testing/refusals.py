@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from pagexchange.statuses import EHWPOISON
+from pagexchange.model.statuses import EHWPOISON
 from pagexchange.testing.cells import Cell
 from pagexchange.testing.scene import FAST, SLOW, Pairs, Scene
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena import Arena
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.oracle import stamp
 from pagexchange.testing.cells import Cell, Kind
 from pagexchange.testing.layouts import OWN, layout_named

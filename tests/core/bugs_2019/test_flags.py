@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import ConfigError
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 from pagexchange.oracle import Oracle
 from pagexchange_native.arena import FROZEN
 from tests.core.pages import EAGAIN, EBUSY, NATIVE, Pages, Pfns, differences, picture, strategy
@@ -20,7 +20,7 @@ CHILD = Path(__file__).with_name("stepped_child.py")
 PRESENT = 1  # in a page-table entry
 META, UNLOCK = 3, 4  # phases of a record
 CHANGES = 256  # more than the store of one word has instructions
-SHIPPED = Path(__file__).parents[3] / "core/pagexchange/layouts"
+SHIPPED = Path(__file__).parents[3] / "core/pagexchange/model/layouts"
 
 
 def swap(pieces: Any, a: Pfns, b: Pfns) -> None:

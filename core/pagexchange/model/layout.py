@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from pagexchange.errors import ConfigError, Problem, did_you_mean
-from pagexchange.tomlfile import KeyPath, TomlFile
+from pagexchange.model.tomlfile import KeyPath, TomlFile
 
 T = TypeVar("T")
 Policy = Literal["swap", "stay", "refuse"]
@@ -104,7 +104,7 @@ class Layout:
                 raise ConfigError(
                     Problem("layout", f"unknown layout {text!r}{hint} (or give the path of a .toml file)")
                 )
-            data = (resources.files("pagexchange") / "layouts" / f"{text}.toml").read_bytes()
+            data = (resources.files("pagexchange.model") / "layouts" / f"{text}.toml").read_bytes()
         except OSError as error:
             raise ConfigError(Problem("layout", f"{text!r} cannot be read: {error.strerror}")) from error
         return _parse(TomlFile.from_bytes(data, f"{text}.toml"))
@@ -112,7 +112,7 @@ class Layout:
     @staticmethod
     def available() -> list[str]:
         """Return the names of the layouts that ship with pagexchange."""
-        folder = resources.files("pagexchange") / "layouts"
+        folder = resources.files("pagexchange.model") / "layouts"
         return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from pagexchange.errors import ConfigError, Problem, UnknownStrategyError
-from pagexchange.layout import Layout
+from pagexchange.model.layout import Layout
 
 Mode = Literal["async", "sync-light", "sync"]
 Expect = Literal["exact", "loses", "refused"]

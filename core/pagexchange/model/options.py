@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from pagexchange.errors import did_you_mean
-from pagexchange.tomlfile import KeyPath
+from pagexchange.model.tomlfile import KeyPath
 
 Report = Callable[[KeyPath, str, bool], None]
 """`report(path, what, value)`: a problem at a path relative to the table; at its value, or at its key."""
