@@ -16,7 +16,7 @@ from pagexchange_native.arena import MAX_ORDER, Region
 
 if TYPE_CHECKING:
     from pagexchange.exchange import ExchangeResult, Mode, Strategy
-    from pagexchange.host import BuiltStrategy
+    from pagexchange.host.build import BuiltStrategy
     from pagexchange.populate import Population
 
 Pfns: TypeAlias = NDArray[np.int64]

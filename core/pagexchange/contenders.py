@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pagexchange.discovery import Plugin
     from pagexchange.exchange import ExchangeResult
-    from pagexchange.host import PagexchangeHost
+    from pagexchange.host.build import PagexchangeHost
+    from pagexchange.host.discovery import Plugin
     from pagexchange.model.config import Config, StrategySpec
     from pagexchange.result import PlugIn
     from pagexchange.watchdog import Watchdog
@@ -126,7 +126,7 @@ def contenders(config: Config, names: Sequence[str] = (), watchdog: Watchdog | N
     UnknownStrategyError
         A name is not in the file.
     """
-    from pagexchange.host import PagexchangeHost
+    from pagexchange.host.build import PagexchangeHost
 
     host = PagexchangeHost(config.block)
     for name in names:

@@ -27,7 +27,7 @@ from pagexchange_native.reentry import refuse_plugin_of
 
 if TYPE_CHECKING:
     from pagexchange.arena import Arena
-    from pagexchange.host import BuiltStrategy, Served
+    from pagexchange.host.build import BuiltStrategy, Served
 
 Mode: TypeAlias = Literal["async", "sync-light", "sync"]
 
@@ -222,7 +222,7 @@ def strategy(
     ------
     ConfigError, UnknownStrategyError, PluginError
     """
-    from pagexchange.host import PagexchangeHost
+    from pagexchange.host.build import PagexchangeHost
     from pagexchange.model.config import Config
 
     config = Config.load(file, only=[name])
@@ -237,7 +237,7 @@ def bind(arena: "Arena", wanted: "str | BuiltStrategy | Strategy", mode: Mode | 
             raise ValueError("the strategy is bound to another arena; build it for this one")
         return wanted if mode is None else Strategy(arena, wanted.built, mode, wanted.timeout)
     if not isinstance(wanted, str):
-        from pagexchange.host import BuiltStrategy
+        from pagexchange.host.build import BuiltStrategy
 
         if not isinstance(wanted, BuiltStrategy):
             raise TypeError(f"strategy: want a name, a BuiltStrategy or a Strategy, got {type(wanted).__name__}")

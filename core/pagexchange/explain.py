@@ -8,7 +8,7 @@ from pagexchange.report import Cell, Column, Line, Table
 from pagexchange.result import PlugIn
 
 if TYPE_CHECKING:
-    from pagexchange.host import BuiltStrategy, Served
+    from pagexchange.host.build import BuiltStrategy, Served
     from pagexchange.model.config import Config
     from pagexchange.report import Block
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from pagexchange.discovery import OWN
 from pagexchange.environment import collect
 from pagexchange.errors import ArenaError, PagexchangeError
+from pagexchange.host.discovery import OWN
 from pagexchange.model.statuses import errno_name
 from pagexchange.result import COSTS, Costs, Lost, PlugIn, Round, RunResult, StrategyResult, Verdict, judge
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
-    from pagexchange.discovery import Plugin
+    from pagexchange.host.discovery import Plugin
 
 VARIABLE: Final = "PAGEXCHANGE_PATIENCE"
 PATIENCE: Final = 10.0

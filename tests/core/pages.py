@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pagexchange.arena import Arena
 from pagexchange.exchange import Mode, Strategy
-from pagexchange.host import PagexchangeHost
+from pagexchange.host.build import PagexchangeHost
 from pagexchange.model.config import Config, PluginUse
 from pagexchange.oracle import format as f
 

@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from pagexchange.discovery import NoHooksError, Registry, specifications
 from pagexchange.errors import ConfigError, PluginContractError, PluginError, UnknownPluginError
 from pagexchange.hookspecs import hookimpl
-from pagexchange.host import Facts, PagexchangeHost
+from pagexchange.host.build import Facts, PagexchangeHost
+from pagexchange.host.discovery import NoHooksError, Registry, specifications
 from pagexchange.model.config import PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 
@@ -527,7 +527,7 @@ def test_a_plug_in_that_exits_while_imported_has_failed(monkeypatch):
 def test_only_what_a_strategy_names_is_imported():
     code = """
 import sys
-from pagexchange.discovery import Registry
+from pagexchange.host.discovery import Registry
 registry = Registry()
 assert "masked-word" in registry.names()
 loaded = [name for name in sys.modules if name.startswith("pagexchange_plugins")]

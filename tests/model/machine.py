@@ -20,7 +20,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multi
 from pagexchange import Arena, oracle
 from pagexchange.errors import ArenaError, ArenaFullError
 from pagexchange.exchange import Strategy
-from pagexchange.host import BuiltStrategy, PagexchangeHost
+from pagexchange.host.build import BuiltStrategy, PagexchangeHost
 from pagexchange.model.config import Config
 from pagexchange.model.layout import Field, Flag, Layout
 from pagexchange.model.statuses import errno_name

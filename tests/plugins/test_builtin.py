@@ -5,9 +5,9 @@ import errno
 import numpy as np
 import pytest
 
-from pagexchange.discovery import Registry
 from pagexchange.errors import ConfigError, PluginContractError, PluginError
-from pagexchange.host import Facts, PagexchangeHost
+from pagexchange.host.build import Facts, PagexchangeHost
+from pagexchange.host.discovery import Registry
 from pagexchange.model.config import PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange_native import mover

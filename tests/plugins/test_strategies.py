@@ -9,7 +9,7 @@ import pytest
 from pagexchange import Arena
 from pagexchange.errors import PluginError
 from pagexchange.exchange import Strategy
-from pagexchange.host import PagexchangeHost
+from pagexchange.host.build import PagexchangeHost
 from pagexchange.model.config import Config, PluginUse
 
 N = 200

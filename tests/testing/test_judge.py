@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pagexchange import Arena
-from pagexchange.discovery import Registry
 from pagexchange.errors import PluginError
+from pagexchange.host.discovery import Registry
 from pagexchange.model.config import Config
 from pagexchange.oracle.format import read
 from pagexchange.testing import CLAUSES, judge, plugin, reading, stepping

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pagexchange.arena import Arena
-from pagexchange.discovery import Plugin
+from pagexchange.host.discovery import Plugin
 from pagexchange.watchdog import LOOKS, PATIENCE, VARIABLE, Call, Watchdog, message, published
 from tests.core.command_line import SMALL, start, stranger
 from tests.core.pages import strategy

@@ -32,7 +32,7 @@ def strategy_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def plugin_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Installed plug-ins, none of which is imported: for shell completion."""
-    from pagexchange.discovery import Registry
+    from pagexchange.host.discovery import Registry
 
     return [name for name in Registry().names() if name.startswith(incomplete)]
 

@@ -18,7 +18,7 @@ def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> N
 
     Exit codes: 0 nothing is wrong, 2 something is.
     """
-    from pagexchange.discovery import Registry
+    from pagexchange.host.discovery import Registry
     from pagexchange.model import config
 
     problems = config.check(file, overrides)

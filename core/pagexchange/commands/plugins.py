@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pagexchange.commands.common import plugin_names, print_blocks, print_json, strategy_names
-from pagexchange.discovery import OWN
+from pagexchange.host.discovery import OWN
 
 if TYPE_CHECKING:
-    from pagexchange.discovery import PluginInfo
+    from pagexchange.host.discovery import PluginInfo
     from pagexchange.report import Block, Style
 
 
@@ -36,8 +36,8 @@ def list_plugins(ctx: click.Context, names: tuple[str, ...], block: tuple[str, .
       shadowed  another plug-in has the same name and comes first
       no hooks  nothing in it is marked as a hook, or pluggy cannot see it
     """
-    from pagexchange.discovery import Registry
     from pagexchange.errors import UnknownPluginError
+    from pagexchange.host.discovery import Registry
 
     registry = Registry(block)
     for name in names:
@@ -124,7 +124,7 @@ def explain(strategy: str, file: str | None, overrides: tuple[str, ...], as_json
     The plug-ins are asked as in a run, for the arena that the file describes, so that the answer is what a run would
     use here: the instruction set that this CPU has, the fall-backs that did not serve, the wrappers.
     """
-    from pagexchange.host import Facts, PagexchangeHost
+    from pagexchange.host.build import Facts, PagexchangeHost
     from pagexchange.model.config import Config
 
     config = Config.load(file, overrides=overrides, only=[strategy])

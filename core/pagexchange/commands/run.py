@@ -71,7 +71,7 @@ def run(
         raise click.UsageError("--input and --live exclude each other")
     from pagexchange import hugepages
     from pagexchange.contenders import contenders
-    from pagexchange.discovery import Registry
+    from pagexchange.host.discovery import Registry
     from pagexchange.inputs import bench
     from pagexchange.model.config import Config
     from pagexchange.report import blocks

@@ -182,7 +182,7 @@ class Config:
         UnknownStrategyError
             A name in `only` is not in the file.
         """
-        from pagexchange.configcheck import read
+        from pagexchange.host.read import read
 
         config, problems = read(path, overrides, only, plugins, broken)
         if problems or config is None:
@@ -208,7 +208,7 @@ class Config:
 
 def check(path: Path | str | None = None, overrides: Sequence[str] = ()) -> list[Problem]:
     """Return everything that is wrong with a strategies file, in the order of its lines; empty if nothing is."""
-    from pagexchange.configcheck import read
+    from pagexchange.host.read import read
 
     return read(path, overrides, None, plugins=True, asked=True)[1]
 

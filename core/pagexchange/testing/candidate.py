@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from pagexchange.arena import Arena
-from pagexchange.discovery import Plugin, Registry, hooks_of
 from pagexchange.errors import ConfigError, PluginError
 from pagexchange.exchange import Mode, Strategy
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts, hookimpl
-from pagexchange.host import BuiltStrategy, PagexchangeHost, Served
+from pagexchange.host.build import BuiltStrategy, PagexchangeHost, Served
+from pagexchange.host.discovery import Plugin, Registry, hooks_of
 from pagexchange.model.config import Expect, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange.testing import native_partners, partners

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pagexchange.discovery import Registry
+from pagexchange.host.discovery import Registry
 from pagexchange.model.config import Config, Expect
 from pagexchange.testing.candidate import Candidate, of_file, of_object
 from pagexchange.testing.data_checks import DataChecks

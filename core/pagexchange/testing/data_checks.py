@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.host import Facts, Served
+from pagexchange.host.build import Facts, Served
 from pagexchange.testing.axes import over
 from pagexchange.testing.candidate import Candidate
 from pagexchange.testing.cells import NEWEST

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pagexchange.hookspecs import Words
-from pagexchange.host import Facts, Served
+from pagexchange.host.build import Facts, Served
 from pagexchange.model.layout import Layout
 from pagexchange.testing.axes import over
 from pagexchange.testing.candidate import Candidate

@@ -7,10 +7,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-from pagexchange.discovery import PluginInfo
 from pagexchange.errors import ConfigError, PluginError
 from pagexchange.hookspecs import QUESTIONS
-from pagexchange.host import Facts
+from pagexchange.host.build import Facts
+from pagexchange.host.discovery import PluginInfo
 from pagexchange.model.config import Config, Expect, PluginUse
 from pagexchange.model.options import make
 from pagexchange.testing.candidate import Candidate, Origin, WithPartners, of_file, of_plugin, of_wrapper

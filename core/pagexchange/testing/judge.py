@@ -13,7 +13,7 @@ from pagexchange.arena import Arena
 from pagexchange.errors import PluginContractError, PluginError, raised_in
 from pagexchange.exchange import ExchangeResult, Mode, Strategy
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts
-from pagexchange.host import Served
+from pagexchange.host.build import Served
 from pagexchange.oracle import Finding, Oracle, Verdict
 from pagexchange.oracle.expect import errno_name
 from pagexchange.testing.candidate import Candidate

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pagexchange.discovery import PluginInfo
+from pagexchange.host.discovery import PluginInfo
 from pagexchange.testing.candidate import Candidate
 from pagexchange.testing.data_checks import DataChecks
 from pagexchange.testing.flag_checks import FlagChecks

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
-from pagexchange.discovery import OWN, PluginInfo
+from pagexchange.host.discovery import OWN, PluginInfo
 from pagexchange.testing import onlooker
 from pagexchange.testing.candidate import Candidate, Origin
 from pagexchange.testing.clauses import CLAUSES, Clause

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pluggy
 
-from pagexchange.discovery import Plugin, PluginInfo, Registry, manager
 from pagexchange.errors import ConfigError, PluginContractError, PluginError, Problem, raised_in
 from pagexchange.hookspecs import QUESTIONS
+from pagexchange.host.discovery import Plugin, PluginInfo, Registry, manager
 from pagexchange.model.config import Config, Mode, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange.model.options import convert, make

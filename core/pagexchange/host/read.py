@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import tomli
 
-from pagexchange.discovery import Plugin, Registry
 from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError, did_you_mean
 from pagexchange.hookspecs import QUESTIONS
+from pagexchange.host.discovery import Plugin, Registry
 from pagexchange.model import config as c
 from pagexchange.model.layout import Layout
 from pagexchange.model.options import convert, make
@@ -319,7 +319,7 @@ class _Reader:
 
     def ask(self, config: c.Config) -> None:
         """Build each strategy for the arena of the file, as `explain` does: no arena is made."""
-        from pagexchange.host import Facts, PagexchangeHost
+        from pagexchange.host.build import Facts, PagexchangeHost
 
         host = PagexchangeHost(config.block)
         for spec in config.strategies.values():
