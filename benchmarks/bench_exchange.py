@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pagexchange import hugepages
-from pagexchange.arena import Arena
+from pagexchange.arena import hugepages
+from pagexchange.arena.arena import Arena
 from pagexchange.model.sizes import format_size, parse_size
 from pagexchange_native.bench import time_loop
 from pagexchange_native.exchange import PARTS, Exchanger

@@ -2,10 +2,10 @@
 
 import importlib.metadata
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
+from pagexchange.arena.frame import Frame
+from pagexchange.arena.strategy import ExchangeResult, Strategy, strategy
 from pagexchange.errors import PagexchangeError
-from pagexchange.exchange import ExchangeResult, Strategy, strategy
-from pagexchange.frame import Frame
 from pagexchange.hookspecs import hookimpl
 from pagexchange.model.layout import Layout
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pagexchange.exchange import ExchangeResult
+    from pagexchange.arena.strategy import ExchangeResult
     from pagexchange.host.build import PagexchangeHost
     from pagexchange.host.discovery import Plugin
     from pagexchange.model.config import Config, StrategySpec
@@ -37,7 +37,7 @@ class Bound:
         arena: Any,  # noqa: ANN401 - an Arena
         watchdog: Watchdog | None = None,
     ) -> None:
-        from pagexchange.exchange import Strategy
+        from pagexchange.arena.strategy import Strategy
 
         self._spec, self._host, self._arena, self._watchdog = spec, host, arena, watchdog
         with self._watched():

@@ -115,7 +115,7 @@ def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
 
 
 def _synthetic(config: Config) -> Made:
-    from pagexchange.arena import Arena
+    from pagexchange.arena.arena import Arena
     from pagexchange.populate import populate_synthetic
     from pagexchange.workload import leave_free
     from pagexchange_native.backing import METADATA, refuse_more_than_available

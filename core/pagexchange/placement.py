@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.snapshot.folios import ANON, FILE, SHMEM
 
 KINDS: Final[Mapping[str, int]] = {"anon": ANON, "file": FILE, "shmem": SHMEM}

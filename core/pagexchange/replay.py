@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange import flagwords
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.errors import SnapshotError
 from pagexchange.model.layout import Layout
 from pagexchange.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange import flagwords, placement
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.errors import ArenaFullError
 from pagexchange.model.layout import Layout
 from pagexchange.placement import KINDS, Plan, Population, count_kinds, place

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.placement import Population
 
 ORDERINGS: Final = ("random", "sorted", "adjacent")

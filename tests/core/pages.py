@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.arena import Arena
-from pagexchange.exchange import Mode, Strategy
+from pagexchange.arena.arena import Arena
+from pagexchange.arena.strategy import Mode, Strategy
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.model.config import Config, PluginUse
 from pagexchange.oracle import format as f

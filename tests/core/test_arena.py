@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import pagexchange
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
+from pagexchange.arena.frame import Frame
 from pagexchange.errors import ArenaError, ArenaFullError, ConfigError, PagexchangeError
-from pagexchange.frame import Frame
 from pagexchange.model.layout import Layout
 
 MIB = 1 << 20
@@ -185,7 +185,7 @@ def test_an_arena_that_nobody_closed_leaves_no_file(tmp_path: Path) -> None:
 
 UNTIL_THE_END = """
 import sys
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 arena = Arena.create([("fast", 16), ("slow", 16)], path=sys.argv[1])
 assert arena.exchange([[arena.alloc("fast")[0], arena.alloc("slow")[0]]]).ok
 """

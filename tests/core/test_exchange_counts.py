@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange_native.arena import BATCH
 from tests.core.pages import NATIVE, Pages, Pfns, strategy
 

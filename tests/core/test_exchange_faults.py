@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginError
-from pagexchange.exchange import Strategy
 from pagexchange.model.config import PluginUse
 from pagexchange.oracle import check
 from pagexchange.oracle import format as f

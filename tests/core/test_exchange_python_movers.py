@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ArenaError, PluginContractError, PluginError
-from pagexchange.exchange import Strategy
 from pagexchange.oracle import check
 from pagexchange_native.arena import BATCH
 from tests.core.pages import Pages, Pfns, differences, picture, resting, strategy

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.model.layout import Layout
 from pagexchange.oracle import Oracle, Verdict, check
 from pagexchange.oracle import format as oracle_format

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from pagexchange.exchange import Mode, Strategy
+from pagexchange.arena.strategy import Mode, Strategy
 from pagexchange.model.statuses import EHWPOISON, errno_name, reason
 from pagexchange.oracle import check
 from pagexchange.oracle import format as oracle_format

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pagexchange import hugepages
-from pagexchange.arena import Arena
+from pagexchange.arena import hugepages
+from pagexchange.arena.arena import Arena
 
 MIB = 1 << 20
 

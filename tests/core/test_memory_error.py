@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.errors import ArenaFullError
 from pagexchange.model.statuses import EHWPOISON
 from pagexchange.oracle import check

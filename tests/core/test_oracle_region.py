@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.oracle import Oracle, check
 from pagexchange.oracle import format as f
 from pagexchange_native.exchange import Exchanger

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pagexchange import flagwords, oracle, placement, synthetic
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.errors import ArenaFullError, SnapshotError
 from pagexchange.model.layout import Layout
 from pagexchange.placement import KINDS, Plan

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.placement import Population
 from pagexchange.populate import populate_synthetic
 from pagexchange.workload import choose, leave_free

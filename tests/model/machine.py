@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, precondition, rule
 
 from pagexchange import Arena, oracle
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ArenaError, ArenaFullError
-from pagexchange.exchange import Strategy
 from pagexchange.host.build import BuiltStrategy, PagexchangeHost
 from pagexchange.model.config import Config
 from pagexchange.model.layout import Field, Flag, Layout

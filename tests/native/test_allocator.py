@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange_native.arena import MAX_ORDER, STATES, Region
 from pagexchange_native.errors import ArenaFullError
 from pagexchange_native.exchange import Exchanger

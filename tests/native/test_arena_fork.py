@@ -9,7 +9,7 @@ from tests.native.test_arena_views import USES
 
 FORK = """
 import gc, os, sys
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.errors import ForkedArenaError
 from tests.native.test_arena_views import USES
 path = sys.argv[1] if len(sys.argv) > 1 else None

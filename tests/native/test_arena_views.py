@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange_native.arena import ENTRY, Region
 from pagexchange_native.errors import ArenaError
 from tests.native.arena_state import open_files, run_python

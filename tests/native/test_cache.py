@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange_native.errors import ArenaError, ArenaFullError
 from tests.native.arena_state import sound, unchanged
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange_native.find_slot import MappingUpdater, RadixTree, XArrayCursor
 
 FINDERS = [XArrayCursor(), RadixTree()]

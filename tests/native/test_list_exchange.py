@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange_native.exchange import Exchanger
 from pagexchange_native.find_slot import XArrayCursor
 from pagexchange_native.flag_policy import MaskedWord

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pagexchange import Arena
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginError
-from pagexchange.exchange import Strategy
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.model.config import Config, PluginUse
 

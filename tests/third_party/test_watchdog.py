@@ -10,7 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.host.discovery import Plugin
 from pagexchange.watchdog import LOOKS, PATIENCE, VARIABLE, Call, Watchdog, message, published
 from tests.core.command_line import SMALL, start, stranger

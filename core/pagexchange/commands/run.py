@@ -69,7 +69,7 @@ def run(
     """
     if snapshot is not None and live:
         raise click.UsageError("--input and --live exclude each other")
-    from pagexchange import hugepages
+    from pagexchange.arena import hugepages
     from pagexchange.contenders import contenders
     from pagexchange.host.discovery import Registry
     from pagexchange.inputs import bench

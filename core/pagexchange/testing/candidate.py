@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
+from pagexchange.arena.strategy import Mode, Strategy
 from pagexchange.errors import ConfigError, PluginError
-from pagexchange.exchange import Mode, Strategy
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts, hookimpl
 from pagexchange.host.build import BuiltStrategy, PagexchangeHost, Served
 from pagexchange.host.discovery import Plugin, Registry, hooks_of

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pagexchange.exchange import Mode
+from pagexchange.arena.strategy import Mode
 from pagexchange.model.sizes import format_size
 from pagexchange.testing.layouts import OWN, SHIPPED, UNKNOWN
 

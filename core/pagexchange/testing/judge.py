@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
+from pagexchange.arena.strategy import ExchangeResult, Mode, Strategy
 from pagexchange.errors import PluginContractError, PluginError, raised_in
-from pagexchange.exchange import ExchangeResult, Mode, Strategy
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts
 from pagexchange.host.build import Served
 from pagexchange.oracle import Finding, Oracle, Verdict

@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 
+from pagexchange.arena.strategy import Mode
 from pagexchange.errors import PluginError
-from pagexchange.exchange import Mode
 from pagexchange.model.statuses import REASONS
 from pagexchange.testing.axes import Judging, over
 from pagexchange.testing.candidate import Candidate

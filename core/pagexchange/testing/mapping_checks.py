@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.hookspecs import Words
 from pagexchange.oracle.format import read
 from pagexchange.testing.axes import over

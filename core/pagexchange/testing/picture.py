@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.oracle.capture import State, capture
 from pagexchange.oracle.findings import Collector
 from pagexchange.oracle.format import USED, Words, read

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginError
-from pagexchange.exchange import Strategy
 from pagexchange.oracle.format import USED
 from pagexchange.testing.scene import Scene
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.arena import Arena
+from pagexchange.arena.arena import Arena
 from pagexchange.model.layout import Layout
 from pagexchange.oracle import stamp
 from pagexchange.testing.cells import Cell, Kind

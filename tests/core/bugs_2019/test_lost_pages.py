@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginError
-from pagexchange.exchange import Strategy
 from pagexchange.oracle import Oracle, check
 from pagexchange_native import space
 from tests.core.pages import EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, Pages, differences, picture, resting, strategy

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pagexchange.frame import Frame
+from pagexchange.arena.frame import Frame
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import parse_size
 from pagexchange_native import cache, space
 from pagexchange_native.arena import MAX_ORDER, Region
 
 if TYPE_CHECKING:
-    from pagexchange.exchange import ExchangeResult, Mode, Strategy
+    from pagexchange.arena.strategy import ExchangeResult, Mode, Strategy
     from pagexchange.host.build import BuiltStrategy
     from pagexchange.populate import Population
 
@@ -35,7 +35,7 @@ class Arena(Region):
     layout: Layout
     """Names, places and policies of the bits of a flags word."""
     huge: Literal["", "thp", "hugetlb"]
-    """Huge pages that were asked for; `pagexchange.hugepages` says what came of it."""
+    """Huge pages that were asked for; `hugepages` says what came of it."""
     benchmarking: bool = False
     """True inside a benchmark: the `null` mover serves only then."""
     strategies: "dict[tuple[str, Mode | None], Strategy]"
@@ -215,6 +215,6 @@ class Arena(Region):
             `pairs` is not an (n, 2) array of integers, or `out` does not fit.
         UnknownStrategyError, PluginError, ArenaFullError
         """
-        from pagexchange.exchange import bind
+        from pagexchange.arena.strategy import bind
 
         return bind(self, strategy, mode).exchange(pairs, order=order, threads=threads, out=out, split=split)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pagexchange.arena.pairs import as_pairs, as_status
+from pagexchange.arena.refusals import why
 from pagexchange.errors import PagexchangeError, PluginContractError, PluginError, raised_in
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.model.statuses import errno_name
-from pagexchange.pairs import as_pairs, as_status
-from pagexchange.refusals import why
 from pagexchange_native.arena import BATCH
 from pagexchange_native.exchange import MAX_THREADS, PARTS, Exchanger
 from pagexchange_native.find_slot import MappingUpdater
@@ -26,7 +26,7 @@ from pagexchange_native.python_objects import PythonFlags, PythonMapping, Python
 from pagexchange_native.reentry import refuse_plugin_of
 
 if TYPE_CHECKING:
-    from pagexchange.arena import Arena
+    from pagexchange.arena.arena import Arena
     from pagexchange.host.build import BuiltStrategy, Served
 
 Mode: TypeAlias = Literal["async", "sync-light", "sync"]

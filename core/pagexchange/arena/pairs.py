@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.frame import Frame
+from pagexchange.arena.frame import Frame
 
 if TYPE_CHECKING:
-    from pagexchange.arena import Arena
+    from pagexchange.arena.arena import Arena
 
 
 def as_pairs(pairs: object, arena: "Arena") -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:

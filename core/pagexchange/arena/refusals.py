@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pagexchange.frame import Frame
+from pagexchange.arena.frame import Frame
 from pagexchange.model.statuses import reason
 
 if TYPE_CHECKING:
-    from pagexchange.arena import Arena
+    from pagexchange.arena.arena import Arena
 
 _WAITING_HELPS: Final = ("is under write-back", "is locked")
 _PIN: Final = (1 << 63) - 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pagexchange.model.sizes import format_size
 
 if TYPE_CHECKING:
-    from pagexchange.arena import Arena
+    from pagexchange.arena.arena import Arena
 
 _SETTING = "sys/kernel/mm/transparent_hugepage/shmem_enabled"
 _HUGE = re.compile(r"(?:AnonHugePages|ShmemPmdMapped|FilePmdMapped|Shared_Hugetlb|Private_Hugetlb):\s+(\d+) kB")

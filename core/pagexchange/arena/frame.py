@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pagexchange_native.arena import STATES
 
 if TYPE_CHECKING:
-    from pagexchange.arena import Arena
+    from pagexchange.arena.arena import Arena
 
 _STATE_NAMES = {number: name for name, number in STATES.items()}
 
