@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pagexchange.model.config import Config
-    from pagexchange.placement import Population
-    from pagexchange.snapshot import Snapshot
+    from pagexchange.pages.placement import Population
+    from pagexchange.pages.snapshot import Snapshot
 
     Made = tuple[Any, list[NDArray[np.int64]], InputInfo]
 
@@ -47,7 +47,7 @@ def bench(config: Config, *, file: str | None = None, live: bool = False) -> Wor
 
 def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, str, str]:
     """The snapshot to run on, its name for the reader, and its kind."""
-    from pagexchange.snapshot import Snapshot, take
+    from pagexchange.pages.snapshot import Snapshot, take
     from pagexchange_native import backing
 
     if live:
@@ -94,7 +94,7 @@ def _draw_unseen(config: Config, arena: Any, population: Population) -> str:  # 
 
 
 def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
-    from pagexchange.populate import arena_from_snapshot
+    from pagexchange.pages import arena_from_snapshot
     from pagexchange_native.backing import refuse_more_than_available
 
     refuse_more_than_available((config.workload.pairs or 0) * LISTS)
@@ -116,8 +116,8 @@ def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
 
 def _synthetic(config: Config) -> Made:
     from pagexchange.arena.arena import Arena
-    from pagexchange.populate import populate_synthetic
-    from pagexchange.workload import leave_free
+    from pagexchange.pages import populate_synthetic
+    from pagexchange.pages.choose import leave_free
     from pagexchange_native.backing import METADATA, refuse_more_than_available
 
     work = config.workload
@@ -165,7 +165,7 @@ def _chosen(
 ) -> Made:
     import numpy as np
 
-    from pagexchange.workload import choose
+    from pagexchange.pages.choose import choose
 
     work = config.workload
     unseen = _draw_unseen(config, arena, population)

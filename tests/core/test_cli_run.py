@@ -9,8 +9,8 @@ import click
 import pytest
 
 from pagexchange.cli import cli
+from pagexchange.pages.snapshot.proc import reader
 from pagexchange.result import from_json
-from pagexchange.snapshot import reader
 from tests.core.command_line import SMALL, pagexchange, stranger
 
 SHIPPED = ["rfc-2019", "whole-word", "copy-page", "word-swap", "two-pass", "list-exchange", "numpy"]

@@ -13,7 +13,7 @@ import pytest
 
 from pagexchange.cli import VERBS
 from pagexchange.model.config import packaged
-from pagexchange.snapshot import reader
+from pagexchange.pages.snapshot.proc import reader
 from tests.core.command_line import pagexchange, stranger
 
 STRANGER = """

@@ -7,7 +7,7 @@ import pytest
 
 from pagexchange.inputs import bench
 from pagexchange.model.config import Config, packaged
-from pagexchange.snapshot import Snapshot
+from pagexchange.pages.snapshot import Snapshot
 from pagexchange_native import backing
 from tests.core.command_line import SMALL, pagexchange
 
@@ -37,7 +37,7 @@ def test_a_number_beyond_all_machines_is_refused_by_its_option(option):
 
 def test_live_takes_a_sample_that_fits_into_half_of_the_memory_and_says_so(monkeypatch):
     monkeypatch.setattr(backing, "memory_available", lambda: 1 << 23)
-    monkeypatch.setattr("pagexchange.snapshot.reader.processes", lambda proc: [os.getpid()])
+    monkeypatch.setattr("pagexchange.pages.snapshot.proc.reader.processes", lambda proc: [os.getpid()])
     ran = pagexchange("run", "--live", "--rounds", "0", "--strategy", "word-swap", "--json")
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)["input"]

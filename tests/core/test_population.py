@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from pagexchange import flagwords, oracle, placement, synthetic
+from pagexchange import oracle
 from pagexchange.arena.arena import Arena
 from pagexchange.errors import ArenaFullError, SnapshotError
 from pagexchange.model.layout import Layout
-from pagexchange.placement import KINDS, Plan
-from pagexchange.populate import arena_from_snapshot, populate_synthetic
-from pagexchange.snapshot import Snapshot, kpageflags, model
-from pagexchange.snapshot.folios import folios
-from pagexchange.snapshot.kpageflags import mask
+from pagexchange.pages import arena_from_snapshot, flagwords, placement, populate_synthetic, synthetic
+from pagexchange.pages.folios import folios
+from pagexchange.pages.placement import KINDS, Plan
+from pagexchange.pages.snapshot import Snapshot, kpageflags
+from pagexchange.pages.snapshot.kpageflags import mask
+from pagexchange.pages.snapshot.snapshot import WRITABLE
 from pagexchange_native.arena import STATES
 
 ANON = mask("UPTODATE", "LRU", "MMAP", "ANON", "SWAPBACKED")
@@ -92,7 +93,7 @@ def snapshot_of(words, mappings=(), files=None, first=512, facts=None):
         map_space=np.array([row[0] for row in rows], dtype=np.uint32),
         map_vpn=np.array([row[1] for row in rows], dtype=np.uint64),
         map_frame=np.array([row[2] for row in rows], dtype=np.uint32),
-        map_bits=np.full(len(rows), model.WRITABLE, dtype=np.uint8),
+        map_bits=np.full(len(rows), WRITABLE, dtype=np.uint8),
         facts=facts or {"page_size": 4096},
     )
 
@@ -455,7 +456,9 @@ def test_pages_of_unknown_files_lie_at_their_frame_numbers_with_their_neighbours
     ],
 )
 def test_as_large_a_share_is_free_as_on_the_machine_but_an_eighth_at_most(uses, free, monkeypatch):
-    monkeypatch.setattr("pagexchange.replay.BATCH", 1)  # else the frames that a batch needs are more than the share
+    monkeypatch.setattr(
+        "pagexchange.pages.replay.BATCH", 1
+    )  # else the frames that a batch needs are more than the share
     facts = {"page_size": 4096} | ({"uses": uses} if uses else {})
     arena, population = arena_from_snapshot(snapshot_of([CACHE] * 80, facts=facts), split="interleave")
     with arena:

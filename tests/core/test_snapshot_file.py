@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import SnapshotError
-from pagexchange.snapshot import Snapshot, kpageflags, model
-from pagexchange.snapshot import format as file_format
-from pagexchange.snapshot.model import ARRAYS
+from pagexchange.pages.snapshot import Snapshot, kpageflags
+from pagexchange.pages.snapshot import format as file_format
+from pagexchange.pages.snapshot.snapshot import ARRAYS, MAX_FRAMES, MAX_MAPPINGS
 
 PREFIX = 48
 
@@ -193,10 +193,10 @@ def test_more_than_the_stored_bytes_can_hold_is_not_even_unpacked(data, monkeypa
 @pytest.mark.parametrize(
     ("name", "shape", "stored", "believed"),
     [
-        ("flags", [model.MAX_FRAMES], 1 << 40, True),
-        ("flags", [model.MAX_FRAMES + 1], 1 << 40, False),
-        ("map_vpn", [model.MAX_MAPPINGS], 1 << 40, True),
-        ("map_vpn", [model.MAX_MAPPINGS + 1], 1 << 40, False),
+        ("flags", [MAX_FRAMES], 1 << 40, True),
+        ("flags", [MAX_FRAMES + 1], 1 << 40, False),
+        ("map_vpn", [MAX_MAPPINGS], 1 << 40, True),
+        ("map_vpn", [MAX_MAPPINGS + 1], 1 << 40, False),
         ("content", [8, 1 << 21], 1 << 40, True),
         ("content", [8, (1 << 21) + 1], 1 << 40, False),
         ("content", [file_format.MAX_CONTENT >> 20, 1 << 20], 1 << 40, True),

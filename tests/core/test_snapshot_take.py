@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import SnapshotError
-from pagexchange.snapshot import Snapshot, identity, kpageflags, mappings, model, reader, sample, take
-from pagexchange.snapshot.kpageflags import mask
-from pagexchange.snapshot.take import _read_contents
+from pagexchange.pages.snapshot import Snapshot, identity, kpageflags, sample, take
+from pagexchange.pages.snapshot.kpageflags import mask
+from pagexchange.pages.snapshot.proc import mappings, reader
+from pagexchange.pages.snapshot.snapshot import EXCLUSIVE, FILE, SHARED, WRITABLE
+from pagexchange.pages.snapshot.take import _read_contents
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 ANON = mask("UPTODATE", "LRU", "MMAP", "ANON", "SWAPBACKED")
@@ -92,7 +94,7 @@ def test_identities_and_sharing_are_the_page_tables(fake):
     assert {int(snapshot.file[row[p]]) for p in (10, 14, 30)} == {-1}
     assert snapshot.mapcount()[[row[p] for p in (10, 11, 13, 14, 20, 22)]].tolist() == [2, 1, 1, 0, 2, 1]
     bits = snapshot.map_bits[snapshot.map_frame == row[22]]
-    assert bits.tolist() == [model.FILE | model.WRITABLE | model.SHARED]
+    assert bits.tolist() == [FILE | WRITABLE | SHARED]
 
 
 def test_a_closed_gap_keeps_order_place_within_512_and_equality_of_forked_processes(fake):
@@ -242,18 +244,18 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
     for pid in (7, 8):
         mappings.read(fake.write() if pid == 7 else fake.root, pid, PAGE, seen, must=True)
     found = seen.all()
-    shared = model.FILE | model.WRITABLE | model.SHARED
+    shared = FILE | WRITABLE | SHARED
     rows = zip(
         *(getattr(found, name).tolist() for name in ("space", "vpn", "pfn", "bits", "file", "index")), strict=True
     )
     assert list(rows) == [
-        (0, 1000, 10, model.WRITABLE, -1, 0), (0, 1001, 11, model.WRITABLE, -1, 0),
-        (0, 1003, 12, model.WRITABLE, -1, 0),
-        (0, 9000, 20, model.FILE, 0, 4), (0, 9001, 21, model.FILE, 0, 5),
-        (0, 12_001, 23, shared | model.EXCLUSIVE, 1, 1), (0, 14_000, 20, model.FILE, 0, 4),
-        (1, 1000, 10, model.WRITABLE, -1, 0), (1, 1001, 13, model.WRITABLE, -1, 0),
+        (0, 1000, 10, WRITABLE, -1, 0), (0, 1001, 11, WRITABLE, -1, 0),
+        (0, 1003, 12, WRITABLE, -1, 0),
+        (0, 9000, 20, FILE, 0, 4), (0, 9001, 21, FILE, 0, 5),
+        (0, 12_001, 23, shared | EXCLUSIVE, 1, 1), (0, 14_000, 20, FILE, 0, 4),
+        (1, 1000, 10, WRITABLE, -1, 0), (1, 1001, 13, WRITABLE, -1, 0),
         (1, 7003, 20, shared, 0, 4), (1, 7004, 21, shared, 0, 5), (1, 7005, 22, shared, 0, 6),
-        (1, 2, 15, model.WRITABLE, -1, 0),
+        (1, 2, 15, WRITABLE, -1, 0),
     ]  # fmt: skip
     assert (seen.pids, seen.file_names) == ([7, 8], ["/secret/name", "/other"])
     assert mappings.BUDGET - seen.left == 9 + 8  # what is reserved only was not looked at
@@ -510,8 +512,8 @@ def test_a_process_whose_name_cannot_be_read_has_an_empty_one(fake):
 
 
 def test_a_machine_too_large_to_scan_is_sampled_with_all_that_is_mapped(fake, monkeypatch):
-    monkeypatch.setattr("pagexchange.snapshot.frames.SCAN", 1024)
-    monkeypatch.setattr("pagexchange.snapshot.frames.STRETCH", 512)
+    monkeypatch.setattr("pagexchange.pages.snapshot.proc.frames.SCAN", 1024)
+    monkeypatch.setattr("pagexchange.pages.snapshot.proc.frames.STRETCH", 512)
     fake.flags[3000:3010] = CACHE
     fake.flags[4095] = ANON
     fake.area(7, 60_000, [4095])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange.placement import Population
-from pagexchange.populate import populate_synthetic
-from pagexchange.workload import choose, leave_free
+from pagexchange.pages import populate_synthetic
+from pagexchange.pages.choose import choose, leave_free
+from pagexchange.pages.placement import Population
 
 
 @pytest.fixture

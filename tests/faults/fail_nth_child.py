@@ -23,7 +23,7 @@ import pagexchange
 from pagexchange.cli import main as command
 from pagexchange.errors import PagexchangeError
 from pagexchange.oracle import check
-from pagexchange.snapshot import Snapshot, take
+from pagexchange.pages.snapshot import Snapshot, take
 from tests.core.test_snapshot_take import ANON, CACHE, FakeProc
 
 libc = ctypes.CDLL(None)

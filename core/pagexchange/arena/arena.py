@@ -17,7 +17,7 @@ from pagexchange_native.arena import MAX_ORDER, Region
 if TYPE_CHECKING:
     from pagexchange.arena.strategy import ExchangeResult, Mode, Strategy
     from pagexchange.host.build import BuiltStrategy
-    from pagexchange.populate import Population
+    from pagexchange.pages import Population
 
 Pfns: TypeAlias = NDArray[np.int64]
 
@@ -131,9 +131,9 @@ class Arena(Region):
     def fill(self, fraction: float = 0.75, *, seed: int = 0) -> "Population":
         """Fill each node to `fraction` with anonymous and file pages as real machines have them.
 
-        See `pagexchange.populate.populate_synthetic` for all that can be chosen.
+        See `pagexchange.pages.populate_synthetic` for all that can be chosen.
         """
-        from pagexchange.populate import populate_synthetic
+        from pagexchange.pages import populate_synthetic
 
         return populate_synthetic(self, seed=seed, fraction=fraction)
 

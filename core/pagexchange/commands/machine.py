@@ -39,7 +39,7 @@ def snapshot(
     """
     from pathlib import Path
 
-    from pagexchange.snapshot import take
+    from pagexchange.pages.snapshot import take
 
     path = Path(out)
     if path.exists() and not force:

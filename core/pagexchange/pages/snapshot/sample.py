@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.snapshot import kpageflags
-from pagexchange.snapshot.model import Snapshot
+from pagexchange.pages.snapshot import kpageflags
+from pagexchange.pages.snapshot.snapshot import Snapshot
 
 
 def choose(snapshot: Snapshot, limit: int, seed: int) -> tuple[NDArray[np.int64], list[int]]:

@@ -1,7 +1,7 @@
 """Fills an arena with pages: made up from a description, or taken from a snapshot of a real machine."""
 
-from pagexchange.placement import KINDS, Population
-from pagexchange.replay import arena_from_snapshot
-from pagexchange.synthetic import populate_synthetic
+from pagexchange.pages.placement import KINDS, Population
+from pagexchange.pages.replay import arena_from_snapshot
+from pagexchange.pages.synthetic import populate_synthetic
 
 __all__ = ["KINDS", "Population", "arena_from_snapshot", "populate_synthetic"]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.snapshot import model, reader
+from pagexchange.pages.snapshot.proc import reader
+from pagexchange.pages.snapshot.snapshot import EXCLUSIVE, FILE, SHARED, WRITABLE
 
 BUDGET: Final = 1 << 27
 """Pages of address space that are looked at, of all processes together: 512 GiB, about a second."""
@@ -94,9 +95,9 @@ def read(proc: Path, pid: int, page_size: int, seen: Seen, *, must: bool) -> Non
     seen.pids.append(pid)
     for area, vpn, words in found:
         is_file = (words & reader.FILE_PAGE) != 0
-        bits = is_file.astype(np.uint8) * model.FILE
-        bits |= ((words & reader.EXCLUSIVE_PAGE) != 0).astype(np.uint8) * model.EXCLUSIVE
-        bits |= np.uint8(model.WRITABLE * ("w" in area.perms) + model.SHARED * ("s" in area.perms))
+        bits = is_file.astype(np.uint8) * FILE
+        bits |= ((words & reader.EXCLUSIVE_PAGE) != 0).astype(np.uint8) * EXCLUSIVE
+        bits |= np.uint8(WRITABLE * ("w" in area.perms) + SHARED * ("s" in area.perms))
         known = -1
         if area.inode:
             key = (area.device, area.inode)

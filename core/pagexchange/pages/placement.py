@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
-from pagexchange.snapshot.folios import ANON, FILE, SHMEM
+from pagexchange.pages.folios import ANON, FILE, SHMEM
 
 KINDS: Final[Mapping[str, int]] = {"anon": ANON, "file": FILE, "shmem": SHMEM}
 """What a page can be, and its number in `Population.kind`."""

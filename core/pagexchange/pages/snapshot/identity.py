@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.snapshot import kpageflags, model
-from pagexchange.snapshot.frames import Frames
+from pagexchange.pages.snapshot import kpageflags
+from pagexchange.pages.snapshot.proc.frames import Frames
+from pagexchange.pages.snapshot.snapshot import FILE
 
 
 def identities(
@@ -66,6 +67,6 @@ def made_up(
     number = number.ravel()
     n = int(number.max()) + 1 if len(number) else 0
     flags = np.full(n, kpageflags.mask("UPTODATE", "LRU", "MMAP"), dtype=np.uint64)
-    flags[number[(bits & model.FILE) == 0]] |= kpageflags.mask("ANON", "SWAPBACKED")
+    flags[number[(bits & FILE) == 0]] |= kpageflags.mask("ANON", "SWAPBACKED")
     count = np.bincount(number, minlength=n).astype(np.uint32)
     return (np.arange(n, dtype=np.uint64), flags, count), number.astype(np.uint64)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.snapshot import kpageflags
+from pagexchange.pages.snapshot import kpageflags
 
 MAX_FRAMES: Final = 1 << 26
 """Most frames that one snapshot holds: 256 GiB in 4 KiB pages."""
@@ -196,7 +196,7 @@ class Snapshot:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the snapshot to a file, whole or not at all. With contents or names only its owner may read it."""
-        from pagexchange.snapshot import format as file_format
+        from pagexchange.pages.snapshot import format as file_format
 
         self.check()
         file_format.save(self, Path(path))
@@ -210,14 +210,14 @@ class Snapshot:
         SnapshotError
             The file cannot be read, is no snapshot, is cut short or damaged, or is from a newer version.
         """
-        from pagexchange.snapshot import format as file_format
+        from pagexchange.pages.snapshot import format as file_format
 
         return file_format.load(Path(path))
 
     @staticmethod
     def packaged() -> Snapshot:
         """The small snapshot of a real machine that comes with the package."""
-        from pagexchange.snapshot import format as file_format
+        from pagexchange.pages.snapshot import format as file_format
 
         source = resources.files("pagexchange") / "data" / "machine.pgxsnap"
         return file_format.loads(source.read_bytes(), "the packaged machine.pgxsnap")

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.snapshot import frames, identity, kpageflags, mappings, model, reader, sample
-from pagexchange.snapshot.model import Snapshot
+from pagexchange.pages.snapshot import identity, kpageflags, sample
+from pagexchange.pages.snapshot.proc import frames, mappings, reader
+from pagexchange.pages.snapshot.snapshot import FILE, Snapshot
 
 PROC: Final = Path("/proc")
 MAX_CONTENTS: Final = 1 << 16
@@ -99,7 +100,7 @@ def take(
     is_there = (number[row] == pfn) if len(number) else np.zeros(len(pfn), dtype=bool)
     # pagemap calls a page anonymous or not, and so do its flags: where they differ the frame has changed hands
     same = np.zeros(len(pfn), dtype=bool)
-    same[is_there] = ((found.bits[is_there] & model.FILE) != 0) == ((words[row[is_there]] & kpageflags.ANON) == 0)
+    same[is_there] = ((found.bits[is_there] & FILE) != 0) == ((words[row[is_there]] & kpageflags.ANON) == 0)
     file, index, same = identity.identities(number, words, row, found.file, found.index, same)
     facts: dict[str, Any] = {
         "kernel": _release(), "machine": platform.machine(), "page_size": page_size,

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.snapshot import kpageflags, model
-from pagexchange.snapshot.model import Snapshot
+from pagexchange.pages.snapshot import kpageflags
+from pagexchange.pages.snapshot.snapshot import WRITABLE, Snapshot
 
 MAX_ORDER: Final = 9
 """Larger folios (hugetlb pages of 1 GiB) become several of this order."""
@@ -88,7 +88,7 @@ def folios(snapshot: Snapshot) -> Folios:
     use = number[frame] >= 0
     found = Folios(
         row=row, order=order, kind=kind, file=file, index=index, map_space=space[use], map_vpn=vpn[use],
-        map_folio=number[frame[use]], map_write=(snapshot.map_bits[use] & model.WRITABLE) != 0,
+        map_folio=number[frame[use]], map_write=(snapshot.map_bits[use] & WRITABLE) != 0,
         counts={"broken_folios": broken, "split_folios": int(split_by_mapping.sum()), "clashes": len(clash)},
     )  # fmt: skip
     _one_address(found)

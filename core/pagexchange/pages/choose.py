@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
-from pagexchange.placement import Population
+from pagexchange.pages.placement import Population
 
 ORDERINGS: Final = ("random", "sorted", "adjacent")
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.snapshot.model import ARRAYS, MAX_FRAMES, MAX_MAPPINGS, Snapshot
+from pagexchange.pages.snapshot.snapshot import ARRAYS, MAX_FRAMES, MAX_MAPPINGS, Snapshot
 
 MAGIC: Final = b"PGXSNAP\0"
 VERSION: Final = 1

@@ -7,13 +7,13 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange import flagwords
 from pagexchange.arena.arena import Arena
 from pagexchange.errors import SnapshotError
 from pagexchange.model.layout import Layout
-from pagexchange.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
-from pagexchange.snapshot import Snapshot, kpageflags
-from pagexchange.snapshot.folios import ANON, FILE, SHMEM, Folios, folios
+from pagexchange.pages import flagwords
+from pagexchange.pages.folios import ANON, FILE, SHMEM, Folios, folios
+from pagexchange.pages.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
+from pagexchange.pages.snapshot import Snapshot, kpageflags
 from pagexchange_native.arena import BATCH
 from pagexchange_native.backing import METADATA, refuse_more_than_available
 

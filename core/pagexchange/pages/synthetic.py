@@ -10,13 +10,13 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange import flagwords, placement
 from pagexchange.arena.arena import Arena
 from pagexchange.errors import ArenaFullError
 from pagexchange.model.layout import Layout
-from pagexchange.placement import KINDS, Plan, Population, count_kinds, place
-from pagexchange.snapshot import Snapshot, kpageflags
-from pagexchange.snapshot.folios import ANON, FILE, SHMEM, folios
+from pagexchange.pages import flagwords, placement
+from pagexchange.pages.folios import ANON, FILE, SHMEM, folios
+from pagexchange.pages.placement import KINDS, Plan, Population, count_kinds, place
+from pagexchange.pages.snapshot import Snapshot, kpageflags
 
 FLAGS: Final = ("realistic", "random", "plain")
 MAPPED: Final = 0.5

@@ -1,0 +1,1 @@
+"""/proc as text and numbers: frames, mappings of processes, bounded reads."""
