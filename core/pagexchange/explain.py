@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pagexchange.report import Cell, Column, Line, Table
-from pagexchange.result import PlugIn
+from pagexchange.runs.result import PlugIn
 
 if TYPE_CHECKING:
     from pagexchange.host.build import BuiltStrategy, Served

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pagexchange.result import InputInfo, RunResult, StrategyResult
+    from pagexchange.runs.result import InputInfo, RunResult, StrategyResult
 
 Style = Literal["", "good", "bad", "warn", "dim", "bold"]
 

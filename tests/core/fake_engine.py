@@ -15,9 +15,9 @@ from pagexchange.errors import PluginError
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import format_size
 from pagexchange.oracle.format import NODE
-from pagexchange.result import COSTS, InputInfo, PlugIn
-from pagexchange.run import Contender
-from pagexchange.workbench import Workbench
+from pagexchange.runs.result import COSTS, InputInfo, PlugIn
+from pagexchange.runs.run import Contender
+from pagexchange.runs.workbench import Workbench
 
 LAYOUT = Layout.load("linux-6.18")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pagexchange.environment import collect
-from pagexchange.result import Costs, InputInfo, Lost, Round, RunResult, StrategyResult, judge
+from pagexchange.runs.environment import collect
+from pagexchange.runs.result import Costs, InputInfo, Lost, Round, RunResult, StrategyResult, judge
 
 
 def costs(total: float, **parts: float) -> Costs:

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 import pytest
 
-from pagexchange import cli, result
+from pagexchange import cli
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.model import config, statuses
+from pagexchange.runs import result
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

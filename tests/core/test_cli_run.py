@@ -10,7 +10,7 @@ import pytest
 
 from pagexchange.cli import cli
 from pagexchange.pages.snapshot.proc import reader
-from pagexchange.result import from_json
+from pagexchange.runs.result import from_json
 from tests.core.command_line import SMALL, pagexchange, stranger
 
 SHIPPED = ["rfc-2019", "whole-word", "copy-page", "word-swap", "two-pass", "list-exchange", "numpy"]
@@ -361,7 +361,7 @@ def test_a_plug_in_that_fails_ends_in_4_and_the_others_go_on(strange):
 
 
 def test_a_bug_ends_in_70_with_a_traceback(monkeypatch):
-    monkeypatch.setattr("pagexchange.inputs.bench", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr("pagexchange.runs.inputs.bench", lambda *_, **__: 1 // 0)
     ran = pagexchange("run")
     assert (ran.code, ran.out) == (70, "")
     assert "ZeroDivisionError" in ran.err
@@ -373,7 +373,7 @@ def test_memory_that_runs_out_ends_in_3_with_one_line(monkeypatch, why, said):
     def full(*_, **__):
         raise MemoryError(*why)
 
-    monkeypatch.setattr("pagexchange.inputs.bench", full)
+    monkeypatch.setattr("pagexchange.runs.inputs.bench", full)
     ran = pagexchange("run")
     assert (ran.code, ran.out, ran.err) == (3, "", f"pagexchange: not enough memory{said}\n")
 

@@ -278,7 +278,7 @@ def test_a_strategy_that_nobody_serves_ends_in_4(strange):
 
 
 def test_env_is_the_environment_of_a_run():
-    from pagexchange.environment import collect
+    from pagexchange.runs.environment import collect
 
     assert json.loads(pagexchange("env", "--json").out).keys() == collect().keys()
     assert re.search(r"^Python +CPython", pagexchange("env").out, re.MULTILINE)

@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 
-from pagexchange.contenders import contenders
 from pagexchange.errors import ConfigError, UnknownStrategyError
 from pagexchange.model.config import ArenaConfig, Config, PluginUse, Threads, check, packaged
+from pagexchange.runs.contenders import contenders
 from pagexchange_native.exchange import MAX_THREADS
 from pagexchange_native.mover import available_isas
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pagexchange.environment import collect, lines
 from pagexchange.model.sizes import format_size
+from pagexchange.runs.environment import collect, lines
 
 
 def test_a_machine_that_says_nothing_is_not_an_error(tmp_path: Path) -> None:

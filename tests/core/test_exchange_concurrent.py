@@ -13,7 +13,7 @@ import pytest
 from pagexchange.arena.strategy import Mode
 from pagexchange.errors import ForkedArenaError, PluginError
 from pagexchange.oracle import check
-from pagexchange.watchdog import published
+from pagexchange.runs.watchdog import published
 from tests.core.library import WATCHDOG, Crew, Library, N, crew, held, until
 from tests.core.pages import Pages, Pfns, strategy
 

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from pagexchange.inputs import bench
 from pagexchange.model.config import Config, packaged
 from pagexchange.pages.snapshot import Snapshot
+from pagexchange.runs.inputs import bench
 from pagexchange_native import backing
 from tests.core.command_line import SMALL, pagexchange
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from pagexchange import report
-from pagexchange.result import Lost, RunResult
+from pagexchange.runs.result import Lost, RunResult
 from tests.core.fake_runs import seven, strategy
 
 

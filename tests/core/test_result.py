@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pagexchange.result import Costs, PlugIn, from_json, judge, to_json
+from pagexchange.runs.result import Costs, PlugIn, from_json, judge, to_json
 from tests.core.fake_runs import seven, strategy
 
 

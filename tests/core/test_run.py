@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange.result import COSTS, PlugIn
-from pagexchange.run import Stamping, errno_names, run
+from pagexchange.runs.result import COSTS, PlugIn
+from pagexchange.runs.run import Stamping, errno_names, run
 from tests.core.fake_engine import LAYOUT, FakeArena, FakeOracle, contender, make
 
 
@@ -187,7 +187,7 @@ def test_progress_knows_the_number_of_calls_once_the_rounds_are_chosen(monkeypat
     def progress(done: int, total: int, what: str) -> None:
         calls.append((done, total, what.partition(":")[0]))
 
-    monkeypatch.setattr("pagexchange.run.BUDGET", 0.0)
+    monkeypatch.setattr("pagexchange.runs.run.BUDGET", 0.0)
     several = [contender("a"), contender("b"), contender("shy", refuses=errno.EPERM)]
     run(make(4), several, FakeOracle(), progress=progress)
     assert [total for _, total, what in calls if what.startswith("checking")] == [48] * 3
@@ -199,7 +199,7 @@ def test_progress_knows_the_number_of_calls_once_the_rounds_are_chosen(monkeypat
 
 def test_the_number_of_rounds_follows_the_time_that_a_call_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(make(4), [contender("quick")], FakeOracle()).rounds == 15
-    monkeypatch.setattr("pagexchange.run.BUDGET", 0.0)
+    monkeypatch.setattr("pagexchange.runs.run.BUDGET", 0.0)
     assert run(make(4), [contender("slow")], FakeOracle()).rounds == 3
 
 

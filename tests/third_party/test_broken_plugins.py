@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pagexchange.run import CURE
+from pagexchange.runs.run import CURE
 from tests.core.command_line import SMALL, stranger
 
 GOOD = """

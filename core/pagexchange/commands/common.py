@@ -39,7 +39,7 @@ def plugin_names(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - a result, or plain values
     """One JSON object on stdout, and nothing else."""
-    from pagexchange.result import to_json
+    from pagexchange.runs.result import to_json
 
     click.echo(to_json(value))
 

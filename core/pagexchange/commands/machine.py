@@ -65,7 +65,7 @@ def snapshot(
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object; null is not available.")
 def env(as_json: bool) -> None:
     """Say what machine this is: all that a result depends on and that can be read. No setting is ever changed."""
-    from pagexchange.environment import collect, lines
+    from pagexchange.runs.environment import collect, lines
 
     found = collect()
     if as_json:

@@ -14,7 +14,7 @@ from pagexchange.commands.common import print_blocks, print_json, speaks_unicode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pagexchange.run import Progress
+    from pagexchange.runs.run import Progress
 
 MOST = 1 << 40
 """Of a count, as in the file: here, so that the message names the option."""
@@ -70,14 +70,14 @@ def run(
     if snapshot is not None and live:
         raise click.UsageError("--input and --live exclude each other")
     from pagexchange.arena import hugepages
-    from pagexchange.contenders import contenders
     from pagexchange.host.discovery import Registry
-    from pagexchange.inputs import bench
     from pagexchange.model.config import Config
     from pagexchange.report import blocks
-    from pagexchange.run import Stamping
-    from pagexchange.run import run as run_all
-    from pagexchange.watchdog import Watchdog
+    from pagexchange.runs.contenders import contenders
+    from pagexchange.runs.inputs import bench
+    from pagexchange.runs.run import Stamping
+    from pagexchange.runs.run import run as run_all
+    from pagexchange.runs.watchdog import Watchdog
 
     given = [("workload.free", free), ("workload.pairs", pairs), ("run.seed", seed)]
     settings = [*overrides, *(f"{key}={value}" for key, value in given if value is not None)]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagexchange.errors import ArenaError
-from pagexchange.result import InputInfo
-from pagexchange.workbench import Workbench
+from pagexchange.runs.result import InputInfo
+from pagexchange.runs.workbench import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from pagexchange.environment import collect
 from pagexchange.errors import ArenaError, PagexchangeError
 from pagexchange.host.discovery import OWN
 from pagexchange.model.statuses import errno_name
-from pagexchange.result import COSTS, Costs, Lost, PlugIn, Round, RunResult, StrategyResult, Verdict, judge
+from pagexchange.runs.environment import collect
+from pagexchange.runs.result import COSTS, Costs, Lost, PlugIn, Round, RunResult, StrategyResult, Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from pagexchange.result import Expected
-    from pagexchange.workbench import Workbench
+    from pagexchange.runs.result import Expected
+    from pagexchange.runs.workbench import Workbench
 
 ROUNDS = (3, 15)
 """Least and most rounds when their number is left open."""

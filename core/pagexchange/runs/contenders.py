@@ -10,7 +10,7 @@ from msgspec import structs
 
 from pagexchange.errors import PluginError, raised_in
 from pagexchange.explain import plugins
-from pagexchange.run import Contender
+from pagexchange.runs.run import Contender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pagexchange.host.build import PagexchangeHost
     from pagexchange.host.discovery import Plugin
     from pagexchange.model.config import Config, StrategySpec
-    from pagexchange.result import PlugIn
-    from pagexchange.watchdog import Watchdog
+    from pagexchange.runs.result import PlugIn
+    from pagexchange.runs.watchdog import Watchdog
 
 
 class Bound:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pagexchange.result import InputInfo
+    from pagexchange.runs.result import InputInfo
 
 _WHOLE = ("mappings", "spaces", "xanodes", "tables")
 _CHUNK_BYTES = 8 << 20
