@@ -42,9 +42,7 @@ def test_plug_ins_do_not_reach_into_the_engine():
     files = sorted(PLUGINS.rglob("*.py"))
     assert files
     for file in files:
-        assert not [name for name in imports(file) if name.startswith(("pagexchange.cli", "pagexchange.runs.run"))], (
-            file
-        )
+        assert not [name for name in imports(file) if name.startswith(("pagexchange.cli", "pagexchange.runs"))], file
 
 
 def test_the_folder_cython_is_no_package():

@@ -104,7 +104,7 @@ def test_the_strategies_of_the_wheel_are_a_file_equal_to_the_one_at_the_top(whee
     [
         "pagexchange/layouts/linux-6.18.toml",
         "pagexchange/data/machine.pgxsnap",
-        "pagexchange/commands/run.py",
+        "pagexchange/cli/run.py",
         "pagexchange_native/include/pagexchange/plugin.h",
         "pagexchange_native/mover.pxd",
         "pagexchange_native/arena.pyi",

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pagexchange import cli
+from pagexchange.cli import command as cli
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.model import config, statuses
 from pagexchange.runs import result

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from pagexchange.cli import cli
+from pagexchange.cli.command import cli
 from pagexchange.pages.snapshot.proc import reader
 from pagexchange.runs.result import from_json
 from tests.core.command_line import SMALL, pagexchange, stranger

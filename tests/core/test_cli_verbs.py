@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pagexchange.cli import VERBS
+from pagexchange.cli.command import VERBS
 from pagexchange.model.config import packaged
 from pagexchange.pages.snapshot.proc import reader
 from tests.core.command_line import pagexchange, stranger

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pagexchange import report
+from pagexchange.cli import report
 from pagexchange.runs.result import Lost, RunResult
 from tests.core.fake_runs import seven, strategy
 
@@ -228,7 +228,7 @@ def test_a_line_that_is_just_full_has_no_space_after_it() -> None:
 
 
 def test_rich_is_not_imported_for_a_pipe() -> None:
-    code = "import sys, pagexchange.report as r; assert 'rich' not in sys.modules"
+    code = "import sys, pagexchange.cli.report as r; assert 'rich' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

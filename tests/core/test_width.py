@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pagexchange.commands.common import fancy, speaks_unicode, width
+from pagexchange.cli.terminal import fancy, speaks_unicode, width
 
 
 class Terminal(io.StringIO):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from pagexchange.cli.explain import plugins
 from pagexchange.errors import PluginError, raised_in
-from pagexchange.explain import plugins
 from pagexchange.runs.run import Contender
 
 if TYPE_CHECKING:

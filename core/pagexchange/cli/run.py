@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from pagexchange.commands.common import print_blocks, print_json, speaks_unicode, strategy_names
+from pagexchange.cli.terminal import print_blocks, print_json, speaks_unicode, strategy_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,9 +70,9 @@ def run(
     if snapshot is not None and live:
         raise click.UsageError("--input and --live exclude each other")
     from pagexchange.arena import hugepages
+    from pagexchange.cli.report import blocks
     from pagexchange.host.discovery import Registry
     from pagexchange.model.config import Config
-    from pagexchange.report import blocks
     from pagexchange.runs.contenders import contenders
     from pagexchange.runs.inputs import bench
     from pagexchange.runs.run import Stamping

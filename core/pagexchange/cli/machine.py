@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pagexchange.commands.common import print_json
+from pagexchange.cli.terminal import print_json
 
 
 @click.command(short_help="Record this machine's page frames into a file.")

@@ -37,12 +37,12 @@ VERBS: Final = {
     "run": "run.run",
     "list": "plugins.list_plugins",
     "explain": "plugins.explain",
-    "check": "files.check",
+    "check": "check.check",
     "snapshot": "machine.snapshot",
     "env": "machine.env",
     "completion": "completion.completion",
 }
-"""Verb -> module under `commands` and the command in it; a module is imported when its verb is used."""
+"""Verb -> module beside this one and the command in it; a module is imported when its verb is used."""
 
 _CODES: Final = "\n".join(f"  {code:<3}  {what}" for code, what in EXIT_CODES.items())
 EPILOG: Final = f"""\b
@@ -73,7 +73,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module, _, attribute = VERBS[cmd_name].partition(".")
-        found = getattr(importlib.import_module(f"pagexchange.commands.{module}"), attribute)
+        found = getattr(importlib.import_module(f"pagexchange.cli.{module}"), attribute)
         assert isinstance(found, click.Command)
         return found
 

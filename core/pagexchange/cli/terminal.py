@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pagexchange.report import Block
+    from pagexchange.cli.report import Block
 
 PIPE_WIDTH = 100
 
@@ -69,7 +69,7 @@ def width(stream: Any) -> int:  # noqa: ANN401 - a text stream
 
 def print_blocks(blocks: Sequence[Block]) -> None:
     """A report on stdout: in colour on a terminal, plain elsewhere."""
-    from pagexchange.report import plain, show
+    from pagexchange.cli.report import plain, show
 
     if fancy(sys.stdout):
         from rich.console import Console

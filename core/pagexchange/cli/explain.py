@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pagexchange.report import Cell, Column, Line, Table
+from pagexchange.cli.report import Cell, Column, Line, Table
 from pagexchange.runs.result import PlugIn
 
 if TYPE_CHECKING:
+    from pagexchange.cli.report import Block
     from pagexchange.host.build import BuiltStrategy, Served
     from pagexchange.model.config import Config
-    from pagexchange.report import Block
 
 STEPS = (
     ("validate", "core", "range, order, duplicates, free, reserved: a bad pair gets its errno, nothing is touched"),

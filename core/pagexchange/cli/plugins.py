@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pagexchange.commands.common import plugin_names, print_blocks, print_json, strategy_names
+from pagexchange.cli.terminal import plugin_names, print_blocks, print_json, strategy_names
 from pagexchange.host.discovery import OWN
 
 if TYPE_CHECKING:
+    from pagexchange.cli.report import Block, Style
     from pagexchange.host.discovery import PluginInfo
-    from pagexchange.report import Block, Style
 
 
 def _origin(distribution: str, version: str) -> str:
@@ -75,7 +75,7 @@ def _hooks(hooks: tuple[str, ...]) -> str:
 
 
 def _listing(found: list[PluginInfo], *, options: bool) -> list[Block]:
-    from pagexchange.report import Cell, Column, Line, Table
+    from pagexchange.cli.report import Cell, Column, Line, Table
 
     table = Table(
         (
@@ -130,7 +130,7 @@ def explain(strategy: str, file: str | None, overrides: tuple[str, ...], as_json
     config = Config.load(file, overrides=overrides, only=[strategy])
     spec = config.strategy(strategy)
     built = PagexchangeHost(config.block).build(spec, Facts.of(config))
-    from pagexchange.explain import blocks, plain
+    from pagexchange.cli.explain import blocks, plain
 
     if as_json:
         print_json(plain(built, config))
