@@ -26,8 +26,8 @@ from pagexchange.testing import (
     MappingUpdaterContract,
     StrategyContract,
 )
-from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.partners import entry_of, slot_of, swapped
+from pagexchange.testing.candidates.candidate import Candidate
+from pagexchange.testing.candidates.partners import entry_of, slot_of, swapped
 from pagexchange_native.mover import DataMover
 from pagexchange_native.temp_page import TempPage
 from pagexchange_native.word_swap import WordSwap

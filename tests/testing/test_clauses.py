@@ -11,7 +11,7 @@ from pagexchange.testing import (
     StrategyContract,
     test_plugins,
 )
-from pagexchange.testing.wrapper_checks import WrapperChecks
+from pagexchange.testing.checks.wrappers import WrapperChecks
 
 NAMES = [
     "a-plug-in-serves-or-declines",

@@ -14,12 +14,13 @@ from pagexchange.errors import PluginError
 from pagexchange.host.discovery import Registry
 from pagexchange.model.config import Config
 from pagexchange.oracle.format import read
-from pagexchange.testing import CLAUSES, judge, plugin, reading, stepping
-from pagexchange.testing.candidate import Candidate, of_object
-from pagexchange.testing.cells import Cell
-from pagexchange.testing.partners import entry_of, slot_of
-from pagexchange.testing.picture import Picture
-from pagexchange.testing.scene import Scene
+from pagexchange.testing import CLAUSES, judge, plugin
+from pagexchange.testing.candidates.candidate import Candidate, of_object
+from pagexchange.testing.candidates.partners import entry_of, slot_of
+from pagexchange.testing.scene import reading, stepping
+from pagexchange.testing.scene.cells import Cell
+from pagexchange.testing.scene.picture import Picture
+from pagexchange.testing.scene.scene import Scene
 from pagexchange_native.word_swap import WordSwap
 
 CLAUSE = "data-exchanges-every-byte"

@@ -23,11 +23,11 @@ def done():
     looks.wait()
 
 """
-USUAL = ("-W", "ignore", "-m", "pagexchange.testing.onlooker")
+USUAL = ("-W", "ignore", "-m", "pagexchange.testing.session.onlooker")
 """A run starts it alone, by its path; what measures coverage sees modules of packages. Its package imports it too."""
 SOON = """
 import sys
-from pagexchange.testing import onlooker
+from pagexchange.testing.session import onlooker
 
 onlooker._LAST_STACK = 0.3
 onlooker.look_at(int(sys.argv[1]))

@@ -7,12 +7,12 @@ import pytest
 
 from pagexchange.host.discovery import Registry
 from pagexchange.model.config import Config, Expect
-from pagexchange.testing.candidate import Candidate, of_file, of_object
-from pagexchange.testing.data_checks import DataChecks
-from pagexchange.testing.exchange_checks import ExchangeChecks
-from pagexchange.testing.flag_checks import FlagChecks
-from pagexchange.testing.layouts import SHIPPED
-from pagexchange.testing.mapping_checks import MappingChecks
+from pagexchange.testing.candidates.candidate import Candidate, of_file, of_object
+from pagexchange.testing.checks.data import DataChecks
+from pagexchange.testing.checks.exchange import ExchangeChecks
+from pagexchange.testing.checks.flags import FlagChecks
+from pagexchange.testing.checks.mapping import MappingChecks
+from pagexchange.testing.scene.layouts import SHIPPED
 
 
 class _Made(ExchangeChecks):

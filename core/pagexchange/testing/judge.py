@@ -16,10 +16,10 @@ from pagexchange.hookspecs import QUESTIONS, ArenaFacts
 from pagexchange.host.build import Served
 from pagexchange.oracle import Finding, Oracle, Verdict
 from pagexchange.oracle.expect import errno_name
-from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.cells import Cell
+from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.clauses import CLAUSES
-from pagexchange.testing.scene import Pairs, Scene
+from pagexchange.testing.scene.cells import Cell
+from pagexchange.testing.scene.scene import Pairs, Scene
 
 _BREAKS: Final = {
     "the-contents-move": ("contents",),

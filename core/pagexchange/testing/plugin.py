@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 
 from pagexchange.errors import PagexchangeError
-from pagexchange.testing import watch
 from pagexchange.testing.clauses import CLAUSES
-from pagexchange.testing.found import Found
+from pagexchange.testing.session import watch
+from pagexchange.testing.session.found import Found
 
 _FOUND: Final = pytest.StashKey[Found]()
 _OPTION: Final = "--strategies"

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pytest
 
 from pagexchange.host.discovery import PluginInfo
-from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.data_checks import DataChecks
-from pagexchange.testing.flag_checks import FlagChecks
+from pagexchange.testing.candidates.candidate import Candidate
+from pagexchange.testing.checks.data import DataChecks
+from pagexchange.testing.checks.flags import FlagChecks
+from pagexchange.testing.checks.mapping import MappingChecks
+from pagexchange.testing.checks.wrappers import WrapperChecks
 from pagexchange.testing.judge import breaks
-from pagexchange.testing.mapping_checks import MappingChecks
 from pagexchange.testing.plugin import subjects
-from pagexchange.testing.wrapper_checks import WrapperChecks
 
 
 class TestFlagPolicies(FlagChecks):

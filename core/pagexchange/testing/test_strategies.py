@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.exchange_checks import ExchangeChecks
+from pagexchange.testing.candidates.candidate import Candidate
+from pagexchange.testing.checks.exchange import ExchangeChecks
 from pagexchange.testing.plugin import subjects
 
 

@@ -6,13 +6,13 @@ from typing import Final
 import pytest
 
 from pagexchange.testing import judge
-from pagexchange.testing.axes import Judging, over
-from pagexchange.testing.candidate import Candidate, takes_frames
-from pagexchange.testing.cells import Cell
+from pagexchange.testing.candidates.candidate import Candidate, takes_frames
 from pagexchange.testing.judge import bound, breaks, exchange
-from pagexchange.testing.reading import read_while
-from pagexchange.testing.scene import Scene
-from pagexchange.testing.stepping import not_recovered
+from pagexchange.testing.scene.cells import Cell
+from pagexchange.testing.scene.reading import read_while
+from pagexchange.testing.scene.scene import Scene
+from pagexchange.testing.scene.stepping import not_recovered
+from pagexchange.testing.session.axes import Judging, over
 
 _STARVED: Final = (0, -errno.ENOMEM)
 

@@ -9,14 +9,14 @@ import pytest
 from pagexchange.arena.strategy import Mode
 from pagexchange.errors import PluginError
 from pagexchange.model.statuses import REASONS
-from pagexchange.testing.axes import Judging, over
-from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.cells import MANY, SHAPES, Cell
+from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.judge import bound, breaks, exchange, statuses
-from pagexchange.testing.layouts import SHIPPED
-from pagexchange.testing.picture import Picture
-from pagexchange.testing.refusals import Refusals
-from pagexchange.testing.scene import Pairs, Scene
+from pagexchange.testing.scene.cells import MANY, SHAPES, Cell
+from pagexchange.testing.scene.layouts import SHIPPED
+from pagexchange.testing.scene.picture import Picture
+from pagexchange.testing.scene.refusals import Refusals
+from pagexchange.testing.scene.scene import Pairs, Scene
+from pagexchange.testing.session.axes import Judging, over
 
 
 class ListChecks(Judging):

@@ -15,9 +15,9 @@ from typing import Any, Final, NoReturn
 import pytest
 
 from pagexchange.host.discovery import OWN, PluginInfo
-from pagexchange.testing import onlooker
-from pagexchange.testing.candidate import Candidate, Origin
+from pagexchange.testing.candidates.candidate import Candidate, Origin
 from pagexchange.testing.clauses import CLAUSES, Clause
+from pagexchange.testing.session import onlooker
 
 SECONDS: Final = 120.0
 """That one test may take."""

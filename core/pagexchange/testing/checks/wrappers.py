@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from pagexchange.testing.axes import Judging, over
-from pagexchange.testing.candidate import AROUND, Candidate
-from pagexchange.testing.cells import MANY, Cell
+from pagexchange.testing.candidates.candidate import AROUND, Candidate
+from pagexchange.testing.checks.serves import arenas, serves_or_declines
 from pagexchange.testing.judge import bound, breaks, exchange
-from pagexchange.testing.scene import Scene
-from pagexchange.testing.serves_checks import arenas, serves_or_declines
+from pagexchange.testing.scene.cells import MANY, Cell
+from pagexchange.testing.scene.scene import Scene
+from pagexchange.testing.session.axes import Judging, over
 
 _LISTS: Final = {
     "few": (Cell(), 1),

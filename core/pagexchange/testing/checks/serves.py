@@ -2,12 +2,12 @@
 
 from pagexchange.errors import PluginError
 from pagexchange.testing import judge
-from pagexchange.testing.axes import Judging, over
-from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.cells import PAGE_SIZES, Cell
+from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.judge import breaks
-from pagexchange.testing.layouts import OWN, SHIPPED, UNKNOWN
-from pagexchange.testing.scene import Scene
+from pagexchange.testing.scene.cells import PAGE_SIZES, Cell
+from pagexchange.testing.scene.layouts import OWN, SHIPPED, UNKNOWN
+from pagexchange.testing.scene.scene import Scene
+from pagexchange.testing.session.axes import Judging, over
 
 
 def arenas(own_layout: bool) -> tuple[Cell, ...]:

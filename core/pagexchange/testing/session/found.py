@@ -13,11 +13,11 @@ from pagexchange.host.build import Facts
 from pagexchange.host.discovery import PluginInfo
 from pagexchange.model.config import Config, Expect, PluginUse
 from pagexchange.model.options import make
-from pagexchange.testing.candidate import Candidate, Origin, WithPartners, of_file, of_plugin, of_wrapper
-from pagexchange.testing.cells import NEWEST
+from pagexchange.testing.candidates.candidate import Candidate, Origin, WithPartners, of_file, of_plugin, of_wrapper
 from pagexchange.testing.judge import declines
-from pagexchange.testing.layouts import SHIPPED, layout_named
-from pagexchange.testing.watch import Watching, nobody_watches
+from pagexchange.testing.scene.cells import NEWEST
+from pagexchange.testing.scene.layouts import SHIPPED, layout_named
+from pagexchange.testing.session.watch import Watching, nobody_watches
 
 
 @dataclasses.dataclass(frozen=True)

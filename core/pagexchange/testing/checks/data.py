@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.host.build import Facts, Served
-from pagexchange.testing.axes import over
-from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.cells import NEWEST
+from pagexchange.testing.candidates.candidate import Candidate
+from pagexchange.testing.checks.serves import ServesChecks
 from pagexchange.testing.judge import answers, ask, breaks, raised
-from pagexchange.testing.layouts import layout_named
-from pagexchange.testing.serves_checks import ServesChecks
+from pagexchange.testing.scene.cells import NEWEST
+from pagexchange.testing.scene.layouts import layout_named
+from pagexchange.testing.session.axes import over
 from pagexchange_native.mover import DataMover
 
 Bytes = NDArray[np.uint8]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginError
 from pagexchange.oracle.format import USED
-from pagexchange.testing.scene import Scene
+from pagexchange.testing.scene.scene import Scene
 
 READERS: Final = 2
 READS: Final = 300

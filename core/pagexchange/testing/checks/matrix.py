@@ -3,12 +3,12 @@
 import pytest
 
 from pagexchange.testing import judge
-from pagexchange.testing.axes import over
-from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.cells import Cell, exchange_cells, unknown_flag_cells
+from pagexchange.testing.candidates.candidate import Candidate
+from pagexchange.testing.checks.serves import ServesChecks
 from pagexchange.testing.judge import breaks, outcome, show
-from pagexchange.testing.layouts import NEW_FLAGS
-from pagexchange.testing.serves_checks import ServesChecks
+from pagexchange.testing.scene.cells import Cell, exchange_cells, unknown_flag_cells
+from pagexchange.testing.scene.layouts import NEW_FLAGS
+from pagexchange.testing.session.axes import over
 
 
 class MatrixChecks(ServesChecks):

@@ -1,8 +1,8 @@
 """The clauses of an exchange, for whole strategies and for single objects among neutral partners."""
 
-from pagexchange.testing.list_checks import ListChecks
-from pagexchange.testing.matrix_checks import MatrixChecks
-from pagexchange.testing.resource_checks import ResourceChecks
+from pagexchange.testing.checks.lists import ListChecks
+from pagexchange.testing.checks.matrix import MatrixChecks
+from pagexchange.testing.checks.resources import ResourceChecks
 
 
 class ExchangeChecks(MatrixChecks, ListChecks, ResourceChecks):

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from pagexchange.model.statuses import EHWPOISON
-from pagexchange.testing.cells import Cell
-from pagexchange.testing.scene import FAST, SLOW, Pairs, Scene
+from pagexchange.testing.scene.cells import Cell
+from pagexchange.testing.scene.scene import FAST, SLOW, Pairs, Scene
 
 _BUSY: Final = {-errno.EBUSY, -errno.EAGAIN}
 

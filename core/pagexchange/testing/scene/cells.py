@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pagexchange.arena.strategy import Mode
 from pagexchange.model.sizes import format_size
-from pagexchange.testing.layouts import OWN, SHIPPED, UNKNOWN
+from pagexchange.testing.scene.layouts import OWN, SHIPPED, UNKNOWN
 
 Kind = Literal["anon", "file", "shmem", "raw"]
 

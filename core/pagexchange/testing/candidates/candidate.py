@@ -14,7 +14,7 @@ from pagexchange.host.build import BuiltStrategy, PagexchangeHost, Served
 from pagexchange.host.discovery import Plugin, Registry, hooks_of
 from pagexchange.model.config import Expect, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
-from pagexchange.testing import native_partners, partners
+from pagexchange.testing.candidates import native_partners, partners
 from pagexchange_native.mover import DataMover
 
 _PARTNERS: Final[dict[str, object]] = {**partners.PARTNERS, **native_partners.PARTNERS}

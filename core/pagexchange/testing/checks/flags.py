@@ -8,12 +8,12 @@ import pytest
 from pagexchange.hookspecs import Words
 from pagexchange.host.build import Facts, Served
 from pagexchange.model.layout import Layout
-from pagexchange.testing.axes import over
-from pagexchange.testing.candidate import Candidate
+from pagexchange.testing.candidates.candidate import Candidate
+from pagexchange.testing.candidates.partners import swapped
+from pagexchange.testing.checks.serves import ServesChecks
 from pagexchange.testing.judge import answers, ask, breaks, two_arrays
-from pagexchange.testing.layouts import OWN, SHIPPED, UNKNOWN, layout_named
-from pagexchange.testing.partners import swapped
-from pagexchange.testing.serves_checks import ServesChecks
+from pagexchange.testing.scene.layouts import OWN, SHIPPED, UNKNOWN, layout_named
+from pagexchange.testing.session.axes import over
 
 _DRAWN: Final = 200
 

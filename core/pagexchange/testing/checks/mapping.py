@@ -9,11 +9,11 @@ import numpy.typing as npt
 from pagexchange.arena.arena import Arena
 from pagexchange.hookspecs import Words
 from pagexchange.oracle.format import read
-from pagexchange.testing.axes import over
-from pagexchange.testing.candidate import Candidate
+from pagexchange.testing.candidates.candidate import Candidate
+from pagexchange.testing.candidates.partners import entry_of, slot_of
+from pagexchange.testing.checks.serves import ServesChecks
 from pagexchange.testing.judge import answers, ask, breaks, two_arrays
-from pagexchange.testing.partners import entry_of, slot_of
-from pagexchange.testing.serves_checks import ServesChecks
+from pagexchange.testing.session.axes import over
 
 _PAGE = np.dtype([("mapping", "<u8"), ("index", "<u8"), ("pfn", "<u4"), ("status", "<i4")])
 _ORDERS = (0, 1, 4, 6)

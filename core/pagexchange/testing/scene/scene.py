@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pagexchange.arena.arena import Arena
 from pagexchange.model.layout import Layout
 from pagexchange.oracle import stamp
-from pagexchange.testing.cells import Cell, Kind
-from pagexchange.testing.layouts import OWN, layout_named
+from pagexchange.testing.scene.cells import Cell, Kind
+from pagexchange.testing.scene.layouts import OWN, layout_named
 from pagexchange_native.xarray import XArray
 
 Pairs = NDArray[np.int64]

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pagexchange.testing.candidate import Candidate
-from pagexchange.testing.watch import Watch
+from pagexchange.testing.candidates.candidate import Candidate
+from pagexchange.testing.session.watch import Watch
 
 T = TypeVar("T", bound=Callable[..., None])
 

@@ -1,0 +1,1 @@
+"""The objects that are judged, and the partners they are judged with."""

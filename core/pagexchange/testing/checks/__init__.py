@@ -1,0 +1,1 @@
+"""The clauses as test methods, one class for each subject."""
