@@ -1,9 +1,17 @@
-"""What a native plug-in gives the engine: the function tables of `plugin.h`."""
+"""What a native plug-in gives the engine: the function tables of `plugin.h`, and the constants that go into them."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
-from pagexchange_native.region cimport pgx_pair, pgx_region
+from pagexchange_native.region cimport (
+    PGX_ABI,
+    PGX_CHUNK,
+    PGX_LOG_NONE,
+    PGX_LOG_TEMP,
+    PGX_LOG_UNDO,
+    pgx_pair,
+    pgx_region,
+)
 
 cdef extern from "pagexchange/plugin.h" nogil:
     ctypedef int (*pgx_flags_fn)(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,

@@ -3,10 +3,8 @@
 
 from libc.stddef cimport size_t
 
-from pagexchange_native.mover cimport DataMover, isa_of
-from pagexchange_native.moves cimport pgx_ahead, pgx_isa
-from pagexchange_native.plugin cimport pgx_log, pgx_move, pgx_mover_ops
-from pagexchange_native.region cimport PGX_ABI, PGX_LOG_UNDO
+from pagexchange_native cimport DataMover, isa_of, pgx_ahead, pgx_isa
+from pagexchange_native.plugin cimport PGX_ABI, PGX_LOG_UNDO, pgx_log, pgx_move, pgx_mover_ops
 
 cdef struct chosen:
     const pgx_isa *isa

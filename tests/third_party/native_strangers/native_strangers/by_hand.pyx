@@ -5,9 +5,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from pagexchange_native.mover cimport DataMover
-from pagexchange_native.plugin cimport pgx_log, pgx_log_step, pgx_move, pgx_mover_ops
-from pagexchange_native.region cimport PGX_ABI, PGX_CHUNK, PGX_LOG_UNDO
+from pagexchange_native cimport DataMover
+from pagexchange_native.plugin cimport PGX_ABI, PGX_CHUNK, PGX_LOG_UNDO, pgx_log, pgx_log_step, pgx_move, pgx_mover_ops
 
 cdef struct wrongs:
     bint late      # the log is written, and each step published, after the bytes that it is for

@@ -3,7 +3,7 @@
 
 from libc.stddef cimport size_t
 
-from pagexchange_native.mover cimport DataMover
+from pagexchange_native cimport DataMover
 from pagexchange_native.plugin cimport pgx_log, pgx_move
 
 cdef extern from "<unistd.h>" nogil:

@@ -4,8 +4,8 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint64_t
 
-from pagexchange_native.flag_policy cimport FlagPolicy
-from pagexchange_native.region cimport PGX_ABI
+from pagexchange_native cimport FlagPolicy
+from pagexchange_native.plugin cimport PGX_ABI
 
 
 cdef int exchange(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,

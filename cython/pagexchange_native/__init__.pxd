@@ -1,0 +1,14 @@
+"""The door for compiled plug-ins: the classes to subclass or to take, and the core's own loops.
+
+    from pagexchange_native cimport DataMover, isa_of
+    from pagexchange_native.plugin cimport PGX_ABI, pgx_log, pgx_move
+
+These two files hold all that is promised. What lies in the folders beside them may move. The declarations need the headers
+in `pagexchange_native.get_include()`.
+"""
+
+from pagexchange_native.arena cimport Region
+from pagexchange_native.find_slot cimport MappingUpdater
+from pagexchange_native.flag_policy cimport FlagPolicy
+from pagexchange_native.mover cimport DataMover, isa_of
+from pagexchange_native.moves cimport pgx_ahead, pgx_isa
