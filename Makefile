@@ -4,7 +4,7 @@
 PYTHONS := $(shell .ci/pythons)
 VERSIONS ?= $(foreach p,$(PYTHONS),$(firstword $(subst =, ,$(p))))
 SOURCES := $(shell find core plugins cython strategies.toml pyproject.toml -type f \
-	-not -name '*.so' -not -name '*.c' -not -path '*/__pycache__/*') $(addprefix cython/pagexchange_native/,moves.c guard.c)
+	-not -name '*.so' -not -name '*.c' -not -path '*/__pycache__/*') $(addprefix cython/pagexchange_native/,movers/moves.c engine/guard.c)
 NEWEST := $(lastword $(VERSIONS))
 OLDEST := $(firstword $(VERSIONS))
 python = $(patsubst $(1)=%,%,$(filter $(1)=%,$(PYTHONS)))

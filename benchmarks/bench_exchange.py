@@ -26,10 +26,10 @@ from pagexchange.arena import hugepages
 from pagexchange.arena.arena import Arena
 from pagexchange.model.sizes import format_size, parse_size
 from pagexchange_native.bench import time_loop
-from pagexchange_native.exchange import PARTS, Exchanger
-from pagexchange_native.find_slot import XArrayCursor
-from pagexchange_native.flag_policy import MaskedWord
-from pagexchange_native.mover import NullMover, available_isas
+from pagexchange_native.engine.exchange import PARTS, Exchanger
+from pagexchange_native.movers.mover import NullMover, available_isas
+from pagexchange_native.policies.find_slot import XArrayCursor
+from pagexchange_native.policies.flag_policy import MaskedWord
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

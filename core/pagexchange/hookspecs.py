@@ -52,9 +52,9 @@ from pluggy import HookimplMarker, HookspecMarker
 if TYPE_CHECKING:
     from pagexchange.model.config import StrategySpec
     from pagexchange.model.layout import Layout
-    from pagexchange_native.find_slot import MappingUpdater as NativeMappingUpdater
-    from pagexchange_native.flag_policy import FlagPolicy as NativeFlagPolicy
-    from pagexchange_native.mover import DataMover as NativeDataMover
+    from pagexchange_native.movers.mover import DataMover as NativeDataMover
+    from pagexchange_native.policies.find_slot import MappingUpdater as NativeMappingUpdater
+    from pagexchange_native.policies.flag_policy import FlagPolicy as NativeFlagPolicy
 
 PROJECT: Final = "pagexchange"
 GROUP: Final = "pagexchange.plugins"
@@ -155,7 +155,7 @@ def exchange_flags(arena: ArenaFacts) -> FlagPolicy | None:
     2. return an object whose result depends on nothing but the two words: no state, no memory of the arena;
     3. leave every bit whose policy is `stay` or `refuse` as it is in each frame.
 
-    Returns a `pagexchange_native.flag_policy.FlagPolicy` or a `PythonFlagPolicy`; None: cannot serve this arena, ask
+    Returns a `pagexchange_native.policies.flag_policy.FlagPolicy` or a `PythonFlagPolicy`; None: cannot serve this arena, ask
     the next plug-in that the strategy names.
 
     Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
@@ -183,7 +183,7 @@ def exchange_data(arena: ArenaFacts) -> DataMover | None:
        native mover: a pair that `prepare` refuses with -ENOMEM goes to the next mover of the list;
     3. say in `describe()` what it chose (ISA) and what it will allocate, if it has that method.
 
-    Returns a `pagexchange_native.mover.DataMover` or a `PythonDataMover`; None: cannot serve this arena.
+    Returns a `pagexchange_native.movers.mover.DataMover` or a `PythonDataMover`; None: cannot serve this arena.
 
     Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
     not built, PluginError names the plug-in.
@@ -209,7 +209,7 @@ def update_mapping(arena: ArenaFacts) -> MappingUpdater | None:
     1. find the word, not change it: the core stores the new entry with the mapping's lock held;
     2. say -EAGAIN (native), or found != the entry of that pfn (Python), if the page is not there any more.
 
-    Returns a `pagexchange_native.find_slot.MappingUpdater` or a `PythonMappingUpdater`; None: cannot serve this arena.
+    Returns a `pagexchange_native.policies.find_slot.MappingUpdater` or a `PythonMappingUpdater`; None: cannot serve this arena.
 
     Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
     not built, PluginError names the plug-in.

@@ -7,8 +7,8 @@ These two files hold all that is promised. What lies in the folders beside them 
 in `pagexchange_native.get_include()`.
 """
 
-from pagexchange_native.arena cimport Region
-from pagexchange_native.find_slot cimport MappingUpdater
-from pagexchange_native.flag_policy cimport FlagPolicy
-from pagexchange_native.mover cimport DataMover, isa_of
-from pagexchange_native.moves cimport pgx_ahead, pgx_isa
+from pagexchange_native.arena.region cimport Region
+from pagexchange_native.policies.find_slot cimport MappingUpdater
+from pagexchange_native.policies.flag_policy cimport FlagPolicy
+from pagexchange_native.movers.mover cimport DataMover, isa_of
+from pagexchange_native.movers.moves cimport pgx_ahead, pgx_isa

@@ -9,10 +9,10 @@ from libc.string cimport memset
 from posix.stdlib cimport posix_memalign
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
-from pagexchange_native.mover cimport auto_swap, copy_page, isa_of, rfc_swap, temp_exchange
-from pagexchange_native.moves cimport PGX_SHARE, pgx_ahead, pgx_isa
+from pagexchange_native.movers.mover cimport auto_swap, copy_page, isa_of, rfc_swap, temp_exchange
+from pagexchange_native.movers.moves cimport PGX_SHARE, pgx_ahead, pgx_isa
 from pagexchange_native.plugin cimport pgx_log
-from pagexchange_native.region cimport PGX_CHUNK, PGX_DATA, PGX_MAX_ORDER
+from pagexchange_native.format cimport PGX_CHUNK, PGX_DATA, PGX_MAX_ORDER
 
 LOOPS = {
     "rfc": "8 bytes at a time, not vectorised: the loop of the 2019 RFC",

@@ -3,7 +3,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
-from pagexchange_native.region cimport (
+from pagexchange_native.format cimport (
     PGX_ABI,
     PGX_CHUNK,
     PGX_LOG_NONE,

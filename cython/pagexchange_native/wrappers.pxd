@@ -2,9 +2,9 @@
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
-from pagexchange_native.find_slot cimport MappingUpdater
-from pagexchange_native.flag_policy cimport FlagPolicy
-from pagexchange_native.mover cimport DataMover
+from pagexchange_native.policies.find_slot cimport MappingUpdater
+from pagexchange_native.policies.flag_policy cimport FlagPolicy
+from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.plugin cimport pgx_flags_ops, pgx_mapping_ops, pgx_mover_ops
 
 cdef struct batch_record: # one call, in the ring of the last ones

@@ -5,9 +5,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .find_slot import MappingUpdater
-from .flag_policy import FlagPolicy
-from .mover import DataMover
+from pagexchange_native.policies.find_slot import MappingUpdater
+from pagexchange_native.policies.flag_policy import FlagPolicy
+from pagexchange_native.movers.mover import DataMover
 
 RECORD: Final[np.dtype[np.void]]
 

@@ -12,9 +12,9 @@ from libc.stdlib cimport calloc, free
 
 import numpy as np
 
-from pagexchange_native.find_slot cimport MappingUpdater
-from pagexchange_native.flag_policy cimport FlagPolicy
-from pagexchange_native.mover cimport DataMover
+from pagexchange_native.policies.find_slot cimport MappingUpdater
+from pagexchange_native.policies.flag_policy cimport FlagPolicy
+from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.plugin cimport (
     pgx_find,
     pgx_flags_ops,
@@ -23,7 +23,7 @@ from pagexchange_native.plugin cimport (
     pgx_move,
     pgx_mover_ops,
 )
-from pagexchange_native.region cimport (
+from pagexchange_native.format cimport (
     PGX_ABI,
     PGX_LOG_NONE,
     PGX_LOG_TEMP,

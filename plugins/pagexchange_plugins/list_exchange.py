@@ -22,6 +22,6 @@ class ListExchange:
     @hookimpl
     def exchange_data(self, arena: ArenaFacts) -> DataMover:
         """Decline, by NotImplementedError, if this CPU does not have the instruction set."""
-        from pagexchange_native import list_exchange
+        from pagexchange_native.movers import list_exchange
 
         return list_exchange.ListExchange(isa=self.isa, prefetch=self.prefetch, threads=self.threads)

@@ -12,6 +12,6 @@ class MaskedWord:
     @hookimpl
     def exchange_flags(self, arena: ArenaFacts) -> FlagPolicy:
         """Take the mask from the arena's layout."""
-        from pagexchange_native import flag_policy
+        from pagexchange_native.policies import flag_policy
 
         return flag_policy.MaskedWord(arena.layout.mask("swap"))

@@ -17,6 +17,6 @@ class Null:
             raise PluginError(
                 "moves no data, so it serves only a benchmark of the engine (arena.benchmarking)", plugin="null"
             )
-        from pagexchange_native import mover
+        from pagexchange_native.movers import mover
 
         return mover.NullMover()

@@ -12,6 +12,6 @@ class RadixTree:
     @hookimpl
     def update_mapping(self, arena: ArenaFacts) -> MappingUpdater:
         """Serve any arena."""
-        from pagexchange_native import find_slot
+        from pagexchange_native.policies import find_slot
 
         return find_slot.RadixTree()

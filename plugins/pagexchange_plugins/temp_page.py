@@ -16,6 +16,6 @@ class TempPage:
     @hookimpl
     def exchange_data(self, arena: ArenaFacts) -> DataMover:
         """Serve any arena; pairs for which there is no frame are refused with -ENOMEM, one by one."""
-        from pagexchange_native import temp_page
+        from pagexchange_native.movers import temp_page
 
         return temp_page.TempPage(source=self.source)

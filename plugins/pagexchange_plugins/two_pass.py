@@ -12,6 +12,6 @@ class TwoPass:
     @hookimpl
     def exchange_flags(self, arena: ArenaFacts) -> FlagPolicy:
         """Look the helper's flags up in the arena's layout."""
-        from pagexchange_native import flag_policy
+        from pagexchange_native.policies import flag_policy
 
         return flag_policy.TwoPass(arena.layout.masks(), arena.layout.mask("swap"))

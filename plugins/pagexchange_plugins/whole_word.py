@@ -12,6 +12,6 @@ class WholeWord:
     @hookimpl
     def exchange_flags(self, arena: ArenaFacts) -> FlagPolicy:
         """Serve any layout."""
-        from pagexchange_native import flag_policy
+        from pagexchange_native.policies import flag_policy
 
         return flag_policy.WholeWord()

@@ -16,6 +16,6 @@ class WordSwap:
     @hookimpl
     def exchange_data(self, arena: ArenaFacts) -> DataMover:
         """Decline, by NotImplementedError, if this CPU does not have the instruction set."""
-        from pagexchange_native import word_swap
+        from pagexchange_native.movers import word_swap
 
         return word_swap.WordSwap(isa=self.isa)

@@ -30,9 +30,9 @@ class Wrapping:
 
 def one_for(found: object, flags: type, mover: type, updater: type) -> type | None:
     """Return the one of three classes that goes around a native answer; None if it is not native."""
-    from pagexchange_native.find_slot import MappingUpdater
-    from pagexchange_native.flag_policy import FlagPolicy
-    from pagexchange_native.mover import DataMover
+    from pagexchange_native.movers.mover import DataMover
+    from pagexchange_native.policies.find_slot import MappingUpdater
+    from pagexchange_native.policies.flag_policy import FlagPolicy
 
     kinds: dict[type, type] = {FlagPolicy: flags, DataMover: mover, MappingUpdater: updater}
     return next((around for kind, around in kinds.items() if isinstance(found, kind)), None)

@@ -109,7 +109,7 @@ def make(
     n: int = 40, *, free: int | None = None, name: str = "a test", locked: int | None = None, lists: int = 1
 ) -> Workbench:
     """A bench with `n` pairs of pages that all look different, and a few free frames; one pair may be locked."""
-    from pagexchange_native.arena import Region
+    from pagexchange_native.arena.region import Region
 
     def build() -> tuple[Any, list[NDArray[np.int64]], InputInfo]:
         region = Region.create(nodes=[("fast", n + 8), ("slow", n + 8)], layout=LAYOUT.native())

@@ -10,8 +10,8 @@ import pytest
 from pagexchange.errors import ConfigError, UnknownStrategyError
 from pagexchange.model.config import ArenaConfig, Config, PluginUse, Threads, check, packaged
 from pagexchange.runs.contenders import contenders
-from pagexchange_native.exchange import MAX_THREADS
-from pagexchange_native.mover import available_isas
+from pagexchange_native.engine.exchange import MAX_THREADS
+from pagexchange_native.movers.mover import available_isas
 
 GOOD = """\
 schema = 1

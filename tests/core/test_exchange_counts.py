@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native.arena import BATCH
+from pagexchange_native.arena.region import BATCH
 from tests.core.pages import NATIVE, Pages, Pfns, strategy
 
 POLL = 64  # batches between two looks at signals, for which alone the GIL is taken

@@ -17,7 +17,7 @@ from pagexchange.errors import PluginError
 from pagexchange.model.config import PluginUse
 from pagexchange.oracle import check
 from pagexchange.oracle import format as f
-from pagexchange_native.arena import BATCH
+from pagexchange_native.arena.region import BATCH
 from pagexchange_plugins.faults import Faults, Faulty
 from tests.core.pages import KINDS, NATIVE, Pages, Pfns, differences, picture, resting, strategy
 

@@ -11,7 +11,7 @@ import pytest
 
 import pagexchange
 from pagexchange.errors import ArenaError, ConfigError, PagexchangeError, UnknownStrategyError
-from pagexchange_native.arena import BATCH
+from pagexchange_native.arena.region import BATCH
 from tests.core.pages import EFAULT, EINVAL, Pages, differences, picture, resting, strategy
 
 INTEGERS = [f"{order}{kind}{size}" for size in (1, 2, 4, 8) for kind in "iu" for order in ("<" if size == 1 else "<>")]

@@ -13,7 +13,7 @@ import pytest
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ArenaError, PluginContractError, PluginError
 from pagexchange.oracle import check
-from pagexchange_native.arena import BATCH
+from pagexchange_native.arena.region import BATCH
 from tests.core.pages import Pages, Pfns, differences, picture, resting, strategy
 
 GROUP = 16  # pieces that a mover gets at once

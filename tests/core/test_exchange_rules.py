@@ -11,7 +11,7 @@ from pagexchange.arena.arena import Arena
 from pagexchange.model.layout import Layout
 from pagexchange.oracle import Oracle, Verdict, check
 from pagexchange.oracle import format as oracle_format
-from pagexchange_native.arena import BATCH
+from pagexchange_native.arena.region import BATCH
 from tests.core.pages import EAGAIN, EBUSY, EFAULT, EINVAL, NATIVE, Pages, Pfns, differences, picture, resting, strategy
 
 LAYOUTS = ("linux-5.0", "linux-6.18")

@@ -14,7 +14,7 @@ from pagexchange.arena.strategy import Mode, Strategy
 from pagexchange.model.statuses import EHWPOISON, errno_name, reason
 from pagexchange.oracle import check
 from pagexchange.oracle import format as oracle_format
-from pagexchange_native.arena import STATES
+from pagexchange_native.arena.region import STATES
 from tests.core.pages import Pages, differences, picture, resting, strategy
 
 MODES: tuple[Mode, ...] = ("async", "sync-light", "sync")

@@ -309,7 +309,7 @@ def test_observers_are_told_and_report(host):
     [
         (
             "number",
-            "exchange_data must return a pagexchange_native.mover.DataMover or a callable .* it returned int: 3",
+            "exchange_data must return a pagexchange_native.movers.mover.DataMover or a callable .* it returned int: 3",
         ),
         ("class", "not a class"),
         ("two", "too many positional arguments"),

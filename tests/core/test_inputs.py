@@ -8,7 +8,7 @@ import pytest
 from pagexchange.model.config import Config, packaged
 from pagexchange.pages.snapshot import Snapshot
 from pagexchange.runs.inputs import bench
-from pagexchange_native import backing
+from pagexchange_native.arena import backing
 from tests.core.command_line import SMALL, pagexchange
 
 

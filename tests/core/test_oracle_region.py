@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from pagexchange.arena.arena import Arena
 from pagexchange.oracle import Oracle, check
 from pagexchange.oracle import format as f
-from pagexchange_native.exchange import Exchanger
-from pagexchange_native.find_slot import RadixTree
-from pagexchange_native.flag_policy import FlagPolicy, MaskedWord, PerFlag
-from pagexchange_native.word_swap import WordSwap
+from pagexchange_native.engine.exchange import Exchanger
+from pagexchange_native.movers.word_swap import WordSwap
+from pagexchange_native.policies.find_slot import RadixTree
+from pagexchange_native.policies.flag_policy import FlagPolicy, MaskedWord, PerFlag
 
 
 def filled(page_size: int = 4096) -> tuple[Arena, NDArray[np.int64]]:

@@ -13,7 +13,7 @@ from pagexchange.pages.placement import KINDS, Plan
 from pagexchange.pages.snapshot import Snapshot, kpageflags
 from pagexchange.pages.snapshot.kpageflags import mask
 from pagexchange.pages.snapshot.snapshot import WRITABLE
-from pagexchange_native.arena import STATES
+from pagexchange_native.arena.region import STATES
 
 ANON = mask("UPTODATE", "LRU", "MMAP", "ANON", "SWAPBACKED")
 CACHE = mask("UPTODATE", "LRU", "REFERENCED")

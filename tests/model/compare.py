@@ -4,9 +4,9 @@ import struct
 from operator import itemgetter
 
 from pagexchange import Arena
-from pagexchange_native import space as spaces
-from pagexchange_native.arena import ENTRY, STATES
-from pagexchange_native.xarray import XArray
+from pagexchange_native.arena.region import ENTRY, STATES
+from pagexchange_native.pages import space as spaces
+from pagexchange_native.xarray.array import XArray
 from tests.model import reference as ref
 
 PRESENT, WRITE, ACCESSED = 1, 4, 16

@@ -24,7 +24,7 @@ from pagexchange.host.build import BuiltStrategy, PagexchangeHost
 from pagexchange.model.config import Config
 from pagexchange.model.layout import Field, Flag, Layout
 from pagexchange.model.statuses import errno_name
-from pagexchange_native.xarray import XArray
+from pagexchange_native.xarray.array import XArray
 from tests.model import compare
 from tests.model import reference as ref
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pagexchange.oracle import check
-from pagexchange_native.arena import Region
+from pagexchange_native.arena.region import Region
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 

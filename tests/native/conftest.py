@@ -2,8 +2,8 @@
 
 import pytest
 
-from pagexchange_native.arena import Region
-from pagexchange_native.xarray import XArray
+from pagexchange_native.arena.region import Region
+from pagexchange_native.xarray.array import XArray
 
 ALL = (1 << 64) - 1
 # the least that an arena takes: a lock bit that stays, and the rest moves

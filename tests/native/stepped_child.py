@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pagexchange_native.list_exchange import ListExchange
-from pagexchange_native.mover import DataMover
-from pagexchange_native.temp_page import TempPage
-from pagexchange_native.word_swap import WordSwap
+from pagexchange_native.movers.list_exchange import ListExchange
+from pagexchange_native.movers.mover import DataMover
+from pagexchange_native.movers.temp_page import TempPage
+from pagexchange_native.movers.word_swap import WordSwap
 
 RECORD = 640
 NOT_ALLOWED = 77  # exit status: this process may not be traced

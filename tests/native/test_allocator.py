@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native.arena import MAX_ORDER, STATES, Region
+from pagexchange_native.arena.region import MAX_ORDER, STATES, Region
+from pagexchange_native.engine.exchange import Exchanger
 from pagexchange_native.errors import ArenaFullError
-from pagexchange_native.exchange import Exchanger
-from pagexchange_native.find_slot import XArrayCursor
-from pagexchange_native.flag_policy import MaskedWord
-from pagexchange_native.temp_page import TempPage
+from pagexchange_native.movers.temp_page import TempPage
+from pagexchange_native.policies.find_slot import XArrayCursor
+from pagexchange_native.policies.flag_policy import MaskedWord
 from tests.native.arena_state import facts, sound, unchanged
 from tests.native.conftest import LAYOUT
 

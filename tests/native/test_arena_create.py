@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange_native.arena import Region
+from pagexchange_native.arena.region import Region
 from pagexchange_native.errors import ArenaAccessError, ArenaError, ArenaFullError
 from tests.native.arena_state import GIB, KIB, MIB, open_files, run_python, sound
 from tests.native.conftest import LAYOUT
@@ -23,7 +23,7 @@ from tests.native.conftest import LAYOUT
 SMALL = [("fast", 8), ("slow", 8)]
 LOCK_AT = 1 << 40  # process n holds byte LOCK_AT + n of the file
 F_OFD_SETLK = 37
-SETUP = "import sys; from pagexchange_native.arena import Region; from tests.native.conftest import LAYOUT\n"
+SETUP = "import sys; from pagexchange_native.arena.region import Region; from tests.native.conftest import LAYOUT\n"
 
 
 def create(**options: Any) -> Region:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native.arena import FROZEN
+from pagexchange_native.arena.region import FROZEN
 from pagexchange_native.errors import ArenaError, ArenaFullError
 from tests.native.arena_state import sound, unchanged
 

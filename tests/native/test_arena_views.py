@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native.arena import ENTRY, Region
+from pagexchange_native.arena.region import ENTRY, Region
 from pagexchange_native.errors import ArenaError
 from tests.native.arena_state import open_files, run_python
 
 CREATE = """
 import gc
-from pagexchange_native.arena import Region
+from pagexchange_native.arena.region import Region
 from tests.native.conftest import LAYOUT
 arena = Region.create(nodes=[("fast", 64)], layout=LAYOUT)
 """

@@ -8,9 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from pagexchange_native import mover
 from pagexchange_native.bench import LOOPS, USES_ISA, time_loop
-from pagexchange_native.mover import available_isas
+from pagexchange_native.movers import mover
+from pagexchange_native.movers.mover import available_isas
 
 PAIRS = np.array([[0, 12], [4, 20], [16, 8]], dtype=np.int64)
 CELLS = [(loop, isa) for loop in LOOPS for isa in (available_isas() if loop in USES_ISA else ["auto"])]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native.find_slot import MappingUpdater, RadixTree, XArrayCursor
+from pagexchange_native.policies.find_slot import MappingUpdater, RadixTree, XArrayCursor
 
 FINDERS = [XArrayCursor(), RadixTree()]
 PAGE = np.dtype([("mapping", "u8"), ("index", "u8"), ("pfn", "u8")])

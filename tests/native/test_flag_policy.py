@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from pagexchange_native.flag_policy import FlagPolicy, MaskedWord, PerFlag, TwoPass, WholeWord
+from pagexchange_native.policies.flag_policy import FlagPolicy, MaskedWord, PerFlag, TwoPass, WholeWord
 
 NODE, ZONE, CPUPID = 0x3FF << 54, 7 << 51, ((1 << 21) - 1) << 30
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native.exchange import Exchanger
-from pagexchange_native.find_slot import XArrayCursor
-from pagexchange_native.flag_policy import MaskedWord
-from pagexchange_native.list_exchange import ListExchange
+from pagexchange_native.engine.exchange import Exchanger
+from pagexchange_native.movers.list_exchange import ListExchange
+from pagexchange_native.policies.find_slot import XArrayCursor
+from pagexchange_native.policies.flag_policy import MaskedWord
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pagexchange_native.mover import available_isas, resume_rows
+from pagexchange_native.movers.mover import available_isas, resume_rows
 
 CHILD = Path(__file__).with_name("stepped_child.py")
 RECORD, CHUNK, ROWS, SIZE = 640, 256, 3, 1024

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pagexchange_native.list_exchange import ListExchange
-from pagexchange_native.mover import DataMover, NullMover, all_isas, available_isas, shares
-from pagexchange_native.temp_page import TempPage
-from pagexchange_native.word_swap import WordSwap
+from pagexchange_native.movers.list_exchange import ListExchange
+from pagexchange_native.movers.mover import DataMover, NullMover, all_isas, available_isas, shares
+from pagexchange_native.movers.temp_page import TempPage
+from pagexchange_native.movers.word_swap import WordSwap
 
 GUARD = 512
 SIZES = [4096, 8192, 16384, 65536, 1 << 20, 2 << 20]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native import space as native
 from pagexchange_native.errors import ArenaError, ArenaFullError
+from pagexchange_native.pages import space as native
 from tests.native.arena_state import sound, unchanged
 
 LAST = (1 << 52) - 1

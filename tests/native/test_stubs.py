@@ -20,9 +20,12 @@ ALLOWED = r"""
 # Compiled classes do not tell the parameters of this one: (*args, **kwargs) always.
 .*\.__init__
 # The buffer protocol has this name from Python 3.12 on.
-pagexchange_native\.arena\.Region\.__buffer__
+pagexchange_native\.arena\.region\.Region\.__buffer__
 # Nothing in them can be called from Python.
-pagexchange_native\.(allocator|geometry|guarded_move|helpers|page_tables|references|slots|worker|xa_store|xa_tree)
+pagexchange_native\.arena\.(allocator|geometry|references|slots)
+pagexchange_native\.engine\.(guarded_move|helpers|worker)
+pagexchange_native\.pages\.page_tables
+pagexchange_native\.xarray\.(store|tree)
 """
 
 

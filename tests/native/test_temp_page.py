@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native.exchange import Exchanger
-from pagexchange_native.find_slot import XArrayCursor
-from pagexchange_native.flag_policy import MaskedWord
-from pagexchange_native.mover import DataMover
-from pagexchange_native.temp_page import TempPage
-from pagexchange_native.word_swap import WordSwap
+from pagexchange_native.engine.exchange import Exchanger
+from pagexchange_native.movers.mover import DataMover
+from pagexchange_native.movers.temp_page import TempPage
+from pagexchange_native.movers.word_swap import WordSwap
+from pagexchange_native.policies.find_slot import XArrayCursor
+from pagexchange_native.policies.flag_policy import MaskedWord
 
 PAIRS = 300  # more than two batches
 

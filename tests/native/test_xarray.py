@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pagexchange_native.errors import ArenaError
-from pagexchange_native.xarray import MAX_INDEX, MAX_VALUE, XArray
+from pagexchange_native.xarray.array import MAX_INDEX, MAX_VALUE, XArray
 
 
 def test_two_arrays_of_one_arena_do_not_see_each_other(small_region):

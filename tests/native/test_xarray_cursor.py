@@ -2,8 +2,8 @@
 
 import pytest
 
-from pagexchange_native.xarray import MAX_INDEX, RESERVED
-from pagexchange_native.xarray_cursor import Cursor
+from pagexchange_native.xarray.array import MAX_INDEX, RESERVED
+from pagexchange_native.xarray.cursor import Cursor
 
 
 def found(cursor, max=MAX_INDEX):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pagexchange_native.xarray import MAX_INDEX, XArray
+from pagexchange_native.xarray.array import MAX_INDEX, XArray
 
 indexes = st.one_of(
     st.integers(0, 15),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pagexchange.oracle import format as oracle_format
-from pagexchange_native.xarray import MAX_INDEX, XArray
+from pagexchange_native.xarray.array import MAX_INDEX, XArray
 
 # ---- damage ----------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from pagexchange.host.build import Facts, PagexchangeHost
 from pagexchange.host.discovery import Registry
 from pagexchange.model.config import PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
-from pagexchange_native import mover
+from pagexchange_native.movers import mover
 
 FACTS = Facts(Layout.load("linux-6.18"))
 

@@ -6,10 +6,12 @@ import threading
 import numpy as np
 import pytest
 
-from pagexchange_native import find_slot, flag_policy, mover, wrappers
-from pagexchange_native.list_exchange import ListExchange
-from pagexchange_native.temp_page import TempPage
-from pagexchange_native.word_swap import WordSwap
+from pagexchange_native import wrappers
+from pagexchange_native.movers import mover
+from pagexchange_native.movers.list_exchange import ListExchange
+from pagexchange_native.movers.temp_page import TempPage
+from pagexchange_native.movers.word_swap import WordSwap
+from pagexchange_native.policies import find_slot, flag_policy
 
 
 def rows(n=5, size=4096):

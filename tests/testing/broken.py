@@ -28,9 +28,9 @@ from pagexchange.testing import (
 )
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.candidates.partners import entry_of, slot_of, swapped
-from pagexchange_native.mover import DataMover
-from pagexchange_native.temp_page import TempPage
-from pagexchange_native.word_swap import WordSwap
+from pagexchange_native.movers.mover import DataMover
+from pagexchange_native.movers.temp_page import TempPage
+from pagexchange_native.movers.word_swap import WordSwap
 
 # ---- flags ----------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from pagexchange.testing.scene import reading, stepping
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.picture import Picture
 from pagexchange.testing.scene.scene import Scene
-from pagexchange_native.word_swap import WordSwap
+from pagexchange_native.movers.word_swap import WordSwap
 
 CLAUSE = "data-exchanges-every-byte"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pagexchange
 from pagexchange.errors import PluginError
-from pagexchange_native.mover import DataMover, NullMover
+from pagexchange_native.movers.mover import DataMover, NullMover
 
 class Wrapper:
     """Forwards; subclasses spoil what a mover in Python has done."""

@@ -31,7 +31,7 @@ BROKEN = """
 import numpy as np
 import pagexchange
 from dataclasses import dataclass
-from pagexchange_native.word_swap import WordSwap
+from pagexchange_native.movers.word_swap import WordSwap
 from good_plugins import Plain
 
 class Misspelt:
@@ -161,7 +161,7 @@ UNLOADABLE = {  # name -> (state, what is said of it)
 FAILING = {name: reason for name, (_, reason) in UNLOADABLE.items()} | {
     "old": "exchange_data must return a complete DataMover: it was compiled for ABI 7, this pagexchange has ABI 1: "
     "build it again",
-    "garbage": "exchange_data must return a pagexchange_native.mover.DataMover or a callable (pieces, a, b) -> None, "
+    "garbage": "exchange_data must return a pagexchange_native.movers.mover.DataMover or a callable (pieces, a, b) -> None, "
     "but it returned list: [1, 2, 3]",
     "garbage-words": "the object of exchange_flags must return what its protocol says, but it returned TypeError: "
     "new_a: want uint64",

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from pagexchange.arena.frame import Frame
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import parse_size
-from pagexchange_native import cache, space
-from pagexchange_native.arena import MAX_ORDER, Region
+from pagexchange_native.arena.region import MAX_ORDER, Region
+from pagexchange_native.pages import cache, space
 
 if TYPE_CHECKING:
     from pagexchange.arena.strategy import ExchangeResult, Mode, Strategy
@@ -144,7 +144,7 @@ class Arena(Region):
         return Frame(self, pfn)
 
     def cache_add(self, mapping: int, indexes: ArrayLike, pfns: ArrayLike) -> None:
-        """Put pages in use at positions of a mapping. See `pagexchange_native.cache.add`."""
+        """Put pages in use at positions of a mapping. See `pagexchange_native.pages.cache.add`."""
         cache.add(self, mapping, indexes, pfns)
 
     def cache_load(self, mapping: int, index: int) -> int:
@@ -160,7 +160,7 @@ class Arena(Region):
         cache.set_private(self, pfns, values)
 
     def map(self, space_: int, vpns: ArrayLike, pfns: ArrayLike, *, write: bool = True) -> None:
-        """Map pages at virtual page numbers of a space. See `pagexchange_native.space.map`."""
+        """Map pages at virtual page numbers of a space. See `pagexchange_native.pages.space.map`."""
         space.map(self, space_, vpns, pfns, write)
 
     def unmap(self, space_: int, vpn: int) -> int:

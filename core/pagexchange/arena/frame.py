@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange_native.arena import STATES
+from pagexchange_native.arena.region import STATES
 
 if TYPE_CHECKING:
     from pagexchange.arena.arena import Arena

@@ -17,13 +17,13 @@ from pagexchange.arena.refusals import why
 from pagexchange.errors import PagexchangeError, PluginContractError, PluginError, raised_in
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.model.statuses import errno_name
-from pagexchange_native.arena import BATCH
-from pagexchange_native.exchange import MAX_THREADS, PARTS, Exchanger
-from pagexchange_native.find_slot import MappingUpdater
-from pagexchange_native.flag_policy import FlagPolicy
-from pagexchange_native.mover import DataMover
-from pagexchange_native.python_objects import PythonFlags, PythonMapping, PythonMover
-from pagexchange_native.reentry import refuse_plugin_of
+from pagexchange_native.arena.reentry import refuse_plugin_of
+from pagexchange_native.arena.region import BATCH
+from pagexchange_native.engine.exchange import MAX_THREADS, PARTS, Exchanger
+from pagexchange_native.engine.python_objects import PythonFlags, PythonMapping, PythonMover
+from pagexchange_native.movers.mover import DataMover
+from pagexchange_native.policies.find_slot import MappingUpdater
+from pagexchange_native.policies.flag_policy import FlagPolicy
 
 if TYPE_CHECKING:
     from pagexchange.arena.arena import Arena

@@ -359,9 +359,9 @@ def _holds(values: Mapping[str, object], one: object) -> bool:
 
 def native_class(hook: str) -> type:
     """Return the native class whose instances may answer a question."""
-    from pagexchange_native.find_slot import MappingUpdater
-    from pagexchange_native.flag_policy import FlagPolicy
-    from pagexchange_native.mover import DataMover
+    from pagexchange_native.movers.mover import DataMover
+    from pagexchange_native.policies.find_slot import MappingUpdater
+    from pagexchange_native.policies.flag_policy import FlagPolicy
 
     return {"exchange_flags": FlagPolicy, "exchange_data": DataMover, "update_mapping": MappingUpdater}[hook]
 

@@ -14,8 +14,8 @@ from pagexchange.pages import flagwords
 from pagexchange.pages.folios import ANON, FILE, SHMEM, Folios, folios
 from pagexchange.pages.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
 from pagexchange.pages.snapshot import Snapshot, kpageflags
-from pagexchange_native.arena import BATCH
-from pagexchange_native.backing import METADATA, refuse_more_than_available
+from pagexchange_native.arena.backing import METADATA, refuse_more_than_available
+from pagexchange_native.arena.region import BATCH
 
 CACHES: Final = 16
 """Mappings that the pages of files nobody knows are put in."""

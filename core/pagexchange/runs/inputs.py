@@ -48,7 +48,7 @@ def bench(config: Config, *, file: str | None = None, live: bool = False) -> Wor
 def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, str, str]:
     """The snapshot to run on, its name for the reader, and its kind."""
     from pagexchange.pages.snapshot import Snapshot, take
-    from pagexchange_native import backing
+    from pagexchange_native.arena import backing
 
     if live:
         # As many as fit into half of what is free, as a sample: the arena is a second copy of what is in memory.
@@ -95,7 +95,7 @@ def _draw_unseen(config: Config, arena: Any, population: Population) -> str:  # 
 
 def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
     from pagexchange.pages import arena_from_snapshot
-    from pagexchange_native.backing import refuse_more_than_available
+    from pagexchange_native.arena.backing import refuse_more_than_available
 
     refuse_more_than_available((config.workload.pairs or 0) * LISTS)
     names = tuple(config.arena.nodes)
@@ -118,7 +118,7 @@ def _synthetic(config: Config) -> Made:
     from pagexchange.arena.arena import Arena
     from pagexchange.pages import populate_synthetic
     from pagexchange.pages.choose import leave_free
-    from pagexchange_native.backing import METADATA, refuse_more_than_available
+    from pagexchange_native.arena.backing import METADATA, refuse_more_than_available
 
     work = config.workload
     pages = sum(config.arena.frames.values()) if work.pairs is None else 2 * _pages_for(config)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pagexchange.oracle import Oracle
-from pagexchange_native.mover import shares
+from pagexchange_native.movers.mover import shares
 from tests.core.pages import Pages, Pfns, strategy
 
 FOLIO = 64 << 12  # order 6

@@ -11,7 +11,7 @@ import pytest
 from pagexchange.errors import ConfigError
 from pagexchange.model.layout import Layout
 from pagexchange.oracle import Oracle
-from pagexchange_native.arena import FROZEN
+from pagexchange_native.arena.region import FROZEN
 from tests.core.pages import EAGAIN, EBUSY, NATIVE, Pages, Pfns, differences, picture, strategy
 from tests.stepping import Stepped
 

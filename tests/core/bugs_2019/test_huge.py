@@ -8,7 +8,7 @@ import pytest
 
 from pagexchange.oracle import check
 from pagexchange.oracle import format as oracle_format
-from pagexchange_native import space
+from pagexchange_native.pages import space
 from tests.core.library import crew
 from tests.core.pages import EINVAL, Pages, differences, picture, strategy
 from tests.stepping import Stepped

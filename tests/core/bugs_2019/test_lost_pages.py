@@ -10,7 +10,7 @@ import pytest
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginError
 from pagexchange.oracle import Oracle, check
-from pagexchange_native import space
+from pagexchange_native.pages import space
 from tests.core.pages import EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, Pages, differences, picture, resting, strategy
 
 ENOENT, EBADMSG, EUCLEAN, EPERM = -errno.ENOENT, -errno.EBADMSG, -errno.EUCLEAN, -errno.EPERM

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from pagexchange_native.xarray import MAX_INDEX, MAX_VALUE
+from pagexchange_native.xarray.array import MAX_INDEX, MAX_VALUE
 
 NODE = np.dtype(
     [

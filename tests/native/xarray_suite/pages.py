@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from pagexchange_native import cache
-from pagexchange_native.exchange import Exchanger
-from pagexchange_native.find_slot import XArrayCursor
-from pagexchange_native.flag_policy import MaskedWord
-from pagexchange_native.word_swap import WordSwap
-from pagexchange_native.xarray import XArray
+from pagexchange_native.engine.exchange import Exchanger
+from pagexchange_native.movers.word_swap import WordSwap
+from pagexchange_native.pages import cache
+from pagexchange_native.policies.find_slot import XArrayCursor
+from pagexchange_native.policies.flag_policy import MaskedWord
+from pagexchange_native.xarray.array import XArray
 from tests.native.conftest import ALL
 
 # (order, (mapping, index) of one page, of the other): one node of the tree, two, two trees, the head, folios

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from pagexchange_native.errors import ArenaFullError
-from pagexchange_native.xarray import RESERVED
+from pagexchange_native.xarray.array import RESERVED
 from tests.native.xarray_suite.helpers import LAST, items, store
 
 ID_MAX = (1 << 32) - 1

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pagexchange_native.xarray import RESERVED
+from pagexchange_native.xarray.array import RESERVED
 from tests.native.xarray_suite.helpers import LAST, items, store
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pagexchange_native.errors import ArenaFullError
-from pagexchange_native.xarray import RESERVED, XArray
+from pagexchange_native.xarray.array import RESERVED, XArray
 from tests.native.xarray_suite.helpers import LAST, check_trees, items, loads, marks
 
 # ---- sticky errors ---------------------------------------------------------------------------------------------------

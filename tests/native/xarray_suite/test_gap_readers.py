@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from pagexchange_native.xarray import XArray
+from pagexchange_native.xarray.array import XArray
 from tests.native.xarray_suite.helpers import LAST, store
 from tests.native.xarray_suite.pages import SLOTS, Pages
 

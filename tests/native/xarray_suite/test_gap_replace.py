@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 
-from pagexchange_native.find_slot import RadixTree, XArrayCursor
-from pagexchange_native.python_objects import PythonMover
-from pagexchange_native.xarray import RESERVED
+from pagexchange_native.engine.python_objects import PythonMover
+from pagexchange_native.policies.find_slot import RadixTree, XArrayCursor
+from pagexchange_native.xarray.array import RESERVED
 from tests.native.xarray_suite.helpers import LAST, items, marks, store
 from tests.native.xarray_suite.pages import SLOTS, Pages
 

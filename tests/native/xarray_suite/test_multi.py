@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pagexchange_native.errors import ArenaFullError
-from pagexchange_native.xarray import RESERVED
+from pagexchange_native.xarray.array import RESERVED
 from tests.native.xarray_suite.helpers import LAST, each, erase, items, loads, store, top_of, value_at
 
 ORDERS = range(20)

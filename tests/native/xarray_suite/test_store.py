@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pagexchange_native.errors import ArenaFullError
-from pagexchange_native.xarray import MAX_VALUE
+from pagexchange_native.xarray.array import MAX_VALUE
 from tests.native.xarray_suite.helpers import (
     LAST,
     each,

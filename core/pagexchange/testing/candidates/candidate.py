@@ -15,7 +15,7 @@ from pagexchange.host.discovery import Plugin, Registry, hooks_of
 from pagexchange.model.config import Expect, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange.testing.candidates import native_partners, partners
-from pagexchange_native.mover import DataMover
+from pagexchange_native.movers.mover import DataMover
 
 _PARTNERS: Final[dict[str, object]] = {**partners.PARTNERS, **native_partners.PARTNERS}
 AROUND: Final = {

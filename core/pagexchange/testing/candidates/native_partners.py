@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pagexchange.hookspecs import ArenaFacts, hookimpl
-from pagexchange_native.find_slot import XArrayCursor
-from pagexchange_native.flag_policy import MaskedWord
-from pagexchange_native.temp_page import TempPage
-from pagexchange_native.word_swap import WordSwap
+from pagexchange_native.movers.temp_page import TempPage
+from pagexchange_native.movers.word_swap import WordSwap
+from pagexchange_native.policies.find_slot import XArrayCursor
+from pagexchange_native.policies.flag_policy import MaskedWord
 
 FLAGS: Final = "native-flags"
 DATA: Final = "native-data"

@@ -15,7 +15,7 @@ from pagexchange.testing.judge import answers, ask, breaks, raised
 from pagexchange.testing.scene.cells import NEWEST
 from pagexchange.testing.scene.layouts import layout_named
 from pagexchange.testing.session.axes import over
-from pagexchange_native.mover import DataMover
+from pagexchange_native.movers.mover import DataMover
 
 Bytes = NDArray[np.uint8]
 

@@ -11,7 +11,7 @@ from pagexchange.model.layout import Layout
 from pagexchange.oracle import stamp
 from pagexchange.testing.scene.cells import Cell, Kind
 from pagexchange.testing.scene.layouts import OWN, layout_named
-from pagexchange_native.xarray import XArray
+from pagexchange_native.xarray.array import XArray
 
 Pairs = NDArray[np.int64]
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pagexchange_native.mover import DataMover
+from pagexchange_native.movers.mover import DataMover
 
 _RECORD, _LOG, _CHUNK = 640, 64, 256
 _ROWS, _SIZE = 2, 1024

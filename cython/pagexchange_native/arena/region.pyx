@@ -1,0 +1,630 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""One memory region with everything an arena holds: mapped, seen as arrays; frames, references, locks, flags."""
+
+import errno
+import os
+import secrets
+import weakref
+from operator import index as as_int
+
+import numpy as np
+
+from pagexchange_native.arena.backing import Backing, boot_id, pool_too_small
+from pagexchange_native.errors import ArenaError, ArenaFullError, ForkedArenaError
+from pagexchange_native.integers import as_pfns, as_words
+
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo
+from libc.errno cimport errno as c_errno
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free as c_free
+from libc.string cimport memcpy, memset
+from posix.stat cimport fstat, lstat, struct_stat
+from posix.unistd cimport close as c_close, unlink
+
+from pagexchange_native.arena.allocator cimport pgx_alloc_any, pgx_free, pgx_node_init, pgx_reserve
+from pagexchange_native.arena.geometry cimport Geometry, attach_geometry
+from pagexchange_native.arena.references cimport MAY_PUT, first_refused, put_reference, structural_refs, why_not_put
+from pagexchange_native.format cimport *
+
+cdef extern from "Python.h":
+    bytes PyUnicode_EncodeFSDefault(object text)
+
+cdef extern from "<sys/mman.h>" nogil:
+    void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)
+    int munmap(void *addr, size_t length)
+    int madvise(void *addr, size_t length, int advice)
+    enum:
+        PROT_READ
+        PROT_WRITE
+        MAP_SHARED
+        MADV_DONTFORK
+        MADV_HUGEPAGE
+    void *MAP_FAILED
+
+FORMAT_VERSION = PGX_VERSION
+ABI = PGX_ABI
+BATCH = PGX_BATCH
+CHUNK = PGX_CHUNK
+PIECE = PGX_PIECE
+MAX_ORDER = PGX_MAX_ORDER
+MAX_NODES = PGX_MAX_NODES
+FROZEN = PGX_FROZEN
+AOPS = {"migrate": PGX_AOPS_MIGRATE, "none": PGX_AOPS_NONE, "unmovable": PGX_AOPS_UNMOVABLE}
+STATES = {"offline": PGX_OFFLINE, "free": PGX_FREE, "used": PGX_USED, "tail": PGX_TAIL, "reserved": PGX_RESERVED}
+COUNTERS = ("file", "shmem", "anon", "dirty")
+
+ENTRY = np.dtype(
+    [
+        ("flags", "<u8"), ("refs", "<u4"), ("mapcount", "<u4"), ("mapping", "<u8"), ("index", "<u8"),
+        ("private", "<u8"), ("rmap", "<u4"), ("owner", "<u4"), ("next", "<u4"), ("prev", "<u4"), ("head", "<u4"),
+        ("order", "u1"), ("state", "u1"), ("held", "u1"), ("pad", "u1"),
+    ]
+)
+assert ENTRY.itemsize == sizeof(pgx_entry)
+
+cdef object _live = weakref.WeakSet()
+
+
+cdef void _discard(Region self) noexcept:
+    """Close the file; remove it, unless the path names another one by now. Runs when the interpreter ends, too."""
+    cdef struct_stat there, ours
+    cdef bytes path
+    if self.fd < 0:
+        return
+    if self.path is not None:
+        path = self.path if isinstance(self.path, bytes) else PyUnicode_EncodeFSDefault(self.path)
+        if lstat(path, &there) == 0 and fstat(self.fd, &ours) == 0 and there.st_dev == ours.st_dev \
+                and there.st_ino == ours.st_ino:
+            unlink(path)
+    c_close(self.fd)
+    self.fd = -1
+
+
+cdef void _unmap(Region self) noexcept:
+    if self.pid >= 0:
+        munmap(self.region.base, self.region.total)
+        _discard(self)
+    c_free(self.region)
+    self.region = NULL
+
+
+@cython.no_gc_clear  # in a cycle, __dealloc__ still needs the path
+cdef class Region:
+    """One arena's memory, mapped by this process.
+
+    Make one with `Region.create`. All views share the mapping and keep it alive. Not safe to use in a forked child:
+    every call there raises `ForkedArenaError`.
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        self.region = NULL
+        self.fd = -1
+        self.exports = 0
+        self.pid = os.getpid()
+
+    def __init__(self):
+        raise TypeError("use Region.create(...) to make an arena")
+
+    cdef int check(self) except -1:
+        if self.region == NULL:
+            raise ArenaError("the arena is closed")
+        if self.pid < 0:
+            raise ForkedArenaError(
+                "this arena was made by the parent process and is not mapped in a forked child; "
+                "make a new one here, or start the child with the 'spawn' method"
+            )
+        return 0
+
+    @classmethod
+    def create(cls, *, object page_size=4096, object nodes=(("fast", 16384), ("slow", 16384)), object layout,
+               object path=None, bint hugetlb=False, bint thp=False, object workers=8, object mappings=64,
+               object spaces=16, object xa_nodes=None, object page_tables=None, object watermarks=None,
+               object reserve=None):
+        """Make an arena with all frames free.
+
+        Parameters
+        ----------
+        page_size : int
+            Bytes of a frame: a power of two from 4096 to 2 MiB.
+        nodes : sequence of (str, int)
+            Name and number of frames of each node; pfns run through the nodes in this order.
+        layout : mapping
+            Masks and shifts of the flags word, from `pagexchange.Layout.native()`.
+        path : path-like, optional
+            File to create (0600, must not exist) instead of a sealed memfd; on tmpfs or hugetlbfs.
+        hugetlb, thp : bool
+            Back it with 2 MiB pages of the hugetlb pool, or ask for transparent ones with madvise.
+        workers, mappings, spaces, xa_nodes, page_tables : int
+            Capacities. The last two follow from the number of frames when not given.
+        watermarks : (int, int, int), optional
+            min, low and high of every node, in frames.
+        reserve : bool, optional
+            Take the memory now, so that none can be missing later. Default: with `path` yes, for a memfd no.
+
+        Raises
+        ------
+        ValueError
+            A size, a name or a count is out of range.
+        ArenaAccessError
+            `path` exists, is a link, or may not be created.
+        ArenaFullError
+            Not enough memory, or the hugetlb pool is too small; the message says how much is missing.
+        """
+        cdef Region self = cls.__new__(cls)
+        cdef Geometry geometry = Geometry(page_size, list(nodes), layout, hugetlb, thp, workers, mappings, spaces,
+                                          xa_nodes, page_tables, watermarks)
+        try:
+            self._create(geometry, dict(layout), path, hugetlb, thp, (path is not None) if reserve is None else reserve)
+        except BaseException:
+            if self.region != NULL:
+                _unmap(self)
+            else:
+                _discard(self)
+            raise
+        return self
+
+    def _create(self, Geometry geometry, layout, path, hugetlb, thp, reserve):
+        cdef pgx_region *r
+        cdef uint32_t n
+        total = geometry.total
+        backing = Backing()
+        try:
+            backing.open(path, hugetlb)
+            backing.take(total, total if reserve else geometry.metadata, hugetlb)
+        finally:
+            self.fd, self.path, self.backing = backing.fd, backing.path, backing.kind
+        self._map(total, hugetlb)
+        r = self.region
+        if thp:
+            madvise(r.base + <uint64_t>geometry.metadata, total - geometry.metadata, MADV_HUGEPAGE)
+        try:
+            uuid = secrets.token_bytes(16)
+        except OSError as error:
+            raise ArenaError(f"no random bytes for the arena's identity: {error.strerror}") from None
+        geometry.write(r.base, uuid, boot_id(), layout)
+        attach_geometry(r)
+        for n in range(r.nnodes):
+            with nogil:
+                pgx_node_init(r, n)
+        backing.lock_process(0)
+        r.process = 0
+        _live.add(self)
+
+    def _map(self, uint64_t total, hugetlb):
+        cdef void *base = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, self.fd, 0)
+        if base == MAP_FAILED:
+            code = c_errno
+            if hugetlb:
+                raise pool_too_small(code, total)
+            raise ArenaFullError(code, f"cannot map {total} bytes: {os.strerror(code)}")
+        if madvise(base, total, MADV_DONTFORK) != 0:  # a child that has it would keep this process's lock alive
+            code = c_errno
+            munmap(base, total)
+            raise ArenaError(f"cannot keep the arena from forked children: {os.strerror(code)}")
+        self.region = <pgx_region *>calloc(1, sizeof(pgx_region))
+        if self.region == NULL:
+            munmap(base, total)
+            raise MemoryError("no memory for the region's private geometry")
+        self.region.base = <uint8_t *>base
+        self.region.total = total
+
+    # ---- life ------------------------------------------------------------------------------------------------------
+
+    def close(self):
+        """Unmap the arena. Raises BufferError while a view of it is alive."""
+        if self.region == NULL:
+            return
+        if self.exports:
+            raise BufferError(f"{self.exports} views of the arena are still alive; drop them before close()")
+        if self.busy:
+            raise BufferError("an exchange is running on this arena; wait for it before close()")
+        _unmap(self)
+
+    def __dealloc__(self):
+        if self.region != NULL:
+            _unmap(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def _forked(self):
+        """Called in a forked child: the mapping is not there, the lock is the parent's."""
+        if self.pid >= 0 and self.fd >= 0:
+            os.close(self.fd)
+        self.pid = -1
+        self.fd = -1
+
+    # ---- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self):
+        """True after close()."""
+        return self.region == NULL
+
+    @property
+    def forked(self):
+        """True in a process that was forked after the arena was made: nothing of it can be used here."""
+        return self.pid < 0
+
+    @property
+    def page_size(self):
+        """Bytes of a frame."""
+        self.check()
+        return self.region.page_size
+
+    @property
+    def nframes(self):
+        """Number of frames, of all nodes."""
+        self.check()
+        return self.region.nframes
+
+    @property
+    def workers(self):
+        """How many workers may exchange at once."""
+        self.check()
+        return self.region.nslots - 1
+
+    @property
+    def total_bytes(self):
+        """Bytes of the whole region."""
+        self.check()
+        return self.region.total
+
+    @property
+    def metadata_bytes(self):
+        """Bytes of the region that are not frames, alignment before the frames included."""
+        self.check()
+        return self.region.total - self.region.nframes * self.region.page_size
+
+    @property
+    def nodes(self):
+        """One dict per node: name, start, frames, free, watermarks, allocation counts, counters (frames; base pages)."""
+        cdef pgx_node *n
+        cdef uint32_t i
+        self.check()
+        found = []
+        for i in range(self.region.nnodes):
+            n = &self.region.nodes[i]
+            found.append({
+                "name": (<bytes>n.name[:32]).split(b"\0")[0].decode(errors="replace"),
+                "number": n.number, "start": self.region.node_start[i], "frames": self.region.node_frames[i],
+                "min": n.wm_min, "low": n.wm_low, "high": n.wm_high, "free": pgx_load64(&n.free),
+                "asked": pgx_load64(&n.asked), "got": pgx_load64(&n.got),
+                "below_low": pgx_load64(&n.below_low), "below_min": pgx_load64(&n.below_min),
+                "counters": {name: pgx_load64(&n.counter[k]) for k, name in enumerate(COUNTERS)},
+            })
+        return found
+
+    def node_number(self, node):
+        """Number of a node given by name or number; LookupError says which there are."""
+        names = [n["name"] for n in self.nodes]
+        if isinstance(node, str):
+            if node in names:
+                return names.index(node)
+        elif 0 <= int(node) < len(names):
+            return int(node)
+        raise LookupError(f"node {node!r}: unknown; choose one of {', '.join(names)}")
+
+    def geometry(self):
+        """Where each part lies: name -> (byte offset, count, bytes of one item)."""
+        cdef pgx_region *r
+        self.check()
+        r = self.region
+        return {
+            "nodes": (<uint8_t *>r.nodes - r.base, r.nnodes, sizeof(pgx_node)),
+            "slots": (r.slots - r.base, r.nslots, sizeof(pgx_slot)),
+            "pins": (<uint8_t *>r.pins - r.base, r.nslots * PGX_PINS, 8),
+            "pieces": (r.pieces - r.base, r.nslots * PGX_PIECES * 2, PGX_PIECE),
+            "mappings": (<uint8_t *>r.mappings - r.base, r.nmappings, sizeof(pgx_mapping)),
+            "spaces": (<uint8_t *>r.spaces - r.base, r.nspaces, sizeof(pgx_space)),
+            "entries": (<uint8_t *>r.entries - r.base, r.nframes, sizeof(pgx_entry)),
+            "xanodes": (<uint8_t *>r.xanodes - r.base, r.nxanodes, sizeof(pgx_xanode)),
+            "tables": (<uint8_t *>r.tables - r.base, r.ntables, sizeof(pgx_table)),
+            "frames": (r.frames - r.base, r.nframes, r.page_size),
+        }
+
+    def published(self):
+        """The state words of all workers' slots, uint64, each read as it was published; the workers go on meanwhile."""
+        cdef uint32_t i
+        self.check()
+        out = np.empty(self.region.nslots, dtype=np.uint64)
+        cdef uint64_t[::1] words = out
+        for i in range(self.region.nslots):
+            words[i] = pgx_load64(&pgx_slot_at(self.region, i).state)
+        return out
+
+    # ---- views -----------------------------------------------------------------------------------------------------
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        self.check()
+        PyBuffer_FillInfo(view, self, self.region.base, self.region.total, 0, flags)
+        self.exports += 1
+
+    def __releasebuffer__(self, Py_buffer *view):
+        self.exports -= 1
+
+    @property
+    def memory(self):
+        """The whole region, uint8[total_bytes], no copy."""
+        return np.frombuffer(self, dtype=np.uint8)
+
+    @property
+    def frames(self):
+        """All frames, uint64[nframes, page_size // 8], no copy."""
+        offset, n, size = self.geometry()["frames"]
+        return np.frombuffer(self, dtype=np.uint64, count=n * size // 8, offset=offset).reshape(n, size // 8)
+
+    @property
+    def entries(self):
+        """The page entries, structured[nframes] with the fields of `ENTRY`, no copy."""
+        offset, n, _ = self.geometry()["entries"]
+        return np.frombuffer(self, dtype=ENTRY, count=n, offset=offset)
+
+    @property
+    def flags(self):
+        """The flags words, uint64[nframes] with a stride of 64 bytes, no copy."""
+        return self.entries["flags"]
+
+    # ---- frames ----------------------------------------------------------------------------------------------------
+
+    def alloc(self, node, n=1, order=0):
+        """Take `n` folios of 2^order frames on a node: int64[n], their first pfns. All or nothing.
+
+        Each has one reference, which is the caller's (`held`). Raises ArenaFullError (ENOMEM) with nothing taken.
+        """
+        cdef uint32_t where = self.node_number(node)
+        cdef uint32_t o
+        cdef int64_t count, i
+        cdef int64_t got = 0
+        if not 0 <= as_int(order) <= PGX_MAX_ORDER:
+            raise ValueError(f"order {order}: want 0 to {PGX_MAX_ORDER}")
+        if as_int(n) < 0:
+            raise ValueError(f"n {n}: want 0 or more")
+        if n << order > self.region.node_frames[where]:
+            raise ArenaFullError(
+                errno.ENOMEM, f"node {node!r}: {n} folios of order {order} asked for, it has "
+                f"{self.region.node_frames[where]} frames"
+            )
+        o = order
+        count = n
+        out = np.empty(count, dtype=np.int64)
+        cdef int64_t[::1] view = out
+        with nogil:
+            for i in range(count):
+                got = pgx_alloc_any(self.region, where, o, 1)
+                if got < 0:
+                    while i > 0:
+                        i -= 1
+                        pgx_free(self.region, <uint32_t>view[i], 1)
+                    break
+                view[i] = got
+        if got < 0:
+            raise ArenaFullError(
+                -got, f"node {node!r}: {count} folios of order {o} asked for, {pgx_load64(&self.region.nodes[where].free)} of "
+                f"{self.region.node_frames[where]} frames are free" if got == -errno.ENOMEM else
+                f"node {node!r}: its free lists are damaged; check() the arena"
+            )
+        return out
+
+    def free(self, pfns):
+        """Drop one reference of each folio that starts at `pfns` (integers); the last one frees it. All or nothing.
+
+        ValueError or IndexError names the first that has none to drop, or that is named twice.
+        """
+        cdef int64_t bad, i
+        self.check()
+        cdef const int64_t[::1] which = as_pfns(pfns)
+        cdef int64_t n = which.shape[0]
+        cdef uint64_t[::1] seen = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
+        with nogil:
+            bad = first_refused(self.region, which, &seen[0], False)
+            if bad == n:
+                for i in range(n):
+                    if put_reference(self.region, <uint32_t>which[i], True) != MAY_PUT:  # another thread dropped it meanwhile
+                        bad = i
+                        break
+        if bad < n:
+            self._refuse(which[bad], False)
+
+    def reserve_frames(self, pfns):
+        """Make folios that only the caller holds reserved: never moved, never given back. All or nothing."""
+        cdef int64_t bad, i
+        self.check()
+        cdef const int64_t[::1] which = as_pfns(pfns)
+        cdef int64_t n = which.shape[0]
+        cdef uint64_t[::1] seen = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
+        with nogil:
+            bad = first_refused(self.region, which, &seen[0], True)
+            if bad == n:
+                for i in range(n):
+                    pgx_reserve(self.region, <uint32_t>which[i], 1)
+        if bad < n:
+            self._refuse(which[bad], True)
+
+    def _refuse(self, pfn, whole):
+        """Say what `first_refused` found."""
+        cdef pgx_entry *e = self.entry(pfn)
+        why = why_not_put(put_reference(self.region, pfn, False))
+        if not why and whole and (pgx_load32(&e.refs) != 1 or not pgx_load8(&e.held)):
+            why = "others hold it, too"
+        raise ValueError(f"frame {pfn}: {why or 'named twice'}")
+
+    cdef pgx_entry *entry(self, object pfn) except NULL:
+        self.check()
+        number = as_int(pfn)
+        if not 0 <= number < self.region.nframes:
+            raise IndexError(f"frame {number}: out of range; the arena has frames 0 to {self.region.nframes - 1}")
+        return &self.region.entries[<uint64_t>number]
+
+    def get(self, pfn):
+        """Take a reference on the page in frame `pfn`: True, or False where there is none to take (free, frozen)."""
+        cdef pgx_entry *e = self.entry(pfn)
+        cdef uint32_t refs = pgx_load32(&e.refs)
+        while refs and not refs & PGX_FROZEN:
+            if pgx_cas32(&e.refs, refs, refs + 1):
+                return True
+            refs = pgx_load32(&e.refs)
+        return False
+
+    def put(self, pfn):
+        """Drop a reference; the last one frees the folio. ValueError when there is none to drop."""
+        self.entry(pfn)
+        cdef int why = put_reference(self.region, pfn, True)
+        if why != MAY_PUT:
+            raise ValueError(f"frame {pfn}: {why_not_put(why)}")
+
+    def expected_refs(self, pfn):
+        """References that the page in frame `pfn` has at rest: held + cache + private + mapcount."""
+        cdef pgx_entry *e = self.entry(pfn)
+        return structural_refs(self.region, e) + pgx_load8(&e.held)
+
+    def pin(self, pfn):
+        """Pin a frame for long: an exchange of it is refused with -EBUSY until unpin(). ArenaFullError: no pin left."""
+        cdef pgx_entry *e = self.entry(pfn)
+        cdef uint32_t i, head
+        cdef uint8_t state = pgx_load8(&e.state)
+        if state != PGX_USED and state != PGX_TAIL:
+            raise ValueError(f"frame {pfn}: holds no page that could be pinned")
+        cdef uint64_t word = (<uint64_t>int(pfn) + 1) | PGX_PIN_LONG
+        for i in range(PGX_PINS):
+            if pgx_cas64(&self.region.pins[i], 0, word):
+                pgx_fence()
+                head = pgx_load32(&e.head)
+                if state == PGX_TAIL and head and head <= self.region.nframes:
+                    e = &self.region.entries[head - 1]  # a folio is frozen by its first frame
+                if pgx_load32(&e.refs) & PGX_FROZEN:
+                    pgx_store64(&self.region.pins[i], 0)
+                    raise ArenaError(f"frame {pfn}: an exchange has it frozen; try again")
+                return
+        raise ArenaFullError(errno.EUSERS, f"all {PGX_PINS} pins of this process are in use; unpin() one")
+
+    def unpin(self, pfn):
+        """Undo one pin(). ValueError when the frame is not pinned."""
+        cdef uint32_t i
+        self.entry(pfn)
+        cdef uint64_t word = (<uint64_t>pfn + 1) | PGX_PIN_LONG
+        for i in range(PGX_PINS):
+            if pgx_cas64(&self.region.pins[i], word, 0):
+                return
+        raise ValueError(f"frame {pfn}: not pinned")
+
+    def lock(self, pfn):
+        """Try to lock the page in frame `pfn`: True when it is yours now. An exchange of it gives -EAGAIN meanwhile."""
+        cdef pgx_entry *e = self.entry(pfn)
+        if pgx_load8(&e.state) != PGX_USED:
+            raise ValueError(f"frame {pfn}: not the first frame of a folio in use")
+        if not pgx_cas32(&e.owner, 0, 1):
+            return False
+        if pgx_or64(&e.flags, self.region.layout.locked) & self.region.layout.locked:
+            pgx_store32(&e.owner, 0)
+            return False
+        return True
+
+    def unlock(self, pfn):
+        """Undo lock(). ValueError when the frame is not locked by this process's face."""
+        cdef pgx_entry *e = self.entry(pfn)
+        if pgx_load32(&e.owner) != 1:
+            raise ValueError(f"frame {pfn}: not locked by lock()")
+        pgx_and64(&e.flags, ~self.region.layout.locked)
+        pgx_store32(&e.owner, 0)
+
+    def set_flags(self, pfns, mask):
+        """Set the bits of `mask` (uint64 scalar or array) in the flags words of `pfns`, each atomically."""
+        self._change_flags(pfns, mask, True)
+
+    def clear_flags(self, pfns, mask):
+        """Clear the bits of `mask` (uint64 scalar or array) in the flags words of `pfns`, each atomically."""
+        self._change_flags(pfns, mask, False)
+
+    def _change_flags(self, pfns, mask, bint on):
+        cdef int64_t i
+        cdef pgx_entry *e
+        cdef pgx_region *r
+        cdef uint64_t before, mapping, frames
+        cdef uint64_t bits
+        cdef int node
+        self.check()
+        r = self.region
+        pages, masks = np.broadcast_arrays(as_pfns(pfns), as_words(mask, "mask"))
+        # Who changed these would have to keep references, trees and the allocator in step.
+        kept = r.layout.private_ | r.layout.head | ((1ull << r.layout.node_width) - 1) << r.layout.node_shift \
+            | ((1ull << r.layout.zone_width) - 1) << r.layout.zone_shift
+        if (masks & np.uint64(kept)).any():
+            raise ValueError("mask: node, zone, head and private follow from where and what the page is")
+        cdef const int64_t[::1] where = np.ascontiguousarray(pages)
+        cdef const uint64_t[::1] what = np.ascontiguousarray(masks)
+        if pages.size and (pages.min() < 0 or pages.max() >= r.nframes):
+            raise IndexError(f"a frame is out of range; the arena has frames 0 to {r.nframes - 1}")
+        with nogil:
+            for i in range(where.shape[0]):
+                e = &r.entries[where[i]]
+                bits = what[i]
+                before = pgx_or64(&e.flags, bits) if on else pgx_and64(&e.flags, ~bits)
+                # The node's count of dirty file pages follows the flag.
+                mapping = pgx_load64(&e.mapping)
+                if bits & r.layout.dirty and ((before & r.layout.dirty) != 0) != on and mapping \
+                        and not mapping & PGX_ANON:
+                    node = pgx_node_of(r, where[i])
+                    frames = 1ull << pgx_load8(&e.order)
+                    pgx_add64(&r.nodes[node].counter[PGX_NR_DIRTY], frames if on else -frames)
+
+    # ---- mappings and spaces: their names and kinds; their pages are in `cache` and `space` ----------------------------
+
+    def new_mapping(self, name="", shmem=False, aops="migrate"):
+        """Make a mapping (a file's `address_space`); its number. ArenaFullError when all are in use."""
+        cdef pgx_mapping *m
+        cdef uint32_t i
+        self.check()
+        if aops not in AOPS:
+            raise ValueError(f"aops {aops!r}: choose one of {', '.join(AOPS)}")
+        raw = str(name).encode()[:63]
+        for i in range(self.region.nmappings):
+            m = &self.region.mappings[i]
+            if not m.used:
+                memset(m, 0, sizeof(pgx_mapping))
+                memcpy(m.name, <const char *>raw, len(raw))
+                m.shmem = bool(shmem)
+                m.aops = AOPS[aops]
+                m.used = 1
+                return i
+        raise ArenaFullError(errno.ENOSPC, f"all {self.region.nmappings} mappings are in use; create the arena with more")
+
+    def new_space(self, name=""):
+        """Make an address space; its number. ArenaFullError when all are in use."""
+        cdef pgx_space *s
+        cdef uint32_t i
+        self.check()
+        raw = str(name).encode()[:63]
+        for i in range(self.region.nspaces):
+            s = &self.region.spaces[i]
+            if not s.used:
+                memset(s, 0, sizeof(pgx_space))
+                memcpy(s.name, <const char *>raw, len(raw))
+                s.used = 1
+                return i
+        raise ArenaFullError(errno.ENOSPC, f"all {self.region.nspaces} spaces are in use; create the arena with more")
+
+    # ---- tests -----------------------------------------------------------------------------------------------------
+
+    @property
+    def fail_alloc(self):
+        """Fault injection: the n-th allocation from now on fails (frames, XArray nodes, page tables); 0 off."""
+        self.check()
+        return self.region.fail_alloc
+
+    @fail_alloc.setter
+    def fail_alloc(self, n):
+        self.check()
+        self.region.fail_alloc = n
+
+
+def _after_fork():
+    for region in list(_live):
+        region._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,1 @@
+"""An exchange: its steps, lists, threads, what happens when memory fails meanwhile."""

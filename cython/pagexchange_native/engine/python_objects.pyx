@@ -1,0 +1,121 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Python callables in the place of native objects: they take the GIL once per batch, and what they return is checked.
+
+An exception, a wrong shape or a wrong dtype is kept in `error` and ends the call after the batch, with every page of
+the batch as it was.
+"""
+
+import numpy as np
+
+from pagexchange_native.arena.reentry import plugin_of
+
+from libc.errno cimport EBADMSG
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, uint64_t
+from libc.string cimport memcpy
+
+from pagexchange_native.plugin cimport pgx_find
+from pagexchange_native.format cimport PGX_LOG_WHOLE, pgx_region
+
+PAGE = np.dtype([("mapping", "<u8"), ("index", "<u8"), ("pfn", "<u4"), ("status", "<i4")])
+
+
+def _words(value, n, what):
+    """A plug-in's array as uint64[n], or TypeError."""
+    array = np.asarray(value)
+    if array.dtype != np.uint64 or array.shape != (n,):
+        raise TypeError(f"{what}: want uint64[{n}], got {array.dtype}{list(array.shape)}")
+    return np.ascontiguousarray(array)
+
+
+cdef class PythonFlags(FlagPolicy):
+    """Flag policy from a callable: (a: uint64[n], b: uint64[n]) -> (new_a, new_b)."""
+
+    def __init__(self, function, arena):
+        self.function = function
+        self.arena = arena
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.ops.ctx = <void *>self
+        self.ops.exchange = _exchange_flags
+
+
+cdef int _exchange_flags(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,
+                         size_t n) noexcept nogil:
+    with gil:
+        return _call_flags(<PythonFlags>ctx, a, b, new_a, new_b, n)
+
+
+cdef int _call_flags(PythonFlags self, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,
+                     size_t n) noexcept:
+    cdef const uint64_t[::1] view
+    try:
+        left = np.array(<uint64_t[:n]><uint64_t *>a)
+        right = np.array(<uint64_t[:n]><uint64_t *>b)
+        with plugin_of(self.arena):
+            result = self.function(left, right)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(f"want (new_a, new_b), got {type(result).__name__}")
+        view = _words(result[0], n, "new_a")
+        memcpy(new_a, &view[0], n * 8)
+        view = _words(result[1], n, "new_b")
+        memcpy(new_b, &view[0], n * 8)
+        return 0
+    except BaseException as error:
+        self.error = error
+        return -EBADMSG
+
+
+cdef class PythonMapping(MappingUpdater):
+    """Mapping updater from a callable: (pages: structured[n], arena) -> (offset: uint64[n], found: uint64[n])."""
+
+    def __init__(self, function, arena):
+        self.function = function
+        self.arena = arena
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.ops.ctx = <void *>self
+        self.ops.find = _find
+
+
+cdef void _find(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexcept nogil:
+    with gil:
+        _call_find(<PythonMapping>ctx, pages, n)
+
+
+cdef void _call_find(PythonMapping self, pgx_find *pages, size_t n) noexcept:
+    cdef size_t i
+    cdef const uint64_t[::1] slot
+    cdef const uint64_t[::1] found
+    try:
+        table = np.zeros(n, dtype=PAGE)
+        for i in range(n):
+            table[i] = (pages[i].mapping, pages[i].index, pages[i].pfn, 0)
+        with plugin_of(self.arena):
+            result = self.function(table, self.arena)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(f"want (offset, found), got {type(result).__name__}")
+        slot = _words(result[0], n, "offset")
+        found = _words(result[1], n, "found")
+        for i in range(n):
+            pages[i].slot = slot[i]
+            pages[i].found = found[i]
+            pages[i].status = 0
+    except BaseException as error:
+        self.error = error
+        for i in range(n):
+            pages[i].status = -EBADMSG
+
+
+cdef class PythonMover(DataMover):
+    """Data mover from a callable: (pieces: uint64[m, 512], a: int64[k], b: int64[k]) -> None.
+
+    `pieces` are all frames of the arena cut into pieces of 4096 bytes; piece a[i] and piece b[i] trade their contents.
+    """
+
+    def __init__(self, function):
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.ops.kind = PGX_LOG_WHOLE
+
+    cpdef dict describe(self):
+        """Return the log that it runs under."""
+        return {"log": "whole page: both pages are saved before the call and compared after it"}

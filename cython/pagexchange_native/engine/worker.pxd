@@ -1,0 +1,88 @@
+"""One worker's private state, and the steps of an exchange on it. See `worker.pyx`."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from pagexchange_native.plugin cimport pgx_find, pgx_flags_ops, pgx_mapping_ops, pgx_move, pgx_mover_ops
+from pagexchange_native.format cimport PGX_BATCH, pgx_entry, pgx_mapping, pgx_region, pgx_slot
+
+cdef enum:
+    MOVERS = 4      # in a chain, at most
+
+cdef enum:
+    ASYNC = 0       # never waits
+    SYNC_LIGHT = 1  # waits for page locks, not for write-back
+    SYNC = 2        # waits for both, within the timeout
+
+cdef enum:  # how far a pair has come: what undoing it has to undo
+    LOCKED_0 = 1
+    LOCKED_1 = 2
+    HELD_0 = 4
+    HELD_1 = 8
+    UNMAPPED_0 = 16
+    UNMAPPED_1 = 32
+    FROZEN_0 = 64
+    FROZEN_1 = 128
+    PREPARED = 256
+
+cdef enum:  # where the time went
+    T_LOCK = 0
+    T_FLAGS = 1
+    T_DATA = 2
+    T_MAPPING = 3
+    T_FINISH = 4
+    T_PARTS = 5
+
+# A mover that is a Python callable: moves pairs [first, first + n) of the worker's batch under the whole-page log.
+# 0, or -errno with the exception kept by the strategy; every page is then as it was.
+ctypedef int (*python_move_fn)(void *strategy, Worker *w) noexcept nogil
+
+cdef struct Work:
+    uint32_t pfn[2]    # ascending
+    uint32_t order
+    int32_t status     # 0 going on, 1 not exchanged by this mover (another is asked), -errno
+    uint32_t done      # the bits above
+    int64_t at         # position in the caller's list
+    uint64_t mapping[2]  # mapping number + 1 of a file page, else 0: a private copy
+    uint64_t slot[2]     # byte offset of the word that points at a file page, else 0: a private copy
+    uint64_t old_flags[2]
+
+cdef struct Plan:  # what a strategy tells the engine; read-only while it runs
+    pgx_flags_ops flags
+    pgx_mapping_ops mapping
+    pgx_mover_ops movers[MOVERS]
+    python_move_fn python[MOVERS]
+    void *strategy
+    uint32_t n_movers
+    uint32_t mode
+    uint64_t timeout_ns
+
+cdef struct Worker:
+    pgx_region *r
+    const Plan *plan
+    pgx_slot *rec
+    uint32_t slot
+    uint32_t mover      # which of the plan's movers this batch uses
+    uint32_t split      # helper threads for one large folio
+    uint32_t n
+    uint64_t deadline
+    uint64_t ns[5]
+    uint64_t asked, got, retries, tries
+    uint64_t moved[MOVERS]  # pairs that each mover of the chain exchanged
+    uint64_t violation  # bits that a flag policy touched and may not
+    int32_t failed      # -errno when a plug-in failed as a whole
+    Work work[128]
+    uint32_t live[128]  # numbers of the pairs that are still going on
+    uint32_t n_live
+    uint64_t keys[256]
+    uint64_t fa[128]
+    uint64_t fb[128]
+    uint64_t na[128]
+    uint64_t nb[128]
+    pgx_find find[256]
+    uint32_t find_of[256]
+    pgx_move moves[128]
+
+cdef void run_batch(Worker *w) noexcept nogil
+cdef uint64_t now_ns() noexcept nogil
+cdef int peek(const pgx_region *r, uint32_t pfn, uint32_t *order) noexcept nogil

@@ -1,8 +1,0 @@
-"""The list exchange: the whole list in one call, so that the next pair is fetched while this one is moved."""
-
-from .mover import DataMover
-
-class ListExchange(DataMover):
-    """Exchanges a list of folio pairs in place under the undo log; allocates nothing."""
-
-    def __init__(self, isa: str = "auto", prefetch: bool = True, threads: int = 1) -> None: ...

@@ -1,0 +1,1 @@
+"""Data movers, and the loops by instruction set that they share."""

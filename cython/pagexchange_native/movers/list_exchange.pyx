@@ -1,0 +1,67 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=False
+"""The list exchange: the whole list in one call, so that the next pair is fetched while this one is moved."""
+
+from libc.stddef cimport size_t
+
+from pagexchange_native.movers.mover cimport DataMover, isa_of
+from pagexchange_native.movers.moves cimport pgx_ahead, pgx_isa
+from pagexchange_native.plugin cimport pgx_log, pgx_move
+from pagexchange_native.format cimport PGX_CHUNK
+
+cdef enum:
+    MOST_THREADS = 32  # as `vm.limit_mt_num` allowed
+
+
+cdef void exchange_list(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
+    cdef list_options *options = <list_options *>ctx
+    cdef pgx_ahead ahead
+    cdef size_t i
+    for i in range(n):
+        ahead.a = moves[i + 1].a if i + 1 < n else NULL
+        ahead.b = moves[i + 1].b if i + 1 < n else NULL
+        options.isa.undo(moves[i].a, moves[i].b, moves[i].bytes, 0, log, moves[i].pair,
+                         &ahead if options.prefetch else NULL)
+
+
+cdef class ListExchange(DataMover):
+    """Exchanges a list of folio pairs in place under the undo log; allocates nothing.
+
+    Parameters
+    ----------
+    isa : str
+        "auto" (the widest of this CPU), "scalar", "sse2", "avx2", "avx512" or "neon".
+    prefetch : bool
+        Fetch what comes next into L2: the next pair, and in a large folio what lies one base page ahead.
+    threads : int
+        How many workers may share a list, or one large folio: 1 to 32. The engine runs them; each works in a slot of
+        its own on a range that `mover.shares` cuts.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or a number of threads outside 1 to 32.
+    NotImplementedError
+        This CPU does not have the instruction set.
+    """
+
+    def __init__(self, str isa="auto", bint prefetch=True, int threads=1):
+        if not 1 <= threads <= MOST_THREADS:
+            raise ValueError(f"threads is {threads}; it must be 1 to {MOST_THREADS}")
+        self.options.isa = isa_of(isa)
+        self.options.prefetch = prefetch
+        self.name = "list-exchange"
+        self.ops.threads = threads
+        self.ops.ctx = &self.options
+        self.ops.move = exchange_list
+
+    cpdef dict describe(self):
+        """Return the instruction set chosen and how the loop works."""
+        return {
+            "isa": self.options.isa.name.decode(),
+            "width": f"{self.options.isa.width} bytes",
+            "prefetch": "the next pair, to L2" if self.options.prefetch else "none",
+            "threads": str(self.ops.threads),
+            "log": f"undo, {PGX_CHUNK}-byte chunks",
+            "takes frames": "none",
+        }

@@ -1,0 +1,6 @@
+"""The temporary page's class."""
+
+from pagexchange_native.movers.mover cimport DataMover
+
+cdef class TempPage(DataMover):
+    cdef bint shared

@@ -1,0 +1,1 @@
+"""Flag policies and mapping updaters."""

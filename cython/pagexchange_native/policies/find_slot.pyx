@@ -1,0 +1,159 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=False
+"""The mapping updaters: they find the XArray word that points at a page. The core stores it."""
+
+from libc.errno cimport EAGAIN, EUCLEAN
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+import numpy as np
+
+from pagexchange_native.arena.region cimport Region
+from pagexchange_native.plugin cimport pgx_find, pgx_mapping_ops
+from pagexchange_native.format cimport PGX_ABI, pgx_load32, pgx_load64, pgx_mapping, pgx_region, pgx_xa_entry, pgx_xarray
+from pagexchange_native.xarray.tree cimport xa_cursor, xa_find_word, xa_hold, xa_release, xas_find_word, xas_init
+
+cdef enum:
+    CURSORS = 4  # of different mappings: the two sides of a list are often of two, and take turns
+
+
+cdef inline pgx_xarray *array_of(pgx_region *region, pgx_find *page) noexcept nogil:
+    """The page cache to look in; NULL, and the status set, when there is none."""
+    cdef pgx_mapping *mapping
+    page.slot = 0
+    page.found = 0
+    page.status = -EUCLEAN
+    if page.mapping >= region.nmappings:
+        return NULL
+    mapping = &region.mappings[page.mapping]
+    page.status = -EAGAIN
+    return &mapping.pages if pgx_load32(&mapping.used) else NULL
+
+
+cdef inline void note(pgx_region *region, pgx_find *page, uint64_t *word) noexcept nogil:
+    if word == NULL:
+        return
+    page.found = pgx_load64(word)
+    page.slot = <uint64_t>(<uint8_t *>word - region.base)
+    if page.found == pgx_xa_entry(page.pfn):
+        page.status = 0
+
+
+cdef void find_through_cursors(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexcept nogil:
+    cdef xa_cursor[CURSORS] cursors
+    cdef xa_cursor *cursor
+    cdef pgx_xarray *xa
+    cdef size_t i
+    for i in range(CURSORS):
+        xas_init(&cursors[i], NULL)
+    for i in range(n):
+        xa = array_of(region, &pages[i])
+        if xa == NULL:
+            continue
+        cursor = &cursors[pages[i].mapping % CURSORS]
+        if cursor.xa != xa:
+            xas_init(cursor, xa)
+        note(region, &pages[i], xas_find_word(region, cursor, pages[i].index, NULL))
+
+
+cdef void find_from_the_top(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexcept nogil:
+    cdef pgx_xarray *xa
+    cdef size_t i
+    for i in range(n):
+        xa = array_of(region, &pages[i])
+        if xa != NULL:
+            note(region, &pages[i], xa_find_word(region, xa, pages[i].index, NULL))
+
+
+cdef class MappingUpdater:
+    """Finds the slots that point at pages; a subclass fills in `ops`.
+
+    Attributes
+    ----------
+    name : str
+        Shown in tables.
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        self.ops.abi = PGX_ABI
+        self.ops.size = sizeof(pgx_mapping_ops)
+        self.ops.ctx = NULL
+        self.ops.find = NULL
+        self.name = type(self).__name__
+
+    cpdef dict describe(self):
+        """Return what was chosen, as text by topic."""
+        return {}
+
+    def __call__(self, pages, Region arena not None):
+        """Return where in the arena the words lie that point at the pages.
+
+        Parameters
+        ----------
+        pages : structured array of n with the fields mapping, index (base pages) and pfn
+            Pages of files, by the number of their mapping.
+        arena : Region
+            Where to look.
+
+        Returns
+        -------
+        offset, found : uint64[n]
+            Byte offset of the word and the entry in it; 0 and 0 where there is none. The entry may name another frame.
+        """
+        if self.ops.find == NULL:
+            raise TypeError(f"{type(self).__name__} has no find function")
+        arena.check()
+        mapping = np.ascontiguousarray(pages["mapping"], dtype=np.uint64).reshape(-1)
+        cdef const uint64_t[::1] mappings = mapping
+        cdef const uint64_t[::1] indexes = np.ascontiguousarray(pages["index"], dtype=np.uint64).reshape(-1)
+        cdef const uint64_t[::1] pfns = np.ascontiguousarray(pages["pfn"], dtype=np.uint64).reshape(-1)
+        cdef size_t n = mappings.shape[0], i
+        offset = np.zeros(n, dtype=np.uint64)
+        found = np.zeros(n, dtype=np.uint64)
+        if n == 0:
+            return offset, found
+        cdef uint64_t[::1] offsets = offset
+        cdef uint64_t[::1] founds = found
+        cdef const uint64_t[::1] held = np.unique(mapping[mapping < arena.region.nmappings])
+        table = bytearray(n * sizeof(pgx_find))
+        cdef uint8_t[::1] memory = table
+        cdef pgx_find *wanted = <pgx_find *>&memory[0]
+        cdef size_t h = held.shape[0]
+        for i in range(n):
+            wanted[i].mapping = mappings[i]
+            wanted[i].index = indexes[i]
+            wanted[i].pfn = <uint32_t>pfns[i]
+        with nogil:
+            for i in range(h):
+                xa_hold(&arena.region.mappings[held[i]].pages)
+            self.ops.find(self.ops.ctx, arena.region, wanted, n)
+            for i in range(h):
+                xa_release(&arena.region.mappings[held[i]].pages)
+        for i in range(n):
+            offsets[i] = wanted[i].slot
+            founds[i] = wanted[i].found
+        return offset, found
+
+
+cdef class XArrayCursor(MappingUpdater):
+    """Looks up through a cursor (XA_STATE): a neighbour in the same node is found without a walk, sorted or not."""
+
+    def __init__(self):
+        self.name = "xarray"
+        self.ops.find = find_through_cursors
+
+    cpdef dict describe(self):
+        """Return how it looks up."""
+        return {"look-up": f"cursors, {CURSORS} mappings at a time", "takes nodes": "none"}
+
+
+cdef class RadixTree(MappingUpdater):
+    """Walks from the top for each page and hands back a slot pointer, as in the 2019 RFC."""
+
+    def __init__(self):
+        self.name = "radix-tree"
+        self.ops.find = find_from_the_top
+
+    cpdef dict describe(self):
+        """Return how it looks up."""
+        return {"look-up": "a walk from the top per page", "takes nodes": "none"}

@@ -1,0 +1,1 @@
+"""The XArray: tree, store, cursor, Python face."""

@@ -1,0 +1,492 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, freethreading_compatible=False
+"""Changes of an XArray: store, erase, cmpxchg, insert, reservations, marks.
+
+What a store needs is counted and taken from the pool first, built where no reader sees it, and linked by one store: an
+error leaves no trace. `seq` is odd while a reader without the lock could see parts or walk into a freed node. It does
+not change when one 64-bit store is all that a reader can see: a replaced entry, an entry or a sub-tree in an empty slot.
+"""
+
+from libc.errno cimport EBUSY, EINVAL
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from pagexchange_native.format cimport (
+    PGX_XA_MARKS,
+    PGX_XA_WRITER,
+    pgx_fence,
+    pgx_load32,
+    pgx_load64,
+    pgx_region,
+    pgx_store8,
+    pgx_store32,
+    pgx_store64,
+    pgx_xanode,
+    pgx_xarray,
+)
+from pagexchange_native.xarray.tree cimport (
+    XA_LEVELS,
+    XA_MAX_SHIFT,
+    XA_PRESENT,
+    XA_ZERO,
+    xa_child,
+    xa_extent,
+    xa_find_free,
+    xa_find_raw,
+    xa_is_internal,
+    xa_is_node,
+    xa_is_sibling,
+    xa_mk_node,
+    xa_mk_sibling,
+    xa_node_give,
+    xa_nodes_take,
+    xa_parent,
+    xa_to_sibling,
+    xa_top,
+    xa_walk,
+)
+
+cdef extern from "errno.h" nogil:
+    enum:
+        EUCLEAN
+
+cdef enum:
+    MAX_NEW = 2 * 11  # a chain of nodes down to the entry, and one up from the old head
+    HEAD_MARKS = 7
+
+
+cdef inline void _begin(pgx_xarray *xa) noexcept nogil:
+    pgx_store32(&xa.seq, (xa.seq + 1) | 1)
+    pgx_fence()
+
+
+cdef inline void _end(pgx_xarray *xa) noexcept nogil:
+    pgx_store32(&xa.seq, xa.seq + 1)
+
+
+cdef inline uint32_t _slot_of(const pgx_xarray *xa) noexcept nogil:
+    return pgx_load32(&xa.lock) & ~PGX_XA_WRITER
+
+
+cdef inline uint64_t _visible(uint64_t entry) noexcept nogil:
+    return 0 if entry == XA_ZERO else entry
+
+
+cdef inline uint64_t _mask(uint32_t offset, uint32_t n) noexcept nogil:
+    """Return n bits from `offset` on; n is 1 to 64."""
+    return (~<uint64_t>0 >> (64 - n)) << offset
+
+
+cdef void _free_tree(pgx_region *r, pgx_xarray *xa, pgx_xanode *node) noexcept nogil:
+    """Give a sub-tree's nodes back. A freed node is no longer `used`, so that a damaged tree is gone through once too."""
+    cdef pgx_xanode *path[XA_LEVELS]
+    cdef uint32_t next_slot[XA_LEVELS]
+    cdef pgx_xanode *child
+    cdef uint64_t entry
+    cdef uint32_t level = 0
+    path[0] = node
+    next_slot[0] = 0
+    while True:
+        node = path[level]
+        if next_slot[level] == 64:
+            xa_node_give(r, _slot_of(xa), node)
+            if level == 0:
+                return
+            level -= 1
+            continue
+        entry = node.slot[next_slot[level]]
+        next_slot[level] += 1
+        if xa_is_node(entry) and level + 1 < XA_LEVELS:
+            child = xa_child(r, xa, entry, node.shift)
+            if child != NULL:
+                level += 1
+                path[level] = child
+                next_slot[level] = 0
+
+
+cdef void _fill(pgx_xanode *node, uint32_t offset, uint32_t span, uint64_t entry) noexcept nogil:
+    cdef uint32_t i
+    pgx_store64(&node.slot[offset], entry)
+    for i in range(1, span):
+        pgx_store64(&node.slot[offset + i], xa_mk_sibling(offset))
+
+
+cdef void _chain(pgx_region *r, pgx_xarray *xa, const uint32_t *numbers, uint32_t n, uint32_t shift, uint64_t base,
+                 uint32_t span, uint64_t entry) noexcept nogil:
+    """Build n new nodes, one below the other from `shift` down, with the entry in the last one."""
+    cdef pgx_xanode *node = NULL
+    cdef uint32_t i, offset
+    for i in range(n):
+        if i > 0:
+            offset = (base >> (shift + 6)) & 63
+            pgx_store64(&node.slot[offset], xa_mk_node(numbers[i]))
+            node.count = 1
+        node = &r.xanodes[numbers[i]]
+        pgx_store8(&node.shift, <uint8_t>shift)
+        node.array = <uint64_t>(<uint8_t *>xa - r.base)
+        if i > 0:
+            node.offset = <uint8_t>offset
+            node.parent = numbers[i - 1] + 1
+        shift -= 6
+    offset = (base >> node.shift) & 63
+    _fill(node, offset, span, entry)
+    node.count = <uint8_t>span
+
+
+cdef int _store_growing(pgx_region *r, pgx_xarray *xa, pgx_xanode *top, uint64_t base, uint64_t last, uint32_t target,
+                        uint32_t span, uint64_t entry) noexcept nogil:
+    """Store where the tree does not reach: a new top, the old tree below its slot 0 unless the entry covers it."""
+    cdef uint32_t numbers[MAX_NEW]
+    cdef uint32_t high = target
+    cdef uint32_t lowest, chain, extra, i, mark, shift
+    cdef uint64_t child = xa.head
+    cdef bint keep = child != 0 and base != 0
+    cdef pgx_xanode *node
+    cdef int code
+    while (last >> high) > 63:
+        high += 6
+    chain = (high - target) // 6 + 1
+    lowest = top.shift + 6 if top != NULL else 0
+    extra = (high - lowest) // 6 if keep else 0
+    code = xa_nodes_take(r, _slot_of(xa), chain + extra, numbers)
+    if code != 0:
+        return code
+    _chain(r, xa, numbers, chain, high, base, span, entry)
+    node = &r.xanodes[numbers[chain - 1]]
+    if keep:
+        for i in range(extra + 1):
+            shift = lowest + 6 * i
+            node = &r.xanodes[numbers[chain + i] if i < extra else numbers[0]]
+            pgx_store8(&node.shift, <uint8_t>shift)
+            node.array = <uint64_t>(<uint8_t *>xa - r.base)
+            pgx_store64(&node.slot[0], child)
+            node.count += 1
+            if i > 0:
+                r.xanodes[numbers[chain + i - 1]].parent = <uint32_t>(node - r.xanodes) + 1
+            child = xa_mk_node(<uint32_t>(node - r.xanodes))
+            for mark in range(PGX_XA_MARKS):
+                node.marks[mark] |= (xa.flags >> mark) & 1
+    elif child != 0:
+        for mark in range(PGX_XA_MARKS):  # the entry takes the place of all: the union of marks is the head's
+            node.marks[mark] = (xa.flags >> mark) & 1
+    _begin(xa)
+    if keep and top != NULL:
+        top.offset = 0
+        top.parent = (numbers[chain] if extra > 0 else numbers[0]) + 1
+    pgx_store64(&xa.head, xa_mk_node(numbers[0]))
+    if not keep and top != NULL:
+        _free_tree(r, xa, top)
+    _end(xa)
+    return 0
+
+
+cdef void _overwrite(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint32_t offset, uint32_t span,
+                     uint64_t entry) noexcept nogil:
+    """Put one entry over `span` slots: sub-trees and smaller entries go, and leave it the union of their marks."""
+    cdef uint64_t dropped[64]
+    cdef uint64_t mask = _mask(offset, span)
+    cdef uint64_t marks
+    cdef pgx_xanode *child
+    cdef uint32_t i, mark
+    _begin(xa)
+    for i in range(span):
+        dropped[i] = node.slot[offset + i]
+        node.count += dropped[i] == 0
+    _fill(node, offset, span, entry)
+    for mark in range(PGX_XA_MARKS):
+        marks = node.marks[mark]
+        node.marks[mark] = (marks & ~mask) | (<uint64_t>(marks & mask != 0) << offset)
+    for i in range(span):
+        if xa_is_node(dropped[i]):
+            child = xa_child(r, xa, dropped[i], node.shift)
+            if child != NULL:
+                _free_tree(r, xa, child)
+    _end(xa)
+
+
+cdef int _store_inside(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint64_t base, uint32_t target, uint32_t span,
+                       uint64_t entry) noexcept nogil:
+    """Store below `node`, which covers the range. `shift` is private: what lies in the arena may change under us."""
+    cdef uint32_t numbers[MAX_NEW]
+    cdef uint32_t shift = min(<uint32_t>node.shift, <uint32_t>XA_MAX_SHIFT)
+    cdef uint32_t offset, n
+    cdef uint64_t found
+    cdef int code
+    while True:
+        offset = (base >> shift) & 63
+        found = node.slot[offset]
+        if xa_is_sibling(found):
+            offset = xa_to_sibling(found)
+            found = node.slot[offset]
+            if xa_is_internal(found) and found != XA_ZERO:
+                return -EUCLEAN
+        if xa_is_internal(found) and found != XA_ZERO and not xa_is_node(found):
+            return -EUCLEAN
+        if shift <= target or not xa_is_node(found):
+            break
+        node = xa_child(r, xa, found, shift)
+        if node == NULL:
+            return -EUCLEAN
+        shift -= 6
+    if found == 0 and shift > target:
+        n = (shift - target) // 6
+        code = xa_nodes_take(r, _slot_of(xa), n, numbers)
+        if code != 0:
+            return code
+        _chain(r, xa, numbers, n, shift - 6, base, span, entry)
+        r.xanodes[numbers[0]].parent = <uint32_t>(node - r.xanodes) + 1
+        r.xanodes[numbers[0]].offset = <uint8_t>offset
+        pgx_store64(&node.slot[offset], xa_mk_node(numbers[0]))
+        node.count += 1
+    elif found != 0 and not xa_is_node(found) and (shift > target or xa_extent(node, offset) >= span):
+        pgx_store64(&node.slot[offset], entry)  # replaced whole: its order and its marks stay
+    elif found == 0 and span == 1:
+        pgx_store64(&node.slot[offset], entry)
+        node.count += 1
+    else:
+        _overwrite(r, xa, node, (base >> target) & 63, span, entry)
+    return 0
+
+
+cdef void _unmark(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, int mark, uint64_t mask) noexcept nogil:
+    """Clear a mark in a node, and upwards as long as a node has it no more."""
+    cdef uint32_t level
+    if node.marks[mark] & mask == 0:
+        return
+    for level in range(XA_LEVELS):
+        node.marks[mark] &= ~mask
+        if node.marks[mark] != 0:
+            return
+        if node.parent == 0:
+            break
+        mask = <uint64_t>1 << (node.offset & 63)
+        node = xa_parent(r, node)
+        if node == NULL:
+            return
+    pgx_store32(&xa.flags, xa.flags & ~(<uint32_t>1 << mark))
+
+
+cdef void _prune(pgx_region *r, pgx_xarray *xa, pgx_xanode *node) noexcept nogil:
+    """Free `node` and its ancestors as far as they are empty, then top nodes of which only slot 0 is used."""
+    cdef pgx_xanode *parent
+    cdef uint64_t entry
+    while node.count == 0:
+        if node.parent == 0:
+            pgx_store32(&xa.flags, xa.flags & ~<uint32_t>HEAD_MARKS)
+            pgx_store64(&xa.head, 0)
+            xa_node_give(r, _slot_of(xa), node)
+            return
+        parent = xa_parent(r, node)
+        if parent == NULL:
+            return
+        pgx_store64(&parent.slot[node.offset & 63], 0)
+        parent.count -= 1
+        xa_node_give(r, _slot_of(xa), node)
+        node = parent
+    while node.parent == 0 and node.count == 1:
+        entry = node.slot[0]
+        if entry == 0 or (not xa_is_node(entry) and node.shift != 0):
+            return
+        parent = node
+        node = NULL
+        if xa_is_node(entry):
+            node = xa_child(r, xa, entry, parent.shift)
+            if node == NULL:
+                return
+            node.parent = 0
+            node.offset = 0
+        pgx_store64(&xa.head, entry)
+        xa_node_give(r, _slot_of(xa), parent)
+        if node == NULL:
+            return
+
+
+cdef int _erase(pgx_region *r, pgx_xarray *xa, uint64_t base, uint64_t last, uint32_t target,
+                uint32_t span) noexcept nogil:
+    """Delete every entry that touches base..last, whole."""
+    cdef uint64_t dropped[64]
+    cdef uint64_t found = xa.head
+    cdef pgx_xanode *node
+    cdef pgx_xanode *child
+    cdef uint32_t offset, n, i, shift
+    cdef uint32_t removed = 0
+    cdef int mark
+    if not xa_is_node(found):
+        if base == 0 and found != 0:
+            xa_destroy(r, xa)
+        return 0
+    node = xa_top(r, xa, found)
+    if node == NULL:
+        return -EUCLEAN
+    shift = min(<uint32_t>node.shift, <uint32_t>XA_MAX_SHIFT)
+    if base == 0 and (shift < target or (last >> shift) > 63):
+        xa_destroy(r, xa)
+        return 0
+    if (base >> shift) > 63:
+        return 0
+    while True:
+        offset = (base >> shift) & 63
+        found = node.slot[offset]
+        if xa_is_sibling(found):
+            offset = xa_to_sibling(found)
+            found = node.slot[offset]
+            if xa_is_internal(found) and found != XA_ZERO:
+                return -EUCLEAN
+        if shift <= target or not xa_is_node(found):
+            break
+        node = xa_child(r, xa, found, shift)
+        if node == NULL:
+            return -EUCLEAN
+        shift -= 6
+    n = xa_extent(node, offset) if found != 0 and not xa_is_node(found) else 1
+    if shift == target and n < span:
+        offset = (base >> target) & 63
+        n = span
+    for i in range(n):
+        dropped[i] = node.slot[offset + i]
+        removed += dropped[i] != 0
+    if removed == 0:
+        return 0
+    _begin(xa)
+    for mark in range(PGX_XA_MARKS):
+        _unmark(r, xa, node, mark, _mask(offset, n))
+    for i in range(n):
+        pgx_store64(&node.slot[offset + i], 0)
+    for i in range(n):
+        if xa_is_node(dropped[i]):
+            child = xa_child(r, xa, dropped[i], node.shift)
+            if child != NULL:
+                _free_tree(r, xa, child)
+    node.count -= removed
+    _prune(r, xa, node)
+    _end(xa)
+    return 0
+
+
+# ---- what others call ------------------------------------------------------------------------------------------------
+
+cdef int xa_store(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t order, uint64_t entry,
+                  uint64_t *old) noexcept nogil:
+    cdef uint64_t base, last, before
+    cdef uint64_t head = xa.head
+    cdef uint32_t target, span, offset
+    cdef pgx_xanode *top = NULL
+    cdef pgx_xanode *node
+    cdef int code
+    if old != NULL:
+        old[0] = 0
+    if order > 63 or (xa_is_internal(entry) and entry != XA_ZERO):
+        return -EINVAL
+    base = index >> order << order
+    last = base | ((<uint64_t>1 << order) - 1)
+    target = order - order % 6
+    span = <uint32_t>1 << (order % 6)
+    if xa_is_node(head):
+        top = xa_top(r, xa, head)
+    if xa_is_internal(head) and head != XA_ZERO and top == NULL:
+        return -EUCLEAN
+    before = _visible(xa_walk(r, xa, index, &node, &offset))
+    if entry == 0:
+        code = _erase(r, xa, base, last, target, span)
+    elif top != NULL and top.shift >= target and (last >> top.shift) <= 63:
+        code = _store_inside(r, xa, top, base, target, span, entry)
+    elif top == NULL and last == 0:
+        pgx_store64(&xa.head, entry)
+        code = 0
+    else:
+        code = _store_growing(r, xa, top, base, last, target, span, entry)
+    if code == 0 and old != NULL:
+        old[0] = before
+    return code
+
+
+cdef int xa_erase(pgx_region *r, pgx_xarray *xa, uint64_t index, uint64_t *old) noexcept nogil:
+    return xa_store(r, xa, index, 0, 0, old)
+
+
+cdef int xa_cmpxchg(pgx_region *r, pgx_xarray *xa, uint64_t index, uint64_t expected, uint64_t entry,
+                    uint64_t *found) noexcept nogil:
+    cdef pgx_xanode *node
+    cdef uint32_t offset
+    cdef uint64_t now = xa_walk(r, xa, index, &node, &offset)
+    if found != NULL:
+        found[0] = now
+    if xa_is_internal(entry) and entry != XA_ZERO:
+        return -EINVAL
+    return xa_store(r, xa, index, 0, entry, NULL) if now == expected else 0
+
+
+cdef int xa_insert(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t order, uint64_t entry) noexcept nogil:
+    cdef uint64_t base, last
+    if order > 63:
+        return -EINVAL
+    base = index >> order << order
+    last = base | ((<uint64_t>1 << order) - 1)
+    if xa_find_raw(r, xa, &base, last, XA_PRESENT, NULL) != 0:
+        return -EBUSY
+    return xa_store(r, xa, index, order, entry if entry != 0 else XA_ZERO, NULL)
+
+
+cdef int xa_alloc(pgx_region *r, pgx_xarray *xa, uint64_t first, uint64_t last, uint64_t entry,
+                  uint64_t *index) noexcept nogil:
+    index[0] = first
+    if not xa_find_free(r, xa, index, last):
+        return -EBUSY
+    return xa_store(r, xa, index[0], 0, entry if entry != 0 else XA_ZERO, NULL)
+
+
+cdef int xa_reserve(pgx_region *r, pgx_xarray *xa, uint64_t index) noexcept nogil:
+    return xa_cmpxchg(r, xa, index, 0, XA_ZERO, NULL)
+
+
+cdef int xa_unreserve(pgx_region *r, pgx_xarray *xa, uint64_t index) noexcept nogil:
+    return xa_cmpxchg(r, xa, index, XA_ZERO, 0, NULL)
+
+
+cdef int xa_store_range(pgx_region *r, pgx_xarray *xa, uint64_t first, uint64_t last, uint64_t entry) noexcept nogil:
+    cdef uint32_t order
+    cdef int code
+    if last < first:
+        return -EINVAL
+    while True:
+        order = 63
+        while first & ((<uint64_t>1 << order) - 1) != 0 or last - first < (<uint64_t>1 << order) - 1:
+            order -= 1
+        code = xa_store(r, xa, first, order, entry, NULL)
+        if code != 0 or last - first == (<uint64_t>1 << order) - 1:
+            return code
+        first += <uint64_t>1 << order
+
+
+cdef void xa_set_mark(pgx_region *r, pgx_xarray *xa, uint64_t index, int mark) noexcept nogil:
+    cdef pgx_xanode *node
+    cdef uint32_t offset, level
+    if xa_walk(r, xa, index, &node, &offset) == 0:
+        return
+    for level in range(XA_LEVELS):
+        if node == NULL:
+            break
+        node.marks[mark] |= <uint64_t>1 << offset
+        offset = node.offset & 63
+        node = xa_parent(r, node)
+    pgx_store32(&xa.flags, xa.flags | (<uint32_t>1 << mark))
+
+
+cdef void xa_clear_mark(pgx_region *r, pgx_xarray *xa, uint64_t index, int mark) noexcept nogil:
+    cdef pgx_xanode *node
+    cdef uint32_t offset
+    if xa_walk(r, xa, index, &node, &offset) == 0:
+        return
+    if node != NULL:
+        _unmark(r, xa, node, mark, <uint64_t>1 << offset)
+    else:
+        pgx_store32(&xa.flags, xa.flags & ~(<uint32_t>1 << mark))
+
+
+cdef void xa_destroy(pgx_region *r, pgx_xarray *xa) noexcept nogil:
+    cdef uint64_t head = pgx_load64(&xa.head)
+    cdef pgx_xanode *top = xa_top(r, xa, head) if xa_is_node(head) else NULL
+    _begin(xa)
+    pgx_store32(&xa.flags, xa.flags & ~<uint32_t>HEAD_MARKS)
+    pgx_store64(&xa.head, 0)
+    if top != NULL:
+        _free_tree(r, xa, top)
+    _end(xa)
