@@ -6,7 +6,7 @@ import os
 import pytest
 
 from pagexchange.model.config import Config, packaged
-from pagexchange.pages.snapshot import Snapshot
+from pagexchange.pages.snapshot import format as file_format
 from pagexchange.runs.inputs import bench
 from pagexchange_native.arena import backing
 from tests.core.command_line import SMALL, pagexchange
@@ -51,9 +51,9 @@ def test_what_fits_is_run(monkeypatch):
 
 
 def test_the_snapshot_is_the_packaged_one_that_of_the_file_or_the_one_asked_for(tmp_path):
-    whole = Snapshot.packaged()
+    whole = file_format.packaged()
     for name, frames in (("in-the-file", 4000), ("asked-for", 5000)):
-        whole.select(whole.pfn.argsort()[:frames]).save(tmp_path / f"{name}.pgxsnap")
+        file_format.save(whole.select(whole.pfn.argsort()[:frames]), tmp_path / f"{name}.pgxsnap")
     (tmp_path / "s.toml").write_bytes(
         packaged().replace(b"[workload]\n", b'[workload]\nsnapshot = "in-the-file.pgxsnap"\n')
     )

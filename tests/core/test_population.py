@@ -7,10 +7,11 @@ from pagexchange import oracle
 from pagexchange.arena.arena import Arena
 from pagexchange.errors import ArenaFullError, SnapshotError
 from pagexchange.model.layout import Layout
-from pagexchange.pages import arena_from_snapshot, flagwords, placement, populate_synthetic, synthetic
+from pagexchange.pages import arena_from_snapshot, fill, flagwords, placement, populate_synthetic, synthetic
 from pagexchange.pages.folios import folios
 from pagexchange.pages.placement import KINDS, Plan
 from pagexchange.pages.snapshot import Snapshot, kpageflags
+from pagexchange.pages.snapshot import format as file_format
 from pagexchange.pages.snapshot.kpageflags import mask
 from pagexchange.pages.snapshot.snapshot import WRITABLE
 from pagexchange_native.arena.region import STATES
@@ -77,6 +78,18 @@ def check_at_rest(arena, population):
     shmem_or_anon = population.kind != KINDS["file"]
     backed = (page["flags"] & np.uint64(layout.flag("swapbacked").mask)) != 0
     assert not backed[~shmem_or_anon].any()
+
+
+def test_fill_takes_the_share_of_each_node_and_the_seed_decides_the_pages():
+    arenas = [Arena.create([("fast", 400), ("slow", 800)], workers=1) for _ in range(3)]
+    populations = [fill(arena, 0.25, seed=seed) for arena, seed in zip(arenas, (3, 3, 4), strict=True)]
+    for arena, population in zip(arenas, populations, strict=True):
+        assert [int((population.node == number).sum()) for number in (0, 1)] == [100, 200]
+        check_at_rest(arena, population)
+    first, again, other = (
+        arena.entries[population.pfns] for arena, population in zip(arenas, populations, strict=True)
+    )
+    assert first.tobytes() == again.tobytes() != other.tobytes()
 
 
 def snapshot_of(words, mappings=(), files=None, first=512, facts=None):
@@ -287,7 +300,7 @@ def everything(arena):
 def test_the_same_seed_gives_the_same_arena_and_another_one_another(how):
     def made(seed):
         if how == "snapshot":
-            arena, _ = arena_from_snapshot(Snapshot.packaged(), seed=seed)
+            arena, _ = arena_from_snapshot(file_format.packaged(), seed=seed)
         else:
             arena = Arena.create(nodes=[("fast", 2000), ("slow", 2000)])
             populate_synthetic(arena, seed=seed, orders={0: 0.9, 4: 0.1})
@@ -303,7 +316,7 @@ def test_free_frames_are_exactly_those_asked_for(free):
     with Arena.create(nodes=[("fast", 2000), ("slow", 3000)]) as arena:
         check_at_rest(arena, populate_synthetic(arena, free=free, orders={0: 0.9, 5: 0.1}))
         assert [node["free"] for node in arena.nodes] == [free, free]
-    arena, population = arena_from_snapshot(Snapshot.packaged(), free=free)
+    arena, population = arena_from_snapshot(file_format.packaged(), free=free)
     with arena:
         check_at_rest(arena, population)
         assert [node["free"] for node in arena.nodes] == [free, free]
@@ -340,7 +353,7 @@ def test_what_cannot_be_made_is_refused_before_anything_is(wrong):
 @pytest.mark.parametrize("split", [0.25, "interleave", "halves"])
 @pytest.mark.parametrize("layout", ["linux-5.0", "linux-6.18"])
 def test_an_arena_of_the_packaged_snapshot_is_at_rest_and_says_what_linux_said(split, layout):
-    snapshot = Snapshot.packaged()
+    snapshot = file_format.packaged()
     arena, population = arena_from_snapshot(snapshot, split=split, layout=layout, seed=5)
     with arena:
         check_at_rest(arena, population)

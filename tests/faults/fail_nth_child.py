@@ -23,7 +23,8 @@ import pagexchange
 from pagexchange.cli import main as command
 from pagexchange.errors import PagexchangeError
 from pagexchange.oracle import check
-from pagexchange.pages.snapshot import Snapshot, take
+from pagexchange.pages.snapshot import format as file_format
+from pagexchange.pages.snapshot import take
 from tests.core.test_snapshot_take import ANON, CACHE, FakeProc
 
 libc = ctypes.CDLL(None)
@@ -157,12 +158,12 @@ class Record(Scenario):
 
     def do(self) -> object:
         recorded = take(proc=self.proc)
-        recorded.save(self.file)
+        file_format.save(recorded, self.file)
         return recorded
 
     def verify(self, made: object) -> None:
         if made is not None or self.file.exists():  # whole, or not there
-            assert len(Snapshot.load(self.file)) == 6
+            assert len(file_format.load(self.file)) == 6
             self.file.unlink()
         assert [path.name for path in self.folder.iterdir()] == ["proc"]
 
@@ -173,10 +174,10 @@ class Load(Scenario):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.wanted = take(pids=[os.getpid()], limit=50)
-        self.wanted.save(folder / "snapshot")
+        file_format.save(self.wanted, folder / "snapshot")
 
     def do(self) -> object:
-        return Snapshot.load(self.folder / "snapshot")
+        return file_format.load(self.folder / "snapshot")
 
     def verify(self, made: object) -> None:
         assert made is None or (made.pfn == self.wanted.pfn).all()  # type: ignore[attr-defined]

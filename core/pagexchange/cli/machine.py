@@ -39,13 +39,14 @@ def snapshot(
     """
     from pathlib import Path
 
+    from pagexchange.pages.snapshot import format as file_format
     from pagexchange.pages.snapshot import take
 
     path = Path(out)
     if path.exists() and not force:
         raise click.UsageError(f"{out} exists; give another name, or --force to replace it")
     taken = take(pids=pids or None, contents=contents, names=names, limit=limit, seed=seed)
-    taken.save(path)
+    file_format.save(taken, path)
     summary = taken.summary()
     if as_json:
         print_json({"schema": 1, "path": out, "bytes": path.stat().st_size, **summary})

@@ -2,6 +2,6 @@
 
 from pagexchange.pages.placement import KINDS, Population
 from pagexchange.pages.replay import arena_from_snapshot
-from pagexchange.pages.synthetic import populate_synthetic
+from pagexchange.pages.synthetic import fill, populate_synthetic
 
-__all__ = ["KINDS", "Population", "arena_from_snapshot", "populate_synthetic"]
+__all__ = ["KINDS", "Population", "arena_from_snapshot", "fill", "populate_synthetic"]

@@ -16,7 +16,8 @@ from pagexchange.model.layout import Layout
 from pagexchange.pages import flagwords, placement
 from pagexchange.pages.folios import ANON, FILE, SHMEM, folios
 from pagexchange.pages.placement import KINDS, Plan, Population, count_kinds, place
-from pagexchange.pages.snapshot import Snapshot, kpageflags
+from pagexchange.pages.snapshot import format as file_format
+from pagexchange.pages.snapshot import kpageflags
 
 FLAGS: Final = ("realistic", "random", "plain")
 MAPPED: Final = 0.5
@@ -25,6 +26,14 @@ PER_FILE: Final = 4096
 """Folios in a made-up file, more or less."""
 PER_SPACE: Final = 1024
 """Pages for each made-up address space, at least."""
+
+
+def fill(arena: Arena, fraction: float = 0.75, *, seed: int = 0) -> Population:
+    """Fill each node to `fraction` with anonymous and file pages as real machines have them.
+
+    See `populate_synthetic` for all that can be chosen.
+    """
+    return populate_synthetic(arena, fraction=fraction, seed=seed)
 
 
 def populate_synthetic(
@@ -244,7 +253,7 @@ def _fit(plan: Plan, order: NDArray[np.uint8], tables: int) -> list[str]:
 @cache
 def _recorded(layout_name: str) -> tuple[NDArray[np.uint64], NDArray[np.bool_], NDArray[np.uint8]]:
     """Flags of the packaged snapshot's folios, which are anonymous, and their kind."""
-    snapshot = Snapshot.packaged()
+    snapshot = file_format.packaged()
     found = folios(snapshot)
     words = snapshot.flags[found.row] & ~kpageflags.mask(*flagwords.REFUSED)
     return words, found.kind == ANON, found.kind

@@ -47,7 +47,8 @@ def bench(config: Config, *, file: str | None = None, live: bool = False) -> Wor
 
 def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, str, str]:
     """The snapshot to run on, its name for the reader, and its kind."""
-    from pagexchange.pages.snapshot import Snapshot, take
+    from pagexchange.pages.snapshot import format as file_format
+    from pagexchange.pages.snapshot import take
     from pagexchange_native.arena import backing
 
     if live:
@@ -57,8 +58,8 @@ def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, s
     if file is None and config.workload.snapshot is not None:
         file = str(config.resolve(config.workload.snapshot))
     if file is None:
-        return Snapshot.packaged(), "packaged snapshot", "snapshot"
-    return Snapshot.load(file), f"snapshot {Path(file).name}", "snapshot"
+        return file_format.packaged(), "packaged snapshot", "snapshot"
+    return file_format.load(file), f"snapshot {Path(file).name}", "snapshot"
 
 
 def _options(config: Config) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import os
 import struct
 import tempfile
 import zlib
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,16 +88,25 @@ def loads(data: bytes, source: str) -> Snapshot:
     return snapshot
 
 
-def save(snapshot: Snapshot, path: Path) -> None:
-    """Write the file beside its place and move it there when it is whole."""
+def save(snapshot: Snapshot, path: str | os.PathLike[str]) -> None:
+    """Write the snapshot to a file, whole or not at all. With contents or names only its owner may read it.
+
+    Raises
+    ------
+    SnapshotError
+        The snapshot is not sound, or the file cannot be written.
+    """
+    snapshot.check()
+    path = Path(path)
     data = dumps(snapshot)
     private = snapshot.content is not None or "file_names" in snapshot.facts
     try:
+        # Written beside its place and moved there: a reader, or a crash, never meets half a file.
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
-            if not private:
+            if not private:  # mkstemp made it 0600; a file of numbers gets what the umask gives to any new file
                 mask = os.umask(0)
                 os.umask(mask)
                 Path(name).chmod(0o666 & ~mask)
@@ -108,8 +118,15 @@ def save(snapshot: Snapshot, path: Path) -> None:
         raise SnapshotError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def load(path: Path) -> Snapshot:
-    """Read the file at this path."""
+def load(path: str | os.PathLike[str]) -> Snapshot:
+    """Read a snapshot from a file.
+
+    Raises
+    ------
+    SnapshotError
+        The file cannot be read, is no snapshot, is cut short or damaged, or is from a newer version.
+    """
+    path = Path(path)
     try:
         with path.open("rb") as stream:
             prefix = stream.read(_PREFIX.size)
@@ -119,6 +136,12 @@ def load(path: Path) -> Snapshot:
     except OSError as error:
         raise SnapshotError(f"{path}: cannot be read: {error.strerror or error}") from error
     return loads(data, str(path))
+
+
+def packaged() -> Snapshot:
+    """Read the small snapshot of a real machine that comes with the package."""
+    source = resources.files("pagexchange") / "data" / "machine.pgxsnap"
+    return loads(source.read_bytes(), "the packaged machine.pgxsnap")
 
 
 def _prefix(data: bytes, source: str) -> tuple[int, bytes]:

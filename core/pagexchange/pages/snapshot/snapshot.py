@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -193,34 +190,6 @@ class Snapshot:
             content=None if self.content is None else self.content[rows],
             content_known=None if self.content_known is None else self.content_known[rows],
         )  # fmt: skip
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the snapshot to a file, whole or not at all. With contents or names only its owner may read it."""
-        from pagexchange.pages.snapshot import format as file_format
-
-        self.check()
-        file_format.save(self, Path(path))
-
-    @staticmethod
-    def load(path: str | os.PathLike[str]) -> Snapshot:
-        """Read a snapshot from a file.
-
-        Raises
-        ------
-        SnapshotError
-            The file cannot be read, is no snapshot, is cut short or damaged, or is from a newer version.
-        """
-        from pagexchange.pages.snapshot import format as file_format
-
-        return file_format.load(Path(path))
-
-    @staticmethod
-    def packaged() -> Snapshot:
-        """The small snapshot of a real machine that comes with the package."""
-        from pagexchange.pages.snapshot import format as file_format
-
-        source = resources.files("pagexchange") / "data" / "machine.pgxsnap"
-        return file_format.loads(source.read_bytes(), "the packaged machine.pgxsnap")
 
 
 def _require(true: bool, what: str) -> None:
