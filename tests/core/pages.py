@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
 from pagexchange.arena.strategy import Mode, Strategy
+from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.model.config import Config, PluginUse
 from pagexchange.oracle import format as f
@@ -71,7 +72,7 @@ class Pages:
 
 @cache
 def _shipped() -> tuple[Config, PagexchangeHost]:
-    return Config.load(), PagexchangeHost()
+    return read.load(), PagexchangeHost()
 
 
 NATIVE = tuple(name for name, spec in _shipped()[0].strategies.items() if spec.expect != "refused" and name != "numpy")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pagexchange.cli.command import VERBS
-from pagexchange.model.config import packaged
+from pagexchange.host.read import packaged
 from pagexchange.pages.snapshot.proc import reader
 from tests.core.command_line import pagexchange, stranger
 

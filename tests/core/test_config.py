@@ -8,7 +8,9 @@ from typing import get_args
 import pytest
 
 from pagexchange.errors import ConfigError, UnknownStrategyError
-from pagexchange.model.config import ArenaConfig, Config, PluginUse, Threads, check, packaged
+from pagexchange.host import read
+from pagexchange.host.read import check, packaged
+from pagexchange.model.config import ArenaConfig, PluginUse, Threads
 from pagexchange.runs.contenders import contenders
 from pagexchange_native.engine.exchange import MAX_THREADS
 from pagexchange_native.movers.mover import available_isas
@@ -39,7 +41,7 @@ def wrong(tmp_path: Path, text: str | bytes, *overrides: str) -> list[str]:
 
 
 def test_a_file_becomes_typed_values(tmp_path):
-    config = Config.load(written(tmp_path, GOOD))
+    config = read.load(written(tmp_path, GOOD))
     assert (config.run.seed, config.run.mode, config.run.threads) == (7, "sync", 1)
     assert config.arena.frames == {"fast": 256, "slow": 512}
     assert config.layout.name == "linux-6.18"
@@ -51,7 +53,7 @@ def test_a_file_becomes_typed_values(tmp_path):
 
 
 def test_what_was_checked_cannot_be_changed(tmp_path):
-    config = Config.load(written(tmp_path, GOOD))
+    config = read.load(written(tmp_path, GOOD))
     spec = config.strategy("fast")
     for value, name in (
         (config, "base"), (config.run, "seed"), (config.arena, "page_size"), (config.workload, "pairs"),
@@ -63,7 +65,7 @@ def test_what_was_checked_cannot_be_changed(tmp_path):
 
 def test_the_shipped_file_is_right_and_is_the_one_at_the_top():
     assert check() == []
-    config = Config.load()
+    config = read.load()
     assert list(config.strategies) == [
         "rfc-2019",
         "whole-word",
@@ -152,7 +154,7 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, old, new, expected):
     found = wrong(tmp_path, GOOD.replace(old, new, 1))
     assert any(problem.startswith(expected) for problem in found), found
     with pytest.raises(ConfigError):
-        Config.load(tmp_path / "s.toml")
+        read.load(tmp_path / "s.toml")
 
 
 def test_all_that_is_wrong_is_said_at_once_and_in_order(tmp_path):
@@ -205,7 +207,7 @@ def test_missing_files_and_directories_are_clear_errors(tmp_path):
     ],
 )
 def test_an_override_is_as_if_the_file_had_said_it(tmp_path, override, expected):
-    assert expected(Config.load(written(tmp_path, GOOD), overrides=[override]))
+    assert expected(read.load(written(tmp_path, GOOD), overrides=[override]))
 
 
 @pytest.mark.parametrize(
@@ -236,9 +238,9 @@ def test_a_wrong_override_is_said_as_one(tmp_path, override, expected):
 def test_only_the_strategies_that_are_used_need_their_plug_ins(tmp_path):
     path = written(tmp_path, GOOD + '[strategy.other]\nflags = "none"\ndata = "none"\nmapping = "none"\n')
     assert len(check(path)) == 3
-    assert Config.load(path, only=["fast"]).strategies.keys() == {"fast", "other"}
+    assert read.load(path, only=["fast"]).strategies.keys() == {"fast", "other"}
     with pytest.raises(UnknownStrategyError, match="did you mean 'other'"):
-        Config.load(path, only=["ohter"])
+        read.load(path, only=["ohter"])
 
 
 def test_a_plug_in_that_would_not_serve_the_arena_is_found_before_a_run(tmp_path: Path) -> None:
@@ -258,7 +260,7 @@ def test_paths_start_from_the_folder_of_the_file(tmp_path):
     layout = "schema = 1\nname = 'm'\n[flags]\nlocked = { bit = 0, policy = 'stay', meaning = '' }\n"
     (tmp_path / "m.toml").write_text(layout)
     path = written(tmp_path, GOOD.replace("[arena]", '[arena]\nlayout = "m.toml"'))
-    config = Config.load(os.path.relpath(path))
+    config = read.load(os.path.relpath(path))
     assert config.layout.name == "m"
     assert config.resolve("x.pgxsnap").resolve() == tmp_path / "x.pgxsnap"
     (tmp_path / "m.toml").write_text(layout.replace("stay", "saty"))
@@ -280,7 +282,7 @@ def test_a_strategy_may_have_as_many_threads_as_the_engine() -> None:
 
 
 def test_contenders_are_asked_for_by_names_of_the_file(tmp_path: Path) -> None:
-    config = Config.load(written(tmp_path, GOOD))
+    config = read.load(written(tmp_path, GOOD))
     assert [one.name for one in contenders(config, ["fast"])] == ["fast"]
     with pytest.raises(UnknownStrategyError):
         contenders(config, ["fast", "fats"])

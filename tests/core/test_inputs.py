@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from pagexchange.model.config import Config, packaged
+from pagexchange.host import read
 from pagexchange.pages.snapshot import format as file_format
 from pagexchange.runs.inputs import bench
 from pagexchange_native.arena import backing
@@ -55,15 +55,15 @@ def test_the_snapshot_is_the_packaged_one_that_of_the_file_or_the_one_asked_for(
     for name, frames in (("in-the-file", 4000), ("asked-for", 5000)):
         file_format.save(whole.select(whole.pfn.argsort()[:frames]), tmp_path / f"{name}.pgxsnap")
     (tmp_path / "s.toml").write_bytes(
-        packaged().replace(b"[workload]\n", b'[workload]\nsnapshot = "in-the-file.pgxsnap"\n')
+        read.packaged().replace(b"[workload]\n", b'[workload]\nsnapshot = "in-the-file.pgxsnap"\n')
     )
-    config = Config.load(tmp_path / "s.toml")
+    config = read.load(tmp_path / "s.toml")
     asked = str(tmp_path / "asked-for.pgxsnap")
     for made, name in (
-        (bench(Config.load()), "packaged snapshot"),
+        (bench(read.load()), "packaged snapshot"),
         (bench(config), "snapshot in-the-file.pgxsnap"),
         (bench(config, file=asked), "snapshot asked-for.pgxsnap"),
-        (bench(Config.load(), file=asked), "snapshot asked-for.pgxsnap"),
+        (bench(read.load(), file=asked), "snapshot asked-for.pgxsnap"),
     ):
         assert (made.info.name, made.info.kind) == (name, "snapshot")
         made.close()
@@ -71,7 +71,7 @@ def test_the_snapshot_is_the_packaged_one_that_of_the_file_or_the_one_asked_for(
 
 def synthetic(*overrides):
     small = ['arena.nodes={fast="1 MiB", slow="2 MiB"}', "workload.source=synthetic", *overrides]
-    made = bench(Config.load(overrides=small))
+    made = bench(read.load(overrides=small))
     made.close()
     return made.info
 

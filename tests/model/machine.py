@@ -20,6 +20,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multi
 from pagexchange import Arena, oracle
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ArenaError, ArenaFullError
+from pagexchange.host import read
 from pagexchange.host.build import BuiltStrategy, PagexchangeHost
 from pagexchange.model.config import Config
 from pagexchange.model.layout import Field, Flag, Layout
@@ -102,7 +103,7 @@ def bits_of(mask: int) -> frozenset[int]:
 
 @cache
 def config() -> tuple[Config, Config, PagexchangeHost]:
-    return Config.load(), Config.load(HERE / "strategies.toml"), PagexchangeHost()
+    return read.load(), read.load(HERE / "strategies.toml"), PagexchangeHost()
 
 
 @cache

@@ -9,11 +9,12 @@ import pytest
 from pagexchange import Arena
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginError
+from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
-from pagexchange.model.config import Config, PluginUse
+from pagexchange.model.config import PluginUse
 
 N = 200
-CONFIG = Config.load()
+CONFIG = read.load()
 WORKING = [name for name, spec in CONFIG.strategies.items() if spec.expect != "refused"]
 NATIVE = [name for name in WORKING if name != "numpy"]
 

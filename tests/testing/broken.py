@@ -18,7 +18,7 @@ import pytest
 from pagexchange import Arena
 from pagexchange.errors import PluginError
 from pagexchange.host.discovery import Registry
-from pagexchange.model.config import Config
+from pagexchange.host.read import load
 from pagexchange.oracle.format import read
 from pagexchange.testing import (
     DataMoverContract,
@@ -752,7 +752,7 @@ class TestNeverWaits(StrategyContract):
 
     @pytest.fixture(scope="class")
     def candidate(self):
-        return _NeverWaits("never-waits", Config.load().strategy(self.strategy), Registry())
+        return _NeverWaits("never-waits", load().strategy(self.strategy), Registry())
 
 
 # ---- engine ---------------------------------------------------------------------------------------------------------
@@ -781,7 +781,7 @@ class Engine(StrategyContract):
 
     @pytest.fixture(scope="class")
     def candidate(self):
-        return _Meddled("meddled", Config.load().strategy(self.strategy), Registry(), meddle=self.meddle)
+        return _Meddled("meddled", load().strategy(self.strategy), Registry(), meddle=self.meddle)
 
     def meddle(self, arena, pairs, result, how): ...
 

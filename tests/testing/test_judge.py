@@ -12,7 +12,7 @@ import pytest
 from pagexchange import Arena
 from pagexchange.errors import PluginError
 from pagexchange.host.discovery import Registry
-from pagexchange.model.config import Config
+from pagexchange.host.read import load
 from pagexchange.oracle.format import read
 from pagexchange.testing import CLAUSES, judge, plugin
 from pagexchange.testing.candidates.candidate import Candidate, of_object
@@ -27,7 +27,7 @@ CLAUSE = "data-exchanges-every-byte"
 
 
 def right() -> Candidate:
-    return Candidate("right", Config.load().strategy("list-exchange"), Registry())
+    return Candidate("right", load().strategy("list-exchange"), Registry())
 
 
 def mover(make: Any) -> Candidate:

@@ -2,7 +2,7 @@
 
 import re
 
-from pagexchange.model.config import Config
+from pagexchange.host import read
 from pagexchange.testing import CLAUSES
 from tests.testing.suite import COMMAND, run
 
@@ -12,6 +12,6 @@ def test_the_shipped_strategies_and_plug_ins_keep_every_clause(tmp_path):
     assert code == 0, said[-5000:]
     passed = re.findall(r"::(test_\w+)\[(.+)\] PASSED", said)
     assert {test for test, _ in passed} == {clause.test for clause in CLAUSES.values() if clause.judged}
-    for strategy in Config.load(plugins=False).strategies:
+    for strategy in read.load(plugins=False).strategies:
         judged = {test for test, where in passed if where == strategy or where.startswith(f"{strategy}-")}
         assert len(judged) >= 15, strategy

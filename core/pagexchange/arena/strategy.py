@@ -222,10 +222,10 @@ def strategy(
     ------
     ConfigError, UnknownStrategyError, PluginError
     """
+    from pagexchange.host import read
     from pagexchange.host.build import PagexchangeHost
-    from pagexchange.model.config import Config
 
-    config = Config.load(file, only=[name])
+    config = read.load(file, only=[name])
     built = PagexchangeHost(config.block).build(config.strategy(name), arena)
     return Strategy(arena, built, mode, timeout)
 

@@ -18,17 +18,17 @@ def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> N
 
     Exit codes: 0 nothing is wrong, 2 something is.
     """
+    from pagexchange.host import read
     from pagexchange.host.discovery import Registry
-    from pagexchange.model import config
 
-    problems = config.check(file, overrides)
+    problems = read.check(file, overrides)
     for problem in problems:
         click.echo(str(problem), err=True)
     if problems:
         n = len(problems)
         click.echo(f"{n} error{'' if n == 1 else 's'}", err=True)
         ctx.exit(2)
-    found = config.Config.load(file, overrides=overrides)
+    found = read.load(file, overrides=overrides)
     names = ", ".join(found.strategies)
     for note in Registry(found.block).clashes(use.plugin for spec in found.strategies.values() for use in spec.uses()):
         click.echo(f"note: {note}", err=True)

@@ -124,10 +124,10 @@ def explain(strategy: str, file: str | None, overrides: tuple[str, ...], as_json
     The plug-ins are asked as in a run, for the arena that the file describes, so that the answer is what a run would
     use here: the instruction set that this CPU has, the fall-backs that did not serve, the wrappers.
     """
+    from pagexchange.host import read
     from pagexchange.host.build import Facts, PagexchangeHost
-    from pagexchange.model.config import Config
 
-    config = Config.load(file, overrides=overrides, only=[strategy])
+    config = read.load(file, overrides=overrides, only=[strategy])
     spec = config.strategy(strategy)
     built = PagexchangeHost(config.block).build(spec, Facts.of(config))
     from pagexchange.cli.explain import blocks, plain

@@ -71,8 +71,8 @@ def run(
         raise click.UsageError("--input and --live exclude each other")
     from pagexchange.arena import hugepages
     from pagexchange.cli.report import blocks
+    from pagexchange.host import read
     from pagexchange.host.discovery import Registry
-    from pagexchange.model.config import Config
     from pagexchange.runs.contenders import contenders
     from pagexchange.runs.inputs import bench
     from pagexchange.runs.run import Stamping
@@ -82,7 +82,7 @@ def run(
     given = [("workload.free", free), ("workload.pairs", pairs), ("run.seed", seed)]
     settings = [*overrides, *(f"{key}={value}" for key, value in given if value is not None)]
     # A plug-in that cannot be loaded fails its own strategy; the others run.
-    config = Config.load(file, overrides=settings, only=names or None, broken=False)
+    config = read.load(file, overrides=settings, only=names or None, broken=False)
     watchdog = Watchdog.from_environment()
     competing = contenders(config, names, watchdog)
     verify = verify or ("once" if config.run.verify else "none")

@@ -19,12 +19,12 @@ PIPE_WIDTH = 100
 def strategy_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Strategies of the file that the command line names, or of the packaged one: for shell completion."""
     from pagexchange.errors import PagexchangeError
-    from pagexchange.model.config import Config
+    from pagexchange.host import read
 
     # While an option still lacks its value, click leaves the arguments unsorted.
     file = ctx.params.get("file") or next(iter(ctx.args), None)
     try:
-        names = Config.load(file, plugins=False).strategies
+        names = read.load(file, plugins=False).strategies
     except PagexchangeError:
         return []
     return [name for name in names if name.startswith(incomplete)]

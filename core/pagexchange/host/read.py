@@ -1,8 +1,9 @@
-"""Turn a TOML file and `--set` overrides into a Config, collecting every problem with its place."""
+"""Read a strategies file and `--set` overrides as a Config; every error at once, each with its place."""
 
 import dataclasses
 import re
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import tomli
 
 from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError, did_you_mean
 from pagexchange.hookspecs import QUESTIONS
+from pagexchange.host.build import Facts, PagexchangeHost
 from pagexchange.host.discovery import Plugin, Registry
 from pagexchange.model import config as c
 from pagexchange.model.layout import Layout
@@ -17,25 +19,76 @@ from pagexchange.model.options import convert, make
 from pagexchange.model.sizes import parse_size
 from pagexchange.model.tomlfile import KeyPath, TomlFile, dotted
 
+_PACKAGED: Final = "strategies.toml"
 _SECTIONS: Final = ("schema", "run", "arena", "workload", "plugins", "strategy")
 _STRATEGY: Final = (*QUESTIONS, "wrap", "expect", "mode", "threads", "timeout", "summary")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
-def read(
+def load(
+    path: Path | str | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    plugins: bool = True,
+    broken: bool = True,
+) -> c.Config:
+    """Read and check a strategies file.
+
+    Parameters
+    ----------
+    path
+        The file; None for the one that ships with pagexchange.
+    overrides
+        `KEY=VALUE`: dotted path and a TOML value, or a bare word for a string.
+    only
+        Names of the strategies that will be used: the plug-ins of the others are not imported.
+    plugins
+        Also check the names of plug-ins and their options. Imports what the strategies name, nothing else.
+    broken
+        A plug-in that cannot be loaded is a problem too. If not, only its strategies fail, when they are built.
+
+    Raises
+    ------
+    ConfigError
+        With all problems of the file and of the overrides.
+    UnknownStrategyError
+        A name in `only` is not in the file.
+    """
+    config, problems = _read(path, overrides, only, plugins=plugins, broken=broken)
+    if problems or config is None:
+        raise ConfigError(problems)
+    return config
+
+
+def check(path: Path | str | None = None, overrides: Sequence[str] = ()) -> list[Problem]:
+    """Return everything that is wrong with a strategies file, in the order of its lines; empty if nothing is.
+
+    The plug-ins are asked too whether they serve the arena that the file describes.
+    """
+    return _read(path, overrides, ask=True)[1]
+
+
+def packaged() -> bytes:
+    """Return the strategies file that ships with pagexchange."""
+    try:
+        return (resources.files("pagexchange") / "data" / _PACKAGED).read_bytes()
+    except OSError as error:
+        raise ConfigError(Problem(_PACKAGED, f"cannot be read: {error.strerror}")) from error
+
+
+def _read(
     path: Path | str | None,
     overrides: Sequence[str],
-    only: Sequence[str] | None,
-    plugins: bool,
+    only: Sequence[str] | None = None,
+    *,
+    plugins: bool = True,
     broken: bool = True,
-    asked: bool = False,
+    ask: bool = False,
 ) -> tuple[c.Config | None, list[Problem]]:
-    """Return a Config, or None, and everything that is wrong; a Config only if nothing is.
-
-    `asked`: ask the plug-ins too whether they serve the arena that the file describes.
-    """
+    """Return a Config, or None, and everything that is wrong; a Config only if nothing is."""
     try:
-        file = TomlFile.from_bytes(c.packaged(), c.PACKAGED) if path is None else TomlFile.read(path)
+        file = TomlFile.from_bytes(packaged(), _PACKAGED) if path is None else TomlFile.read(path)
     except ConfigError as error:
         return None, list(error.problems)
     reader = _Reader(file, None if path is None else Path(path).parent)
@@ -44,7 +97,7 @@ def read(
     if reader.problems:  # a wrong override would only cause more noise below
         return None, reader.problems
     made = reader.read(only, plugins, broken)
-    if asked and made:
+    if ask and made:
         reader.ask(made)
     reader.problems.sort(key=lambda problem: (problem.line, problem.column))
     return (None if reader.problems else made), reader.problems
@@ -319,8 +372,6 @@ class _Reader:
 
     def ask(self, config: c.Config) -> None:
         """Build each strategy for the arena of the file, as `explain` does: no arena is made."""
-        from pagexchange.host.build import Facts, PagexchangeHost
-
         host = PagexchangeHost(config.block)
         for spec in config.strategies.values():
             try:

@@ -1,15 +1,13 @@
-"""strategies.toml as typed values: what to run, on which arena, with which pages; every error at once, each located."""
+"""strategies.toml as typed values: what to run, on which arena, with which pages."""
 
 import dataclasses
-from collections.abc import Sequence
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from pagexchange.errors import ConfigError, Problem, UnknownStrategyError
+from pagexchange.errors import UnknownStrategyError
 from pagexchange.model.layout import Layout
 
 Mode = Literal["async", "sync-light", "sync"]
@@ -25,8 +23,6 @@ Size = int | str
 """Bytes, or a text like `"256 MiB"`; the fields hold bytes when a Config is made."""
 
 SCHEMA: Final = 1
-KINDS: Final = ("anon", "file", "shmem")
-PACKAGED: Final = "strategies.toml"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,7 +135,7 @@ class StrategySpec:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A whole strategies file, checked."""
+    """A whole strategies file, read and checked by `pagexchange.host.read`."""
 
     origin: str
     run: RunConfig
@@ -149,45 +145,6 @@ class Config:
     strategies: dict[str, StrategySpec]
     base: Path | None = None
     """Folder that the paths in it start from; None for the packaged file: the working directory."""
-
-    @classmethod
-    def load(
-        cls,
-        path: Path | str | None = None,
-        *,
-        overrides: Sequence[str] = (),
-        only: Sequence[str] | None = None,
-        plugins: bool = True,
-        broken: bool = True,
-    ) -> "Config":
-        """Read and check a strategies file.
-
-        Parameters
-        ----------
-        path
-            The file; None for the one that ships with pagexchange.
-        overrides
-            `KEY=VALUE`: dotted path and a TOML value, or a bare word for a string.
-        only
-            Names of the strategies that will be used: the plug-ins of the others are not imported.
-        plugins
-            Also check the names of plug-ins and their options. Imports what the strategies name, nothing else.
-        broken
-            A plug-in that cannot be loaded is a problem too. If not, only its strategies fail, when they are built.
-
-        Raises
-        ------
-        ConfigError
-            With all problems of the file and of the overrides.
-        UnknownStrategyError
-            A name in `only` is not in the file.
-        """
-        from pagexchange.host.read import read
-
-        config, problems = read(path, overrides, only, plugins, broken)
-        if problems or config is None:
-            raise ConfigError(problems)
-        return config
 
     def strategy(self, name: str) -> StrategySpec:
         """Return a strategy by name; UnknownStrategyError knows the nearest one."""
@@ -204,18 +161,3 @@ class Config:
     def layout(self) -> Layout:
         """The layout of the arena's flags word."""
         return Layout.load(self.arena.layout, self.base)
-
-
-def check(path: Path | str | None = None, overrides: Sequence[str] = ()) -> list[Problem]:
-    """Return everything that is wrong with a strategies file, in the order of its lines; empty if nothing is."""
-    from pagexchange.host.read import read
-
-    return read(path, overrides, None, plugins=True, asked=True)[1]
-
-
-def packaged() -> bytes:
-    """Return the strategies file that ships with pagexchange."""
-    try:
-        return (resources.files("pagexchange") / "data" / PACKAGED).read_bytes()
-    except OSError as error:
-        raise ConfigError(Problem(PACKAGED, f"cannot be read: {error.strerror}")) from error

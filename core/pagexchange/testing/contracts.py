@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from pagexchange.host import read
 from pagexchange.host.discovery import Registry
-from pagexchange.model.config import Config, Expect
+from pagexchange.model.config import Expect
 from pagexchange.testing.candidates.candidate import Candidate, of_file, of_object
 from pagexchange.testing.checks.data import DataChecks
 from pagexchange.testing.checks.exchange import ExchangeChecks
@@ -88,7 +89,7 @@ class StrategyContract(ExchangeChecks):
         cls = type(self)
         if "_candidate" not in vars(cls):
             file = None if cls.file is None else Path(request.path).parent / cls.file
-            config = Config.load(file, only=[cls.strategy])
+            config = read.load(file, only=[cls.strategy])
             own = None if config.layout.name in SHIPPED else config.layout
             cls._candidate = of_file(config.strategy(cls.strategy), Registry(config.block), own)  # type: ignore[attr-defined]
         made: Candidate = vars(cls)["_candidate"]

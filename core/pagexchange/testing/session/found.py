@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pagexchange.errors import ConfigError, PluginError
 from pagexchange.hookspecs import QUESTIONS
+from pagexchange.host import read
 from pagexchange.host.build import Facts
 from pagexchange.host.discovery import PluginInfo
 from pagexchange.model.config import Config, Expect, PluginUse
@@ -34,13 +35,13 @@ class Found:
     def load(cls, file: Path | None, watching: Watching = nobody_watches) -> "Found":
         """Import every plug-in, one by one, and read the file; ConfigError has everything that is wrong with it."""
         try:
-            registry = WithPartners(Config.load(file, plugins=False).block)
+            registry = WithPartners(read.load(file, plugins=False).block)
         except ConfigError:
-            return cls(Config.load(file), WithPartners(), watching)
+            return cls(read.load(file), WithPartners(), watching)
         for name in registry.names():
             with watching("a-plug-in-can-be-loaded", [Origin("", name, *registry.origin(name))]), suppress(PluginError):
                 registry.load(name)
-        return cls(Config.load(file), registry, watching)
+        return cls(read.load(file), registry, watching)
 
     @cached_property
     def plugins(self) -> list[PluginInfo]:
@@ -147,7 +148,7 @@ class Found:
 
 @cache
 def _shipped() -> Config:
-    return Config.load(plugins=False)
+    return read.load(plugins=False)
 
 
 def _wrong_defaults(target: Any) -> str:  # noqa: ANN401 - a stranger's class
