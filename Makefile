@@ -38,7 +38,7 @@ help:
 	@echo "make test-oldest    the same with the oldest dependencies that pyproject.toml allows, on the oldest Python"
 	@echo "make model          2,000 programs of 50 calls, each checked against a reference arena (minutes; newest Python)"
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
-	@echo "make mutants        plant the faults of tests/mutants/ in the native code in two copies (more than ten minutes)"
+	@echo "make mutants        plant the faults of tests/mutants/native/ in the native code in two copies (more than ten minutes)"
 	@echo "make mutants-core   small faults in the core, by Cosmic Ray, some 230 of them (half an hour; SAMPLE=100, SEED=7)"
 	@echo "make sanitize       the native and threaded tests under gcc's sanitizers, after faults that they must report (minutes)"
 	@echo "make coverage       what the tests run of core/ and of the native code, into docs/coverage.md (a quarter of an hour)"
@@ -77,7 +77,7 @@ torture: .venv/test-$(NEWEST)/ready
 	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.torture --seconds $(SECONDS) $(SEED:%=--seed %)
 
 mutants: .venv/test-$(NEWEST)/ready
-	.venv/test-$(NEWEST)/bin/python .ci/mutants --markdown docs/mutants.md
+	.venv/test-$(NEWEST)/bin/python .ci/mutants
 
 SAMPLE ?= 200
 mutants-core: .venv/mutants-core/ready

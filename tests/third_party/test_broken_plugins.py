@@ -161,8 +161,8 @@ UNLOADABLE = {  # name -> (state, what is said of it)
 FAILING = {name: reason for name, (_, reason) in UNLOADABLE.items()} | {
     "old": "exchange_data must return a complete DataMover: it was compiled for ABI 7, this pagexchange has ABI 1: "
     "build it again",
-    "garbage": "exchange_data must return a pagexchange_native.movers.mover.DataMover or a callable (pieces, a, b) -> None, "
-    "but it returned list: [1, 2, 3]",
+    "garbage": "exchange_data must return a pagexchange_native.movers.mover.DataMover or a callable (pieces, a, b) -> "
+    "None, but it returned list: [1, 2, 3]",
     "garbage-words": "the object of exchange_flags must return what its protocol says, but it returned TypeError: "
     "new_a: want uint64",
     "raises-when-asked": "exchange_data failed: RuntimeError: not on a Monday (",
