@@ -1,4 +1,8 @@
-"""Every exception that pagexchange raises: one tree, each class also a built-in kind, facts kept as attributes."""
+"""Every exception that pagexchange raises: one tree, each class also a built-in kind, facts kept as attributes.
+
+`exit_code` of a class is what the command line ends with; a class that sets none has its base's. The codes and their
+meanings are listed once, in `pagexchange.cli.exits`.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -85,6 +89,8 @@ class UnknownStrategyError(PagexchangeError, LookupError):
 class PluginError(PagexchangeError):
     """A plug-in cannot serve. Attributes: `plugin`, `distribution`, `version`, `reason`, as far as they are known."""
 
+    exit_code = 4
+
     def __init__(self, reason: str, *, plugin: str = "", distribution: str = "", version: str = "") -> None:
         self.reason = reason
         self.plugin = plugin
@@ -102,6 +108,8 @@ class PluginError(PagexchangeError):
 
 class UnknownPluginError(PluginError, LookupError):
     """No installed plug-in has this name; `known` lists those that do exist."""
+
+    exit_code = 2  # the name is the user's: no plug-in ran, none failed
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.known = tuple(known)
@@ -131,6 +139,8 @@ class PluginContractError(PluginError, TypeError):
 
 class SnapshotError(PagexchangeError, ValueError):
     """A snapshot cannot be taken or read: cut short, another version, or not a snapshot."""
+
+    exit_code = 3
 
 
 def raised_in(error: BaseException, file: str) -> str:

@@ -1,11 +1,14 @@
 """The errors that the arena raises; `pagexchange.errors` has the whole tree."""
 
 import errno
-from typing import Final
+from typing import ClassVar, Final
 
 
 class PagexchangeError(Exception):
     """Whatever pagexchange itself finds wrong. Catch this one to catch all."""
+
+    exit_code: ClassVar[int] = 2
+    """Of the command line. 2: the user's call or file is wrong, 3: an input cannot be used, 4: a plug-in failed."""
 
     def __init__(self, *args: object, **facts: object) -> None:
         super().__init__(*args)
@@ -15,6 +18,8 @@ class PagexchangeError(Exception):
 
 class ArenaError(PagexchangeError):
     """An arena cannot be made, opened or used as asked."""
+
+    exit_code = 3
 
 
 class ArenaFormatError(ArenaError, ValueError):

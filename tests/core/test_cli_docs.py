@@ -9,6 +9,7 @@ import click
 import pytest
 
 from pagexchange.cli import command as cli
+from pagexchange.cli import exits
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.model import config, statuses
 from pagexchange.runs import result
@@ -66,9 +67,9 @@ def test_the_options_of_a_verb_are_those_of_the_code(verb: str) -> None:
 
 
 def test_the_exit_codes_and_their_meanings_are_those_of_the_code() -> None:
-    assert {int(code): what for code, what in rows(section("Exit codes", "##"))} == cli.EXIT_CODES
-    constants = {value for name, value in vars(cli).items() if name.startswith("EXIT_") and isinstance(value, int)}
-    assert constants == set(cli.EXIT_CODES)
+    assert {int(code): meaning for code, meaning in rows(section("Exit codes", "##"))} == exits.EXIT_CODES
+    constants = {value for name, value in vars(exits).items() if name.startswith("EXIT_") and isinstance(value, int)}
+    assert constants == set(exits.EXIT_CODES)
 
 
 @pytest.mark.parametrize("name", SECTIONS)

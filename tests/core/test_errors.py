@@ -5,6 +5,8 @@ import pickle
 
 import pytest
 
+from pagexchange import errors
+from pagexchange.cli.exits import EXIT_CODES
 from pagexchange.errors import (
     ConfigError,
     PagexchangeError,
@@ -14,6 +16,22 @@ from pagexchange.errors import (
     UnknownPluginError,
     did_you_mean,
 )
+
+CODES = {
+    "PagexchangeError": 2, "ConfigError": 2, "UnknownStrategyError": 2, "UnknownPluginError": 2,
+    "ArenaError": 3, "ArenaAccessError": 3, "ArenaFormatError": 3, "ArenaFullError": 3, "ForkedArenaError": 3,
+    "SnapshotError": 3, "PluginError": 4, "PluginContractError": 4,
+}  # fmt: skip
+
+
+def test_every_error_carries_an_exit_code_that_is_documented() -> None:
+    tree = [errors.PagexchangeError]
+    for error in tree:
+        tree += error.__subclasses__()
+    own = {error.__name__: error.exit_code for error in tree if error.__name__ in errors.__all__}
+    assert own == CODES
+    assert set(own.values()) <= set(EXIT_CODES)
+    assert {*CODES, "Problem", "did_you_mean", "raised_in"} == set(errors.__all__)
 
 
 def test_words_are_listed_up_to_the_limit():

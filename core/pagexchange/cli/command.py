@@ -1,4 +1,4 @@
-"""The command `pagexchange`: its verbs, its exit codes, and one place where an error becomes a line and a code."""
+"""The command `pagexchange`: its verbs, its help, and what ends it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-EXIT_OK: Final = 0
-EXIT_UNEXPECTED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_INPUT: Final = 3
-EXIT_PLUGIN: Final = 4
-EXIT_BUG: Final = 70
-EXIT_INTERRUPTED: Final = 130
-
-EXIT_CODES: Final = {
-    EXIT_OK: "every strategy did as expected; the command did what it says",
-    EXIT_UNEXPECTED: "a strategy did not do as expected: it lost something, or did not lose what it should",
-    EXIT_USAGE: "wrong usage, or errors in a configuration file",
-    EXIT_INPUT: "an input cannot be read or used: snapshot, /proc, arena, memory",
-    EXIT_PLUGIN: "a plug-in failed",
-    EXIT_BUG: "a bug in pagexchange; the traceback says where",
-    EXIT_INTERRUPTED: "interrupted; what was measured until then is printed",
-}
+from pagexchange.cli.exits import EXIT_CODES, EXIT_INTERRUPTED, EXIT_OK, report
 
 DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 
@@ -44,7 +28,7 @@ VERBS: Final = {
 }
 """Verb -> module beside this one and the command in it; a module is imported when its verb is used."""
 
-_CODES: Final = "\n".join(f"  {code:<3}  {what}" for code, what in EXIT_CODES.items())
+_CODES: Final = "\n".join(f"  {code:<3}  {meaning}" for code, meaning in EXIT_CODES.items())
 EPILOG: Final = f"""\b
 Examples:
   pagexchange run                              the shipped strategies on the packaged snapshot
@@ -115,7 +99,7 @@ class Verbs(click.Group):
         except Exception as error:
             if debug:
                 raise
-            return _say(error)
+            return report(error)
         return code if isinstance(code, int) else EXIT_OK
 
 
@@ -137,36 +121,6 @@ def _reader_left() -> int:
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_OK
-
-
-def _say(error: Exception) -> int:
-    """Print an error as a line on stderr; its exit code."""
-    from pagexchange.errors import ArenaError, PagexchangeError, PluginError, SnapshotError, UnknownPluginError
-
-    if isinstance(error, click.ClickException):
-        error.show()
-        return EXIT_USAGE
-    code = EXIT_BUG
-    if isinstance(error, (SnapshotError, ArenaError, OSError, MemoryError)):
-        code = EXIT_INPUT
-    elif isinstance(error, UnknownPluginError):
-        code = EXIT_USAGE
-    elif isinstance(error, PluginError):
-        code = EXIT_PLUGIN
-    elif isinstance(error, PagexchangeError):
-        code = EXIT_USAGE
-    if code == EXIT_BUG:
-        import traceback
-
-        traceback.print_exc()
-        click.echo("pagexchange: this is a bug in pagexchange; please report it with the lines above", err=True)
-        return code
-    text = str(error) or type(error).__name__
-    if isinstance(error, MemoryError):
-        text = f"not enough memory: {error}".rstrip(": ")
-    located = hasattr(error, "problems")  # they begin with file:line:column already
-    click.echo(text if located else f"pagexchange: {text}", err=True)
-    return code
 
 
 @click.group(
