@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange_native.arena.region import Region
+from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
-from pagexchange_native.movers.mover import DataMover
 
 MODES: Final[dict[str, int]]
 PARTS: Final[tuple[str, ...]]
@@ -42,5 +42,4 @@ class Exchanger:
         *,
         sequential: bool = False,
         threads: int | None = None,
-        mode: str | None = None,
     ) -> tuple[int, tuple[int, int, int, int, int], int, int, int, int, int, tuple[int, ...]]: ...

@@ -22,6 +22,7 @@ from pagexchange_native.policies.find_slot cimport MappingUpdater
 from pagexchange_native.policies.flag_policy cimport FlagPolicy
 from pagexchange_native.engine.guarded_move cimport guard_install
 from pagexchange_native.movers.mover cimport DataMover
+from pagexchange_native.buffers cimport INT32, INT64, address, extent, items, view_of
 from pagexchange_native.format cimport *
 from pagexchange_native.arena.slots cimport claim_slot, release_slot
 from pagexchange_native.engine.worker cimport (
@@ -300,8 +301,7 @@ cdef class Exchanger:
             w.ns[i] = 0
         return w
 
-    def exchange(self, const int64_t[:, ::1] pairs, int32_t[::1] status, *, bint sequential=False, threads=None,
-                 mode=None):
+    def exchange(self, pairs, status, *, bint sequential=False, threads=None):
         """Exchange pairs of pages; write one status each.
 
         Parameters
@@ -320,7 +320,11 @@ cdef class Exchanger:
             violation mask, workers used, pairs that each mover exchanged)
         """
         cdef Region arena = self.arena
-        cdef int64_t n = pairs.shape[0]
+        pairs = view_of(pairs, "pairs", INT64, 2)
+        status = view_of(status, "status", INT32, 1, writable=True)
+        cdef const int64_t *pair = <const int64_t *>items(pairs)
+        cdef int32_t *outcome = <int32_t *>items(status)
+        cdef int64_t n = extent(pairs, 0)
         cdef uint32_t want = self.threads if threads is None else <uint32_t>int(threads)
         cdef uint32_t k
         cdef uint32_t got = 0
@@ -340,12 +344,11 @@ cdef class Exchanger:
         cdef uint64_t violation = 0
         cdef uint64_t[MOVERS] moved
         cdef uint32_t split = 1
-        cdef Plan saved_plan
         arena.check()
-        if pairs.shape[1] != 2:
-            raise ValueError(f"pairs: want shape (n, 2), got ({n}, {pairs.shape[1]})")
-        if status.shape[0] != n:
-            raise ValueError(f"status: want {n} elements, got {status.shape[0]}")
+        if extent(pairs, 1) != 2:
+            raise ValueError(f"pairs: want shape (n, 2), got ({n}, {extent(pairs, 1)})")
+        if extent(status, 0) != n:
+            raise ValueError(f"status: want {n} elements, got {extent(status, 0)}")
         if not 1 <= want <= MAX_THREADS:
             raise ValueError(f"threads {want}: want 1 to {MAX_THREADS}")
         refuse_plugin_of(arena, "exchange pages")
@@ -385,14 +388,14 @@ cdef class Exchanger:
         with nogil:
             if sequential:
                 for k in range(n):
-                    status[k] = PENDING
+                    outcome[k] = PENDING
             else:
-                _screen(arena.region, &pairs[0, 0], &status[0], seen, n)
+                _screen(arena.region, pair, outcome, seen, n)
             for k in range(got):
                 share[k].w.split = split
                 share[k].self = <void *>self
-                share[k].pairs = &pairs[0, 0]
-                share[k].status = &status[0]
+                share[k].pairs = pair
+                share[k].status = outcome
                 share[k].seen = seen if sequential else NULL
                 share[k].lo = n * k // got
                 share[k].hi = n * (k + 1) // got
@@ -446,15 +449,15 @@ cdef class Exchanger:
         cdef int64_t k, j, g, first, count, total
         cdef int64_t done = 0
         cdef Work *p
-        cdef int64_t[::1] a
-        cdef int64_t[::1] b
+        cdef int64_t *a
+        cdef int64_t *b
         total = 0
         for k in range(w.n_live):
             total += <int64_t>(r.page_size << w.work[w.live[k]].order) // PGX_PIECE
         all_a = np.empty(total, dtype=np.int64)
         all_b = np.empty(total, dtype=np.int64)
-        a = all_a
-        b = all_b
+        a = <int64_t *>address(all_a)
+        b = <int64_t *>address(all_b)
         j = 0
         for k in range(w.n_live):
             p = &w.work[w.live[k]]
@@ -483,7 +486,7 @@ cdef class Exchanger:
                                 f"piece {a[done + k]} and piece {b[done + k]} were not exchanged; all pages were put back"
                             )
                 except BaseException:
-                    _put_back(w, log, &a[0], &b[0], done, count, g)
+                    _put_back(w, log, a, b, done, count, g)
                     raise
                 done += count
                 g += 1
