@@ -6,7 +6,6 @@ import typing
 from pathlib import Path
 
 import click
-import pytest
 
 from pagexchange.cli import command as cli
 from pagexchange.cli import exits
@@ -57,13 +56,18 @@ def test_the_verbs_are_those_of_the_code() -> None:
     assert first(TEXT.split("\n## ")[0]) == list(cli.VERBS)
 
 
-@pytest.mark.parametrize("verb", cli.VERBS)
-def test_the_options_of_a_verb_are_those_of_the_code(verb: str) -> None:
-    said = [re.findall(r"-{1,2}[a-z-]+", row[0]) for row in rows(section(verb, "##"))]
-    options = [p for p in command(verb).params if isinstance(p, click.Option)]
-    assert said == [[*option.opts] for option in options]
-    for option, row in zip(options, rows(section(verb, "##")), strict=True):
-        assert (" " in re.findall(r"`([^`]+)`", row[0])[-1]) == (not option.is_flag), option.name
+def test_the_options_of_each_verb_are_those_of_the_code() -> None:
+    def takes_a_value(row: list[str]) -> bool:
+        return " " in re.findall(r"`([^`]+)`", row[0])[-1]
+
+    documented = {
+        verb: [(re.findall(r"-{1,2}[a-z-]+", row[0]), takes_a_value(row)) for row in rows(section(verb, "##"))]
+        for verb in cli.VERBS
+    }
+    assert documented == {
+        verb: [([*p.opts], not p.is_flag) for p in command(verb).params if isinstance(p, click.Option)]
+        for verb in cli.VERBS
+    }
 
 
 def test_the_exit_codes_and_their_meanings_are_those_of_the_code() -> None:
@@ -72,16 +76,23 @@ def test_the_exit_codes_and_their_meanings_are_those_of_the_code() -> None:
     assert constants == set(exits.EXIT_CODES)
 
 
-@pytest.mark.parametrize("name", SECTIONS)
-def test_the_keys_of_a_section_and_their_defaults_are_those_of_the_code(name: str) -> None:
-    fields = dataclasses.fields(SECTIONS[name])
-    assert first(section(name, "###")) == [field.name for field in fields]
-    for field, row in zip(fields, rows(section(name, "###")), strict=True):
-        if row[1].startswith("`") and row[1].endswith("`") and row[1].count("`") == 2:
-            default = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
-            assert row[1].strip('`"') == default, field.name
-        else:
-            assert field.default in (None, dataclasses.MISSING), field.name
+def default(value: object) -> str | None:
+    """A default as a table shows it; None: the table describes it in words."""
+    if value in (None, dataclasses.MISSING):
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def test_the_keys_of_each_section_and_their_defaults_are_those_of_the_code() -> None:
+    documented = {}
+    for name in SECTIONS:
+        literal = [re.fullmatch(r"`([^`]*)`", row[1]) for row in rows(section(name, "###"))]
+        defaults = [text[1].strip('"') if text else None for text in literal]
+        documented[name] = list(zip(first(section(name, "###")), defaults, strict=True))
+    assert documented == {
+        name: [(field.name, default(field.default)) for field in dataclasses.fields(kind)]
+        for name, kind in SECTIONS.items()
+    }
 
 
 def test_the_keys_of_a_strategy_are_those_of_the_code() -> None:
@@ -91,9 +102,9 @@ def test_the_keys_of_a_strategy_are_those_of_the_code() -> None:
     assert set(QUESTIONS) < set(said)
 
 
-@pytest.mark.parametrize("name", RESULTS)
-def test_the_json_is_described_field_by_field(name: str) -> None:
-    assert first(section(name, "###")) == list(RESULTS[name].__struct_fields__)
+def test_the_json_is_described_field_by_field() -> None:
+    documented = {name: first(section(name, "###")) for name in RESULTS}
+    assert documented == {name: list(kind.__struct_fields__) for name, kind in RESULTS.items()}
 
 
 def test_the_verdicts_are_those_of_the_code() -> None:
