@@ -4,7 +4,8 @@ import importlib.metadata
 
 from pagexchange.arena.arena import Arena
 from pagexchange.arena.frame import Frame
-from pagexchange.arena.strategy import ExchangeResult, Strategy, strategy
+from pagexchange.arena.result import ExchangeResult
+from pagexchange.arena.strategy import Strategy, strategy
 from pagexchange.errors import PagexchangeError
 from pagexchange.hookspecs import hookimpl
 from pagexchange.model.layout import Layout

@@ -42,19 +42,18 @@ A wrapper, `@pagexchange.hookimpl(wrapper=True)`, named under `wrap` in the stra
 another object instead: timing, tracing and fault injection are made this way. The first one listed is the outermost.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pluggy import HookimplMarker, HookspecMarker
 
-if TYPE_CHECKING:
-    from pagexchange.model.config import StrategySpec
-    from pagexchange.model.layout import Layout
-    from pagexchange_native.movers.mover import DataMover as NativeDataMover
-    from pagexchange_native.policies.find_slot import MappingUpdater as NativeMappingUpdater
-    from pagexchange_native.policies.flag_policy import FlagPolicy as NativeFlagPolicy
+from pagexchange.model.config import StrategySpec
+from pagexchange.model.layout import Layout
+from pagexchange_native.arena.region import Region
+from pagexchange_native.movers.mover import DataMover as NativeDataMover
+from pagexchange_native.policies.find_slot import MappingUpdater as NativeMappingUpdater
+from pagexchange_native.policies.flag_policy import FlagPolicy as NativeFlagPolicy
 
 PROJECT: Final = "pagexchange"
 GROUP: Final = "pagexchange.plugins"
@@ -89,7 +88,7 @@ class ArenaFacts(Protocol):
         ...
 
     @property
-    def layout(self) -> "Layout":
+    def layout(self) -> Layout:
         """Layout of the flags word."""
         ...
 
@@ -125,7 +124,7 @@ class PythonDataMover(Protocol):
 class PythonMappingUpdater(Protocol):
     """A mapping updater in Python: finds slots, stores nothing."""
 
-    def __call__(self, pages: npt.NDArray[np.void], arena: Any) -> tuple[Words, Words]:  # noqa: ANN401 - an Arena
+    def __call__(self, pages: npt.NDArray[np.void], arena: Region) -> tuple[Words, Words]:
         """Return (offset, found), uint64[n] each, for the pages asked for.
 
         `pages`, n records with the fields `mapping` (number), `index` (in base pages) and `pfn`. `offset` is the byte
@@ -135,12 +134,9 @@ class PythonMappingUpdater(Protocol):
         ...
 
 
-if TYPE_CHECKING:
-    FlagPolicy: TypeAlias = NativeFlagPolicy | PythonFlagPolicy
-    DataMover: TypeAlias = NativeDataMover | PythonDataMover
-    MappingUpdater: TypeAlias = NativeMappingUpdater | PythonMappingUpdater
-else:  # so that listing plug-ins imports nothing native
-    FlagPolicy = DataMover = MappingUpdater = Callable[..., Any]
+FlagPolicy: TypeAlias = NativeFlagPolicy | PythonFlagPolicy
+DataMover: TypeAlias = NativeDataMover | PythonDataMover
+MappingUpdater: TypeAlias = NativeMappingUpdater | PythonMappingUpdater
 
 
 @hookspec(firstresult=True)
@@ -155,8 +151,8 @@ def exchange_flags(arena: ArenaFacts) -> FlagPolicy | None:
     2. return an object whose result depends on nothing but the two words: no state, no memory of the arena;
     3. leave every bit whose policy is `stay` or `refuse` as it is in each frame.
 
-    Returns a `pagexchange_native.policies.flag_policy.FlagPolicy` or a `PythonFlagPolicy`; None: cannot serve this arena, ask
-    the next plug-in that the strategy names.
+    Returns a `pagexchange_native.policies.flag_policy.FlagPolicy` or a `PythonFlagPolicy`; None: cannot serve this
+    arena, ask the next plug-in that the strategy names.
 
     Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
     not built, PluginError names the plug-in.
@@ -209,7 +205,8 @@ def update_mapping(arena: ArenaFacts) -> MappingUpdater | None:
     1. find the word, not change it: the core stores the new entry with the mapping's lock held;
     2. say -EAGAIN (native), or found != the entry of that pfn (Python), if the page is not there any more.
 
-    Returns a `pagexchange_native.policies.find_slot.MappingUpdater` or a `PythonMappingUpdater`; None: cannot serve this arena.
+    Returns a `pagexchange_native.policies.find_slot.MappingUpdater` or a `PythonMappingUpdater`; None: cannot serve
+    this arena.
 
     Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
     not built, PluginError names the plug-in.
@@ -224,19 +221,19 @@ def update_mapping(arena: ArenaFacts) -> MappingUpdater | None:
 
 
 @hookspec
-def run_started(strategy: "StrategySpec", arena: Any) -> None:  # noqa: ANN401 - an Arena
+def run_started(strategy: StrategySpec, arena: Region) -> None:
     """Watch a run begin. Called: once per strategy and arena, before its first exchange there. Optional."""
 
 
 @hookspec
-def exchange_started(strategy: "StrategySpec", arena: Any, pairs: Numbers) -> None:  # noqa: ANN401 - an Arena
+def exchange_started(strategy: StrategySpec, arena: Region, pairs: Numbers) -> None:
     """Watch a list go in: `pairs`, int64[n, 2], read-only. Called: before each call of `exchange`. Optional."""
 
 
 @hookspec
 def exchange_finished(
-    strategy: "StrategySpec",
-    arena: Any,  # noqa: ANN401 - an Arena
+    strategy: StrategySpec,
+    arena: Region,
     pairs: Numbers,
     statuses: npt.NDArray[np.int32],
 ) -> None:
@@ -244,7 +241,7 @@ def exchange_finished(
 
 
 @hookspec
-def run_finished(strategy: "StrategySpec", arena: Any) -> None:  # noqa: ANN401 - an Arena
+def run_finished(strategy: StrategySpec, arena: Region) -> None:
     """Watch a run end. Called: once per strategy, after all exchanges, also of an interrupted run. Optional."""
 
 

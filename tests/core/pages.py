@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
-from pagexchange.arena.strategy import Mode, Strategy
+from pagexchange.arena.strategy import Strategy
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
-from pagexchange.model.config import Config, PluginUse
+from pagexchange.model.config import Config, Mode, PluginUse
 from pagexchange.oracle import format as f
 
 Pfns = NDArray[np.int64]

@@ -15,6 +15,7 @@ from pagexchange.arena.arena import Arena
 from pagexchange.arena.frame import Frame
 from pagexchange.errors import ArenaError, ArenaFullError, ConfigError, PagexchangeError
 from pagexchange.model.layout import Layout
+from pagexchange.pages import fill
 
 MIB = 1 << 20
 
@@ -155,7 +156,7 @@ def test_an_arena_introduces_itself() -> None:
     assert repr(arena) == "<Arena 24 frames of 4096 bytes (fast 16, slow 8), linux-6.18, memfd>"
     arena.close()
     assert repr(arena) == "<Arena closed>"
-    for use in (lambda: arena.fill(), lambda: arena.frame(0), lambda: arena.exchange([[0, 1]])):
+    for use in (lambda: fill(arena), lambda: arena.frame(0), lambda: arena.exchange([[0, 1]])):
         with pytest.raises(ArenaError, match="the arena is closed"):
             use()
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange.arena.strategy import Mode
 from pagexchange.errors import ForkedArenaError, PluginError
+from pagexchange.model.config import Mode
 from pagexchange.oracle import check
 from pagexchange.runs.watchdog import published
 from tests.core.library import WATCHDOG, Crew, Library, N, crew, held, until

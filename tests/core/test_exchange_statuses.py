@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from pagexchange.arena.strategy import Mode, Strategy
+from pagexchange.arena.strategy import Strategy
+from pagexchange.model.config import Mode
 from pagexchange.model.statuses import EHWPOISON, errno_name, reason
 from pagexchange.oracle import check
 from pagexchange.oracle import format as oracle_format

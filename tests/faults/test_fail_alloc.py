@@ -8,6 +8,7 @@ import pytest
 
 from pagexchange.errors import ArenaFullError
 from pagexchange.oracle import check
+from pagexchange.pages import fill
 from tests.core.pages import NATIVE, Pages, differences, picture, resting, strategy
 
 FAR = np.array([0, 63, 64, 4096, 1 << 30, 1 << 55])
@@ -115,7 +116,7 @@ def test_filling_an_arena_ends_with_an_error_and_a_sound_arena() -> None:
     while True:
         pages = Pages(frames=48)
         pages.arena.fail_alloc = nth
-        refused = refusal(lambda pages=pages: pages.arena.fill(0.5, seed=3))  # type: ignore[misc]
+        refused = refusal(lambda pages=pages: fill(pages.arena, 0.5, seed=3))  # type: ignore[misc]
         if refused is None:
             break
         assert refused.errno == errno.ENOMEM

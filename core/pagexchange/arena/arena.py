@@ -3,26 +3,25 @@
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pagexchange.arena.frame import Frame
+from pagexchange.arena.frame import Frame, LaidOutRegion
+from pagexchange.arena.result import ExchangeResult
+from pagexchange.arena.strategy import Strategy
+from pagexchange.arena.strategy import strategy as strategy_of_file
+from pagexchange.host.build import BuiltStrategy
+from pagexchange.model.config import Mode
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import parse_size
-from pagexchange_native.arena.region import MAX_ORDER, Region
 from pagexchange_native.pages import cache, space
-
-if TYPE_CHECKING:
-    from pagexchange.arena.strategy import ExchangeResult, Mode, Strategy
-    from pagexchange.host.build import BuiltStrategy
-    from pagexchange.pages import Population
 
 Pfns: TypeAlias = NDArray[np.int64]
 
 
-class Arena(Region):
+class Arena(LaidOutRegion):
     """Page frames on named nodes in one shared memory region, with everything that says what lies where.
 
     Examples
@@ -32,13 +31,9 @@ class Arena(Region):
     512
     """
 
-    layout: Layout
-    """Names, places and policies of the bits of a flags word."""
     huge: Literal["", "thp", "hugetlb"]
     """Huge pages that were asked for; `hugepages` says what came of it."""
-    benchmarking: bool = False
-    """True inside a benchmark: the `null` mover serves only then."""
-    strategies: "dict[tuple[str, Mode | None], Strategy]"
+    strategies: dict[tuple[str, Mode | None], Strategy]
     """Those of the shipped file that were used on this arena, by name and mode."""
 
     @classmethod
@@ -108,11 +103,6 @@ class Arena(Region):
         arena.strategies = {}
         return arena
 
-    @property
-    def max_order(self) -> int:
-        """Largest order of a folio."""
-        return MAX_ORDER
-
     def close(self) -> None:
         """Unmap the arena. BufferError while a view of it is alive or an exchange runs on it."""
         self.strategies.clear()
@@ -127,15 +117,6 @@ class Arena(Region):
         return f"<Arena {self.nframes} frames of {self.page_size} bytes ({nodes}), {self.layout.name}, {self.backing}>"
 
     # ---- pages -----------------------------------------------------------------------------------------------------
-
-    def fill(self, fraction: float = 0.75, *, seed: int = 0) -> "Population":
-        """Fill each node to `fraction` with anonymous and file pages as real machines have them.
-
-        See `pagexchange.pages.populate_synthetic` for all that can be chosen.
-        """
-        from pagexchange.pages import populate_synthetic
-
-        return populate_synthetic(self, seed=seed, fraction=fraction)
 
     def frame(self, pfn: int) -> Frame:
         """Return frame `pfn` as an object that shows what lies in it. IndexError when out of range."""
@@ -176,14 +157,14 @@ class Arena(Region):
     def exchange(
         self,
         pairs: object,
-        strategy: "str | BuiltStrategy | Strategy" = "list-exchange",
+        strategy: str | BuiltStrategy | Strategy = "list-exchange",
         *,
-        mode: "Mode | None" = None,
+        mode: Mode | None = None,
         order: Literal["independent", "sequential"] = "independent",
         threads: int | None = None,
         out: NDArray[np.int32] | None = None,
         split: bool = True,
-    ) -> "ExchangeResult":
+    ) -> ExchangeResult:
         """Exchange pairs of pages: each page of a pair gets the other's frame.
 
         Parameters
@@ -215,6 +196,19 @@ class Arena(Region):
             `pairs` is not an (n, 2) array of integers, or `out` does not fit.
         UnknownStrategyError, PluginError, ArenaFullError
         """
-        from pagexchange.arena.strategy import bind
+        return self._bound(strategy, mode).exchange(pairs, order=order, threads=threads, out=out, split=split)
 
-        return bind(self, strategy, mode).exchange(pairs, order=order, threads=threads, out=out, split=split)
+    def _bound(self, wanted: str | BuiltStrategy | Strategy, mode: Mode | None) -> Strategy:
+        """Return the strategy bound to this arena; one that is asked for by its name is kept for the next call."""
+        if isinstance(wanted, Strategy):
+            if wanted.arena is not self:
+                raise ValueError("the strategy is bound to another arena; build it for this one")
+            return wanted if mode is None else Strategy(self, wanted.built, mode, wanted.timeout)
+        if isinstance(wanted, BuiltStrategy):
+            return Strategy(self, wanted, mode)
+        if not isinstance(wanted, str):
+            raise TypeError(f"strategy: want a name, a BuiltStrategy or a Strategy, got {type(wanted).__name__}")
+        key = (wanted, mode)
+        if key not in self.strategies:
+            self.strategies[key] = strategy_of_file(wanted, self, mode=mode)
+        return self.strategies[key]

@@ -1,24 +1,39 @@
 """One frame of an arena and the page in it, as an object to look at and to name in a pair."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange_native.arena.region import STATES
+from pagexchange.model.layout import Layout
+from pagexchange_native.arena.region import MAX_ORDER, STATES, Region
 
-if TYPE_CHECKING:
-    from pagexchange.arena.arena import Arena
+_STATE_NAMES: Final = {number: name for name, number in STATES.items()}
 
-_STATE_NAMES = {number: name for name, number in STATES.items()}
+
+class LaidOutRegion(Region):
+    """A region whose flags have names: all that a frame, a refusal, a strategy or a plug-in needs of an arena.
+
+    `Arena` is one. It stands here, below `Arena`, so that what `Arena` itself is made of can name the type.
+    """
+
+    layout: Layout
+    """Names, places and policies of the bits of a flags word."""
+    benchmarking: bool = False
+    """True inside a benchmark: the `null` mover serves only then."""
+
+    @property
+    def max_order(self) -> int:
+        """Largest order of a folio."""
+        return MAX_ORDER
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Frame `pfn` of an arena. Its properties are read when asked for; nothing is kept."""
 
-    arena: "Arena"
+    arena: LaidOutRegion
     pfn: int
 
     def _field(self, name: str) -> int:

@@ -1,15 +1,10 @@
 """How much of an arena Linux has really put in huge pages: transparent ones are asked for, never promised."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pagexchange.arena.arena import Arena
 from pagexchange.model.sizes import format_size
-
-if TYPE_CHECKING:
-    from pagexchange.arena.arena import Arena
 
 _SETTING = "sys/kernel/mm/transparent_hugepage/shmem_enabled"
 _HUGE = re.compile(r"(?:AnonHugePages|ShmemPmdMapped|FilePmdMapped|Shared_Hugetlb|Private_Hugetlb):\s+(\d+) kB")
@@ -28,14 +23,14 @@ def mapped(arena: Arena, root: Path = Path("/")) -> int | None:
     frames = arena.frames
     first = frames.__array_interface__["data"][0]
     end = first + frames.nbytes
-    found, inside = 0, False
+    huge_bytes, inside = 0, False
     for line in lines:
         area = _AREA.match(line)
         if area:
             inside = int(area[1], 16) < end and first < int(area[2], 16)
         elif inside and (huge := _HUGE.match(line)):
-            found += int(huge[1]) << 10
-    return found
+            huge_bytes += int(huge[1]) << 10
+    return huge_bytes
 
 
 def missing(arena: Arena, root: Path = Path("/")) -> list[str]:

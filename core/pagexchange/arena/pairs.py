@@ -1,18 +1,18 @@
-"""Lists of pairs and their statuses, as arrays that the engine can take."""
+"""The arguments of a call - pairs, statuses, number of threads - checked and as the engine takes them."""
 
+import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.frame import Frame
+from pagexchange_native.arena.region import Region
+from pagexchange_native.engine.exchange import MAX_THREADS
 
-if TYPE_CHECKING:
-    from pagexchange.arena.arena import Arena
 
-
-def as_pairs(pairs: object, arena: "Arena") -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
     """Return pairs as a private int64[n, 2], and which of them name frames of another arena.
 
     A number that int64 cannot hold becomes -1: out of range, a status as for any other wrong frame.
@@ -52,7 +52,7 @@ def _number(value: object) -> object:
     return value.pfn if isinstance(value, Frame) else value
 
 
-def as_status(out: NDArray[np.int32] | None, n: int, arena: "Arena") -> NDArray[np.int32]:
+def as_status(out: NDArray[np.int32] | None, n: int, arena: Region) -> NDArray[np.int32]:
     """Return where statuses go: `out` when it fits, else a new array."""
     if out is None:
         return np.zeros(n, dtype=np.int32)
@@ -63,3 +63,16 @@ def as_status(out: NDArray[np.int32] | None, n: int, arena: "Arena") -> NDArray[
     if np.may_share_memory(out, arena.memory):
         raise ValueError("out: lies in the arena; statuses cannot lie where pages and their entries do")
     return out
+
+
+def as_threads(threads: int | None) -> int | None:
+    """Return a number of threads that the engine can take; None leaves it to the strategy."""
+    if threads is None:
+        return None
+    try:
+        number = operator.index(threads)
+    except TypeError:
+        raise TypeError(f"threads {threads!r}: want an integer") from None
+    if not 1 <= number <= MAX_THREADS:
+        raise ValueError(f"threads {number}: want 1 to {MAX_THREADS}")
+    return number

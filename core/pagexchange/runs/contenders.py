@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pagexchange.arena.strategy import ExchangeResult
+    from pagexchange.arena.result import ExchangeResult
     from pagexchange.host.build import PagexchangeHost
     from pagexchange.host.discovery import Plugin
     from pagexchange.model.config import Config, StrategySpec

@@ -10,10 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
-from pagexchange.arena.strategy import ExchangeResult, Mode, Strategy
+from pagexchange.arena.frame import LaidOutRegion
+from pagexchange.arena.result import ExchangeResult
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginContractError, PluginError, raised_in
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts
 from pagexchange.host.build import Served
+from pagexchange.model.config import Mode
 from pagexchange.oracle import Finding, Oracle, Verdict
 from pagexchange.oracle.expect import errno_name
 from pagexchange.testing.candidates.candidate import Candidate
@@ -72,7 +75,7 @@ def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None, *, th
     return Outcome(status, verdict, result, error, _sort(arena, pairs, verdict))
 
 
-def _sort(arena: Arena, pairs: Pairs, verdict: Verdict) -> dict[str, list[str]]:
+def _sort(arena: LaidOutRegion, pairs: Pairs, verdict: Verdict) -> dict[str, list[str]]:
     broken: dict[str, list[str]] = {}
     named = pairs[((pairs >= 0) & (pairs < arena.nframes)).all(axis=1)]
     order = arena.entries["order"][named[:, 0]].astype(np.int64) if len(named) else np.zeros(0, np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange.arena.strategy import Mode
+from pagexchange.model.config import Mode
 from pagexchange.oracle import check
 from tests.core.library import WATCHDOG, crew, until
 from tests.core.pages import EAGAIN, EBUSY, EINVAL, Pages, differences, picture, strategy

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pagexchange.arena.strategy import Mode
+from pagexchange.model.config import Mode
 from pagexchange.oracle import Oracle
 from tests.core.pages import EBUSY, EINVAL, NATIVE, Pages, differences, picture, resting
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from pagexchange.arena.arena import Arena
-from pagexchange.arena.strategy import Mode, Strategy
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ConfigError, PluginError
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts, hookimpl
 from pagexchange.host.build import BuiltStrategy, PagexchangeHost, Served
 from pagexchange.host.discovery import Plugin, Registry, hooks_of
-from pagexchange.model.config import Expect, PluginUse, StrategySpec
+from pagexchange.model.config import Expect, Mode, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange.testing.candidates import native_partners, partners
 from pagexchange_native.movers.mover import DataMover

@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-from pagexchange.arena.strategy import Mode
 from pagexchange.errors import PluginError
+from pagexchange.model.config import Mode
 from pagexchange.model.statuses import REASONS
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.judge import bound, breaks, exchange, statuses

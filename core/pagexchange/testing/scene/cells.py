@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pagexchange.arena.strategy import Mode
+from pagexchange.model.config import Mode
 from pagexchange.model.sizes import format_size
 from pagexchange.testing.scene.layouts import OWN, SHIPPED, UNKNOWN
 
