@@ -3,7 +3,7 @@
 import dataclasses
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
@@ -12,6 +12,7 @@ from pagexchange.model.layout import Layout
 
 Mode = Literal["async", "sync-light", "sync"]
 Expect = Literal["exact", "loses", "refused"]
+Kind = Literal["anon", "file", "shmem"]
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
@@ -23,6 +24,7 @@ Size = int | str
 """Bytes, or a text like `"256 MiB"`; the fields hold bytes when a Config is made."""
 
 SCHEMA: Final = 1
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,9 +82,7 @@ class WorkloadConfig:
     """Sort the list by frame number; by default it is in random order, the worst one for the hardware."""
     free: Count | None = None
     """Leave this many frames of each node free; by default what the population leaves."""
-    kinds: dict[Literal["anon", "file", "shmem"], Weight] = dataclasses.field(
-        default_factory=lambda: {"anon": 0.5, "file": 0.4, "shmem": 0.1}
-    )
+    kinds: dict[Kind, Weight] = dataclasses.field(default_factory=lambda: {"anon": 0.5, "file": 0.4, "shmem": 0.1})
     """Synthetic: kind of page -> weight."""
     orders: dict[str, Weight] = dataclasses.field(default_factory=lambda: {"0": 1.0})
     """Synthetic: order of folio, "0" to "9" -> weight by number of folios."""
