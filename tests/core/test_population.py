@@ -14,6 +14,7 @@ from pagexchange.pages.snapshot import Snapshot, kpageflags
 from pagexchange.pages.snapshot import format as file_format
 from pagexchange.pages.snapshot.kpageflags import mask
 from pagexchange.pages.snapshot.snapshot import WRITABLE
+from pagexchange.pages.within import within
 from pagexchange_native.arena.region import STATES
 
 ANON = mask("UPTODATE", "LRU", "MMAP", "ANON", "SWAPBACKED")
@@ -78,6 +79,13 @@ def check_at_rest(arena, population):
     shmem_or_anon = population.kind != KINDS["file"]
     backed = (page["flags"] & np.uint64(layout.flag("swapbacked").mask)) != 0
     assert not backed[~shmem_or_anon].any()
+
+
+@pytest.mark.parametrize("size", [[], [0], [1], [3, 1, 0, 2], [0, 0, 5, 0], [255, 255, 9]])
+def test_the_members_of_each_group_are_numbered_from_0(size):
+    position = within(np.array(size, dtype=np.int64))
+    assert position.dtype == np.int64
+    assert position.tolist() == [k for count in size for k in range(count)]
 
 
 def test_fill_takes_the_share_of_each_node_and_the_seed_decides_the_pages():

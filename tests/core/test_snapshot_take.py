@@ -227,11 +227,11 @@ def test_named_processes_bring_their_frames_only(fake):
     ],
 )
 def test_no_more_of_the_address_space_is_looked_at_than_the_budget_allows(fake, budget, seen, left, monkeypatch):
-    read = mappings.Seen(left=budget)
+    read = mappings.Recording(left=budget)
     mappings.read(fake.write(), 7, PAGE, read, must=True)
     assert read.all().vpn.tolist() == seen
     assert read.left == left
-    monkeypatch.setattr(mappings, "Seen", partial(mappings.Seen, left=budget))
+    monkeypatch.setattr(mappings, "Recording", partial(mappings.Recording, left=budget))
     notes = take(proc=fake.root, pids=[7]).notes
     assert notes == (["only the first 134217728 pages of address space were looked at."] if left <= 0 else [])
 
@@ -241,7 +241,7 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
     fake.area(7, 13_000, [14], perms="---p")
     fake.area(7, 14_000, [20], perms="r--p", inode=55, offset=4, name="/secret/name")
     fake.area(8, 1, [None, 15, None])
-    seen = mappings.Seen()
+    seen = mappings.Recording()
     for pid in (7, 8):
         mappings.read(fake.write() if pid == 7 else fake.root, pid, PAGE, seen, must=True)
     found = seen.all()
@@ -328,7 +328,7 @@ def test_a_page_whose_contents_cannot_be_read_is_unknown_and_the_others_are_read
     assert snapshot.content_known.sum() == 2
     assert snapshot.content_known[rows].tolist() == [False, True, False, True]
     assert snapshot.content[rows].max(axis=1).tolist() == snapshot.content[rows].min(axis=1).tolist() == [0, 66, 0, 66]
-    assert snapshot.notes == ["the contents of 8 pages could not be read: nobody recorded maps them."]
+    assert snapshot.notes == ["the contents of 8 pages could not be read: no recorded process maps them."]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 9, 40, 100, 150, 10_000])
@@ -569,7 +569,7 @@ def test_contents_of_a_process_that_is_gone_are_unknown_and_a_note_says_so(tmp_p
     _read_contents(tmp_path, snapshot, np.full(n, 7), np.arange(n, dtype=np.uint64))
     assert snapshot.content_known is not None
     assert not snapshot.content_known.any()
-    assert snapshot.facts["notes"] == [f"the contents of {n} pages could not be read: nobody recorded maps them."]
+    assert snapshot.facts["notes"] == [f"the contents of {n} pages could not be read: no recorded process maps them."]
 
 
 def test_a_large_area_is_read_in_pieces_that_leave_nothing_out(monkeypatch):

@@ -70,8 +70,16 @@ def pages_of(arena: HasMemory, heads: ArrayLike | None = None) -> Ints:
     if len(wrong):
         raise ValueError(f"frame {wrong[0]} is not the first frame of a page in use: nothing to stamp")
     size = np.left_shift(1, raw.entries["order"][first].astype(np.int64))
-    pfns: Ints = np.repeat(first, size) + np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    pfns: Ints = np.repeat(first, size) + within(size)
     return pfns
+
+
+def within(size: Ints) -> Ints:
+    """The position of each base frame in its folio, for folios of these sizes: [3, 1, 2] gives 0 1 2, 0, 0 1."""
+    # `pagexchange.pages.within` says the same. The oracle has its own: a fault there would fill an arena wrongly and,
+    # if it were shared, be looked for in the wrong frames.
+    end = np.cumsum(size)
+    return np.arange(size.sum()) - np.repeat(end - size, size)
 
 
 def _chunks(pfns: Ints, page_size: int) -> Iterator[tuple[int, int]]:

@@ -63,17 +63,19 @@ def choose(
     if to_node == from_node:
         raise ValueError(f"node {fast!r} is both the fast and the slow one")
     random = np.random.default_rng(seed)
-    both = [np.flatnonzero(population.node == node) for node in (from_node, to_node)]
+    candidates = [np.flatnonzero(population.node == node) for node in (from_node, to_node)]
     if order is not None:
-        both = [rows[population.order[rows] == order] for rows in both]
-    first = _match(population, both, random, by_heat=True)
+        candidates = [rows[population.order[rows] == order] for rows in candidates]
+    first = _match(population, candidates, random, by_heat=True)
     gain = population.hot[first[:, 0]].astype(np.int64) - population.hot[first[:, 1]]
-    by = np.lexsort((random.permutation(len(first)), -gain))
-    first = first[by[gain[by] > 0]] if pairs is None else first[by[:pairs]]
+    # Best gain first. Heat has 8 values, so most pairs tie: the permutation draws among them, where argsort would
+    # favour low frame numbers.
+    best = np.lexsort((random.permutation(len(first)), -gain))
+    first = first[best[gain[best] > 0]] if pairs is None else first[best[:pairs]]
     rounds = [first]
     left = 0 if pairs is None else pairs - len(first)
-    while left > 0 and len(first):
-        more = _match(population, both, random, by_heat=False)
+    while left > 0 and len(first):  # without a first round there is no pair at all, and never will be
+        more = _match(population, candidates, random, by_heat=False)
         more = more[random.permutation(len(more))[:left]]
         rounds.append(more)
         left -= len(more)
@@ -97,30 +99,32 @@ def leave_free(arena: Arena, n: int) -> NDArray[np.int64]:
 
 
 def _match(
-    population: Population, both: list[NDArray[np.int64]], random: np.random.Generator, *, by_heat: bool
+    population: Population, candidates: list[NDArray[np.int64]], random: np.random.Generator, *, by_heat: bool
 ) -> NDArray[np.int64]:
-    """Rows (from, to) of one order each: hottest with coldest, or at random."""
-    found = [np.zeros((0, 2), dtype=np.int64)]
-    source, target = (random.permutation(rows) for rows in both)
+    """int64[k, 2]: rows (from, to) of one order each, from these two lists: hottest with coldest, or at random."""
+    parts = [np.zeros((0, 2), dtype=np.int64)]
+    source, target = (random.permutation(rows) for rows in candidates)
     for order in np.unique(population.order):
         here = source[population.order[source] == order]
         there = target[population.order[target] == order]
-        if by_heat:
+        if by_heat:  # stable: pages that are equally hot stay as they were drawn
             here = here[np.argsort(-population.hot[here].astype(np.int64), kind="stable")]
             there = there[np.argsort(population.hot[there], kind="stable")]
         k = min(len(here), len(there))
-        found.append(np.stack([here[:k], there[:k]], axis=1))
-    return np.concatenate(found)
+        parts.append(np.stack([here[:k], there[:k]], axis=1))
+    return np.concatenate(parts)
 
 
 def _arrange(
     pairs: NDArray[np.int64], order: NDArray[np.uint8], ordering: str, random: np.random.Generator
 ) -> NDArray[np.int64]:
+    """The pairs of frames in the order asked for; `order` is uint8[k], of the folios of each pair."""
     if ordering == "random":
         pairs = pairs[random.permutation(len(pairs))]
     elif ordering == "sorted":
         pairs = pairs[np.argsort(pairs[:, 0])]
     else:
-        by = [np.lexsort((pairs[:, side], order)) for side in (0, 1)]
-        pairs = np.stack([pairs[by[0], 0], pairs[by[1], 1]], axis=1)
+        # Both sides ascend, so the pairs are made anew; only within one order, as a pair has folios of one order.
+        ascending = [np.lexsort((pairs[:, side], order)) for side in (0, 1)]
+        pairs = np.stack([pairs[ascending[0], 0], pairs[ascending[1], 1]], axis=1)
     return np.ascontiguousarray(pairs)

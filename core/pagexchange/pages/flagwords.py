@@ -20,7 +20,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "OWNER_PRIVATE": ("owner_priv_1",), "ARCH": ("arch_1",), "ARCH_2": ("arch_2",), "ARCH_3": ("arch_3",),
     "UNCACHED": ("uncached",),
 }  # fmt: skip
-"""kpageflags name to the layout's. LOCKED is left out: nobody would unlock it. HEAD and TAIL are the arena's own."""
+"""kpageflags name to the layout's. LOCKED is left out, as no one would unlock it. HEAD and TAIL are the arena's own."""
 _FILES_ONLY: Final[dict[str, str]] = {"OWNER_2": "mappedtodisk"}
 """Before Linux had owner_2, its bit meant this, for pages of files."""
 REFUSED: Final = ("WRITEBACK", "HWPOISON")
@@ -51,7 +51,7 @@ def from_kpageflags(words: Words, anon: NDArray[np.bool_], layout: Layout) -> tu
     for bit, name in kpageflags.NAMES.items():
         has = (words >> np.uint64(bit) & np.uint64(1)) != 0
         take = has
-        if name == "OWNER_PRIVATE":
+        if name == "OWNER_PRIVATE":  # the bit that Linux uses as swapcache, too
             take = has & ~(anon & swap_cache)
         elif name == "PRIVATE":
             take = has & ~anon
@@ -59,6 +59,7 @@ def from_kpageflags(words: Words, anon: NDArray[np.bool_], layout: Layout) -> tu
             take = np.zeros_like(has)
         elif name not in _NAMES:  # no flag of a page
             continue
+        # The first name that the layout knows; of an older Linux it may be another one, for pages of files only.
         target = next((flag for flag in _NAMES.get(name, ()) if flag in layout), None)
         if target is None and _FILES_ONLY.get(name) in layout:
             target, take = _FILES_ONLY[name], has & ~anon
@@ -86,6 +87,7 @@ def at_random(n: int, layout: Layout, random: np.random.Generator) -> Words:
     for flag in layout.flags:
         if flag.policy == "stay":
             allowed |= flag.mask
+    # swapbacked says of a page of a file that it is shared memory: the kind decides it, not chance
     for name in ("locked", "waiters", "head", "private", "swapbacked"):
         if name in layout:
             allowed &= ~layout.flag(name).mask

@@ -2,6 +2,9 @@
 
 A folio stays one where its frames are all there, a power of two of them, and whoever maps it maps all of it at an
 aligned address. Otherwise it becomes base pages, as Linux splits a folio of which only a part is wanted.
+
+The arrays below are of two kinds, and the code relies on it: *by row* of the snapshot, where what is true of a folio
+stands at the row of its first frame, and *by folio*, numbered from 0 in ascending frames.
 """
 
 from __future__ import annotations
@@ -21,29 +24,37 @@ ANON: Final = 1
 FILE: Final = 2
 SHMEM: Final = 3
 
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
 
 @dataclass
 class Folios:
     """The folios of a snapshot (n of them) and the mappings of whole folios (m)."""
 
-    row: NDArray[np.int64]
+    row: Ints
     """int64[n]: the snapshot's row of the first frame."""
     order: NDArray[np.uint8]
+    """uint8[n]."""
     kind: NDArray[np.uint8]
-    """ANON, FILE or SHMEM."""
-    file: NDArray[np.int64]
+    """uint8[n]: ANON, FILE or SHMEM."""
+    file: Ints
     """int64[n]: number of the file; -1 anonymous or not known."""
-    index: NDArray[np.int64]
+    index: Ints
     """int64[n]: position in the file, a multiple of the folio's size."""
-    map_space: NDArray[np.int64]
-    map_vpn: NDArray[np.int64]
-    map_folio: NDArray[np.int64]
-    map_write: NDArray[np.bool_]
+    map_space: Ints
+    """int64[m]: number of the address space."""
+    map_vpn: Ints
+    """int64[m]: virtual page number, a multiple of the folio's size."""
+    map_folio: Ints
+    """int64[m]: number of the folio."""
+    map_write: Bools
+    """bool[m]: whether the VMA may be written."""
     counts: dict[str, int] = field(default_factory=dict)
     """How many had to be changed, by reason."""
 
     @property
-    def size(self) -> NDArray[np.int64]:
+    def size(self) -> Ints:
         """int64[n]: base pages of each folio."""
         return np.left_shift(np.int64(1), self.order.astype(np.int64))
 
@@ -56,65 +67,95 @@ def folios(snapshot: Snapshot) -> Folios:
     first += (rows - first) >> MAX_ORDER << MAX_ORDER
     length = np.bincount(first, minlength=len(rows))
     place = rows - first
-    whole = (length > 0) & (length & (length - 1) == 0)
-    whole &= snapshot.pfn % np.maximum(length, 1).astype(np.uint64) == 0
-    whole &= np.bincount(first[~page], minlength=len(rows)) == 0
+    whole = _complete(snapshot, page, first, length)
     broken = int(((length > 1) & ~whole).sum())
-    # one file, one run of positions that begins at a multiple of the size
-    base = snapshot.index.astype(np.int64) - place
-    is_odd = (snapshot.file != snapshot.file[first]) | ((snapshot.file >= 0) & (base != base[first]))
-    is_odd |= (snapshot.file >= 0) & (base % np.maximum(length[first], 1) != 0)
-    whole &= np.bincount(first[is_odd], minlength=len(rows)) == 0
-    # all of it mapped at an aligned place, or nothing
-    frame = snapshot.map_frame.astype(np.int64)
-    space, vpn = snapshot.map_space.astype(np.int64), snapshot.map_vpn.astype(np.int64)
-    start = vpn - place[frame]
-    partly = _partly_mapped(first[frame], space, start, length)
-    split_by_mapping = whole & (length > 1) & (np.bincount(partly, minlength=len(rows)) > 0)
-    whole &= ~split_by_mapping
+    whole &= ~_scattered(snapshot, first, place, length)
+    partly = whole & (length > 1) & _partly_mapped(snapshot, first, place, length)
+    whole &= ~partly
+    # Every page of a folio that is not whole becomes a head of its own.
     head = page & ((place == 0) | ~whole[first])
     row = np.flatnonzero(head)
-    size = np.where(whole[row], length[row], 1)
-    order = np.log2(size).round().astype(np.uint8)
+    result = _numbered(snapshot, row, np.where(whole[row], length[row], 1))
+    result.counts = {"broken_folios": broken, "split_folios": int(partly.sum()), **result.counts}
+    _one_address(result)
+    return result
+
+
+def _any_row(first: Ints, marked: Bools) -> Bools:
+    """bool, by row: whether a folio has a row that is marked."""
+    any_row: Bools = np.bincount(first[marked], minlength=len(first)) > 0
+    return any_row
+
+
+def _complete(snapshot: Snapshot, page: Bools, first: Ints, length: Ints) -> Bools:
+    """bool, by row: folios of a power of two of frames, naturally aligned, all of them pages."""
+    # length is 0 at rows that begin no folio; x & (x - 1) == 0 holds for 0, too
+    complete: Bools = (length > 0) & (length & (length - 1) == 0)
+    complete &= snapshot.pfn % np.maximum(length, 1).astype(np.uint64) == 0
+    return complete & ~_any_row(first, ~page)
+
+
+def _scattered(snapshot: Snapshot, first: Ints, place: Ints, length: Ints) -> Bools:
+    """bool, by row: folios that are not one run of positions of one file, from a multiple of their size on."""
+    # The position that the folio's first page would have, computed from each page: equal for all in one run.
+    base = snapshot.index.astype(np.int64) - place
+    in_file = snapshot.file >= 0
+    odd = (snapshot.file != snapshot.file[first]) | (in_file & (base != base[first]))
+    odd |= in_file & (base % np.maximum(length[first], 1) != 0)
+    return _any_row(first, odd)
+
+
+def _partly_mapped(snapshot: Snapshot, first: Ints, place: Ints, length: Ints) -> Bools:
+    """bool, by row: folios of which some process maps a part, or that it maps at a place that is not aligned."""
+    frame = snapshot.map_frame.astype(np.int64)
+    folio, space = first[frame], snapshot.map_space.astype(np.int64)
+    # The address that the folio's first page would have. Mappings of one folio with one start are one mapping of it,
+    # whole if there are as many as the folio has pages.
+    start = snapshot.map_vpn.astype(np.int64) - place[frame]
+    order = np.lexsort((start, space, folio))
+    folio, space, start = folio[order], space[order], start[order]
+    new = np.ones(len(folio), dtype=bool)
+    new[1:] = (folio[1:] != folio[:-1]) | (space[1:] != space[:-1]) | (start[1:] != start[:-1])
+    group = np.flatnonzero(new)
+    pages = np.diff(np.append(group, len(folio)))
+    size = length[folio[group]]
+    part = (pages != size) | (start[group] % np.maximum(size, 1) != 0)
+    partly: Bools = np.bincount(folio[group][part], minlength=len(length)) > 0
+    return partly
+
+
+def _numbered(snapshot: Snapshot, row: Ints, size: Ints) -> Folios:
+    """Folios that begin at these rows and have so many base pages, with kinds, places and mappings."""
     anon = (snapshot.flags[row] & kpageflags.ANON) != 0
     backed = (snapshot.flags[row] & kpageflags.SWAPBACKED) != 0
-    kind = np.where(anon, ANON, np.where(backed, SHMEM, FILE)).astype(np.uint8)
     file = np.where(anon, -1, snapshot.file[row]).astype(np.int64)
     index = np.where(file >= 0, snapshot.index[row], 0).astype(np.int64)
     clash = _clashes(file, index, size)
     file[clash], index[clash] = -1, 0
-    number = np.full(len(rows), -1, dtype=np.int64)
+    # Only the mapping of a folio's first frame is kept: it stands for the whole folio.
+    number = np.full(len(snapshot), -1, dtype=np.int64)
     number[row] = np.arange(len(row))
-    use = number[frame] >= 0
-    found = Folios(
-        row=row, order=order, kind=kind, file=file, index=index, map_space=space[use], map_vpn=vpn[use],
-        map_folio=number[frame[use]], map_write=(snapshot.map_bits[use] & WRITABLE) != 0,
-        counts={"broken_folios": broken, "split_folios": int(split_by_mapping.sum()), "clashes": len(clash)},
+    folio = number[snapshot.map_frame]
+    use = folio >= 0
+    return Folios(
+        row=row, order=np.log2(size).round().astype(np.uint8),
+        kind=np.where(anon, ANON, np.where(backed, SHMEM, FILE)).astype(np.uint8), file=file, index=index,
+        map_space=snapshot.map_space[use].astype(np.int64), map_vpn=snapshot.map_vpn[use].astype(np.int64),
+        map_folio=folio[use], map_write=(snapshot.map_bits[use] & WRITABLE) != 0, counts={"clashes": len(clash)},
     )  # fmt: skip
-    _one_address(found)
-    return found
 
 
-def _partly_mapped(
-    first: NDArray[np.int64], space: NDArray[np.int64], start: NDArray[np.int64], length: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """First rows of folios that somebody maps in part, or at a place that is not a multiple of their size."""
-    by = np.lexsort((start, space, first))
-    first, space, start = first[by], space[by], start[by]
-    new = np.ones(len(first), dtype=bool)
-    new[1:] = (first[1:] != first[:-1]) | (space[1:] != space[:-1]) | (start[1:] != start[:-1])
-    at = np.flatnonzero(new)
-    often = np.diff(np.append(at, len(first)))
-    partly: NDArray[np.bool_] = (often != length[first[at]]) | (start[at] % np.maximum(length[first[at]], 1) != 0)
-    return first[at][partly]
+def _clashes(file: Ints, index: Ints, size: Ints) -> Ints:
+    """Folios that would lie over another one of their file: the later one goes.
 
-
-def _clashes(file: NDArray[np.int64], index: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Folios that would lie over another one of their file: the later one goes."""
+    A recording is no instant: a position may have been given to another frame between two reads.
+    """
     left = np.flatnonzero(file >= 0)
     left = left[np.lexsort((-size[left], index[left], file[left]))]
-    gone: list[NDArray[np.int64]] = []
-    while True:  # at most as often as a folio has pages
+    gone: list[Ints] = []
+    # A large folio can lie over many neighbours, but only its direct neighbour is compared with it: round by round,
+    # at most as often as a folio has pages.
+    while True:
         same = file[left[1:]] == file[left[:-1]]
         over = np.flatnonzero(same & (index[left[1:]] < (index + size)[left[:-1]])) + 1
         if not len(over):
@@ -125,13 +166,15 @@ def _clashes(file: NDArray[np.int64], index: NDArray[np.int64], size: NDArray[np
 
 def _one_address(folios: Folios) -> None:
     """Keep one mapping per place, and of an anonymous page only those at its first address: it has one index."""
-    by = np.lexsort((folios.map_space, folios.map_folio))
-    first_of = np.full(len(folios.row), -1, dtype=np.int64)
-    first_of[folios.map_folio[by][::-1]] = folios.map_vpn[by][::-1]
-    keep = (folios.kind[folios.map_folio] != ANON) | (folios.map_vpn == first_of[folios.map_folio])
-    by = np.lexsort((folios.map_vpn, folios.map_space))
-    space, vpn = folios.map_space[by], folios.map_vpn[by]
-    keep[by[1:][(space[1:] == space[:-1]) & (vpn[1:] == vpn[:-1])]] = False
+    order = np.lexsort((folios.map_space, folios.map_folio))
+    first_vpn = np.full(len(folios.row), -1, dtype=np.int64)
+    # Assigned backwards: of several values for one folio the last assignment stays, that of the lowest space.
+    first_vpn[folios.map_folio[order][::-1]] = folios.map_vpn[order][::-1]
+    keep = (folios.kind[folios.map_folio] != ANON) | (folios.map_vpn == first_vpn[folios.map_folio])
+    # Two folios at one address of one space: a frame was replaced while the page tables were read.
+    order = np.lexsort((folios.map_vpn, folios.map_space))
+    space, vpn = folios.map_space[order], folios.map_vpn[order]
+    keep[order[1:][(space[1:] == space[:-1]) & (vpn[1:] == vpn[:-1])]] = False
     folios.counts["other_addresses"] = int((~keep).sum())
     for name in ("map_space", "map_vpn", "map_folio", "map_write"):
         setattr(folios, name, getattr(folios, name)[keep])

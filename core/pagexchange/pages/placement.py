@@ -10,11 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
+from pagexchange.model.layout import Layout
 from pagexchange.pages.folios import ANON, FILE, SHMEM
+from pagexchange.pages.within import within
 
 KINDS: Final[Mapping[str, int]] = {"anon": ANON, "file": FILE, "shmem": SHMEM}
 """What a page can be, and its number in `Population.kind`."""
 _FRAMES_OWN: Final = ("locked", "waiters", "head", "private")
+"""Flags that the arena sets itself: `private` with its reference, the others with the frame."""
+_PRIVATE: Final = 0x1000
+"""Private word of the folio in row 0; the others count up from it, so that no two are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +56,28 @@ class Population:
 
 @dataclass
 class Plan:
-    """Folios (n) and mappings (m) to be. Files and spaces are numbered from 0."""
+    """Folios (n rows) and mappings of whole folios (m rows) to be. Files and spaces are numbered from 0."""
 
     kind: NDArray[np.uint8]
+    """uint8[n]: see `KINDS`."""
     file: NDArray[np.int64]
-    """-1 for anonymous pages."""
+    """int64[n]: -1 for anonymous pages."""
     index: NDArray[np.int64]
+    """int64[n]: position in the file, in base pages."""
     words: NDArray[np.uint64]
-    """Flags words; what belongs to the frame and `private` is not taken from here."""
+    """uint64[n]: flags words; what belongs to the frame and `private` is not taken from here."""
     private: NDArray[np.bool_]
+    """bool[n]: pages of files with private data."""
     hot: NDArray[np.uint8]
+    """uint8[n]: 0 cold to 7 hot."""
     map_space: NDArray[np.int64]
+    """int64[m]."""
     map_vpn: NDArray[np.int64]
+    """int64[m]: virtual page number, a multiple of the folio's size."""
     map_folio: NDArray[np.int64]
+    """int64[m]: row of the folio."""
     map_write: NDArray[np.bool_]
+    """bool[m]: whether the page may be written through this mapping."""
 
 
 def place(arena: Arena, plan: Plan, pfns: NDArray[np.int64]) -> tuple[list[int], list[int]]:
@@ -81,37 +94,62 @@ def place(arena: Arena, plan: Plan, pfns: NDArray[np.int64]) -> tuple[list[int],
     -------
     list of int, list of int
         Numbers of the mappings and of the spaces that were made.
+
+    Raises
+    ------
+    ArenaFullError
+        Too few mappings, spaces, XArray nodes or page tables; what was made so far stays in the arena.
     """
+    # Files before mappings: a page that is mapped while it is in no file becomes an anonymous one.
+    mappings = _make_files(arena, plan, pfns)
+    spaces = _make_spaces(arena, plan, pfns)
+    # Private data needs a page that is in its file already, and sets the flag itself.
+    private = np.flatnonzero(plan.private & (plan.file >= 0)) if "private" in arena.layout else np.zeros(0, np.int64)
+    arena.set_private(pfns[private], private.astype(np.uint64) + np.uint64(_PRIVATE))
+    # Flags come last, because the steps above set some of their own. Two calls, set and clear, touch no other bit.
+    pages_own = np.uint64(~_frames_own(arena.layout) & (1 << 64) - 1)
+    have = arena.flags[pfns] & pages_own
+    want = plan.words & pages_own
+    arena.set_flags(pfns, want & ~have)
+    arena.clear_flags(pfns, have & ~want)
+    return mappings, spaces
+
+
+def _make_files(arena: Arena, plan: Plan, pfns: NDArray[np.int64]) -> list[int]:
+    """Make a mapping for each file of the plan and add its pages; numbers of the mappings."""
     mappings: list[int] = []
-    by = np.lexsort((plan.index, plan.file))
-    by = by[plan.file[by] >= 0]
-    for rows in _groups(by, plan.file):
-        shmem = bool(plan.kind[rows[0]] == SHMEM)
+    # One call for each file, in the order of positions: neighbours share an XArray node, which stays in the cache.
+    rows = np.lexsort((plan.index, plan.file))
+    rows = rows[plan.file[rows] >= 0]
+    for pages in _groups(rows, plan.file):
+        shmem = bool(plan.kind[pages[0]] == SHMEM)
         mapping = arena.new_mapping(f"{'shmem' if shmem else 'file'}-{len(mappings)}", shmem=shmem)
-        arena.cache_add(mapping, plan.index[rows], pfns[rows])
+        arena.cache_add(mapping, plan.index[pages], pfns[pages])
         mappings.append(mapping)
+    return mappings
+
+
+def _make_spaces(arena: Arena, plan: Plan, pfns: NDArray[np.int64]) -> list[int]:
+    """Make each address space of the plan and map its pages; numbers of the spaces."""
     spaces: list[int] = []
-    by = np.lexsort((plan.map_vpn, plan.map_space))
-    for rows in _groups(by, plan.map_space):
+    rows = np.lexsort((plan.map_vpn, plan.map_space))
+    for maps in _groups(rows, plan.map_space):
         space = arena.new_space(f"space-{len(spaces)}")
         spaces.append(space)
         for write in (True, False):
-            some = rows[plan.map_write[rows] == write]
-            arena.map(space, plan.map_vpn[some], pfns[plan.map_folio[some]], write=write)
-    layout = arena.layout
-    private = np.flatnonzero(plan.private & (plan.file >= 0)) if "private" in layout else np.zeros(0, np.int64)
-    arena.set_private(pfns[private], private.astype(np.uint64) + np.uint64(0x1000))
+            same = maps[plan.map_write[maps] == write]
+            arena.map(space, plan.map_vpn[same], pfns[plan.map_folio[same]], write=write)
+    return spaces
+
+
+def _frames_own(layout: Layout) -> int:
+    """The mask of all bits that a plan has no say in: what stays with the frame, and what the arena sets itself."""
     own = 0
     for flag in _FRAMES_OWN:
         own |= layout.flag(flag).mask if flag in layout else 0
     for number in layout.fields:
         own |= number.mask if number.policy == "stay" else 0
-    theirs = np.uint64(~own & (1 << 64) - 1)
-    have = arena.flags[pfns] & theirs
-    want = plan.words & theirs
-    arena.set_flags(pfns, want & ~have)
-    arena.clear_flags(pfns, have & ~want)
-    return mappings, spaces
+    return own
 
 
 def page_tables(plan: Plan, order: NDArray[np.uint8]) -> int:
@@ -127,10 +165,9 @@ def xa_nodes(plan: Plan, order: NDArray[np.uint8]) -> int:
 
 def _touched(plan: Plan, order: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Space and number of each page table that the mappings touch, with repetitions: a table is 64 pages."""
+    # A folio is aligned, so one of up to 64 pages touches one table, and a larger one fills each that it touches.
     tables = -(-np.left_shift(np.int64(1), order.astype(np.int64))[plan.map_folio] // 64)
-    first = np.repeat(plan.map_vpn >> 6, tables)
-    step = np.arange(len(first)) - np.repeat(np.cumsum(tables) - tables, tables)
-    return np.repeat(plan.map_space, tables), first + step
+    return np.repeat(plan.map_space, tables), np.repeat(plan.map_vpn >> 6, tables) + within(tables)
 
 
 def _nodes(array: NDArray[np.int64], position: NDArray[np.int64]) -> int:
@@ -139,15 +176,16 @@ def _nodes(array: NDArray[np.int64], position: NDArray[np.int64]) -> int:
     while len(array):
         array, position = _distinct(array, position >> 6)
         total += len(array)
-        if not position.any():
+        if not position.any():  # every array has come down to its top node
             break
     return total
 
 
 def _distinct(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The different pairs of values, in order."""
-    by = np.lexsort((b, a))
-    a, b = a[by], b[by]
+    # np.unique(axis=0) says the same; it sorts rows as opaque bytes and takes several times as long.
+    order = np.lexsort((b, a))
+    a, b = a[order], b[order]
     new = np.ones(len(a), dtype=bool)
     new[1:] = (a[1:] != a[:-1]) | (b[1:] != b[:-1])
     return a[new], b[new]
@@ -158,8 +196,8 @@ def count_kinds(kind: NDArray[np.uint8]) -> dict[str, int]:
     return {name: int((kind == number).sum()) for name, number in KINDS.items()}
 
 
-def _groups(by: NDArray[np.int64], key: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Rows in the order `by`, cut where their key changes."""
-    if not len(by):
+def _groups(rows: NDArray[np.int64], key: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """These rows, in their order, cut where their key changes; no group is empty."""
+    if not len(rows):  # np.split would give one empty group
         return []
-    return np.split(by, np.flatnonzero(np.diff(key[by])) + 1)
+    return np.split(rows, np.flatnonzero(np.diff(key[rows])) + 1)

@@ -14,11 +14,12 @@ from pagexchange.pages import flagwords
 from pagexchange.pages.folios import ANON, FILE, SHMEM, Folios, folios
 from pagexchange.pages.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
 from pagexchange.pages.snapshot import Snapshot, kpageflags
+from pagexchange.pages.within import within
 from pagexchange_native.arena.backing import METADATA, refuse_more_than_available
 from pagexchange_native.arena.region import BATCH
 
 CACHES: Final = 16
-"""Mappings that the pages of files nobody knows are put in."""
+"""Made-up files for pages of files that are not known, and as many for shared memory."""
 _NOTES: Final = {
     "split_folios": "{} folios were mapped in part and became base pages",
     "broken_folios": "{} folios were not whole in the snapshot and became base pages",
@@ -47,7 +48,7 @@ def arena_from_snapshot(
     Each page keeps its kind, its place in its file, the address spaces that map it, its flags and the order of its
     folio. The map count of a page is what the recorded page tables say. Left out: what is not a user's page (slab, page
     tables, reserved frames). Changed, and counted in the result: folios that are mapped in part become base pages;
-    LOCKED is dropped; a page whose file nobody mapped is put in one of 16 made-up files, at its frame number; an
+    LOCKED is dropped; a page whose file no process mapped is put in one of 16 made-up files, at its frame number; an
     anonymous page that no recorded process maps is mapped by a made-up one.
 
     Parameters
@@ -81,122 +82,162 @@ def arena_from_snapshot(
         As from `Arena.create`.
     """
     chosen = layout if isinstance(layout, Layout) else Layout.load(layout)
-    found = folios(snapshot)
-    n = len(found.row)
-    if not n:
+    recorded = folios(snapshot)
+    if not len(recorded.row):
         raise SnapshotError("the snapshot holds no page that an exchange could move")
     if free is not None and free < 0:
         raise ValueError(f"free {free}: 0 or more frames are expected")
     if not 0 <= hot <= 1:
         raise ValueError(f"hot {hot}: a share from 0 to 1 is expected")
     random = np.random.default_rng(seed)
-    node = _split(found, split, random)
-    counts = dict(found.counts)
-    plan = _snapshot_plan(snapshot, found, chosen, counts)
-    if len(np.unique(plan.hot)) == 1:
-        plan.hot = np.where(random.random(n) < hot, 7, 0).astype(np.uint8)
-        counts["made_up_heat"] = n
-    used = np.bincount(node, weights=found.size, minlength=2).astype(np.int64)
-    spare = free if free is not None else _spare(snapshot, found, int(used.max()))
-    unit = 1 << int(found.order.max())  # nodes of whole blocks of the largest order: all folios find room
-    frames = [-(-(int(count) + max(spare, 1)) // unit) * unit for count in used]
-    refuse_more_than_available(int(used.sum()) * page_size + sum(frames) * METADATA)
+    node = _split(recorded, split, random)
+    counts = dict(recorded.counts)
+    plan = _snapshot_plan(snapshot, recorded, chosen, counts)
+    if len(np.unique(plan.hot)) == 1:  # the flags say nothing about heat: without root they could not be read
+        plan.hot = np.where(random.random(len(plan.hot)) < hot, 7, 0).astype(np.uint8)
+        counts["made_up_heat"] = len(plan.hot)
+    frames = _frames_needed(snapshot, recorded, node, free, page_size)
     arena = Arena.create(
         nodes=list(zip(nodes, frames, strict=True)), page_size=page_size, layout=chosen,
         mappings=len(np.unique(plan.file[plan.file >= 0])) + 8, spaces=len(np.unique(plan.map_space)) + 8,
-        xa_nodes=xa_nodes(plan, found.order) + sum(frames) // 58 + 64,
-        page_tables=page_tables(plan, found.order) + sum(frames) // 58 + 64,
+        # what the plan needs, and for later pages what an arena of so many frames has by default
+        xa_nodes=xa_nodes(plan, recorded.order) + sum(frames) // 58 + 64,
+        page_tables=page_tables(plan, recorded.order) + sum(frames) // 58 + 64,
         **options,
     )  # fmt: skip
-    pfns = np.zeros(n, dtype=np.int64)
-    for number in (0, 1):
-        for order in np.unique(found.order)[::-1].tolist():
-            rows = np.flatnonzero((node == number) & (found.order == order))
-            pfns[rows] = arena.alloc(number, len(rows), order)
+    pfns = _allocate(arena, recorded, node)
     if free is not None:
         for number, state in enumerate(arena.nodes):
             arena.reserve_frames(arena.alloc(number, state["free"] - free))
             counts["reserved"] = counts.get("reserved", 0) + state["free"] - free
     mappings, spaces = place(arena, plan, pfns)
     if snapshot.content is not None and page_size == snapshot.page_size:
-        _fill_in(arena, snapshot, found, pfns)
-    counts |= count_kinds(found.kind)
+        _fill_in(arena, snapshot, recorded, pfns)
+    counts |= count_kinds(plan.kind)
     notes = [text.format(counts[name]) for name, text in _NOTES.items() if counts.get(name)]
-    return arena, Population(pfns, node, found.kind, found.order, plan.hot, mappings, spaces, counts, notes)
+    return arena, Population(pfns, node, plan.kind, recorded.order, plan.hot, mappings, spaces, counts, notes)
 
 
-def _split(found: Folios, split: float | str, random: np.random.Generator) -> NDArray[np.uint8]:
+def _split(recorded: Folios, split: float | str, random: np.random.Generator) -> NDArray[np.uint8]:
     """0 for the pages of the first node, 1 for the others."""
-    n = len(found.row)
+    n = len(recorded.row)
     if split == "interleave":
         return (np.arange(n) % 2).astype(np.uint8)
     if split == "halves":
-        upper: NDArray[np.bool_] = np.cumsum(found.size) > found.size.sum() // 2
+        upper: NDArray[np.bool_] = np.cumsum(recorded.size) > recorded.size.sum() // 2
         return upper.astype(np.uint8)
     if isinstance(split, str) or not 0 <= split <= 1:
         raise ValueError(f"split {split!r}: a share from 0 to 1, 'interleave' or 'halves' is expected")
     return (random.random(n) >= split).astype(np.uint8)
 
 
-def _spare(snapshot: Snapshot, found: Folios, used: int) -> int:
+def _frames_needed(
+    snapshot: Snapshot, recorded: Folios, node: NDArray[np.uint8], free: int | None, page_size: int
+) -> list[int]:
+    """Frames of the two nodes: room for their folios and for the free frames. ArenaFullError: no memory for so many."""
+    used = np.bincount(node, weights=recorded.size, minlength=2).astype(np.int64)
+    spare = free if free is not None else _spare(snapshot, recorded, int(used.max()))
+    unit = 1 << int(recorded.order.max())  # nodes of whole blocks of the largest order: all folios find room
+    frames = [-(-(int(count) + max(spare, 1)) // unit) * unit for count in used]
+    refuse_more_than_available(int(used.sum()) * page_size + sum(frames) * METADATA)
+    return frames
+
+
+def _allocate(arena: Arena, recorded: Folios, node: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """int64[n]: a first frame for each folio, on its node."""
+    pfns = np.zeros(len(node), dtype=np.int64)
+    for number in (0, 1):
+        # The largest order first: small folios would break up the blocks that large ones need.
+        for order in np.unique(recorded.order)[::-1].tolist():
+            rows = np.flatnonzero((node == number) & (recorded.order == order))
+            pfns[rows] = arena.alloc(number, len(rows), order)
+    return pfns
+
+
+def _spare(snapshot: Snapshot, recorded: Folios, used: int) -> int:
     """Free frames for a node with `used` ones: nothing starves unless it is asked for."""
-    batch = int(np.sort(found.size)[-BATCH:].sum()) + used // 512  # above the watermarks that an arena has by itself
+    # The largest batch through temporary pages, above the watermarks that an arena sets of its own accord.
+    batch = int(np.sort(recorded.size)[-BATCH:].sum()) + used // 512
     return max(batch, -(-used * _free_share(snapshot) // 1000))
 
 
 def _free_share(snapshot: Snapshot) -> int:
     """Free frames of the machine per 1000 pages, at most an eighth."""
     uses = snapshot.facts.get("uses")
-    try:
+    try:  # facts are JSON from a file: any of this may be missing, or of another type
         return min(125, int(1000 * uses["free"] // max(uses["pages"], 1)))  # type: ignore[index]
     except (TypeError, KeyError, ValueError):
         return 125
 
 
-def _snapshot_plan(snapshot: Snapshot, found: Folios, layout: Layout, counts: dict[str, int]) -> Plan:
-    words = snapshot.flags[found.row]
-    anon = found.kind == ANON
+def _snapshot_plan(snapshot: Snapshot, recorded: Folios, layout: Layout, counts: dict[str, int]) -> Plan:
+    """The folios as an arena can have them; what is made up or left out for that is counted by name."""
+    words = snapshot.flags[recorded.row]
+    anon = recorded.kind == ANON
     ours, dropped = flagwords.from_kpageflags(words, anon, layout)
     counts |= {f"dropped_{name.lower()}": number for name, number in dropped.items()}
     for name in flagwords.REFUSED:
         counts[name.lower()] = int(((words & kpageflags.mask(name)) != 0).sum())
-    file, index = found.file.copy(), found.index.copy()
-    unknown = np.flatnonzero((file < 0) & ~anon)
-    # neighbours among the frames are mostly neighbours in a file: stretches of 16 MiB stay together
-    pfn = snapshot.pfn[found.row[unknown]].astype(np.int64)
-    base = int(file.max(initial=-1)) + 1
-    file[unknown] = base + (found.kind[unknown] == SHMEM) * CACHES + (pfn >> 12) % CACHES
-    index[unknown] = pfn
-    counts["made_up_places"] = len(unknown)
-    # a file is shared memory or not, as most of its pages say
-    number = np.unique(file[~anon], return_inverse=True)[1]
-    shmem = np.bincount(number, weights=found.kind[~anon] == SHMEM) * 2 > np.bincount(number)
-    kind = found.kind.copy()
-    kind[~anon] = np.where(shmem[number], SHMEM, FILE)
+    file, index = _with_places(snapshot, recorded, counts)
+    kind = _one_kind_per_file(recorded, file, counts)
     backed = np.uint64(flagwords.word(layout, "swapbacked"))
     ours = np.where(kind == FILE, ours & ~backed, np.where(kind == SHMEM, ours | backed, ours))
-    counts["changed_kinds"] = int((kind != found.kind).sum())
-    found.kind = kind
-    seen = np.bincount(found.map_folio, minlength=len(file))
-    alone = np.flatnonzero(anon & (seen == 0))
-    counts["made_up_mappings"] = len(alone)
-    alone = alone[np.argsort(-found.order[alone].astype(np.int64), kind="stable")]
-    size = found.size[alone]
-    vpn = 512 + np.cumsum(size) - size
-    counts["mapped_less_than_linux_says"] = int((snapshot.count[found.row] > seen).sum())
-    other = np.full(len(alone), int(found.map_space.max(initial=-1)) + 1, dtype=np.int64)
+    mapped = np.bincount(recorded.map_folio, minlength=len(file))
+    alone, space, vpn = _made_up_mappings(recorded, anon & (mapped == 0), counts)
+    counts["mapped_less_than_linux_says"] = int((snapshot.count[recorded.row] > mapped).sum())
     private = np.uint64(flagwords.word(layout, "private"))
     return Plan(
         kind=kind, file=file, index=index, words=ours, private=(ours & private) != 0, hot=kpageflags.heat(words),
-        map_space=np.append(found.map_space, other), map_vpn=np.append(found.map_vpn, vpn),
-        map_folio=np.append(found.map_folio, alone), map_write=np.append(found.map_write, np.ones(len(alone), bool)),
+        map_space=np.append(recorded.map_space, space), map_vpn=np.append(recorded.map_vpn, vpn),
+        map_folio=np.append(recorded.map_folio, alone),
+        map_write=np.append(recorded.map_write, np.ones(len(alone), bool)),
     )  # fmt: skip
 
 
-def _fill_in(arena: Arena, snapshot: Snapshot, found: Folios, pfns: NDArray[np.int64]) -> None:
+def _with_places(
+    snapshot: Snapshot, recorded: Folios, counts: dict[str, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """File and index of each folio; pages of files that no process mapped get a made-up one, or they could be in no cache."""
+    file, index = recorded.file.copy(), recorded.index.copy()
+    unknown = np.flatnonzero((file < 0) & (recorded.kind != ANON))
+    # Neighbours among the frames are mostly neighbours in a file: stretches of 16 MiB stay together, and a folio's
+    # frame number is aligned as its index must be. Shared memory gets files of its own.
+    pfn = snapshot.pfn[recorded.row[unknown]].astype(np.int64)
+    base = int(file.max(initial=-1)) + 1
+    file[unknown] = base + (recorded.kind[unknown] == SHMEM) * CACHES + (pfn >> 12) % CACHES
+    index[unknown] = pfn
+    counts["made_up_places"] = len(unknown)
+    return file, index
+
+
+def _one_kind_per_file(recorded: Folios, file: NDArray[np.int64], counts: dict[str, int]) -> NDArray[np.uint8]:
+    """uint8[n]: kinds, with each file shared memory or not as most of its pages say: an arena's mapping is one kind."""
+    anon = recorded.kind == ANON
+    number = np.unique(file[~anon], return_inverse=True)[1]
+    shmem = np.bincount(number, weights=recorded.kind[~anon] == SHMEM) * 2 > np.bincount(number)
+    kind = recorded.kind.copy()
+    kind[~anon] = np.where(shmem[number], SHMEM, FILE)
+    counts["changed_kinds"] = int((kind != recorded.kind).sum())
+    return kind
+
+
+def _made_up_mappings(
+    recorded: Folios, unmapped: NDArray[np.bool_], counts: dict[str, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Folio, space and address for anonymous folios that no recorded process maps: an address is their identity."""
+    alone = np.flatnonzero(unmapped)
+    counts["made_up_mappings"] = len(alone)
+    # One space more, filled without gaps. The largest folios first, so that each begins at a multiple of its size.
+    alone = alone[np.argsort(-recorded.order[alone].astype(np.int64), kind="stable")]
+    size = recorded.size[alone]
+    vpn = 512 + np.cumsum(size) - size
+    space = np.full(len(alone), int(recorded.map_space.max(initial=-1)) + 1, dtype=np.int64)
+    return alone, space, vpn
+
+
+def _fill_in(arena: Arena, snapshot: Snapshot, recorded: Folios, pfns: NDArray[np.int64]) -> None:
     """Copy the recorded contents, frame by frame of each folio."""
     assert snapshot.content is not None
-    size = found.size
-    step = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+    step = within(recorded.size)
     frames = arena.frames.view(np.uint8).reshape(arena.nframes, -1)
-    frames[np.repeat(pfns, size) + step] = snapshot.content[np.repeat(found.row, size) + step]
+    frames[np.repeat(pfns, recorded.size) + step] = snapshot.content[np.repeat(recorded.row, recorded.size) + step]

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from pagexchange.pages.within import within
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -101,8 +103,7 @@ class Workbench:
         order = np.where(known, entries["order"][np.where(known, self.pairs, 0)], 0).astype(np.int64)
         heads = self.pairs[known]
         sizes = np.left_shift(1, order[known])
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        touched = np.repeat(heads, sizes) + within
+        touched = np.repeat(heads, sizes) + within(sizes)
         self._touched = touched[touched < len(entries)]
         self.orders = order[:, 0]
         """int64[n]: order of each pair's first folio."""

@@ -176,20 +176,23 @@ def _header(data: bytes, source: str) -> tuple[dict[str, Any], int]:
     return header, end
 
 
-def _section(section: object, seen: dict[str, NDArray[Any]], source: str) -> tuple[str, tuple[int, ...], int]:
-    """Name, shape and stored bytes of a section, each checked against what this version knows."""
+def _section(section: object, earlier: dict[str, NDArray[Any]], source: str) -> tuple[str, tuple[int, ...], int]:
+    """Name, shape and stored bytes of a section, each checked against what this version knows and what came earlier."""
     if not isinstance(section, dict):
         raise SnapshotError(f"{source}: a section is not described as one: {section!r:.80}")
     try:
         name, dtype, shape, stored = section["name"], section["dtype"], section["shape"], section["stored"]
         known = ARRAYS.get(name)
+        # `type() is int` and not isinstance: JSON's true would be a 1
         whole = all(type(value) is int and value >= 0 for value in [stored, *shape]) and type(section["sha256"]) is str
     except (KeyError, TypeError) as error:
         raise SnapshotError(f"{source}: a section is not described as one: {error!r}") from None
-    if known is None or name in seen:
+    if known is None or name in earlier:
         raise SnapshotError(f"{source}: section {name!r} is {'there twice' if known else 'unknown'}")
     if dtype != known or not whole or len(shape) != (2 if name == "content" else 1):
         raise SnapshotError(f"{source}: section {name}: {dtype!r} of shape {shape}; {known!r} is expected")
+    # The size that the header claims is compared with what zlib could make of the stored bytes: so no file of a few
+    # bytes makes us ask for gigabytes.
     rows, wide = shape[0], shape[1] if len(shape) == 2 else 1
     limit = MAX_MAPPINGS if name.startswith("map_") else MAX_FRAMES
     size = rows * wide * np.dtype(known).itemsize
@@ -202,7 +205,9 @@ def _pack(name: str, array: NDArray[Any]) -> bytes:
     if name in _DIFFERENCES and len(array):
         array = np.diff(array, prepend=array.dtype.type(0))  # wraps around in both directions
     if array.ndim == 1:
+        # Byte planes: the high bytes of neighbours are mostly equal, and zlib finds runs better than it finds columns.
         array = array.view(np.uint8).reshape(len(array), array.itemsize).T
+    # Contents are most of the file, and level 9 gains little on them for many times the time.
     return zlib.compress(np.ascontiguousarray(array).tobytes(), 9 if name != "content" else 1)
 
 
@@ -210,6 +215,7 @@ def _unpack(name: str, blob: bytes, shape: tuple[int, ...], source: str) -> NDAr
     dtype = np.dtype(ARRAYS[name])
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     try:
+        # One byte more than expected at most: a bomb shows itself before it has grown.
         worker = zlib.decompressobj()
         raw = worker.decompress(blob, size + 1)
         whole = worker.eof or not worker.decompress(worker.unconsumed_tail, 1)
@@ -223,6 +229,6 @@ def _unpack(name: str, blob: bytes, shape: tuple[int, ...], source: str) -> NDAr
     array = np.ascontiguousarray(flat.reshape(dtype.itemsize, -1).T if size else flat).view(dtype).reshape(shape)
     if name == "content_known" and array.view(np.uint8).max(initial=0) > 1:
         raise SnapshotError(f"{source}: section {name} holds values that are neither true nor false")
-    if name in _DIFFERENCES:
+    if name in _DIFFERENCES:  # wraps around as np.diff did
         array = np.cumsum(array, dtype=dtype)
     return array.astype(dtype.newbyteorder("="), copy=False)

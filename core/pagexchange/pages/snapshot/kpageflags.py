@@ -35,7 +35,7 @@ HEAD: Final = mask("COMPOUND_HEAD")
 SWAPBACKED: Final = mask("SWAPBACKED")
 # Frames of Linux itself, or no frame at all. SLAB words may carry ANON or MMAP by accident (the field is shared).
 NOT_A_PAGE: Final = mask("SLAB", "BUDDY", "NOPAGE", "OFFLINE", "ZERO_PAGE", "PGTABLE", "RESERVED")
-# A page that migration could move has a list to be on, or is hugetlb's, or is somebody's anonymous memory.
+# A page that migration could move has a list to be on, or is hugetlb's, or is a process's anonymous memory.
 OWNED: Final = mask("LRU", "ANON", "HUGE", "SWAPBACKED", "UNEVICTABLE")
 MAPPED: Final = mask("MMAP", "UPTODATE")  # or it is on its way to a list; a driver's mapped memory is not UPTODATE
 
@@ -56,8 +56,8 @@ def is_free(flags: NDArray[np.uint64]) -> NDArray[np.bool_]:
 def heat(flags: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """How hot each page looks, 0 (cold) to 7: ACTIVE counts 4, REFERENCED 2, not IDLE 1.
 
-    ACTIVE and REFERENCED are the page's place on the LRU lists. IDLE is set by whoever tracks idle pages and cleared by
-    an access; where nobody tracks, it is clear in all words and says nothing.
+    ACTIVE and REFERENCED are the page's place on the LRU lists. IDLE is set by what tracks idle pages and cleared by
+    an access; where nothing tracks them, it is clear in all words and says nothing.
     """
     score: NDArray[np.uint8] = ((flags & mask("ACTIVE")) != 0).astype(np.uint8) * 4
     score += ((flags & mask("REFERENCED")) != 0).astype(np.uint8) * 2
@@ -91,4 +91,5 @@ def folios(pfn: NDArray[np.uint64], flags: NDArray[np.uint64]) -> NDArray[np.int
         joined = ((flags[1:] & TAIL) != 0) & (pfn[1:] == pfn[:-1] + np.uint64(1))
         joined &= (flags[:-1] & (TAIL | HEAD)) != 0
         first[1:] = ~joined
+    # The number of the last row that begins a folio, carried forward over its tails.
     return np.maximum.accumulate(np.where(first, np.arange(n), 0)).astype(np.int64)

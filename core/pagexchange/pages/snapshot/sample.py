@@ -14,18 +14,25 @@ def choose(snapshot: Snapshot, limit: int, seed: int) -> tuple[NDArray[np.int64]
 
     Processes come first, in random order and those that fit, each with all frames that it maps and with the files
     these belong to, for three quarters of the limit. The rest goes to whole files, then to stretches of the page cache
-    that nobody maps. If not even the smallest process fits, it is cut.
+    that no process maps. If not even the smallest process fits, it is cut.
+
+    Returns
+    -------
+    int64[k], list of int
     """
     n = len(snapshot)
     random = np.random.default_rng(seed)
     folio = kpageflags.folios(snapshot.pfn, snapshot.flags)
-    # what hangs together: the frames of one folio, the frames of one file
+    # What is taken together or not at all: the frames of one file, else those of one folio. Numbers of files and of
+    # folios' rows are told apart by adding n to the former.
     group = np.where(snapshot.file >= 0, n + snapshot.file.astype(np.int64), folio)
     _, group = np.unique(group, return_inverse=True)
     group = _join(group, folio)
     size = np.bincount(group, minlength=int(group.max()) + 1)
     taken = np.zeros(len(size), dtype=bool)
     used = 0
+    # Three quarters go to processes; what two share costs once. A process that is too large is passed over, not cut:
+    # half a process would look like one with few pages.
     spaces: list[int] = []
     of_space = [np.unique(group[snapshot.map_frame[rows]]) for rows in _rows_by_space(snapshot)]
     for space in random.permutation(len(of_space)).tolist():
@@ -41,12 +48,13 @@ def choose(snapshot: Snapshot, limit: int, seed: int) -> tuple[NDArray[np.int64]
         taken[fit] = True
         used = int(size[fit].sum())
         spaces.append(smallest)
+    # Half of what is left goes to whole files that no chosen process maps.
     files = np.unique(group[snapshot.file >= 0])
     rest = random.permutation(files[~taken[files]])
     fit = rest[np.cumsum(size[rest]) <= (limit - used) // 2]
     taken[fit] = True
     used += int(size[fit].sum())
-    # the page cache in stretches of neighbours, which mostly belong to one file
+    # The rest goes to the page cache, in stretches of 16 MiB of neighbours, which mostly belong to one file.
     cache = np.flatnonzero(~taken[group] & (snapshot.file < 0))
     stretch = np.unique(snapshot.pfn[cache] >> np.uint64(12))
     for number in random.permutation(len(stretch)):
@@ -62,6 +70,7 @@ def choose(snapshot: Snapshot, limit: int, seed: int) -> tuple[NDArray[np.int64]
 
 
 def _rows_by_space(snapshot: Snapshot) -> list[NDArray[np.int64]]:
+    """The rows of the mappings of each space."""
     order = np.argsort(snapshot.map_space, kind="stable")
     ends = np.searchsorted(snapshot.map_space[order], np.arange(1, snapshot.nspaces))
     return np.split(order, ends) if snapshot.nspaces else []

@@ -1,4 +1,4 @@
-"""A snapshot: what was seen of a machine's page frames, as arrays."""
+"""A snapshot: a machine's page frames and their mappings at one time, as arrays. It knows of no file and no /proc."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_INDEX: Final = 1 << 52
 
 # bits of map_bits
 EXCLUSIVE: Final = 1
-"""Linux is certain that nobody else maps the page (pagemap bit 56)."""
+"""Linux is certain that no other process maps the page (pagemap bit 56)."""
 FILE: Final = 2
 """A page of a file or of shared memory (pagemap bit 61)."""
 WRITABLE: Final = 4
@@ -38,7 +38,7 @@ ARRAYS: Final[dict[str, str]] = {
 
 @dataclass
 class Snapshot:
-    """What was seen of a machine: frames, who maps them, and the facts around.
+    """A recording of a machine: frames, the processes' mappings of them, and the facts around.
 
     The arrays of frames have n rows in ascending frame number; those of mappings have m rows, by space and position.
     """
@@ -174,6 +174,7 @@ class Snapshot:
         keep = self.leads_to(rows, spaces)
         where = np.zeros(len(self), dtype=np.int64)
         where[rows] = np.arange(len(rows))
+        # np.unique sorts -1, "no file", in front, if there is one: less 1, the inverse counts files from 0 again.
         files = self.file[rows]
         known, number = np.unique(files, return_inverse=True)
         file = (number - int(len(known) > 0 and known[0] < 0)).astype(np.int32)
@@ -192,6 +193,6 @@ class Snapshot:
         )  # fmt: skip
 
 
-def _require(true: bool, what: str) -> None:
-    if not true:
-        raise SnapshotError(f"not a sound snapshot: {what}")
+def _require(sound: bool, fault: str) -> None:
+    if not sound:
+        raise SnapshotError(f"not a sound snapshot: {fault}")

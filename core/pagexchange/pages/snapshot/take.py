@@ -72,18 +72,18 @@ def take(
     wanted = None if pids is None else sorted({int(pid) for pid in pids})
     notes: list[str] = []
     try:
-        everybody = reader.processes(proc)
+        readable = reader.processes(proc)
     except OSError as error:
         raise SnapshotError(f"{proc}: cannot be read: {error.strerror}; is it mounted?") from error
     with_frames = _frames_readable(proc, notes)
     if not with_frames and wanted is None:
-        everybody = [os.getpid()]
-    seen = mappings.Seen()
-    for pid in everybody if wanted is None else wanted:
-        mappings.read(proc, pid, page_size, seen, must=wanted is not None)
-    found = seen.all()
-    pfn = found.pfn
-    if with_frames and len(pfn) and not pfn.any():
+        readable = [os.getpid()]
+    recording = mappings.Recording()
+    for pid in readable if wanted is None else wanted:
+        mappings.read(proc, pid, page_size, recording, must=wanted is not None)
+    maps = recording.all()
+    pfn = maps.pfn
+    if with_frames and len(pfn) and not pfn.any():  # /proc/kpageflags could be read: by its mode, without the right
         with_frames = False
         notes.append("page tables show no frame numbers: CAP_SYS_ADMIN is needed for them. Frame numbers are made up.")
     tally: dict[str, int] = {}
@@ -94,48 +94,44 @@ def take(
         except OSError as error:
             raise SnapshotError(f"{error.filename or proc}: cannot be read: {error.strerror}") from error
     else:
-        (number, words, count), pfn = identity.made_up(found.file, found.index, found.bits)
-    row = np.searchsorted(number, pfn)
-    row[row == len(number)] = 0
-    is_there = (number[row] == pfn) if len(number) else np.zeros(len(pfn), dtype=bool)
+        (number, words, count), pfn = identity.made_up(maps.file, maps.index, maps.bits)
+    row, is_there = _rows_of(number, pfn)
     # pagemap calls a page anonymous or not, and so do its flags: where they differ the frame has changed hands
     same = np.zeros(len(pfn), dtype=bool)
-    same[is_there] = ((found.bits[is_there] & FILE) != 0) == ((words[row[is_there]] & kpageflags.ANON) == 0)
-    file, index, same = identity.identities(number, words, row, found.file, found.index, same)
+    same[is_there] = ((maps.bits[is_there] & FILE) != 0) == ((words[row[is_there]] & kpageflags.ANON) == 0)
+    file, index, same = identity.identities(number, words, row, maps.file, maps.index, same)
     facts: dict[str, Any] = {
         "kernel": _release(), "machine": platform.machine(), "page_size": page_size,
         "date": datetime.date.today().isoformat(), "frames": total, "uses": tally,
         "processes": {
-            "recorded": len(seen.pids), "denied": seen.denied, "vanished": seen.vanished,
-            "without_memory": seen.without_memory,
+            "recorded": len(recording.pids), "denied": recording.denied, "vanished": recording.vanished,
+            "without_memory": recording.without_memory,
         },
         "mappings": {"not_a_page": int((~is_there).sum()), "changed": int((is_there & ~same).sum())},
         "options": {"contents": contents, "names": names, "limit": limit, "pids": wanted is not None},
         "partial": not with_frames, "notes": notes,
     }  # fmt: skip
-    if seen.denied:
-        who, whose = ("1 process", "its") if seen.denied == 1 else (f"{seen.denied} processes", "their")
-        notes.append(f"{who} may not be read; {whose} pages appear without their mappings.")
-    if seen.left <= 0:
-        notes.append(f"only the first {mappings.BUDGET} pages of address space were looked at.")
+    _note_what_is_missing(recording, notes)
     if names:
-        facts["file_names"] = seen.file_names
-        facts["space_names"] = [_comm(proc, pid) for pid in seen.pids]
-    real_vpn = found.vpn[same]
+        facts["file_names"] = recording.file_names
+        facts["space_names"] = [_comm(proc, pid) for pid in recording.pids]
+    real_vpn = maps.vpn[same]
     snapshot = Snapshot(
-        pfn=number, flags=words, count=count, file=file, index=index, map_space=found.space[same],
-        map_vpn=identity.close_gaps(real_vpn, seen.areas), map_frame=row[same].astype(np.uint32),
-        map_bits=found.bits[same],
+        pfn=number, flags=words, count=count, file=file, index=index, map_space=maps.space[same],
+        map_vpn=identity.close_gaps(real_vpn, recording.areas), map_frame=row[same].astype(np.uint32),
+        map_bits=maps.bits[same],
         facts=facts,
     )  # fmt: skip
     if not len(snapshot):
         raise SnapshotError(f"{proc}: no page was found to record; {' '.join(notes) or 'no process may be read'}")
-    pid_of = np.array(seen.pids, dtype=np.int64)[snapshot.map_space]
+    # The snapshot knows neither: both are needed once more, to read contents, and are then forgotten.
+    pid_of = np.array(recording.pids, dtype=np.int64)[snapshot.map_space]
     if limit is not None and limit < len(snapshot):
         rows, spaces = sample.choose(snapshot, limit, seed)
         kept = snapshot.leads_to(rows, spaces)
         pid_of, real_vpn = pid_of[kept], real_vpn[kept]
-        notes.append(f"a sample: {len(rows)} of {len(snapshot)} pages, {len(spaces)} of {len(seen.pids)} processes.")
+        processes = f"{len(spaces)} of {len(recording.pids)} processes"
+        notes.append(f"a sample: {len(rows)} of {len(snapshot)} pages, {processes}.")
         snapshot = snapshot.select(rows, spaces)
     if contents:
         _read_contents(proc, snapshot, pid_of, real_vpn)
@@ -143,8 +139,24 @@ def take(
     return snapshot
 
 
+def _rows_of(number: NDArray[np.uint64], pfn: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Row of each mapping's frame among the frames `number` (ascending), and whether it is one of them."""
+    row = np.searchsorted(number, pfn)
+    row[row == len(number)] = 0  # past the end: some row, so that it may be used as an index
+    is_there = (number[row] == pfn) if len(number) else np.zeros(len(pfn), dtype=bool)
+    return row, is_there
+
+
+def _note_what_is_missing(recording: mappings.Recording, notes: list[str]) -> None:
+    if recording.denied:
+        who, whose = ("1 process", "its") if recording.denied == 1 else (f"{recording.denied} processes", "their")
+        notes.append(f"{who} may not be read; {whose} pages appear without their mappings.")
+    if recording.left <= 0:
+        notes.append(f"only the first {mappings.BUDGET} pages of address space were looked at.")
+
+
 def _frames_readable(proc: Path, notes: list[str]) -> bool:
-    try:
+    try:  # by reading a word: opening is allowed to more users than reading is
         for name in ("kpageflags", "kpagecount"):
             with reader.Words(proc / name) as words:
                 words.read(0, 1)
@@ -158,19 +170,25 @@ def _frames_readable(proc: Path, notes: list[str]) -> bool:
 
 
 def _read_contents(proc: Path, snapshot: Snapshot, pid: NDArray[np.int64], vpn: NDArray[np.uint64]) -> None:
-    """Fill in the bytes of each page that somebody maps, from the first process that does."""
+    """Fill in the bytes of each mapped page, from the first process that maps it.
+
+    Parameters
+    ----------
+    pid, vpn : int64[m], uint64[m]
+        Of each mapping: the process, and the virtual page number as it has it.
+    """
     size = snapshot.page_size
     snapshot.content = np.zeros((len(snapshot), size), dtype=np.uint8)
     snapshot.content_known = np.zeros(len(snapshot), dtype=bool)
-    rows, at = np.unique(snapshot.map_frame, return_index=True)
-    for process in np.unique(pid[at]):
-        mine = pid[at] == process
+    rows, earliest = np.unique(snapshot.map_frame, return_index=True)
+    for process in np.unique(pid[earliest]):
+        mine = pid[earliest] == process
         try:
             handle = os.open(proc / str(process) / "mem", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except OSError:  # ended, or protected: counted below
             continue
         try:
-            for frame, page in zip(rows[mine].tolist(), vpn[at[mine]].tolist(), strict=True):
+            for frame, page in zip(rows[mine].tolist(), vpn[earliest[mine]].tolist(), strict=True):
                 try:
                     data = os.pread(handle, size, page * size)
                 except OSError:
@@ -182,13 +200,15 @@ def _read_contents(proc: Path, snapshot: Snapshot, pid: NDArray[np.int64], vpn: 
             os.close(handle)
     unknown = int((~snapshot.content_known).sum())
     if unknown:
-        snapshot.facts["notes"].append(f"the contents of {unknown} pages could not be read: nobody recorded maps them.")
+        snapshot.facts["notes"].append(
+            f"the contents of {unknown} pages could not be read: no recorded process maps them."
+        )
 
 
 def _release() -> str:
     """Linux's version, without the builder's own suffix: it can tell whose machine it is."""
-    found = re.match(r"[0-9.]+", platform.release())
-    return found.group().rstrip(".") if found else "unknown"
+    number = re.match(r"[0-9.]+", platform.release())
+    return number.group().rstrip(".") if number else "unknown"
 
 
 def _comm(proc: Path, pid: int) -> str:

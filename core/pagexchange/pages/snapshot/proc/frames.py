@@ -25,6 +25,7 @@ def scan(
     """Frame numbers, flags and counts of the pages of users, and the number of frames there are.
 
     Reads everything, or, of a machine too large for a sample, the blocks that are mapped and every k-th stretch.
+    Adds to `tally` how many of the frames looked at are of which use.
     """
     pfns: list[NDArray[np.uint64]] = []
     flags: list[NDArray[np.uint64]] = []
@@ -36,6 +37,7 @@ def scan(
         if only_mapped:
             spans = _spans(blocks, total)
         elif limit is not None and total > SCAN:
+            # Every k-th stretch of 1 GiB, so that each part of memory has its share; and what is mapped, everywhere.
             every = -(-total // SCAN)
             stretch = np.arange(0, total // STRETCH, every)[:, None] * (STRETCH >> 9) + np.arange(STRETCH >> 9)
             spans = _spans(np.union1d(blocks, stretch.ravel()), total)
@@ -50,8 +52,9 @@ def scan(
                 if not len(rows):
                     continue
                 count = np.zeros(len(words), dtype=np.uint64)
-                got = count_words.read(first, len(words))
-                count[: len(got)] = got
+                # where kpagecount gives fewer words than kpageflags did, the rest counts as not mapped
+                counted = count_words.read(first, len(words))
+                count[: len(counted)] = counted
                 pfns.append(rows.astype(np.uint64) + np.uint64(first))
                 flags.append(words[rows])
                 counts.append(np.minimum(count[rows], np.uint64(0xFFFFFFFF)).astype(np.uint32))
@@ -59,7 +62,7 @@ def scan(
     if not pfns:
         return (np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint32)), total
     pfn, word, often = np.concatenate(pfns), np.concatenate(flags), np.concatenate(counts)
-    if only_mapped:  # whole folios of what is mapped
+    if only_mapped:  # whole folios: a folio of which only a part were kept would have to be split
         first_row = kpageflags.folios(pfn, word)
         keep = np.isin(first_row, first_row[np.isin(pfn, mapped)])
         pfn, word, often = pfn[keep], word[keep], often[keep]
@@ -67,6 +70,7 @@ def scan(
 
 
 def _uses(words: NDArray[np.uint64], page: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """int64[5]: frames looked at; of them pages, free, of another use, without any flag."""
     free = int(kpageflags.is_free(words).sum())
     pages, none = int(page.sum()), int((words == 0).sum())
     return np.array([len(words), pages, free, len(words) - pages - free - none, none], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Reads the processes' page tables: which page of whose address space lies in which frame, as which page of a file."""
+"""Reads the processes' page tables: which page of an address space lies in which frame, as which page of a file."""
 
 from __future__ import annotations
 
@@ -19,31 +19,37 @@ BUDGET: Final = 1 << 27
 
 @dataclass
 class Mappings:
-    """Mappings found, one row each."""
+    """Mappings of pages, one row each."""
 
     space: NDArray[np.uint32]
+    """Number of the address space: the process's place in `Recording.pids`."""
     vpn: NDArray[np.uint64]
     """Virtual page number, as the process sees it."""
     pfn: NDArray[np.uint64]
     """0 everywhere without CAP_SYS_ADMIN."""
     bits: NDArray[np.uint8]
+    """EXCLUSIVE, FILE, WRITABLE, SHARED."""
     file: NDArray[np.int32]
-    """Number of the file, in the order of their first sight; -1 anonymous."""
+    """Number of the file, in the order in which files were met; -1 anonymous."""
     index: NDArray[np.uint64]
+    """Position in the file, in pages; 0 for anonymous pages."""
 
 
 @dataclass
-class Seen:
-    """What was found in the processes read so far, area by area, and what went wrong."""
+class Recording:
+    """The mappings of the processes read so far, area by area, and what went wrong."""
 
     rows: list[Mappings] = field(default_factory=list)
     pids: list[int] = field(default_factory=list)
     """Process of each address space."""
     areas: list[tuple[int, int]] = field(default_factory=list)
+    """First virtual page number, and the one after the last."""
     files: dict[tuple[str, int], int] = field(default_factory=dict)
     """Device and inode to number."""
     file_names: list[str] = field(default_factory=list)
+    """By number."""
     left: int = BUDGET
+    """Pages of address space that may still be looked at."""
     denied: int = 0
     vanished: int = 0
     without_memory: int = 0
@@ -61,51 +67,58 @@ class Seen:
         )  # fmt: skip
 
 
-def read(proc: Path, pid: int, page_size: int, seen: Seen, *, must: bool) -> None:
-    """Add the mappings of one process; count it if it cannot be read, or fail if it must be."""
-    found: list[tuple[reader.Area, NDArray[np.uint64], NDArray[np.uint64]]] = []
+def read(proc: Path, pid: int, page_size: int, recording: Recording, *, must: bool) -> None:
+    """Add the mappings of one process; count it if it cannot be read, or fail if it must be.
+
+    Raises
+    ------
+    SnapshotError
+        The process must be read and cannot, or reading failed for a reason other than rights or its end.
+    """
+    # Kept aside until the process is read to its end: one that vanishes in the middle leaves nothing behind.
+    pieces: list[tuple[reader.Area, NDArray[np.uint64], NDArray[np.uint64]]] = []
     try:
         areas = reader.areas(proc, pid, page_size)
         if not areas:  # a thread of Linux itself
-            seen.without_memory += 1
+            recording.without_memory += 1
             return
         with reader.Words(proc / str(pid) / "pagemap") as pagemap:
             for area in areas:
-                if seen.left <= 0:
+                if recording.left <= 0:
                     break
                 if area.perms.startswith("---"):  # nothing can be there, and reservations are huge
                     continue
-                pieces = reader.present(pagemap, area, seen.left)
-                found += [(area, vpn, words) for vpn, words in pieces]
-                seen.left -= area.end - area.start
+                pieces += [(area, vpn, words) for vpn, words in reader.present(pagemap, area, recording.left)]
+                recording.left -= area.end - area.start
     except OSError as error:
         if must:
             raise SnapshotError(f"process {pid} cannot be read: {error.strerror}") from error
         if error.errno in reader.DENIED:
-            seen.denied += 1
+            recording.denied += 1
         elif error.errno in reader.GONE:
-            seen.vanished += 1
+            recording.vanished += 1
         else:
             raise SnapshotError(f"{error.filename or f'{proc}/{pid}/pagemap'}: {error.strerror}") from error
         return
-    if not found:
-        seen.without_memory += 1
+    if not pieces:
+        recording.without_memory += 1
         return
-    number = len(seen.pids)
-    seen.pids.append(pid)
-    for area, vpn, words in found:
+    number = len(recording.pids)
+    recording.pids.append(pid)
+    for area, vpn, words in pieces:
+        # A private page of a file that was written to is anonymous: pagemap says so page by page, the area does not.
         is_file = (words & reader.FILE_PAGE) != 0
         bits = is_file.astype(np.uint8) * FILE
         bits |= ((words & reader.EXCLUSIVE_PAGE) != 0).astype(np.uint8) * EXCLUSIVE
         bits |= np.uint8(WRITABLE * ("w" in area.perms) + SHARED * ("s" in area.perms))
-        known = -1
+        number_of_file = -1
         if area.inode:
             key = (area.device, area.inode)
-            known = seen.files.setdefault(key, len(seen.files))
-            if known == len(seen.file_names):
-                seen.file_names.append(area.name)
+            number_of_file = recording.files.setdefault(key, len(recording.files))
+            if number_of_file == len(recording.file_names):  # met for the first time
+                recording.file_names.append(area.name)
         index = np.where(is_file, vpn - np.uint64(area.start) + np.uint64(area.offset), 0).astype(np.uint64)
-        file = np.where(is_file, known, -1).astype(np.int32)
+        file = np.where(is_file, number_of_file, -1).astype(np.int32)
         space = np.full(len(vpn), number, dtype=np.uint32)
-        seen.rows.append(Mappings(space, vpn, words & reader.PFN, bits, file, index))
-        seen.areas.append((area.start, area.end))
+        recording.rows.append(Mappings(space, vpn, words & reader.PFN, bits, file, index))
+        recording.areas.append((area.start, area.end))

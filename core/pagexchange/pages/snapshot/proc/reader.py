@@ -21,11 +21,13 @@ WORD: Final = 8
 STEP: Final = 1 << 17
 """Words per read: 1 MiB."""
 
+# bits of a pagemap word
 PRESENT: Final = np.uint64(1 << 63)
 SWAPPED: Final = np.uint64(1 << 62)
 FILE_PAGE: Final = np.uint64(1 << 61)
 EXCLUSIVE_PAGE: Final = np.uint64(1 << 56)
 PFN: Final = np.uint64((1 << 55) - 1)
+"""Frame number of a page that is present; 0 for a reader without CAP_SYS_ADMIN."""
 
 GONE: Final = frozenset({errno.ENOENT, errno.ESRCH})
 DENIED: Final = frozenset({errno.EPERM, errno.EACCES})
@@ -70,21 +72,22 @@ class Words:
         while at < end:
             want = min(end - at, STEP * WORD)
             try:
-                got = os.pread(self._fd, want, at)
+                data = os.pread(self._fd, want, at)
             except OSError as error:
                 if error.errno not in (errno.EIO, errno.EFAULT):
-                    error.filename = str(self.path)
+                    error.filename = str(self.path)  # os.pread knows a number only
                     raise
-                got = bytes(want)
-            got = got[: len(got) // WORD * WORD]
-            if not got:
+                data = bytes(want)
+            data = data[: len(data) // WORD * WORD]
+            if not data:
                 break
-            parts.append(got)
-            at += len(got)
+            parts.append(data)
+            at += len(data)
         return np.frombuffer(b"".join(parts), dtype=np.uint64)
 
     def length(self, most: int = 1 << 40) -> int:
-        """Number of words until the end, found by halving: such a file does not tell its size."""
+        """Number of words until the end: such a file does not tell its size."""
+        # stat() says 0, and a seek to the end is refused. Double until nothing is read, then halve.
         low, high = 0, 1
         while high < most and len(self.read(high - 1, 1)):
             low, high = high, high * 2
@@ -93,18 +96,19 @@ class Words:
             low, high = (middle, high) if len(self.read(middle - 1, 1)) else (low, middle)
         return low
 
-    def gather(self, at: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """The words at these ascending positions, read in runs; 0 past the end."""
-        out = np.zeros(len(at), dtype=np.uint64)
-        if not len(at):
+    def gather(self, positions: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """uint64[n]: the words at these ascending positions, read in runs; 0 past the end."""
+        out = np.zeros(len(positions), dtype=np.uint64)
+        if not len(positions):
             return out
         # one read per run: a gap of less than 512 words costs less than another call
-        cut = np.flatnonzero(np.diff(at) > 512) + 1
-        for rows in np.split(np.arange(len(at)), cut):
-            for part in np.split(rows, np.flatnonzero(np.diff(at[rows] // np.uint64(STEP))) + 1):
-                first = int(at[part[0]])
-                words = self.read(first, int(at[part[-1]]) - first + 1)
-                place = (at[part] - np.uint64(first)).astype(np.int64)
+        cut = np.flatnonzero(np.diff(positions) > 512) + 1
+        for rows in np.split(np.arange(len(positions)), cut):
+            # and cut again at multiples of STEP, or a dense file would be read at once
+            for part in np.split(rows, np.flatnonzero(np.diff(positions[rows] // np.uint64(STEP))) + 1):
+                first = int(positions[part[0]])
+                words = self.read(first, int(positions[part[-1]]) - first + 1)
+                place = (positions[part] - np.uint64(first)).astype(np.int64)
                 inside = place < len(words)
                 out[part[inside]] = words[place[inside]]
         return out
@@ -123,7 +127,7 @@ def areas(proc: Path, pid: int, page_size: int) -> list[Area]:
     OSError
         ESRCH or ENOENT where the process is gone, EACCES or EPERM where it may not be read.
     """
-    found: list[Area] = []
+    result: list[Area] = []
     for line in (proc / str(pid) / "maps").read_bytes().splitlines():
         fields = line.split(None, 5)
         if len(fields) < 5:
@@ -134,17 +138,17 @@ def areas(proc: Path, pid: int, page_size: int) -> list[Area]:
             continue
         name = fields[5].decode(errors="backslashreplace") if len(fields) > 5 else ""
         perms, device = fields[1].decode(), fields[3].decode()
-        found.append(Area(first, last, perms, int(fields[2], 16) // page_size, device, int(fields[4]), name))
-    return found
+        result.append(Area(first, last, perms, int(fields[2], 16) // page_size, device, int(fields[4]), name))
+    return result
 
 
 def present(words: Words, area: Area, budget: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
     """Virtual page numbers and pagemap words of the pages that are there, in pieces; at most `budget` pages."""
     end = min(area.end, area.start + budget)
     for first in range(area.start, end, STEP * 8):
-        got = words.read(first, min(STEP * 8, end - first))
-        there = np.flatnonzero(got & PRESENT)
+        entries = words.read(first, min(STEP * 8, end - first))
+        there = np.flatnonzero(entries & PRESENT)
         if len(there):
-            yield there.astype(np.uint64) + np.uint64(first), got[there]
-        if not len(got):  # the process has no memory any more
+            yield there.astype(np.uint64) + np.uint64(first), entries[there]
+        if not len(entries):  # the process has no memory any more
             return
