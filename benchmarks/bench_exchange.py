@@ -26,7 +26,8 @@ from pagexchange.arena import hugepages
 from pagexchange.arena.arena import Arena
 from pagexchange.model.sizes import format_size, parse_size
 from pagexchange_native.bench import time_loop
-from pagexchange_native.engine.exchange import PARTS, Exchanger
+from pagexchange_native.engine.exchange import Exchanger
+from pagexchange_native.engine.steps import COSTS
 from pagexchange_native.movers.mover import NullMover, available_isas
 from pagexchange_native.policies.find_slot import XArrayCursor
 from pagexchange_native.policies.flag_policy import MaskedWord
@@ -177,7 +178,7 @@ def measure(size: int, args: argparse.Namespace, rng: np.random.Generator) -> di
         "order": args.order,
         "rows": rows,
         "parts": {
-            name: {part: float(np.median([ns[part] for ns in seen])) / len(pairs) for part in PARTS}
+            name: {part: float(np.median([ns[part] for ns in seen])) / len(pairs) for part in COSTS}
             for name, seen in parts.items()
         },
     }

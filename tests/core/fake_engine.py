@@ -15,9 +15,10 @@ from pagexchange.errors import PluginError
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import format_size
 from pagexchange.oracle.format import NODE
-from pagexchange.runs.result import COSTS, InputInfo, PlugIn
+from pagexchange.runs.result import InputInfo, PlugIn
 from pagexchange.runs.run import Contender
 from pagexchange.runs.workbench import Workbench
+from pagexchange_native.engine.steps import COSTS
 
 LAYOUT = Layout.load("linux-6.18")
 

@@ -12,9 +12,11 @@ from pagexchange.cli import exits
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.model import config, statuses
 from pagexchange.runs import result
+from pagexchange_native.engine.steps import COSTS, POINT_OF_NO_RETURN, STEPS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 NUMBERS = (ROOT / "docs" / "how-to-read-the-numbers.md").read_text(encoding="utf-8")
 
 RESULTS = {
@@ -105,6 +107,21 @@ def test_the_keys_of_a_strategy_are_those_of_the_code() -> None:
 def test_the_json_is_described_field_by_field() -> None:
     documented = {name: first(section(name, "###")) for name in RESULTS}
     assert documented == {name: list(kind.__struct_fields__) for name, kind in RESULTS.items()}
+
+
+def test_the_costs_are_those_of_the_engine_and_name_the_steps_that_they_count() -> None:
+    assert result.Costs.__struct_fields__ == ("total", *COSTS)
+    described = {row[0].strip("`"): row[1].partition(":")[0] for row in rows(section("ns_per_pair", "###"))[1:]}
+    counted = {cost: [step.name for step in STEPS if step.cost == cost] for cost in COSTS}
+    assert {cost: re.findall(r"`(\w+)`", text) for cost, text in described.items()} == counted
+
+
+def test_the_steps_of_the_architecture_are_those_of_the_engine() -> None:
+    table = rows(ARCHITECTURE.partition("<!-- steps -->\n\n")[2].partition("\n\n")[0])
+    line = ["", "", "**the point of no return**", "", "", ""]
+    steps = [[s.name, s.server, s.action, s.errors, s.undo, s.cost] for s in STEPS]
+    at = [step.name for step in STEPS].index(POINT_OF_NO_RETURN)
+    assert table == [*steps[:at], line, *steps[at:]]
 
 
 def test_the_verdicts_are_those_of_the_code() -> None:

@@ -14,6 +14,7 @@ import pytest
 from pagexchange.cli.command import VERBS
 from pagexchange.host.read import packaged
 from pagexchange.pages.snapshot.proc import reader
+from pagexchange_native.engine.steps import STEPS
 from tests.core.command_line import pagexchange, stranger
 
 STRANGER = """
@@ -198,26 +199,29 @@ def test_explain_shows_each_step_in_order_who_serves_it_and_what_it_allocates():
     assert (ran.code, ran.err) == (0, "")
     steps = re.findall(r"^ ?(\d+) (\w+) +(\S+)", ran.out, re.MULTILINE)
     assert steps == [
-        ("1", "validate", "core"), ("2", "lock", "core"), ("3", "check", "core"), ("4", "freeze", "core"),
-        ("5", "hold", "core"), ("6", "flags", "masked-word"), ("7", "mapping", "xarray"), ("8", "prepare", "temp-page"),
-        ("9", "data", "temp-page"), ("10", "apply", "core"), ("11", "finish", "core"),
+        ("1", "validate", "core"), ("2", "lock", "core"), ("3", "check", "core"), ("4", "unmap", "core"),
+        ("5", "freeze", "core"), ("6", "hold", "core"), ("7", "flags", "masked-word"), ("8", "mapping", "xarray"),
+        ("9", "record", "core"), ("10", "prepare", "temp-page"), ("11", "data", "temp-page"), ("12", "apply", "core"),
+        ("13", "finish", "core"),
     ]  # fmt: skip
-    assert ran.out.index("8 prepare") < ran.out.index("the point of no return") < ran.out.index("9 data")
+    assert [name for _, name, _ in steps] == [step.name for step in STEPS]
+    assert ran.out.index("10 prepare") < ran.out.index("the point of no return") < ran.out.index("11 data")
     flat = " ".join(ran.out.split())
     assert "mode sync; 2 threads; no Python in a batch" in flat
     assert f"data: temp-page (built in, {version('pagexchange')}; native;" in flat
     assert "takes frames: one folio per pair" in flat
     assert "write-back: waited for, then ETIMEDOUT" in flat
-    assert "a pair without a frame is put back: ENOMEM" in flat
+    assert "a pair that finds no frame gets ENOMEM" in flat
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"), [("async", ["gets EAGAIN", "EBUSY at once"]), ("sync-light", ["waited for in", "EBUSY at once"])]
+    ("mode", "said"),
+    [("async", ["the pair gets EAGAIN", "EBUSY at once"]), ("sync-light", ["waited for in", "EBUSY at once"])],
 )
 def test_explain_says_what_the_mode_waits_for(mode: str, said: list[str]) -> None:
     chain = 'strategy.copy-page.data=["temp-page", "word-swap"]'
     flat = " ".join(pagexchange("explain", "copy-page", "--set", f"run.mode={mode}", "--set", chain).out.split())
-    for words in (*said, "temp-page then word-swap", "a pair without a frame is put back: the next mover gets it"):
+    for words in (*said, "temp-page then word-swap", "a pair that finds no frame goes to the next mover"):
         assert words in flat
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange.runs.result import COSTS, PlugIn
+from pagexchange.runs.result import PlugIn
 from pagexchange.runs.run import Stamping, errno_names, run
+from pagexchange_native.engine.steps import COSTS
 from tests.core.fake_engine import LAYOUT, FakeArena, FakeOracle, contender, make
 
 

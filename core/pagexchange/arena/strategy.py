@@ -21,8 +21,9 @@ from pagexchange.host.build import BuiltStrategy, PagexchangeHost, Served
 from pagexchange.model.config import Mode
 from pagexchange_native.arena.reentry import refuse_plugin_of
 from pagexchange_native.arena.region import BATCH
-from pagexchange_native.engine.exchange import PARTS, Exchanger
+from pagexchange_native.engine.exchange import Exchanger
 from pagexchange_native.engine.python_objects import PythonFlags, PythonMapping, PythonMover
+from pagexchange_native.engine.steps import COSTS
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
@@ -102,7 +103,7 @@ class Strategy:
             moved[served.plugin] += n
         return ExchangeResult(
             status=status,
-            ns={"total": wall, **dict(zip(PARTS, parts, strict=True))},
+            ns={"total": wall, **dict(zip(COSTS, parts, strict=True))},
             workers=workers,
             frames_asked=asked,
             frames_got=got,

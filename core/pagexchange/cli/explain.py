@@ -5,32 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pagexchange.cli.report import Cell, Column, Line, Table
-from pagexchange.runs.result import PlugIn
+from pagexchange_native.engine.steps import POINT_OF_NO_RETURN, STEPS
 
 if TYPE_CHECKING:
     from pagexchange.cli.report import Block
     from pagexchange.host.build import BuiltStrategy, Served
     from pagexchange.model.config import Config
 
-STEPS = (
-    ("validate", "core", "range, order, duplicates, free, reserved: a bad pair gets its errno, nothing is touched"),
-    ("lock", "core", "all frames of the batch are tried; {lock}"),
-    ("check", "core", "pins, the kind of mapping, flags that must be clear; write-back: {writeback}"),
-    ("freeze", "core", "page-table entries become migration entries; each page's expected references are frozen"),
-    ("hold", "core", "the shape of both mappings' trees, so that a slot which is found stays a slot"),
-    ("flags", "flags", "computes both flags words; the core refuses a policy that would move node or zone bits"),
-    ("mapping", "mapping", "finds the slots that point at the two frames"),
-    ("prepare", "data", "takes what the mover needs; a pair without a frame is put back: {starved}"),
-    ("", "", "the point of no return: nothing below may fail, allocate, block or run Python"),
-    ("data", "data", "moves the bytes, under the crash-safe log"),
-    ("apply", "core", "flags, identity, slots, counters"),
-    ("finish", "core", "references, page tables crosswise, unlock; status 0"),
-)
-"""Step, who serves it (a question, or the core), what happens. The order is the engine's."""
-
 LOCK = {
-    "async": "a pair with one that is held gets EAGAIN",
-    "sync-light": "where one is held, all are let go and waited for in the order of their numbers",
+    "async": "if one is held, the pair gets EAGAIN",
+    "sync-light": "if one is held, all are let go and waited for in the order of their numbers",
 }
 WRITEBACK = {"async": "EBUSY at once", "sync": "waited for, then ETIMEDOUT"}
 """What the mode changes; where it has no line, as the mode before it."""
@@ -39,25 +23,6 @@ WRITEBACK = {"async": "EBUSY at once", "sync": "waited for, then ETIMEDOUT"}
 def served(built: BuiltStrategy) -> list[tuple[str, Served]]:
     """(question, answer) for each question in order, the whole chain for data."""
     return [("flags", built.flags), ("mapping", built.mapping), *(("data", one) for one in built.data)]
-
-
-def plugins(built: BuiltStrategy) -> list[PlugIn]:
-    """Who serves each question, as the values of a result."""
-    found = [
-        PlugIn(
-            question=question,
-            name=one.plugin,
-            distribution=one.distribution,
-            version=one.version or None,
-            details=one.describe() | {f"option {key}": str(value) for key, value in one.options.items()},
-        )
-        for question, one in served(built)
-    ]
-    by_name = {info.name: info for info in found}
-    return found + [
-        PlugIn(question="wrap", name=name, distribution=by_name[name].distribution if name in by_name else "")
-        for name in built.wrappers
-    ]
 
 
 def plain(built: BuiltStrategy, config: Config) -> dict[str, Any]:
@@ -111,20 +76,20 @@ def blocks(built: BuiltStrategy, config: Config) -> list[Block]:
     )
     notes: list[Block] = []
     answers = served(built)
-    here = {
+    notes_of = {
         "lock": LOCK.get(spec.mode, LOCK["sync-light"]),
-        "writeback": WRITEBACK.get(spec.mode, WRITEBACK["async"]),
-        "starved": "ENOMEM" if len(built.data) == 1 else "the next mover gets it",
+        "check": f"write-back: {WRITEBACK.get(spec.mode, WRITEBACK['async'])}",
+        "prepare": "a pair that finds no frame "
+        + ("gets ENOMEM" if len(built.data) == 1 else "goes to the next mover"),
     }
-    number = 0
-    for step, who, what in STEPS:
-        if not step:
-            table.rows.append([Cell("-" * 11, "dim"), Cell("-" * 9, "dim"), Cell(what, "warn")])
-            continue
-        number += 1
-        names = [one.plugin for question, one in answers if question == who]
-        by = " then ".join(names) if names else "core"
-        row = [Cell(f"{number:>2} {step}"), Cell(by, "bold" if names else "dim"), Cell(what.format(**here), "dim")]
+    for number, step in enumerate(STEPS, 1):
+        if step.name == POINT_OF_NO_RETURN:
+            point = "the point of no return: nothing below may fail, allocate, block or run Python"
+            table.rows.append([Cell("-" * 11, "dim"), Cell("-" * 9, "dim"), Cell(point, "warn")])
+        names = [one.plugin for question, one in answers if question == step.server]
+        server = " then ".join(names) if names else step.server
+        action = "; ".join(filter(None, (step.action, notes_of.get(step.name))))
+        row = [Cell(f"{number:>2} {step.name}"), Cell(server, "bold" if names else "dim"), Cell(action, "dim")]
         table.rows.append(row)
     for question, one in answers:
         notes.append(Line([Cell(f"{question}: ", "dim"), Cell(one.plugin, "bold"), Cell(_about(one))], indent=2))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from pagexchange.cli.explain import plugins
 from pagexchange.errors import PluginError, raised_in
+from pagexchange.runs.result import PlugIn
 from pagexchange.runs.run import Contender
 
 if TYPE_CHECKING:
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pagexchange.arena.result import ExchangeResult
-    from pagexchange.host.build import PagexchangeHost
+    from pagexchange.host.build import BuiltStrategy, PagexchangeHost
     from pagexchange.host.discovery import Plugin
     from pagexchange.model.config import Config, StrategySpec
-    from pagexchange.runs.result import PlugIn
     from pagexchange.runs.watchdog import Watchdog
 
 
@@ -55,8 +54,7 @@ class Bound:
 
     def plugins(self) -> list[PlugIn]:
         """Who serves each question."""
-        found = plugins(self._built)
-        return [self._originated(one) if one.question == "wrap" else one for one in found]
+        return [self._originated(plugin) if plugin.question == "wrap" else plugin for plugin in plugins(self._built)]
 
     def _originated(self, wrapper: PlugIn) -> PlugIn:
         known = self._host.registry.loaded(wrapper.name)
@@ -144,3 +142,22 @@ def _contender(spec: StrategySpec, host: PagexchangeHost, watchdog: Watchdog | N
         mode=spec.mode,
         threads=spec.threads,
     )
+
+
+def plugins(built: BuiltStrategy) -> list[PlugIn]:
+    """Who serves each question, in the order asked, then the wrappers, outermost first."""
+    answers = [
+        PlugIn(
+            question=served.question,
+            name=served.plugin,
+            distribution=served.distribution,
+            version=served.version or None,
+            details=served.describe() | {f"option {key}": str(value) for key, value in served.options.items()},
+        )
+        for served in (built.flags, built.mapping, *built.data)
+    ]
+    by_name = {answer.name: answer for answer in answers}
+    return answers + [
+        PlugIn(question="wrap", name=name, distribution=by_name[name].distribution if name in by_name else "")
+        for name in built.wrappers
+    ]

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from pagexchange_native.engine.steps import COSTS
+
 SCHEMA: Final = 1
 
 Expected = Literal["exact", "loses", "refused"]
@@ -23,11 +25,12 @@ unchecked: something was exchanged, and nobody compared (`--verify none`).
 failed: the plug-in (or its construction) raised; `reason` says what.
 not run: interrupted before its first round was over."""
 
-COSTS: Final = ("lock", "flags", "data", "mapping", "finish")
-
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """Nanoseconds, by the steps of an exchange. What the `total` of a call holds beyond the five is the call itself."""
+    """Nanoseconds, by the steps of an exchange. What the `total` of a call holds beyond the five is the call itself.
+
+    The five are the engine's `COSTS`, written out because a reader of the JSON, and a type checker, look here.
+    """
 
     total: float
     lock: float

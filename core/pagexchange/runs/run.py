@@ -23,7 +23,8 @@ from pagexchange.errors import ArenaError, PagexchangeError
 from pagexchange.host.discovery import OWN
 from pagexchange.model.statuses import errno_name
 from pagexchange.runs.environment import collect
-from pagexchange.runs.result import COSTS, Costs, Lost, PlugIn, Round, RunResult, StrategyResult, Verdict, judge
+from pagexchange.runs.result import Costs, Lost, PlugIn, Round, RunResult, StrategyResult, Verdict, judge
+from pagexchange_native.engine.steps import COSTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

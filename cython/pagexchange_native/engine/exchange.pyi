@@ -12,7 +12,6 @@ from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
 
 MODES: Final[dict[str, int]]
-PARTS: Final[tuple[str, ...]]
 MAX_THREADS: Final[int]
 
 class Exchanger:

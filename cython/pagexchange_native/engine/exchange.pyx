@@ -40,7 +40,6 @@ cdef extern from "<errno.h>":
         EUSERS
 
 MODES = {"async": ASYNC, "sync-light": SYNC_LIGHT, "sync": SYNC}
-PARTS = ("lock", "flags", "data", "mapping", "finish")
 MAX_THREADS = 64
 
 cdef enum:

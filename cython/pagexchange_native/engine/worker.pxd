@@ -25,7 +25,7 @@ cdef enum:  # how far a pair has come: what undoing it has to undo
     FROZEN_1 = 128
     PREPARED = 256
 
-cdef enum:  # where the time went
+cdef enum:  # where the time went; `COSTS` in steps.py has the names, in this order
     T_LOCK = 0
     T_FLAGS = 1
     T_DATA = 2

@@ -1,17 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The steps of one exchange, for a batch of pairs at once, on a worker's slot.
 
-    lock       both frames of every pair: tried, then waited for if the mode may, holding none of a higher frame
-    check      write-back, pins, kind of mapping, flags that must be clear
-    unmap      page-table entries become migration entries
-    freeze     each page's own expected references -> frozen
-    hold       the shape of the mappings' trees: other writers wait, slots that are found stay slots
-    compute    flag policy, mapping updater; both results are checked, then written to the slot's record
-    prepare    what the mover needs for each pair; a pair that finds no frame is left to the chain's next mover
-    ---------- point of no return: publish DATA. Nothing below fails, allocates, blocks or runs Python
-    data       the mover
-    apply      publish META; flags, identity, slots, counters
-    finish     publish UNLOCK; page tables crosswise, references, unlock; publish IDLE
+`steps.py` beside this file lists them: order, who serves each, what a failure leaves. One function here per step, in
+that order: lock, check, unmap, freeze, hold, flags, mapping, record, prepare; then, beyond the point of no return
+(publishing DATA), data, apply under META, finish under UNLOCK, and IDLE. A mover written in Python is the exception:
+it works above that point, under the whole-page log, and is checked.
 
 Each step is a pass over the live pairs, so that the next pairs' cache lines are on their way while one is worked on.
 A pair that cannot go on is put back by `drop`, the mirror of everything above the line; the others do not notice.
