@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, cdivision=True
 # cython: freethreading_compatible=False
 """Bare loops over many pairs, timed without Python in between: what the strategies are compared with."""
 
@@ -9,8 +9,17 @@ from libc.string cimport memset
 from posix.stdlib cimport posix_memalign
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
-from pagexchange_native.movers.mover cimport auto_swap, copy_page, isa_of, rfc_swap, temp_exchange
-from pagexchange_native.movers.moves cimport PGX_SHARE, pgx_ahead, pgx_isa
+from pagexchange_native.buffers cimport INT64, UINT8, extent, items, view_of
+from pagexchange_native.movers.mover cimport isa_of
+from pagexchange_native.movers.moves cimport (
+    PGX_SHARE,
+    pgx_ahead,
+    pgx_auto_swap,
+    pgx_copy_page,
+    pgx_isa,
+    pgx_rfc_swap,
+    pgx_temp_exchange,
+)
 from pagexchange_native.plugin cimport pgx_log
 from pagexchange_native.format cimport PGX_CHUNK, PGX_DATA, PGX_MAX_ORDER
 
@@ -57,15 +66,15 @@ cdef uint64_t run_loop(int loop, const pgx_isa *isa, bint prefetch, uint8_t *fra
             ahead.a = frames + <uint64_t>pairs[2 * i + 2] * frame_size
             ahead.b = frames + <uint64_t>pairs[2 * i + 3] * frame_size
         if loop == RFC:
-            rfc_swap(a, b, size)
+            pgx_rfc_swap(a, b, size)
         elif loop == AUTO:
-            auto_swap(a, b, size)
+            pgx_auto_swap(a, b, size)
         elif loop == COPY3:
-            copy_page(temp, a, size)
-            copy_page(a, b, size)
-            copy_page(b, temp, size)
+            pgx_copy_page(temp, a, size)
+            pgx_copy_page(a, b, size)
+            pgx_copy_page(b, temp, size)
         elif loop == COPY3_LOG:
-            temp_exchange(a, b, temp, size, 0, log, <uint32_t>i & 0x7f)
+            pgx_temp_exchange(a, b, temp, size, 0, log, <uint32_t>i & 0x7f)
         elif loop == BARE:
             isa.bare(a, b, size, next_pair)
         elif loop == UNDO:
@@ -74,15 +83,14 @@ cdef uint64_t run_loop(int loop, const pgx_isa *isa, bint prefetch, uint8_t *fra
             sum ^= isa.read(a, b, size, next_pair)
         elif loop == MEMCPY:
             other = (i + n // 2) % n  # far away in the list, so not in the cache when the list is not
-            copy_page(a, frames + <uint64_t>pairs[2 * other] * frame_size, size)
-            copy_page(b, frames + <uint64_t>pairs[2 * other + 1] * frame_size, size)
+            pgx_copy_page(a, frames + <uint64_t>pairs[2 * other] * frame_size, size)
+            pgx_copy_page(b, frames + <uint64_t>pairs[2 * other + 1] * frame_size, size)
         else:
             sum ^= <uint64_t>a ^ <uint64_t>b
     return sum
 
 
-def time_loop(str loop, frames, const int64_t[:, ::1] pairs not None, *, str isa="auto", bint prefetch=False,
-              order=0):
+def time_loop(str loop, frames, object pairs not None, *, str isa="auto", bint prefetch=False, order=0):
     """Run one loop over all pairs and return the nanoseconds that it took.
 
     Parameters
@@ -112,22 +120,26 @@ def time_loop(str loop, frames, const int64_t[:, ::1] pairs not None, *, str isa
     if not 0 <= order <= PGX_MAX_ORDER:
         raise ValueError(f"order {order}: want 0 to {PGX_MAX_ORDER}")
     cdef const pgx_isa *isa_loops = isa_of(isa)
-    cdef uint8_t[:, ::1] memory = frames.view("u1")
-    cdef uint64_t frame_size = memory.shape[1]
+    memory = view_of(frames.view("u1"), "frames", UINT8, 2, writable=True)
+    table = view_of(pairs, "pairs", INT64, 2)
+    cdef uint8_t *frame = <uint8_t *>items(memory)
+    cdef const int64_t *pair = <const int64_t *>items(table)
+    cdef uint64_t frame_size = extent(memory, 1)
     cdef uint64_t size = frame_size << <int>order
-    cdef int64_t last = memory.shape[0] - (1 << <int>order)
-    cdef size_t n = pairs.shape[0], i
+    cdef int64_t last = extent(memory, 0) - (1 << <int>order)
+    cdef size_t n = extent(table, 0), i
     cdef int64_t cpu, wall
     cdef uint64_t sum
     cdef void *scratch = NULL
     cdef pgx_log log
-    if pairs.shape[1] != 2:
-        raise ValueError(f"pairs has {pairs.shape[1]} columns; it must have 2")
+    if extent(table, 1) != 2:
+        raise ValueError(f"pairs has {extent(table, 1)} columns; it must have 2")
     if size % PGX_SHARE or size < 4096:
         raise ValueError(f"a folio of {size} bytes: it must be a multiple of {PGX_SHARE}, at least 4096")
     for i in range(n):
-        if not (0 <= pairs[i, 0] <= last and 0 <= pairs[i, 1] <= last):
-            raise IndexError(f"pair {i} ({pairs[i, 0]}, {pairs[i, 1]}): frames go from 0 to {last} at order {order}")
+        if not (0 <= pair[2 * i] <= last and 0 <= pair[2 * i + 1] <= last):
+            raise IndexError(f"pair {i} ({pair[2 * i]}, {pair[2 * i + 1]}): "
+                             f"frames go from 0 to {last} at order {order}")
     if n == 0:
         return 0, 0
     # The temporary page, then the log's two chunks, then the state word.
@@ -142,8 +154,7 @@ def time_loop(str loop, frames, const int64_t[:, ::1] pairs not None, *, str isa
     with nogil:
         wall = now(CLOCK_MONOTONIC)
         cpu = now(CLOCK_THREAD_CPUTIME_ID)
-        sum = run_loop(number, isa_loops, prefetch, &memory[0, 0], frame_size, &pairs[0, 0], n, size,
-                       <uint8_t *>scratch, &log)
+        sum = run_loop(number, isa_loops, prefetch, frame, frame_size, pair, n, size, <uint8_t *>scratch, &log)
         cpu = now(CLOCK_THREAD_CPUTIME_ID) - cpu
         wall = now(CLOCK_MONOTONIC) - wall
     # The sum is used, so that no reading loop can be optimised away.

@@ -15,10 +15,19 @@ from pagexchange.model.config import Config, Mode, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange.model.options import convert, make
 from pagexchange.model.tomlfile import KeyPath, dotted
+from pagexchange_native.movers.mover import DataMover
+from pagexchange_native.plugin import check_table
+from pagexchange_native.policies.find_slot import MappingUpdater
+from pagexchange_native.policies.flag_policy import FlagPolicy
 
 if TYPE_CHECKING:
     from pagexchange.hookspecs import ArenaFacts
 
+_NATIVE: Final[dict[str, type]] = {
+    "exchange_flags": FlagPolicy,
+    "exchange_data": DataMover,
+    "update_mapping": MappingUpdater,
+}
 _CALLABLE: Final = {
     "exchange_flags": "(a, b) -> (new_a, new_b)",
     "exchange_data": "(pieces, a, b) -> None",
@@ -332,7 +341,7 @@ class _Build:
 
     def check(self, hook: str, plugin: Plugin, found: Any) -> bool:  # noqa: ANN401 - whatever a stranger returned
         """Return whether the answer is a native object; PluginContractError if it is neither that nor a callable."""
-        native = native_class(hook)
+        native = _NATIVE[hook]
         expected = f"a {native.__module__}.{native.__name__} or a callable {_CALLABLE[hook]}"
         facts = {"distribution": plugin.distribution, "version": plugin.version}
         if isinstance(found, native):
@@ -355,20 +364,3 @@ class _Build:
 
 def _holds(values: Mapping[str, object], one: object) -> bool:
     return any(value is one for value in values.values())
-
-
-def native_class(hook: str) -> type:
-    """Return the native class whose instances may answer a question."""
-    from pagexchange_native.movers.mover import DataMover
-    from pagexchange_native.policies.find_slot import MappingUpdater
-    from pagexchange_native.policies.flag_policy import FlagPolicy
-
-    return {"exchange_flags": FlagPolicy, "exchange_data": DataMover, "update_mapping": MappingUpdater}[hook]
-
-
-def check_table(native: object) -> str:
-    """Return what is wrong with a native object's table of functions: its ABI, its size, a function missing."""
-    from pagexchange_native.wrappers import check_ops
-
-    wrong: str = check_ops(native)
-    return wrong

@@ -6,9 +6,9 @@ from typing import Any, Final
 import numpy as np
 
 from pagexchange_native.arena.region import Region
+from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
-from pagexchange_native.movers.mover import DataMover
 
 PAGE: Final[np.dtype[np.void]]
 

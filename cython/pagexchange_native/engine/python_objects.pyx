@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3
 """Python callables in the place of native objects: they take the GIL once per batch, and what they return is checked.
 
 An exception, a wrong shape or a wrong dtype is kept in `error` and ends the call after the batch, with every page of
@@ -11,13 +11,20 @@ from pagexchange_native.arena.reentry import plugin_of
 
 from libc.errno cimport EBADMSG
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from pagexchange_native.buffers cimport address
 from pagexchange_native.plugin cimport pgx_find
 from pagexchange_native.format cimport PGX_LOG_WHOLE, pgx_region
 
 PAGE = np.dtype([("mapping", "<u8"), ("index", "<u8"), ("pfn", "<u4"), ("status", "<i4")])
+
+cdef struct page_row:  # an item of PAGE
+    uint64_t mapping
+    uint64_t index
+    uint32_t pfn
+    int32_t status
 
 
 def _words(value, n, what):
@@ -26,6 +33,13 @@ def _words(value, n, what):
     if array.dtype != np.uint64 or array.shape != (n,):
         raise TypeError(f"{what}: want uint64[{n}], got {array.dtype}{list(array.shape)}")
     return np.ascontiguousarray(array)
+
+
+cdef object _copied(const uint64_t *words, size_t n):
+    """Words of the engine as an array that a plug-in may keep and write to."""
+    array = np.empty(n, dtype=np.uint64)
+    memcpy(address(array), words, n * 8)
+    return array
 
 
 cdef class PythonFlags(FlagPolicy):
@@ -47,18 +61,15 @@ cdef int _exchange_flags(void *ctx, const uint64_t *a, const uint64_t *b, uint64
 
 cdef int _call_flags(PythonFlags self, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,
                      size_t n) noexcept:
-    cdef const uint64_t[::1] view
     try:
-        left = np.array(<uint64_t[:n]><uint64_t *>a)
-        right = np.array(<uint64_t[:n]><uint64_t *>b)
         with plugin_of(self.arena):
-            result = self.function(left, right)
+            result = self.function(_copied(a, n), _copied(b, n))
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(f"want (new_a, new_b), got {type(result).__name__}")
-        view = _words(result[0], n, "new_a")
-        memcpy(new_a, &view[0], n * 8)
-        view = _words(result[1], n, "new_b")
-        memcpy(new_b, &view[0], n * 8)
+        words = _words(result[0], n, "new_a")
+        memcpy(new_a, address(words), n * 8)
+        words = _words(result[1], n, "new_b")
+        memcpy(new_b, address(words), n * 8)
         return 0
     except BaseException as error:
         self.error = error
@@ -83,21 +94,23 @@ cdef void _find(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexce
 
 cdef void _call_find(PythonMapping self, pgx_find *pages, size_t n) noexcept:
     cdef size_t i
-    cdef const uint64_t[::1] slot
-    cdef const uint64_t[::1] found
+    cdef const uint64_t *slot
+    cdef const uint64_t *entry
+    cdef page_row *row
     try:
         table = np.zeros(n, dtype=PAGE)
+        row = <page_row *>address(table)
         for i in range(n):
-            table[i] = (pages[i].mapping, pages[i].index, pages[i].pfn, 0)
+            row[i].mapping, row[i].index, row[i].pfn = pages[i].mapping, pages[i].index, pages[i].pfn
         with plugin_of(self.arena):
             result = self.function(table, self.arena)
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(f"want (offset, found), got {type(result).__name__}")
-        slot = _words(result[0], n, "offset")
-        found = _words(result[1], n, "found")
+        offset, found = _words(result[0], n, "offset"), _words(result[1], n, "found")
+        slot, entry = <const uint64_t *>address(offset), <const uint64_t *>address(found)
         for i in range(n):
             pages[i].slot = slot[i]
-            pages[i].found = found[i]
+            pages[i].found = entry[i]
             pages[i].status = 0
     except BaseException as error:
         self.error = error

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3
 # cython: freethreading_compatible=False
 """The list exchange: the whole list in one call, so that the next pair is fetched while this one is moved."""
 

@@ -5,6 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pagexchange_native.plugin import NativeObject
+
 _Bytes = NDArray[np.uint8]
 
 NAMES: Final[tuple[str, ...]]
@@ -15,12 +17,9 @@ def available_isas() -> list[str]: ...
 def shares(size: int, threads: int) -> list[int]: ...
 def resume_rows(a: _Bytes, b: _Bytes, record: _Bytes, temp: _Bytes | None = None, isa: str = "auto") -> None: ...
 
-class DataMover:
+class DataMover(NativeObject):
     """Moves the bytes of two folios; a subclass fills in `ops`."""
 
-    name: str
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
-    def describe(self) -> dict[str, str]: ...
     @property
     def log(self) -> str: ...
     @property

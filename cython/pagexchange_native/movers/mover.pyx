@@ -1,32 +1,31 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, cdivision=True
 # cython: freethreading_compatible=False
 """The data mover's base class, the loops by instruction set, and the mover that moves nothing."""
 
-from libc.errno cimport EINVAL, EUCLEAN
+from libc.errno cimport EUCLEAN
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from pagexchange_native.buffers cimport UINT8, address, extent, items, view_of
+from pagexchange_native.format cimport PGX_DATA, PGX_LOG_WHOLE, pgx_load64
 from pagexchange_native.movers.moves cimport (
     PGX_SHARE,
-    pgx_auto_swap,
-    pgx_copy_page,
     pgx_isa,
     pgx_isa_find,
     pgx_isas,
     pgx_move_resume,
-    pgx_rfc_swap,
     pgx_share_begin,
-    pgx_temp_exchange,
 )
-from pagexchange_native.plugin cimport pgx_log, pgx_move, pgx_mover_ops
-from pagexchange_native.format cimport (
+from pagexchange_native.plugin cimport (
     PGX_ABI,
     PGX_CHUNK,
-    PGX_DATA,
     PGX_LOG_NONE,
     PGX_LOG_TEMP,
     PGX_LOG_UNDO,
-    pgx_load64,
+    NativeObject,
+    pgx_log,
+    pgx_move,
+    pgx_mover_ops,
 )
 
 NAMES = ("scalar", "sse2", "avx2", "avx512", "neon")  # of every architecture
@@ -34,43 +33,18 @@ KINDS = {PGX_LOG_UNDO: "undo", PGX_LOG_TEMP: "temp", PGX_LOG_NONE: "none"}
 
 cdef enum:
     LOG_AT = 64  # byte of the log in a record, as in a worker's slot
+    RECORD_SIZE = LOG_AT + 2 * PGX_CHUNK
 
 
 cdef const pgx_isa *isa_of(str name) except NULL:
     cdef int known = 0
     cdef const pgx_isa *isa = pgx_isa_find(name.encode(), &known)
     if isa == NULL:
+        # One that this build has no loops for, of another architecture, is known all the same: the answer is the same.
         if known or name in NAMES:
             raise NotImplementedError(f"isa '{name}': this CPU does not have it; it has {', '.join(available_isas())}")
         raise ValueError(f"isa '{name}': unknown; use 'auto' or one of {', '.join(NAMES)}")
     return isa
-
-
-cdef const pgx_isa *best_isa() noexcept nogil:
-    cdef int known
-    return pgx_isa_find("auto", &known)
-
-
-cdef int resume_move(const pgx_isa *isa, uint32_t kind, const pgx_move *move, const pgx_log *log,
-                     uint64_t step) noexcept nogil:
-    return pgx_move_resume(isa, kind, move, log, step)
-
-
-cdef void temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t size, uint64_t step, const pgx_log *log,
-                        uint32_t pair) noexcept nogil:
-    pgx_temp_exchange(a, b, temp, size, step, log, pair)
-
-
-cdef void rfc_swap(uint8_t *a, uint8_t *b, uint64_t size) noexcept nogil:
-    pgx_rfc_swap(a, b, size, NULL)
-
-
-cdef void auto_swap(uint8_t *a, uint8_t *b, uint64_t size) noexcept nogil:
-    pgx_auto_swap(a, b, size, NULL)
-
-
-cdef void copy_page(uint8_t *to, const uint8_t *source, uint64_t size) noexcept nogil:
-    pgx_copy_page(to, source, size)
 
 
 def all_isas():
@@ -105,7 +79,7 @@ def shares(uint64_t size, uint32_t threads):
     return [pgx_share_begin(size, k, threads) for k in range(threads + 1)]
 
 
-cdef class DataMover:
+cdef class DataMover(NativeObject):
     """Moves the bytes of two folios; a subclass fills in `ops`.
 
     Attributes
@@ -115,19 +89,21 @@ cdef class DataMover:
     """
 
     def __cinit__(self, *args, **kwargs):
+        # The rest is 0 already: no context, nothing to prepare or to give back, and no move function yet.
         self.ops.abi = PGX_ABI
         self.ops.size = sizeof(pgx_mover_ops)
         self.ops.kind = PGX_LOG_UNDO
         self.ops.threads = 1
-        self.ops.ctx = NULL
-        self.ops.prepare = NULL
-        self.ops.release = NULL
-        self.ops.move = NULL
-        self.name = type(self).__name__
 
-    cpdef dict describe(self):
-        """Return what was chosen, as text by topic."""
-        return {}
+    cdef str wrong_table(self):
+        wrong = self.wrong_header(self.ops.abi, self.ops.size, sizeof(pgx_mover_ops), self.ops.move != NULL, "move")
+        if wrong:
+            return wrong
+        if self.ops.kind not in (PGX_LOG_UNDO, PGX_LOG_TEMP, PGX_LOG_WHOLE, PGX_LOG_NONE):
+            return f"log format {self.ops.kind} is not one of the core's, so recovery could not read it"
+        if self.ops.threads < 1:
+            return "its table says 0 threads: 1 is the smallest number"
+        return ""
 
     @property
     def log(self):
@@ -139,8 +115,7 @@ cdef class DataMover:
         """How many threads may share a list, or one large folio."""
         return self.ops.threads
 
-    def move_rows(self, uint8_t[:, ::1] a not None, uint8_t[:, ::1] b not None, uint8_t[::1] temp=None,
-                  uint8_t[::1] record=None):
+    def move_rows(self, object a not None, object b not None, temp=None, record=None):
         """Exchange row i of `a` with row i of `b`, outside any arena: to try a mover out, and for tests.
 
         Parameters
@@ -154,56 +129,52 @@ cdef class DataMover:
         """
         if self.ops.move == NULL:
             raise TypeError(f"{type(self).__name__} has no move function")
-        moves, record = _moves(a, b, temp, record, self.ops.kind == PGX_LOG_TEMP)
-        cdef uint8_t[::1] table = moves
-        cdef uint8_t[::1] written = record
         cdef pgx_log log
-        cdef size_t n = a.shape[0]
+        moves, held = _moves(a, b, temp, record, self.ops.kind == PGX_LOG_TEMP, &log)
+        cdef const pgx_move *move = <const pgx_move *>address(moves)
+        cdef size_t n = len(moves) // sizeof(pgx_move)
         if n == 0:
             return
-        _log_at(&log, written)
         with nogil:
-            self.ops.move(self.ops.ctx, <const pgx_move *>&table[0], n, &log)
+            self.ops.move(self.ops.ctx, move, n, &log)
 
 
-cdef void _log_at(pgx_log *log, uint8_t[::1] record) noexcept:
-    log.state = <uint64_t *>&record[0]
-    log.chunk = &record[LOG_AT]
-    log.phase = PGX_DATA
-    log.slot = 0
-    log.region = NULL
+cdef tuple _moves(object a, object b, object temp, object record, bint needs_temp, pgx_log *log):
+    """Check the arrays of `move_rows` and make `log` write into the record, a new one if there was none.
 
-
-cdef tuple _moves(uint8_t[:, ::1] a, uint8_t[:, ::1] b, uint8_t[::1] temp, uint8_t[::1] record, bint needs_temp):
-    """Checks the arrays of `move_rows`; returns a table of pgx_move and the record, new if there was none."""
-    cdef size_t n = a.shape[0], size = a.shape[1], i
-    cdef uint8_t[::1] table
-    cdef pgx_move *move
-    if a.shape[0] != b.shape[0] or a.shape[1] != b.shape[1]:
-        raise ValueError(f"a is {a.shape[0]} x {a.shape[1]} and b is {b.shape[0]} x {b.shape[1]} bytes; "
+    Returns a bytearray with a pgx_move for each row, and the views: they keep in place what the moves point at.
+    """
+    rows_a = view_of(a, "a", UINT8, 2, writable=True)
+    rows_b = view_of(b, "b", UINT8, 2, writable=True)
+    cdef size_t n = extent(rows_a, 0), size = extent(rows_a, 1), i
+    if rows_a.shape != rows_b.shape:
+        raise ValueError(f"a is {n} x {size} and b is {extent(rows_b, 0)} x {extent(rows_b, 1)} bytes; "
                          "they must have the same shape")
     if size == 0 or size % PGX_SHARE:
         raise ValueError(f"rows have {size} bytes; it must be a multiple of {PGX_SHARE}, not 0")
-    if needs_temp and (temp is None or temp.shape[0] < <Py_ssize_t>size):
+    page = None if temp is None else view_of(temp, "temp", UINT8, 1, writable=True)
+    if needs_temp and (page is None or <size_t>extent(page, 0) < size):
         raise ValueError(f"this mover needs a temporary page: pass temp=, {size} bytes")
-    if record is None:
-        record = bytearray(LOG_AT + 2 * PGX_CHUNK)
-    elif record.shape[0] < LOG_AT + 2 * PGX_CHUNK or <size_t>&record[0] % 8:
-        raise ValueError(f"record must have at least {LOG_AT + 2 * PGX_CHUNK} bytes and start at a multiple of 8")
-    moves = bytearray(max(n, 1) * sizeof(pgx_move))
-    table = moves
+    written = view_of(bytearray(RECORD_SIZE) if record is None else record, "record", UINT8, 1, writable=True)
+    if extent(written, 0) < RECORD_SIZE or <size_t>items(written) % 8:
+        raise ValueError(f"record must have at least {RECORD_SIZE} bytes and start at a multiple of 8")
+    log.state = <uint64_t *>items(written)
+    log.chunk = <uint8_t *>items(written) + LOG_AT
+    log.phase = PGX_DATA
+    log.slot = 0
+    log.region = NULL
+    moves = bytearray(n * sizeof(pgx_move))
+    cdef pgx_move *move = <pgx_move *>address(moves)
     for i in range(n):
-        move = <pgx_move *>&table[0] + i
-        move.a = &a[i, 0]
-        move.b = &b[i, 0]
-        move.temp = NULL if temp is None else &temp[0]
-        move.bytes = size
-        move.pair = <uint32_t>i
-    return moves, record
+        move[i].a = <uint8_t *>items(rows_a) + i * size
+        move[i].b = <uint8_t *>items(rows_b) + i * size
+        move[i].temp = NULL if page is None else <uint8_t *>items(page)
+        move[i].bytes = size
+        move[i].pair = <uint32_t>i
+    return moves, (rows_a, rows_b, page, written)
 
 
-def resume_rows(uint8_t[:, ::1] a not None, uint8_t[:, ::1] b not None, uint8_t[::1] record not None,
-                uint8_t[::1] temp=None, str isa="auto"):
+def resume_rows(object a not None, object b not None, object record not None, temp=None, str isa="auto"):
     """Finish what `DataMover.move_rows` left undone at any point: the rule of recovery, on plain arrays.
 
     The state word in `record` names the row and the step; later rows are exchanged from their beginning. With `temp`
@@ -211,20 +182,20 @@ def resume_rows(uint8_t[:, ::1] a not None, uint8_t[:, ::1] b not None, uint8_t[
     """
     cdef const pgx_isa *loops = isa_of(isa)
     cdef uint32_t kind = PGX_LOG_UNDO if temp is None else PGX_LOG_TEMP
-    moves, record = _moves(a, b, temp, record, temp is not None)
-    cdef uint8_t[::1] table = moves
     cdef pgx_log log
-    cdef uint64_t state, step, row
+    moves, held = _moves(a, b, temp, record, temp is not None, &log)
+    cdef const pgx_move *move = <const pgx_move *>address(moves)
+    cdef uint64_t n = len(moves) // sizeof(pgx_move)
+    cdef uint64_t state = pgx_load64(log.state), step, row
     cdef int rc = 0
-    _log_at(&log, record)
-    state = pgx_load64(log.state)
+    # The word as `pgx_log_step` writes it: 16 bits of row, 40 of step, 8 of phase.
     row = state >> 48
     step = (state >> 8) & ((<uint64_t>1 << 40) - 1)
-    if row >= <uint64_t>a.shape[0] or (state & 0xff) != PGX_DATA:
-        raise OSError(EUCLEAN, f"state word {state:#x} names no row of {a.shape[0]} in its data step")
+    if row >= n or (state & 0xff) != PGX_DATA:
+        raise OSError(EUCLEAN, f"state word {state:#x} names no row of {n} in its data step")
     with nogil:
-        while row < <uint64_t>a.shape[0] and rc == 0:
-            rc = resume_move(loops, kind, <const pgx_move *>&table[0] + row, &log, step)
+        while row < n and rc == 0:
+            rc = pgx_move_resume(loops, kind, move + row, &log, step)
             row += 1
             step = 0
     if rc == -EUCLEAN:

@@ -108,19 +108,12 @@ __attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint
         return LOW(sum);                                                                                               \
     }
 
-/* ---- scalar: 8 bytes at a time, and the compiler may not make more of it ---------------------------------------------- */
+/* ---- scalar: 8 bytes at a time ------------------------------------------------------------------------------------------ */
 
-static inline uint64_t load_word(const uint8_t *p) {
-    uint64_t x;
-    memcpy(&x, p, 8);
-    __asm__ volatile("" : "+r"(x)); /* one general register: not to be vectorised */
-    return x;
-}
-static inline void store_word(uint8_t *p, uint64_t x) { memcpy(p, &x, 8); }
 #define XOR(x, y) ((x) ^ (y))
 #define SAME(x) (x)
 
-LOOPS(scalar, , uint64_t, 8, 0, load_word, store_word, XOR, SAME)
+LOOPS(scalar, , uint64_t, 8, 0, pgx_load_word, pgx_store_word, XOR, SAME)
 static int always(void) { return 1; }
 
 /* ---- x86-64 ---------------------------------------------------------------------------------------------------------- */
@@ -183,27 +176,7 @@ const pgx_isa *pgx_isa_find(const char *name, int *known) {
     return NULL;
 }
 
-/* ---- the temporary page ----------------------------------------------------------------------------------------------- */
-
-/* Through a pointer that the compiler cannot see through: it shall be the library's memcpy, which picks the best loop
- * for this CPU, and not a `rep movs` put here. */
-static void *(*const volatile library_copy)(void *, const void *, size_t) = memcpy;
-
-void pgx_copy_page(uint8_t *to, const uint8_t *from, uint64_t bytes) { library_copy(to, from, bytes); }
-
-void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t bytes, uint64_t step, const pgx_log *log,
-                       uint32_t pair) {
-    if (step == 0) {
-        pgx_log_step(log, pair, 0);
-        pgx_copy_page(temp, a, bytes);
-        pgx_log_step(log, pair, 1);
-    }
-    if (step <= 1) {
-        pgx_copy_page(a, b, bytes);
-        pgx_log_step(log, pair, 2);
-    }
-    pgx_copy_page(b, temp, bytes);
-}
+/* ---- recovery --------------------------------------------------------------------------------------------------------- */
 
 int pgx_move_resume(const pgx_isa *isa, uint32_t kind, const pgx_move *move, const pgx_log *log, uint64_t step) {
     if (kind == PGX_LOG_TEMP) {
@@ -218,26 +191,4 @@ int pgx_move_resume(const pgx_isa *isa, uint32_t kind, const pgx_move *move, con
         return -EUCLEAN;
     isa->undo(move->a, move->b, move->bytes, step, log, move->pair, NULL);
     return 0;
-}
-
-/* ---- the loops of the 2019 thread --------------------------------------------------------------------------------------- */
-
-void pgx_rfc_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) {
-    (void)ahead;
-    for (uint64_t i = 0; i < bytes; i += 8) {
-        uint64_t tmp = load_word(a + i);
-        store_word(a + i, load_word(b + i));
-        store_word(b + i, tmp);
-    }
-}
-
-void pgx_auto_swap(uint8_t *restrict a, uint8_t *restrict b, uint64_t bytes, const pgx_ahead *ahead) {
-    (void)ahead;
-    for (uint64_t i = 0; i < bytes / 8; i++) {
-        uint64_t x, y;
-        memcpy(&x, a + i * 8, 8);
-        memcpy(&y, b + i * 8, 8);
-        memcpy(a + i * 8, &y, 8);
-        memcpy(b + i * 8, &x, 8);
-    }
 }

@@ -1,4 +1,8 @@
-"""Declarations of `moves.h`. `moves.c` is compiled into `mover` alone: what others call they cimport from there."""
+"""Declarations of `moves.h`. `moves.c` is compiled into `mover` alone.
+
+Others cimport `isa_of` from there, and may call what is inline in the header; `pgx_isas`, `pgx_isa_find` and
+`pgx_move_resume` are symbols of that one module.
+"""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -28,7 +32,7 @@ cdef extern from "pagexchange/moves.h" nogil:
     void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t bytes, uint64_t step, const pgx_log *log,
                            uint32_t pair)
     int pgx_move_resume(const pgx_isa *isa, uint32_t kind, const pgx_move *move, const pgx_log *log, uint64_t step)
-    void pgx_rfc_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead)
-    void pgx_auto_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead)
+    void pgx_rfc_swap(uint8_t *a, uint8_t *b, uint64_t bytes)
+    void pgx_auto_swap(uint8_t *a, uint8_t *b, uint64_t bytes)
     void pgx_copy_page(uint8_t *to, const uint8_t *frm, uint64_t bytes)
     uint64_t pgx_share_begin(uint64_t bytes, uint32_t k, uint32_t shares)

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, cdivision=True
 # cython: freethreading_compatible=False
 """The temporary page: take a frame, copy three times, as the review of the 2019 RFC asked for."""
 
@@ -7,7 +7,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.allocator cimport pgx_alloc, pgx_free
-from pagexchange_native.movers.mover cimport DataMover, temp_exchange
+from pagexchange_native.movers.mover cimport DataMover
+from pagexchange_native.movers.moves cimport pgx_temp_exchange
 from pagexchange_native.plugin cimport pgx_log, pgx_move
 from pagexchange_native.format cimport (
     PGX_BATCH,
@@ -26,7 +27,7 @@ from pagexchange_native.format cimport (
 cdef void move_through(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
     cdef size_t i
     for i in range(n):
-        temp_exchange(moves[i].a, moves[i].b, moves[i].temp, moves[i].bytes, 0, log, moves[i].pair)
+        pgx_temp_exchange(moves[i].a, moves[i].b, moves[i].temp, moves[i].bytes, 0, log, moves[i].pair)
 
 
 cdef inline bint ours(pgx_region *region, uint32_t slot, uint32_t temp) noexcept nogil:

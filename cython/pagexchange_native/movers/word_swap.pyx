@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3
 # cython: freethreading_compatible=False
 """The word swap: in place, one pair after the other, as `exchange_page` of the 2019 RFC, 8 to 64 bytes at a time."""
 

@@ -1,11 +1,9 @@
 """The mapping updater's class: what the engine calls, and what a compiled plug-in cimports and subclasses."""
 
-from pagexchange_native.plugin cimport pgx_mapping_ops
+from pagexchange_native.plugin cimport NativeObject, pgx_mapping_ops
 
-cdef class MappingUpdater:
+cdef class MappingUpdater(NativeObject):
     cdef pgx_mapping_ops ops
-    cdef public str name
-    cpdef dict describe(self)
 
 cdef class XArrayCursor(MappingUpdater):
     pass

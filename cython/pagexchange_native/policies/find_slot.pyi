@@ -4,13 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange_native.arena.region import Region
+from pagexchange_native.plugin import NativeObject
 
-class MappingUpdater:
+class MappingUpdater(NativeObject):
     """Finds the slots that point at pages; a subclass fills in `ops`."""
 
-    name: str
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
-    def describe(self) -> dict[str, str]: ...
     def __call__(self, pages: NDArray[np.void], arena: Region) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
 
 class XArrayCursor(MappingUpdater):

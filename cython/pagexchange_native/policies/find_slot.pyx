@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, cdivision=True
 # cython: freethreading_compatible=False
 """The mapping updaters: they find the XArray word that points at a page. The core stores it."""
 
@@ -9,9 +9,13 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 import numpy as np
 
 from pagexchange_native.arena.region cimport Region
-from pagexchange_native.plugin cimport pgx_find, pgx_mapping_ops
-from pagexchange_native.format cimport PGX_ABI, pgx_load32, pgx_load64, pgx_mapping, pgx_region, pgx_xa_entry, pgx_xarray
+from pagexchange_native.buffers cimport address
+from pagexchange_native.plugin cimport PGX_ABI, NativeObject, pgx_find, pgx_mapping_ops
+from pagexchange_native.format cimport pgx_load32, pgx_load64, pgx_mapping, pgx_region, pgx_xa_entry, pgx_xarray
 from pagexchange_native.xarray.tree cimport xa_cursor, xa_find_word, xa_hold, xa_release, xas_find_word, xas_init
+
+# A table of pgx_find, its fields in their order.
+_FIND = np.dtype([("mapping", "u8"), ("index", "u8"), ("pfn", "u4"), ("status", "i4"), ("slot", "u8"), ("found", "u8")])
 
 cdef enum:
     CURSORS = 4  # of different mappings: the two sides of a list are often of two, and take turns
@@ -65,7 +69,7 @@ cdef void find_from_the_top(void *ctx, pgx_region *region, pgx_find *pages, size
             note(region, &pages[i], xa_find_word(region, xa, pages[i].index, NULL))
 
 
-cdef class MappingUpdater:
+cdef class MappingUpdater(NativeObject):
     """Finds the slots that point at pages; a subclass fills in `ops`.
 
     Attributes
@@ -77,13 +81,9 @@ cdef class MappingUpdater:
     def __cinit__(self, *args, **kwargs):
         self.ops.abi = PGX_ABI
         self.ops.size = sizeof(pgx_mapping_ops)
-        self.ops.ctx = NULL
-        self.ops.find = NULL
-        self.name = type(self).__name__
 
-    cpdef dict describe(self):
-        """Return what was chosen, as text by topic."""
-        return {}
+    cdef str wrong_table(self):
+        return self.wrong_header(self.ops.abi, self.ops.size, sizeof(pgx_mapping_ops), self.ops.find != NULL, "find")
 
     def __call__(self, pages, Region arena not None):
         """Return where in the arena the words lie that point at the pages.
@@ -104,35 +104,23 @@ cdef class MappingUpdater:
             raise TypeError(f"{type(self).__name__} has no find function")
         arena.check()
         mapping = np.ascontiguousarray(pages["mapping"], dtype=np.uint64).reshape(-1)
-        cdef const uint64_t[::1] mappings = mapping
-        cdef const uint64_t[::1] indexes = np.ascontiguousarray(pages["index"], dtype=np.uint64).reshape(-1)
-        cdef const uint64_t[::1] pfns = np.ascontiguousarray(pages["pfn"], dtype=np.uint64).reshape(-1)
-        cdef size_t n = mappings.shape[0], i
-        offset = np.zeros(n, dtype=np.uint64)
-        found = np.zeros(n, dtype=np.uint64)
-        if n == 0:
-            return offset, found
-        cdef uint64_t[::1] offsets = offset
-        cdef uint64_t[::1] founds = found
-        cdef const uint64_t[::1] held = np.unique(mapping[mapping < arena.region.nmappings])
-        table = bytearray(n * sizeof(pgx_find))
-        cdef uint8_t[::1] memory = table
-        cdef pgx_find *wanted = <pgx_find *>&memory[0]
-        cdef size_t h = held.shape[0]
-        for i in range(n):
-            wanted[i].mapping = mappings[i]
-            wanted[i].index = indexes[i]
-            wanted[i].pfn = <uint32_t>pfns[i]
-        with nogil:
-            for i in range(h):
-                xa_hold(&arena.region.mappings[held[i]].pages)
-            self.ops.find(self.ops.ctx, arena.region, wanted, n)
-            for i in range(h):
-                xa_release(&arena.region.mappings[held[i]].pages)
-        for i in range(n):
-            offsets[i] = wanted[i].slot
-            founds[i] = wanted[i].found
-        return offset, found
+        table = np.zeros(len(mapping), dtype=_FIND)
+        table["mapping"] = mapping
+        table["index"] = np.asarray(pages["index"]).reshape(-1)
+        table["pfn"] = np.asarray(pages["pfn"]).reshape(-1)
+        # The caller's part of the contract: each array is held, once, and its shape stays while the words are looked up.
+        held = np.unique(mapping[mapping < arena.region.nmappings])
+        cdef pgx_find *wanted = <pgx_find *>address(table)
+        cdef const uint64_t *hold = <const uint64_t *>address(held)
+        cdef size_t n = len(table), h = len(held), i
+        if n:
+            with nogil:
+                for i in range(h):
+                    xa_hold(&arena.region.mappings[hold[i]].pages)
+                self.ops.find(self.ops.ctx, arena.region, wanted, n)
+                for i in range(h):
+                    xa_release(&arena.region.mappings[hold[i]].pages)
+        return np.ascontiguousarray(table["slot"]), np.ascontiguousarray(table["found"])
 
 
 cdef class XArrayCursor(MappingUpdater):

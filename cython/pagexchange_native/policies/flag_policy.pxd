@@ -2,12 +2,10 @@
 
 from libc.stdint cimport uint64_t
 
-from pagexchange_native.plugin cimport pgx_flags_ops
+from pagexchange_native.plugin cimport NativeObject, pgx_flags_ops
 
-cdef class FlagPolicy:
+cdef class FlagPolicy(NativeObject):
     cdef pgx_flags_ops ops
-    cdef public str name
-    cpdef dict describe(self)
 
 cdef class MaskedWord(FlagPolicy):
     cdef uint64_t swap

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-class FlagPolicy:
+from pagexchange_native.plugin import NativeObject
+
+class FlagPolicy(NativeObject):
     """Computes the flags words of a pair after its exchange; a subclass fills in `ops`."""
 
-    name: str
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
-    def describe(self) -> dict[str, str]: ...
     def __call__(self, a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
 
 class MaskedWord(FlagPolicy):

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3
 # cython: freethreading_compatible=False
 """The flag policies: pure functions on flags words, the four answers of the 2019 thread."""
 
@@ -7,8 +7,8 @@ from libc.stdint cimport uint64_t
 
 import numpy as np
 
-from pagexchange_native.plugin cimport pgx_flags_ops
-from pagexchange_native.format cimport PGX_ABI
+from pagexchange_native.buffers cimport UINT64, address, extent, items, view_of
+from pagexchange_native.plugin cimport PGX_ABI, NativeObject, pgx_flags_ops
 
 # What `exchange_page_flags` (2019) reads and clears, in its order. Where two names are one bit, the order decides.
 cdef tuple RFC_TAKEN = ("error", "referenced", "uptodate", "active", "unevictable", "checked", "mappedtodisk", "dirty",
@@ -33,7 +33,7 @@ cdef uint64_t mask_of(object masks, str name) except? 0:
     return mask
 
 
-cdef class FlagPolicy:
+cdef class FlagPolicy(NativeObject):
     """Computes the flags words of a pair after its exchange; a subclass fills in `ops`.
 
     Attributes
@@ -45,13 +45,10 @@ cdef class FlagPolicy:
     def __cinit__(self, *args, **kwargs):
         self.ops.abi = PGX_ABI
         self.ops.size = sizeof(pgx_flags_ops)
-        self.ops.ctx = NULL
-        self.ops.exchange = NULL
-        self.name = type(self).__name__
 
-    cpdef dict describe(self):
-        """Return what was chosen, as text by topic."""
-        return {}
+    cdef str wrong_table(self):
+        return self.wrong_header(self.ops.abi, self.ops.size, sizeof(pgx_flags_ops), self.ops.exchange != NULL,
+                                 "exchange")
 
     def __call__(self, a, b):
         """Return what the frames with the words `a` and `b` shall have after the exchange of their pages.
@@ -68,19 +65,21 @@ cdef class FlagPolicy:
         """
         if self.ops.exchange == NULL:
             raise TypeError(f"{type(self).__name__} has no exchange function")
-        cdef const uint64_t[::1] va = np.ascontiguousarray(a, dtype=np.uint64).reshape(-1)
-        cdef const uint64_t[::1] vb = np.ascontiguousarray(b, dtype=np.uint64).reshape(-1)
-        cdef size_t n = va.shape[0]
+        before_a = view_of(np.ascontiguousarray(a, dtype=np.uint64).reshape(-1), "a", UINT64, 1)
+        before_b = view_of(np.ascontiguousarray(b, dtype=np.uint64).reshape(-1), "b", UINT64, 1)
+        cdef size_t n = extent(before_a, 0)
         cdef int rc
-        if va.shape[0] != vb.shape[0]:
-            raise ValueError(f"a has {va.shape[0]} words and b {vb.shape[0]}; they must be equally long")
+        if extent(before_b, 0) != <Py_ssize_t>n:
+            raise ValueError(f"a has {n} words and b {extent(before_b, 0)}; they must be equally long")
         new_a = np.empty(n, dtype=np.uint64)
         new_b = np.empty(n, dtype=np.uint64)
-        cdef uint64_t[::1] na = new_a
-        cdef uint64_t[::1] nb = new_b
+        cdef const uint64_t *word_a = <const uint64_t *>items(before_a)
+        cdef const uint64_t *word_b = <const uint64_t *>items(before_b)
+        cdef uint64_t *new_word_a = <uint64_t *>address(new_a)
+        cdef uint64_t *new_word_b = <uint64_t *>address(new_b)
         if n:
             with nogil:
-                rc = self.ops.exchange(self.ops.ctx, &va[0], &vb[0], &na[0], &nb[0], n)
+                rc = self.ops.exchange(self.ops.ctx, word_a, word_b, new_word_a, new_word_b, n)
             if rc:
                 raise OSError(-rc, f"{self.name}: the policy refused the batch")
         return new_a, new_b

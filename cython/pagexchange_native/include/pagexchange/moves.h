@@ -1,7 +1,10 @@
 /* The loops that move bytes: exchange under the undo log per instruction set, the temporary page, and bare loops
- * without a log for comparison. `moves.c` has the bodies; the engine and recovery call the same ones. */
+ * without a log for comparison. `moves.c` has those per instruction set, reached through the table that `pgx_isa_find`
+ * returns; the others are inline, so that each module that calls them has its own copy and no call leaves it. */
 #ifndef PAGEXCHANGE_MOVES_H
 #define PAGEXCHANGE_MOVES_H
+
+#include <string.h>
 
 #include "plugin.h"
 
@@ -38,19 +41,61 @@ extern const pgx_isa pgx_isas[];
 /* By name, "auto" for the widest that this CPU has. NULL: unknown, or not supported here (*known tells which). */
 const pgx_isa *pgx_isa_find(const char *name, int *known);
 
+/* Copies a page by the library's memcpy, which picks the best loop for this CPU. Through a pointer that the compiler
+ * cannot see through: else it might put a `rep movs` here. */
+static void *(*const volatile pgx_library_copy)(void *, const void *, size_t) = memcpy;
+
+static inline void pgx_copy_page(uint8_t *to, const uint8_t *from, uint64_t bytes) { pgx_library_copy(to, from, bytes); }
+
 /* T = A; publish 1; A = B; publish 2; B = T. Step 0 is published before T is written, because T may be the one that the
  * pair before it still calls open. From step `step` on, as above. */
-void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t bytes, uint64_t step, const pgx_log *log,
-                       uint32_t pair);
+static inline void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t bytes, uint64_t step,
+                                     const pgx_log *log, uint32_t pair) {
+    if (step == 0) {
+        pgx_log_step(log, pair, 0);
+        pgx_copy_page(temp, a, bytes);
+        pgx_log_step(log, pair, 1);
+    }
+    if (step <= 1) {
+        pgx_copy_page(a, b, bytes);
+        pgx_log_step(log, pair, 2);
+    }
+    pgx_copy_page(b, temp, bytes);
+}
 
 /* Finishes one move that was left at `step`, under log format `kind`. 0; -EINVAL for a kind that is not redone chunk by
  * chunk; -EUCLEAN for a step that the move does not have (then nothing is touched). */
 int pgx_move_resume(const pgx_isa *isa, uint32_t kind, const pgx_move *move, const pgx_log *log, uint64_t step);
 
-/* Loops of the 2019 thread, without a log. */
-void pgx_rfc_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead);  /* 8 bytes at a time */
-void pgx_auto_swap(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead); /* what the compiler makes of it */
-void pgx_copy_page(uint8_t *to, const uint8_t *from, uint64_t bytes);               /* the C library's memcpy */
+/* ---- loops of the 2019 thread, without a log ---- */
+
+static inline uint64_t pgx_load_word(const uint8_t *p) {
+    uint64_t x;
+    memcpy(&x, p, 8);
+    __asm__ volatile("" : "+r"(x)); /* one general register: not to be vectorised */
+    return x;
+}
+static inline void pgx_store_word(uint8_t *p, uint64_t x) { memcpy(p, &x, 8); }
+
+/* 8 bytes at a time, and the compiler may not make more of it. */
+static inline void pgx_rfc_swap(uint8_t *a, uint8_t *b, uint64_t bytes) {
+    for (uint64_t i = 0; i < bytes; i += 8) {
+        uint64_t tmp = pgx_load_word(a + i);
+        pgx_store_word(a + i, pgx_load_word(b + i));
+        pgx_store_word(b + i, tmp);
+    }
+}
+
+/* What the compiler makes of it: `__restrict__` counts only as long as this is a function of its own. */
+__attribute__((noinline, unused)) static void pgx_auto_swap(uint8_t *__restrict__ a, uint8_t *__restrict__ b, uint64_t bytes) {
+    for (uint64_t i = 0; i < bytes / 8; i++) {
+        uint64_t x, y;
+        memcpy(&x, a + i * 8, 8);
+        memcpy(&y, b + i * 8, 8);
+        memcpy(a + i * 8, &y, 8);
+        memcpy(b + i * 8, &x, 8);
+    }
+}
 
 /* First byte of share k of `shares`: k = 0 is 0, k = shares is `bytes`. Sizes differ by at most one PGX_SHARE, and
  * nothing is lost for any size: what does not fill a PGX_SHARE goes to the last one. */
