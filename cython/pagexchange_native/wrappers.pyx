@@ -1,421 +1,338 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, cdivision=True
 # cython: freethreading_compatible=False
-"""Wrappers around the three native objects: they measure, or make fail, what the wrapped one does, without Python.
+"""Wrappers around native objects: they measure, or make fail, what the wrapped one does, without Python.
 
-Each keeps the wrapped object and a copy of its table, and forwards every function. Worker threads share one wrapper,
-so all counting is atomic.
+A wrapper keeps the wrapped object and a copy of its table, and forwards every function past a watch: a `Meter` counts what
+comes back, a `FaultPlan` says before the call which of its pairs fail. Worker threads share one wrapper, so all counting
+is atomic.
 """
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 import numpy as np
 
+from pagexchange_native.buffers cimport address
+from pagexchange_native.format cimport pgx_add64, pgx_cas64, pgx_load64, pgx_pair, pgx_region, pgx_store64
+from pagexchange_native.movers.mover cimport DataMover
+from pagexchange_native.plugin cimport pgx_find, pgx_flags_ops, pgx_log, pgx_mapping_ops, pgx_move, pgx_mover_ops
 from pagexchange_native.policies.find_slot cimport MappingUpdater
 from pagexchange_native.policies.flag_policy cimport FlagPolicy
-from pagexchange_native.movers.mover cimport DataMover
-from pagexchange_native.plugin cimport (
-    pgx_find,
-    pgx_flags_ops,
-    pgx_log,
-    pgx_mapping_ops,
-    pgx_move,
-    pgx_mover_ops,
-)
-from pagexchange_native.format cimport (
-    PGX_ABI,
-    PGX_LOG_NONE,
-    PGX_LOG_TEMP,
-    PGX_LOG_UNDO,
-    PGX_LOG_WHOLE,
-    pgx_add64,
-    pgx_cas64,
-    pgx_load64,
-    pgx_pair,
-    pgx_region,
-    pgx_store64,
-)
-
-cdef extern from "<time.h>" nogil:
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    int clock_gettime(int clock, timespec *time)
-    enum:
-        CLOCK_MONOTONIC
 
 RECORD = np.dtype([("start_ns", "<u8"), ("n", "<u8"), ("ns", "<u8")])
 
 
-def check_ops(native):
-    """Return what is wrong with an object's table of functions, or an empty string.
+# ---- what watches -------------------------------------------------------------------------------------------------------
 
-    Parameters
-    ----------
-    native : FlagPolicy, DataMover or MappingUpdater
-        What a plug-in returned.
-    """
-    cdef uint32_t abi, size, expected
-    cdef bint there
-    cdef str function
-    if isinstance(native, FlagPolicy):
-        abi, size, expected = (<FlagPolicy>native).ops.abi, (<FlagPolicy>native).ops.size, sizeof(pgx_flags_ops)
-        there, function = (<FlagPolicy>native).ops.exchange != NULL, "exchange"
-    elif isinstance(native, DataMover):
-        abi, size, expected = (<DataMover>native).ops.abi, (<DataMover>native).ops.size, sizeof(pgx_mover_ops)
-        there, function = (<DataMover>native).ops.move != NULL, "move"
-    elif isinstance(native, MappingUpdater):
-        abi, size, expected = (<MappingUpdater>native).ops.abi, (<MappingUpdater>native).ops.size, sizeof(pgx_mapping_ops)
-        there, function = (<MappingUpdater>native).ops.find != NULL, "find"
-    else:
-        return f"{type(native).__name__} is not a native object"
-    # A plug-in may state the ABI that it was compiled for, which the base class cannot know.
-    stated = getattr(native, "abi", abi)
-    if abi != PGX_ABI or stated != PGX_ABI:
-        stated = abi if abi != PGX_ABI else stated
-        return f"it was compiled for ABI {stated}, this pagexchange has ABI {PGX_ABI}: build it again"
-    if size != expected:
-        return f"its table has {size} bytes, this pagexchange's {expected}: build it again"
-    if not there:
-        return f"its table has no function '{function}'"
-    if isinstance(native, DataMover):
-        if (<DataMover>native).ops.kind not in (PGX_LOG_UNDO, PGX_LOG_TEMP, PGX_LOG_WHOLE, PGX_LOG_NONE):
-            return f"log format {(<DataMover>native).ops.kind} is not one of the core's, so recovery could not read it"
-        if (<DataMover>native).ops.threads < 1:
-            return "its table says 0 threads: 1 is the smallest number"
-    return ""
+cdef struct record_row:  # an item of RECORD
+    uint64_t start
+    uint64_t n
+    uint64_t took
+
+cdef struct batch_record:  # one call, in the ring of the last ones
+    record_row row         # ns of CLOCK_MONOTONIC; pairs, or pages; ns
+    uint64_t claim         # 1 while somebody writes or copies it
+
+cdef struct call_meter:  # added to by all worker threads at once, atomically
+    uint64_t calls
+    uint64_t items
+    uint64_t took        # ns
+    uint64_t prepares
+    uint64_t prepare_took
+    uint64_t refused
+    uint64_t keep        # records in the ring; 0 none
+    batch_record *ring
+
+cdef struct fault_plan:
+    uint64_t seen        # pairs so far
+    uint64_t nth         # this one fails, counted from 1; 0 none
+    uint64_t every       # and every so many; 0 none
+    uint64_t failed
+    int32_t error        # positive errno
+
+cdef struct watches:     # one of the two; the other is NULL
+    call_meter *meter
+    fault_plan *plan
 
 
-# ---- measuring ----------------------------------------------------------------------------------------------------------
-
-cdef inline uint64_t now() noexcept nogil:
+cdef inline uint64_t now(const call_meter *meter) noexcept nogil:
+    """Nanoseconds of CLOCK_MONOTONIC; 0 where nothing is measured, so that a fault plan does not pay for the clock."""
     cdef timespec t
+    if meter == NULL:
+        return 0
     clock_gettime(CLOCK_MONOTONIC, &t)
     return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
 
 
-cdef inline void count(call_meter *meter, uint64_t start, size_t n) noexcept nogil:
-    cdef uint64_t took = now() - start
-    cdef uint64_t number = pgx_add64(&meter.calls, 1)
+cdef void count(call_meter *meter, uint64_t start, size_t n) noexcept nogil:
+    cdef uint64_t took, number
     cdef batch_record *record
+    if meter == NULL:
+        return
+    took = now(meter) - start
+    number = pgx_add64(&meter.calls, 1)
     pgx_add64(&meter.items, n)
     pgx_add64(&meter.took, took)
     if meter.keep:
         record = &meter.ring[number % meter.keep]
         # Who finds it claimed was overtaken by a whole ring, or is being read: a record is left out, and none is mixed.
         if pgx_cas64(&record.claim, 0, 1):
-            record.start = start
-            record.n = n
-            record.took = took
+            record.row.start = start
+            record.row.n = n
+            record.row.took = took
             pgx_store64(&record.claim, 0)
 
 
-cdef int make_ring(call_meter *meter, object keep) except -1:
-    if not 0 <= keep <= 1 << 24:
-        raise ValueError(f"keep is {keep}; it must be 0 to {1 << 24} records")
-    free(meter.ring)
-    meter.keep = keep
-    meter.ring = <batch_record *>calloc(max(keep, 1), sizeof(batch_record))
-    if meter.ring == NULL:
-        meter.keep = 0
-        raise MemoryError(f"no memory for {keep} records")
-    return 0
+cdef inline void refuse(call_meter *meter, uint64_t n) noexcept nogil:
+    if meter != NULL and n:
+        pgx_add64(&meter.refused, n)
 
 
-cdef dict counts_of(call_meter *meter):
-    return {
-        "calls": pgx_load64(&meter.calls),
-        "items": pgx_load64(&meter.items),
-        "ns": pgx_load64(&meter.took),
-        "prepares": pgx_load64(&meter.prepares),
-        "prepare_ns": pgx_load64(&meter.prepare_took),
-        "refused": pgx_load64(&meter.refused),
-    }
-
-
-cdef object records_of(call_meter *meter):
-    """The records of the ring, oldest first, as a copy; without those that are being written at this moment."""
-    cdef uint64_t calls = pgx_load64(&meter.calls)
-    cdef uint64_t n = min(calls, meter.keep), i
-    cdef uint64_t got = 0
-    out = np.zeros(n, RECORD)
-    cdef uint64_t[:, ::1] rows = out.view(np.uint64).reshape(n, 3)
-    cdef batch_record *record
-    for i in range(n):
-        record = &meter.ring[(calls - n + i) % meter.keep]
-        if pgx_cas64(&record.claim, 0, 1):
-            if record.start:  # else its call is counted, and not written yet
-                rows[got, 0] = record.start
-                rows[got, 1] = record.n
-                rows[got, 2] = record.took
-                got += 1
-            pgx_store64(&record.claim, 0)
-    return out[:got]
-
-
-cdef int timed_exchange(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,
-                        size_t n) noexcept nogil:
-    cdef timed_flags *c = <timed_flags *>ctx
-    cdef uint64_t start = now()
-    cdef int rc = c.inner.exchange(c.inner.ctx, a, b, new_a, new_b, n)
-    count(&c.meter, start, n)
-    if rc:
-        pgx_add64(&c.meter.refused, n)
-    return rc
-
-
-cdef class TimedFlags(FlagPolicy):
-    """Counts calls, words and ns of a flag policy; keeps the last `keep` calls."""
-
-    def __init__(self, FlagPolicy inner not None, keep=0):
-        make_ring(&self.context.meter, keep)
-        self.inner = inner
-        self.name = inner.name
-        self.context.inner = inner.ops
-        self.ops.ctx = &self.context
-        self.ops.exchange = timed_exchange
-
-    def __dealloc__(self):
-        free(self.context.meter.ring)
-
-    cpdef dict describe(self):
-        """Return what the wrapped policy says."""
-        return self.inner.describe()
-
-    def counts(self):
-        """Return calls, items (pairs), ns, refused (pairs)."""
-        return counts_of(&self.context.meter)
-
-    def records(self):
-        """Return the last calls, oldest first: start_ns, n, ns."""
-        return records_of(&self.context.meter)
-
-
-cdef void timed_move(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
-    cdef timed_mover *c = <timed_mover *>ctx
-    cdef uint64_t start = now()
-    c.inner.move(c.inner.ctx, moves, n, log)
-    count(&c.meter, start, n)
-
-
-cdef int timed_prepare(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
-    cdef timed_mover *c = <timed_mover *>ctx
-    cdef uint64_t start = now()
-    cdef int rc = c.inner.prepare(c.inner.ctx, region, slot, pair)
-    pgx_add64(&c.meter.prepare_took, now() - start)
-    pgx_add64(&c.meter.prepares, 1)
-    if rc:
-        pgx_add64(&c.meter.refused, 1)
-    return rc
-
-
-cdef void timed_release(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
-    cdef timed_mover *c = <timed_mover *>ctx
-    cdef uint64_t start = now()
-    c.inner.release(c.inner.ctx, region, slot, pair)
-    pgx_add64(&c.meter.prepare_took, now() - start)
-
-
-cdef class TimedMover(DataMover):
-    """Counts calls, pairs and ns of a data mover, its `prepare` and `release` apart; keeps the last `keep` calls."""
-
-    def __init__(self, DataMover inner not None, keep=0):
-        make_ring(&self.context.meter, keep)
-        self.inner = inner
-        self.name = inner.name
-        self.context.inner = inner.ops
-        self.ops.kind = inner.ops.kind
-        self.ops.threads = inner.ops.threads
-        self.ops.ctx = &self.context
-        self.ops.move = timed_move
-        if inner.ops.prepare != NULL:
-            self.ops.prepare = timed_prepare
-        if inner.ops.release != NULL:
-            self.ops.release = timed_release
-
-    def __dealloc__(self):
-        free(self.context.meter.ring)
-
-    cpdef dict describe(self):
-        """Return what the wrapped mover says."""
-        return self.inner.describe()
-
-    def counts(self):
-        """Return calls, items (pairs), ns, prepares (pairs), prepare_ns, refused (pairs)."""
-        return counts_of(&self.context.meter)
-
-    def records(self):
-        """Return the last calls, oldest first: start_ns, n, ns."""
-        return records_of(&self.context.meter)
-
-
-cdef void timed_find(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexcept nogil:
-    cdef timed_updater *c = <timed_updater *>ctx
-    cdef uint64_t start = now()
-    cdef uint64_t refused = 0
-    cdef size_t i
-    c.inner.find(c.inner.ctx, region, pages, n)
-    count(&c.meter, start, n)
-    for i in range(n):
-        refused += pages[i].status != 0
-    if refused:
-        pgx_add64(&c.meter.refused, refused)
-
-
-cdef class TimedUpdater(MappingUpdater):
-    """Counts calls, pages and ns of a mapping updater; keeps the last `keep` calls."""
-
-    def __init__(self, MappingUpdater inner not None, keep=0):
-        make_ring(&self.context.meter, keep)
-        self.inner = inner
-        self.name = inner.name
-        self.context.inner = inner.ops
-        self.ops.ctx = &self.context
-        self.ops.find = timed_find
-
-    def __dealloc__(self):
-        free(self.context.meter.ring)
-
-    cpdef dict describe(self):
-        """Return what the wrapped updater says."""
-        return self.inner.describe()
-
-    def counts(self):
-        """Return calls, items (pages), ns, refused (pages not found)."""
-        return counts_of(&self.context.meter)
-
-    def records(self):
-        """Return the last calls, oldest first: start_ns, n, ns."""
-        return records_of(&self.context.meter)
-
-
-# ---- faults -------------------------------------------------------------------------------------------------------------
-
-cdef int make_plan(fault_plan *plan, object error, object nth, object every) except -1:
-    if not 1 <= error <= 4095:
-        raise ValueError(f"error is {error}; it must be an errno, 1 to 4095")
-    if nth < 0 or every < 0:
-        raise ValueError(f"nth is {nth} and every {every}; they must not be negative")
-    plan.error = error
-    plan.nth = nth
-    plan.every = every
-    return 0
-
-
-cdef inline bint due(fault_plan *plan) noexcept nogil:
-    cdef uint64_t number = pgx_add64(&plan.seen, 1) + 1
+cdef bint due(fault_plan *plan) noexcept nogil:
+    cdef uint64_t number
+    if plan == NULL:
+        return False
+    number = pgx_add64(&plan.seen, 1) + 1
     if number == plan.nth or (plan.every and number % plan.every == 0):
         pgx_add64(&plan.failed, 1)
         return True
     return False
 
 
-cdef int faulty_exchange(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,
-                         size_t n) noexcept nogil:
-    cdef faulty_flags *c = <faulty_flags *>ctx
+cdef class Meter:
+    """Counts calls, items (pairs, or pages of a mapping updater) and ns, and keeps the last `keep` calls."""
+
+    cdef call_meter meter
+
+    def __cinit__(self, keep=0):  # once: a second __init__ would free the ring of the threads that are counting
+        if not 0 <= keep <= 1 << 24:
+            raise ValueError(f"keep is {keep}; it must be 0 to {1 << 24} records")
+        self.meter.ring = <batch_record *>calloc(max(keep, 1), sizeof(batch_record))
+        if self.meter.ring == NULL:
+            raise MemoryError(f"no memory for {keep} records")
+        self.meter.keep = keep
+
+    def __dealloc__(self):
+        free(self.meter.ring)
+
+    def counts(self):
+        """Return calls, items, ns, prepares (pairs), prepare_ns (with `release`), refused (pairs, or pages not found)."""
+        cdef call_meter *meter = &self.meter
+        return {
+            "calls": pgx_load64(&meter.calls),
+            "items": pgx_load64(&meter.items),
+            "ns": pgx_load64(&meter.took),
+            "prepares": pgx_load64(&meter.prepares),
+            "prepare_ns": pgx_load64(&meter.prepare_took),
+            "refused": pgx_load64(&meter.refused),
+        }
+
+    def records(self):
+        """Return the last calls, oldest first: start_ns, n, ns; without those that are being written at this moment."""
+        cdef uint64_t calls = pgx_load64(&self.meter.calls)
+        cdef uint64_t n = min(calls, self.meter.keep), copied = 0, i
+        rows = np.zeros(n, RECORD)
+        cdef record_row *row = <record_row *>address(rows)
+        cdef batch_record *record
+        for i in range(n):
+            record = &self.meter.ring[(calls - n + i) % self.meter.keep]
+            if pgx_cas64(&record.claim, 0, 1):
+                if record.row.start:  # else its call is counted, and not written yet
+                    row[copied] = record.row
+                    copied += 1
+                pgx_store64(&record.claim, 0)
+        return rows[:copied]
+
+
+cdef class FaultPlan:
+    """Whose turn it is to fail, and with which errno: the nth pair or page, counted from 1, and every so many."""
+
+    cdef fault_plan plan
+
+    def __init__(self, error, nth=0, every=0):
+        if not 1 <= error <= 4095:
+            raise ValueError(f"error is {error}; it must be an errno, 1 to 4095")
+        if nth < 0 or every < 0:
+            raise ValueError(f"nth is {nth} and every {every}; they must not be negative")
+        self.plan.error = error
+        self.plan.nth = nth
+        self.plan.every = every
+
+    @property
+    def failed(self):
+        """Pairs, or pages, whose turn it was."""
+        return pgx_load64(&self.plan.failed)
+
+
+cdef watches watches_of(object watch) except *:
+    """Return the watch as C sees it. The wrapper keeps `watch`, which owns the memory."""
+    cdef watches pointers
+    pointers.meter, pointers.plan = NULL, NULL
+    if isinstance(watch, Meter):
+        pointers.meter = &(<Meter>watch).meter
+    elif isinstance(watch, FaultPlan):
+        pointers.plan = &(<FaultPlan>watch).plan
+    else:
+        raise TypeError(f"watch: want a Meter or a FaultPlan, got {type(watch).__name__}")
+    return pointers
+
+
+# ---- what is wrapped ----------------------------------------------------------------------------------------------------
+
+cdef struct wrapped_flags:
+    pgx_flags_ops inner
+    watches watch
+
+cdef struct wrapped_mover:
+    pgx_mover_ops inner
+    watches watch
+
+cdef struct wrapped_updater:
+    pgx_mapping_ops inner
+    watches watch
+
+
+cdef int forward_exchange(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,
+                          size_t n) noexcept nogil:
+    cdef wrapped_flags *c = <wrapped_flags *>ctx
+    cdef uint64_t start
     cdef bint fail = False
     cdef size_t i
-    for i in range(n):
-        if due(&c.plan):
-            fail = True
-    if fail:  # a policy answers for a batch as a whole
-        return -c.plan.error
-    return c.inner.exchange(c.inner.ctx, a, b, new_a, new_b, n)
+    cdef int rc
+    if c.watch.plan != NULL:
+        for i in range(n):
+            if due(c.watch.plan):
+                fail = True
+        if fail:  # a policy answers for a batch as a whole
+            return -c.watch.plan.error
+    start = now(c.watch.meter)
+    rc = c.inner.exchange(c.inner.ctx, a, b, new_a, new_b, n)
+    count(c.watch.meter, start, n)
+    if rc:
+        refuse(c.watch.meter, n)
+    return rc
 
 
-cdef class FaultyFlags(FlagPolicy):
-    """Refuses, with an errno, every batch that contains a pair whose turn it is to fail."""
+cdef class WrappedFlags(FlagPolicy):
+    """Watches a flag policy. A fault plan refuses every batch that contains a pair whose turn it is to fail."""
 
-    def __init__(self, FlagPolicy inner not None, error, nth=0, every=0):
-        make_plan(&self.context.plan, error, nth, every)
-        self.inner = inner
-        self.name = inner.name
-        self.context.inner = inner.ops
+    cdef readonly FlagPolicy inner
+    cdef object watch
+    cdef wrapped_flags context
+
+    def __init__(self, FlagPolicy inner not None, watch):
+        self.context = wrapped_flags(inner.ops, watches_of(watch))
+        self.inner, self.watch, self.name = inner, watch, inner.name
         self.ops.ctx = &self.context
-        self.ops.exchange = faulty_exchange
+        self.ops.exchange = forward_exchange
 
     cpdef dict describe(self):
         """Return what the wrapped policy says."""
         return self.inner.describe()
 
-    @property
-    def failed(self):
-        """Pairs whose turn it was."""
-        return pgx_load64(&self.context.plan.failed)
 
-
-cdef void faulty_move(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
-    cdef faulty_mover *c = <faulty_mover *>ctx
+cdef void forward_move(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
+    cdef wrapped_mover *c = <wrapped_mover *>ctx
+    cdef uint64_t start = now(c.watch.meter)
     c.inner.move(c.inner.ctx, moves, n, log)  # past the point of no return nothing may fail
+    count(c.watch.meter, start, n)
 
 
-cdef int faulty_prepare(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
-    cdef faulty_mover *c = <faulty_mover *>ctx
-    if due(&c.plan):
+cdef int forward_prepare(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
+    cdef wrapped_mover *c = <wrapped_mover *>ctx
+    cdef call_meter *meter = c.watch.meter
+    cdef uint64_t start = now(meter)
+    cdef int rc = 0
+    if due(c.watch.plan):
         pair.temp = 0
-        return -c.plan.error
-    return c.inner.prepare(c.inner.ctx, region, slot, pair) if c.inner.prepare != NULL else 0
+        return -c.watch.plan.error
+    if c.inner.prepare != NULL:
+        rc = c.inner.prepare(c.inner.ctx, region, slot, pair)
+    if meter != NULL:
+        pgx_add64(&meter.prepare_took, now(meter) - start)
+        pgx_add64(&meter.prepares, 1)
+        refuse(meter, rc != 0)
+    return rc
 
 
-cdef void faulty_release(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
-    cdef faulty_mover *c = <faulty_mover *>ctx
+cdef void forward_release(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
+    cdef wrapped_mover *c = <wrapped_mover *>ctx
+    cdef call_meter *meter = c.watch.meter
+    cdef uint64_t start = now(meter)
     c.inner.release(c.inner.ctx, region, slot, pair)
+    if meter != NULL:
+        pgx_add64(&meter.prepare_took, now(meter) - start)
 
 
-cdef class FaultyMover(DataMover):
-    """Refuses pairs in `prepare`, one by one. -ENOMEM sends them to the next mover of the chain."""
+cdef class WrappedMover(DataMover):
+    """Watches a data mover, its `prepare` and `release` apart. A fault plan refuses pairs in `prepare`, one by one.
 
-    def __init__(self, DataMover inner not None, error, nth=0, every=0):
-        make_plan(&self.context.plan, error, nth, every)
-        self.inner = inner
-        self.name = inner.name
-        self.context.inner = inner.ops
-        self.ops.kind = inner.ops.kind
+    -ENOMEM sends them to the next mover of the chain.
+    """
+
+    cdef readonly DataMover inner
+    cdef object watch
+    cdef wrapped_mover context
+
+    def __init__(self, DataMover inner not None, watch):
+        self.context = wrapped_mover(inner.ops, watches_of(watch))
+        self.inner, self.watch, self.name = inner, watch, inner.name
+        self.ops.kind = inner.ops.kind  # recovery reads the log as the wrapped one writes it
         self.ops.threads = inner.ops.threads
         self.ops.ctx = &self.context
-        self.ops.move = faulty_move
-        self.ops.prepare = faulty_prepare
+        self.ops.move = forward_move
+        # A plan asks in `prepare` whose turn it is; a meter does not count calls that nobody would have made.
+        if inner.ops.prepare != NULL or self.context.watch.plan != NULL:
+            self.ops.prepare = forward_prepare
         if inner.ops.release != NULL:
-            self.ops.release = faulty_release
+            self.ops.release = forward_release
 
     cpdef dict describe(self):
         """Return what the wrapped mover says."""
         return self.inner.describe()
 
-    @property
-    def failed(self):
-        """Pairs that were made to fail."""
-        return pgx_load64(&self.context.plan.failed)
 
-
-cdef void faulty_find(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexcept nogil:
-    cdef faulty_updater *c = <faulty_updater *>ctx
-    cdef size_t i
+cdef void forward_find(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexcept nogil:
+    cdef wrapped_updater *c = <wrapped_updater *>ctx
+    cdef uint64_t start = now(c.watch.meter)
+    cdef size_t refused = 0, i
     c.inner.find(c.inner.ctx, region, pages, n)
+    count(c.watch.meter, start, n)
     for i in range(n):
-        if due(&c.plan):
-            pages[i].status = -c.plan.error
+        if due(c.watch.plan):
+            pages[i].status = -c.watch.plan.error
             pages[i].slot = 0
             pages[i].found = 0
+        refused += pages[i].status != 0
+    refuse(c.watch.meter, refused)
 
 
-cdef class FaultyUpdater(MappingUpdater):
-    """Says of some pages that it did not find them."""
+cdef class WrappedUpdater(MappingUpdater):
+    """Watches a mapping updater. A fault plan says of some pages that they were not found."""
 
-    def __init__(self, MappingUpdater inner not None, error, nth=0, every=0):
-        make_plan(&self.context.plan, error, nth, every)
-        self.inner = inner
-        self.name = inner.name
-        self.context.inner = inner.ops
+    cdef readonly MappingUpdater inner
+    cdef object watch
+    cdef wrapped_updater context
+
+    def __init__(self, MappingUpdater inner not None, watch):
+        self.context = wrapped_updater(inner.ops, watches_of(watch))
+        self.inner, self.watch, self.name = inner, watch, inner.name
         self.ops.ctx = &self.context
-        self.ops.find = faulty_find
+        self.ops.find = forward_find
 
     cpdef dict describe(self):
         """Return what the wrapped updater says."""
         return self.inner.describe()
 
-    @property
-    def failed(self):
-        """Pages that were made to fail."""
-        return pgx_load64(&self.context.plan.failed)
+
+def wrap(inner, watch):
+    """Return a native object around a native object that behaves as `inner` does, watched by a Meter or a FaultPlan."""
+    if isinstance(inner, FlagPolicy):
+        return WrappedFlags(inner, watch)
+    if isinstance(inner, DataMover):
+        return WrappedMover(inner, watch)
+    if isinstance(inner, MappingUpdater):
+        return WrappedUpdater(inner, watch)
+    raise TypeError(f"{type(inner).__name__} is not a native object")

@@ -10,7 +10,9 @@ import msgspec
 
 from pagexchange.errors import PluginError
 from pagexchange.hookspecs import hookimpl
-from pagexchange_plugins.wrapping import Wrapped, Wrapping, one_for
+from pagexchange_native.plugin import NativeObject
+from pagexchange_native.wrappers import FaultPlan, wrap
+from pagexchange_plugins.wrapping import Wrapped, Wrapping, is_callable
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Faults(Wrapping):
     """Every so many fail; 0 none."""
     exception: bool = False
     """Raise RuntimeError in the middle of the call instead. Only an object in Python can."""
-    _objects: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+    _plans: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(getattr(errno, self.error, None), int):  # errorcode has one name per number: no EOPNOTSUPP
@@ -38,42 +40,39 @@ class Faults(Wrapping):
     @hookimpl
     def strategy_report(self) -> dict[str, object]:
         """Return `{"faults": {"failed": n}}`: how many pairs were made to fail."""
-        return {"faults": {"failed": sum(wrapped.failed for wrapped in self._objects)}}
+        return {"faults": {"failed": sum(plan.failed for plan in self._plans)}}
 
-    def _wrap(self, question: str, found: Any) -> Any:  # noqa: ANN401 - any answer
-        if found is None or question != self.question:
-            return found
-        from pagexchange_native import wrappers
-
-        native = one_for(found, wrappers.FaultyFlags, wrappers.FaultyMover, wrappers.FaultyUpdater)
-        wrapped: Any
-        if native:
-            wrapped = native(found, error=getattr(errno, self.error), nth=self.nth, every=self.every)
-        elif callable(found) and not isinstance(found, type):
-            wrapped = Faulty(found, self)
-        else:
-            return found  # not an answer: for the host to refuse
-        if self.exception and native:
-            raise PluginError(
-                f"exception = true needs an object in Python, but {question} is answered by a native one, "
-                "which cannot raise; leave it out to fail pairs by errno",
-                plugin="faults",
-            )
-        self._objects.append(wrapped)
-        return wrapped
+    def _wrap(self, question: str, answer: Any) -> Any:  # noqa: ANN401 - any answer
+        if question != self.question:
+            return answer
+        if isinstance(answer, NativeObject):
+            if self.exception:
+                raise PluginError(
+                    f"exception = true needs an object in Python, but {question} is answered by a native one, "
+                    "which cannot raise; leave it out to fail pairs by errno",
+                    plugin="faults",
+                )
+            plan = FaultPlan(getattr(errno, self.error), self.nth, self.every)
+            self._plans.append(plan)
+            return wrap(answer, plan)
+        if not is_callable(answer):
+            return answer
+        faulty = Faulty(answer, self)
+        self._plans.append(faulty)
+        return faulty
 
 
 class Faulty(Wrapped):
     """A Python object that fails when the turn of one of its pairs has come."""
 
-    def __init__(self, found: Callable[..., Any], plan: Faults) -> None:
-        super().__init__(found)
+    def __init__(self, inner: Callable[..., Any], plan: Faults) -> None:
+        super().__init__(inner)
         self.failed = 0
         self._plan = plan
         self._count = itertools.count(1)
 
     def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - whatever the wrapped one takes
-        """Forward the call, unless it is one that shall fail."""
+        """Forward the call, unless it is one that is to fail."""
         plan = self._plan
         pairs = args[1 if plan.question == "data" else 0]
         due = [

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from pagexchange.hookspecs import ArenaFacts, DataMover, hookimpl
+from pagexchange_native.movers import list_exchange
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,4 @@ class ListExchange:
     @hookimpl
     def exchange_data(self, arena: ArenaFacts) -> DataMover:
         """Decline, by NotImplementedError, if this CPU does not have the instruction set."""
-        from pagexchange_native.movers import list_exchange
-
         return list_exchange.ListExchange(isa=self.isa, prefetch=self.prefetch, threads=self.threads)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pagexchange.errors import PluginError
 from pagexchange.hookspecs import ArenaFacts, DataMover, hookimpl
+from pagexchange_native.movers.mover import NullMover
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,4 @@ class Null:
             raise PluginError(
                 "moves no data, so it serves only a benchmark of the engine (arena.benchmarking)", plugin="null"
             )
-        from pagexchange_native.movers import mover
-
-        return mover.NullMover()
+        return NullMover()

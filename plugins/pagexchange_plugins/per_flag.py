@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pagexchange.hookspecs import ArenaFacts, FlagPolicy, hookimpl
+from pagexchange_native.policies import flag_policy
 
 
 @dataclass(frozen=True)
@@ -12,6 +13,4 @@ class PerFlag:
     @hookimpl
     def exchange_flags(self, arena: ArenaFacts) -> FlagPolicy:
         """Look the listed flags up in the arena's layout."""
-        from pagexchange_native.policies import flag_policy
-
         return flag_policy.PerFlag(arena.layout.masks())

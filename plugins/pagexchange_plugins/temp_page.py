@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pagexchange.hookspecs import ArenaFacts, DataMover, hookimpl
+from pagexchange_native.movers import temp_page
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,4 @@ class TempPage:
     @hookimpl
     def exchange_data(self, arena: ArenaFacts) -> DataMover:
         """Serve any arena; pairs for which there is no frame are refused with -ENOMEM, one by one."""
-        from pagexchange_native.movers import temp_page
-
         return temp_page.TempPage(source=self.source)

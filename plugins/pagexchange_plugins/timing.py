@@ -4,55 +4,69 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Protocol
 
 from pagexchange.hookspecs import hookimpl
-from pagexchange_plugins.wrapping import Wrapped, Wrapping, one_for
+from pagexchange_native.plugin import NativeObject
+from pagexchange_native.wrappers import Meter, wrap
+from pagexchange_plugins.wrapping import Wrapped, Wrapping, is_callable
 
-Counts = Callable[[], dict[str, int]]
+
+class Metered(Protocol):
+    """What was counted of one object."""
+
+    def counts(self) -> dict[str, int]:
+        """Return at least calls, items (pairs) and ns."""
+
+    def records(self) -> Any:  # noqa: ANN401 - tuples, or a NumPy array of such rows
+        """Return the last calls, oldest first: start_ns, n, ns."""
 
 
 @dataclass(frozen=True)
 class Timing(Wrapping):
     """Count calls, pairs and ns of each question; what it found goes into the report."""
 
-    _counts: list[tuple[str, Counts]] = field(default_factory=list, init=False, repr=False, compare=False)
+    _meters: list[tuple[str, Metered]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @hookimpl
     def strategy_report(self) -> dict[str, object]:
         """Return `{"timing": {"data": {"calls": ..., "items": ..., "ns": ..., ...}}}`, added up per object's name."""
         out: dict[str, dict[str, int]] = {}
-        for key, counts in self._counts:
+        for key, meter in self._meters:
             entry = out.setdefault(key, {})
-            for what, number in counts().items():
-                entry[what] = entry.get(what, 0) + number
+            for unit, number in meter.counts().items():
+                entry[unit] = entry.get(unit, 0) + number
         return {"timing": out}
 
-    def _wrap(self, question: str, found: Any) -> Any:  # noqa: ANN401 - any answer
-        if found is None:
-            return None
-        wrapped = measured(found, question)
-        key = question if question not in dict(self._counts) else f"{question}: {getattr(found, 'name', 'python')}"
-        self._counts.append((key, wrapped.counts))
+    def _wrap(self, question: str, answer: Any) -> Any:  # noqa: ANN401 - any answer
+        wrapped, meter = metered(answer, question)
+        if meter:
+            # The first object of a question has its plain name; the others of a chain, or of another arena, add theirs.
+            known = question in dict(self._meters)
+            key = f"{question}: {getattr(answer, 'name', 'python')}" if known else question
+            self._meters.append((key, meter))
         return wrapped
 
 
-def measured(found: Any, question: str, keep: int = 0) -> Any:  # noqa: ANN401 - any answer
-    """Return the answer wrapped in something that has `counts()` and `records()`, native if the answer is."""
-    from pagexchange_native import wrappers
+def metered(answer: Any, question: str, keep: int = 0) -> tuple[Any, Metered | None]:  # noqa: ANN401 - any answer
+    """Return the answer wrapped, by a native object if it is one, and what counts its calls.
 
-    native = one_for(found, wrappers.TimedFlags, wrappers.TimedMover, wrappers.TimedUpdater)
-    if native:
-        return native(found, keep)
-    # what a plug-in returned wrongly is for the host to refuse, so it is passed on as it is
-    return Measured(found, question, keep) if callable(found) and not isinstance(found, type) else Passed(found)
+    What is no answer is returned as it is, with None: for the host to refuse, which then says what it was.
+    """
+    if isinstance(answer, NativeObject):
+        meter = Meter(keep)
+        return wrap(answer, meter), meter
+    if not is_callable(answer):
+        return answer, None
+    measured = Measured(answer, question, keep)
+    return measured, measured
 
 
 class Measured(Wrapped):
     """A Python object with its calls counted."""
 
-    def __init__(self, found: Callable[..., Any], question: str, keep: int) -> None:
-        super().__init__(found)
+    def __init__(self, inner: Callable[..., Any], question: str, keep: int) -> None:
+        super().__init__(inner)
         self._sized = 1 if question == "data" else 0  # the argument whose length is the number of pairs
         self._lock = threading.Lock()
         self._keep = keep
@@ -81,21 +95,3 @@ class Measured(Wrapped):
     def records(self) -> list[tuple[int, int, int]]:
         """Return the last calls, oldest first: start_ns, n, ns."""
         return list(self._records)
-
-
-class Passed:
-    """What is no answer at all: not callable, so that the host refuses it and can say what it was."""
-
-    def __init__(self, found: object) -> None:
-        self.inner = found
-
-    def __repr__(self) -> str:
-        return f"{type(self.inner).__qualname__}: {self.inner!r}"
-
-    def counts(self) -> dict[str, int]:
-        """Return nothing."""
-        return {}
-
-    def records(self) -> list[tuple[int, int, int]]:
-        """Return nothing."""
-        return []

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from pagexchange.hookspecs import hookimpl
-from pagexchange_plugins.timing import measured
+from pagexchange_plugins.timing import Metered, metered
 from pagexchange_plugins.wrapping import Wrapping
 
 
@@ -20,8 +20,8 @@ class Trace(Wrapping):
     """`memory`, `stderr`, or the path of a file to append to."""
     keep: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 4096
     """How many calls per question are kept between two looks; older ones are lost, and said to be."""
-    _objects: list[tuple[str, Any]] = field(default_factory=list, init=False, repr=False, compare=False)
-    _written: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _meters: list[tuple[str, str, Metered]] = field(default_factory=list, init=False, repr=False, compare=False)
+    _written: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @hookimpl
     def exchange_finished(self) -> None:
@@ -40,24 +40,20 @@ class Trace(Wrapping):
         """Return the lines that were kept in memory, `{"trace": [...]}`."""
         return {"trace": self._lines()} if self.to == "memory" else None
 
-    def _wrap(self, question: str, found: Any) -> Any:  # noqa: ANN401 - any answer
-        if found is None:
-            return None
-        wrapped = measured(found, question, self.keep)
-        numbered = f"{question}.{sum(key.partition('.')[0] == question for key, _ in self._objects)}"
-        self._objects.append((numbered, wrapped))
+    def _wrap(self, question: str, answer: Any) -> Any:  # noqa: ANN401 - any answer
+        wrapped, meter = metered(answer, question, self.keep)
+        if meter:
+            self._meters.append((question, getattr(wrapped, "name", ""), meter))
         return wrapped
 
     def _lines(self) -> list[str]:
         """Return a line for each call since the last look, in the order of time."""
         calls: list[tuple[int, str]] = []
-        for key, wrapped in self._objects:
-            name = getattr(wrapped, "name", "")
-            question = key.partition(".")[0]
-            total = wrapped.counts().get("calls", 0)
-            fresh = total - self._written.get(key, 0)
-            self._written[key] = total
-            records = wrapped.records()[-fresh:] if fresh else []
+        for number, (question, name, meter) in enumerate(self._meters):
+            total = meter.counts()["calls"]
+            fresh = total - self._written.get(number, 0)
+            self._written[number] = total
+            records = meter.records()[-fresh:] if fresh else []  # [-0:] would be all of them
             if len(records) < fresh:
                 calls.append((0, f"trace: {fresh - len(records)} calls of {question} {name} were not kept"))
             for start, n, took in records:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pagexchange.hookspecs import ArenaFacts, DataMover, hookimpl
+from pagexchange_native.movers import word_swap
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,4 @@ class WordSwap:
     @hookimpl
     def exchange_data(self, arena: ArenaFacts) -> DataMover:
         """Decline, by NotImplementedError, if this CPU does not have the instruction set."""
-        from pagexchange_native.movers import word_swap
-
         return word_swap.WordSwap(isa=self.isa)

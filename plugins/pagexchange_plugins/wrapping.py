@@ -16,7 +16,7 @@ class Wrapping:
 
     @hookimpl(wrapper=True)
     def exchange_data(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
-        """Wrap the data mover; each one of a chain by itself."""
+        """Wrap the data mover; each one of a chain separately."""
         return self._wrap("data", (yield))
 
     @hookimpl(wrapper=True)
@@ -24,26 +24,21 @@ class Wrapping:
         """Wrap the mapping updater."""
         return self._wrap("mapping", (yield))
 
-    def _wrap(self, question: str, found: Any) -> Any:  # noqa: ANN401 - any answer
+    def _wrap(self, question: str, answer: Any) -> Any:  # noqa: ANN401 - any answer
         raise NotImplementedError
 
 
-def one_for(found: object, flags: type, mover: type, updater: type) -> type | None:
-    """Return the one of three classes that goes around a native answer; None if it is not native."""
-    from pagexchange_native.movers.mover import DataMover
-    from pagexchange_native.policies.find_slot import MappingUpdater
-    from pagexchange_native.policies.flag_policy import FlagPolicy
-
-    kinds: dict[type, type] = {FlagPolicy: flags, DataMover: mover, MappingUpdater: updater}
-    return next((around for kind, around in kinds.items() if isinstance(found, kind)), None)
+def is_callable(answer: object) -> bool:
+    """Return whether an answer that is not native can be called; anything else is for the host to refuse."""
+    return callable(answer) and not isinstance(answer, type)
 
 
 class Wrapped:
     """Base of what stands around an object in Python."""
 
-    def __init__(self, found: Callable[..., Any]) -> None:
-        self.inner = found
-        self.name = getattr(found, "name", getattr(found, "__name__", type(found).__name__))
+    def __init__(self, inner: Callable[..., Any]) -> None:
+        self.inner = inner
+        self.name = getattr(inner, "name", getattr(inner, "__name__", type(inner).__name__))
 
     def describe(self) -> dict[str, str]:
         """Return what the wrapped object says."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pagexchange.hookspecs import ArenaFacts, MappingUpdater, hookimpl
+from pagexchange_native.policies.find_slot import XArrayCursor
 
 
 @dataclass(frozen=True)
@@ -12,6 +13,4 @@ class XArray:
     @hookimpl
     def update_mapping(self, arena: ArenaFacts) -> MappingUpdater:
         """Serve any arena."""
-        from pagexchange_native.policies import find_slot
-
-        return find_slot.XArrayCursor()
+        return XArrayCursor()

@@ -156,7 +156,7 @@ def test_a_fault_in_a_python_mover_comes_when_some_pairs_have_moved():
 def test_a_fault_is_put_where_it_was_asked_for(question):
     built = build(wrap=[use("faults", question=question, every=2)])
     kinds = {served.question: type(served.object).__name__ for served in (built.flags, *built.data, built.mapping)}
-    assert [key for key, kind in kinds.items() if kind.startswith("Faulty")] == [question]
+    assert [key for key, kind in kinds.items() if kind.startswith("Wrapped")] == [question]
 
 
 def test_a_native_object_cannot_raise():

@@ -6,12 +6,13 @@ import threading
 import numpy as np
 import pytest
 
-from pagexchange_native import wrappers
 from pagexchange_native.movers import mover
 from pagexchange_native.movers.list_exchange import ListExchange
 from pagexchange_native.movers.temp_page import TempPage
 from pagexchange_native.movers.word_swap import WordSwap
+from pagexchange_native.plugin import NativeObject, check_table
 from pagexchange_native.policies import find_slot, flag_policy
+from pagexchange_native.wrappers import FaultPlan, Meter, WrappedMover, wrap
 
 
 def rows(n=5, size=4096):
@@ -20,17 +21,19 @@ def rows(n=5, size=4096):
 
 
 def test_a_timed_mover_moves_as_the_one_it_wraps_and_counts_it():
-    timed = wrappers.TimedMover(WordSwap(isa="scalar"), keep=2)
+    meter = Meter(keep=2)
+    timed = wrap(WordSwap(isa="scalar"), meter)
+    assert isinstance(timed, WrappedMover)
     a, b = rows()
     was = a.copy(), b.copy()
     for _ in range(3):
         timed.move_rows(a, b)
     assert (a == was[1]).all()
     assert (b == was[0]).all()
-    counts = timed.counts()
+    counts = meter.counts()
     assert (counts["calls"], counts["items"], counts["prepares"]) == (3, 15, 0)
     assert counts["ns"] > 0
-    records = timed.records()
+    records = meter.records()
     assert records.dtype.names == ("start_ns", "n", "ns")
     assert list(records["n"]) == [5, 5]
     assert records["start_ns"][0] < records["start_ns"][1]
@@ -39,32 +42,38 @@ def test_a_timed_mover_moves_as_the_one_it_wraps_and_counts_it():
 
 
 def test_a_timed_policy_answers_as_the_one_it_wraps():
-    timed = wrappers.TimedFlags(flag_policy.MaskedWord(0xF0))
+    meter = Meter()
+    timed = wrap(flag_policy.MaskedWord(0xF0), meter)
+    assert isinstance(timed, flag_policy.FlagPolicy)
     a, b = np.array([0x1F], dtype=np.uint64), np.array([0x23], dtype=np.uint64)
     new_a, new_b = timed(a, b)
     assert (new_a[0], new_b[0]) == (0x2F, 0x13)
-    assert timed.counts()["items"] == 1
-    assert len(timed.records()) == 0
+    assert meter.counts()["items"] == 1
+    assert len(meter.records()) == 0
 
 
 def test_counts_of_many_threads_add_up():
-    timed = wrappers.TimedFlags(flag_policy.WholeWord(), keep=8)
+    meter = Meter(keep=8)
+    timed = wrap(flag_policy.WholeWord(), meter)
+    assert isinstance(timed, flag_policy.FlagPolicy)
     words = np.arange(100, dtype=np.uint64)
     threads = [threading.Thread(target=lambda: [timed(words, words) for _ in range(500)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    counts = timed.counts()
+    counts = meter.counts()
     assert (counts["calls"], counts["items"]) == (2000, 200_000)
-    assert len(timed.records()) == 8
+    assert len(meter.records()) == 8
 
 
 @pytest.mark.parametrize(
     ("nth", "every", "failing"), [(1, 0, {0}), (3, 0, {2}), (0, 2, {1, 3}), (1, 4, {0, 3}), (9, 0, set())]
 )
 def test_a_faulty_policy_refuses_the_call_with_the_pair_whose_turn_it_is(nth, every, failing):
-    faulty = wrappers.FaultyFlags(flag_policy.WholeWord(), errno.EBUSY, nth, every)
+    plan = FaultPlan(errno.EBUSY, nth, every)
+    faulty = wrap(flag_policy.WholeWord(), plan)
+    assert isinstance(faulty, flag_policy.FlagPolicy)
     word = np.zeros(1, dtype=np.uint64)
     refused = set()
     for number in range(4):
@@ -76,52 +85,57 @@ def test_a_faulty_policy_refuses_the_call_with_the_pair_whose_turn_it_is(nth, ev
         else:
             faulty(word, word)
     assert refused == failing
-    assert faulty.failed == len(failing)
+    assert plan.failed == len(failing)
 
 
 def test_a_faulty_mover_never_fails_past_the_point_of_no_return():
-    faulty = wrappers.FaultyMover(WordSwap(), errno.EAGAIN, every=1)
+    plan = FaultPlan(errno.EAGAIN, every=1)
+    faulty = wrap(WordSwap(), plan)
+    assert isinstance(faulty, WrappedMover)
     a, b = rows()
     was = a.copy()
     faulty.move_rows(a, b)
     assert (b == was).all()
-    assert faulty.failed == 0
+    assert plan.failed == 0
 
 
 @pytest.mark.parametrize("inner", [TempPage(), mover.NullMover(), ListExchange(threads=3)])
 def test_a_wrapper_keeps_the_log_format_that_recovery_will_read(inner):
-    for wrapped in (wrappers.TimedMover(inner), wrappers.FaultyMover(inner, errno.EIO)):
+    for wrapped in (wrap(inner, Meter()), wrap(inner, FaultPlan(errno.EIO))):
+        assert isinstance(wrapped, WrappedMover)
         assert (wrapped.log, wrapped.threads, wrapped.name) == (inner.log, inner.threads, inner.name)
 
 
 def test_wrappers_can_be_wrapped():
-    inner = wrappers.TimedFlags(flag_policy.WholeWord())
-    outer = wrappers.TimedFlags(wrappers.FaultyFlags(inner, errno.EIO, every=2))
+    inside, outside = Meter(), Meter()
+    outer = wrap(wrap(wrap(flag_policy.WholeWord(), inside), FaultPlan(errno.EIO, every=2)), outside)
+    assert isinstance(outer, flag_policy.FlagPolicy)
     word = np.zeros(1, dtype=np.uint64)
     outer(word, word)
     with pytest.raises(OSError, match="refused"):
         outer(word, word)
-    assert (outer.counts()["calls"], outer.counts()["refused"], inner.counts()["calls"]) == (2, 1, 1)
+    assert (outside.counts()["calls"], outside.counts()["refused"], inside.counts()["calls"]) == (2, 1, 1)
 
 
 @pytest.mark.parametrize(
     "native", [flag_policy.WholeWord(), WordSwap(), mover.NullMover(), find_slot.XArrayCursor(), find_slot.RadixTree()]
 )
 def test_our_own_tables_are_complete(native):
-    assert wrappers.check_ops(native) == ""
+    assert check_table(native) == ""
 
 
 @pytest.mark.parametrize("base", [flag_policy.FlagPolicy, mover.DataMover, find_slot.MappingUpdater])
 def test_a_table_without_its_function_is_found(base):
-    assert "its table has no function" in wrappers.check_ops(base())
+    assert "its table has no function" in check_table(base())
 
 
 def test_a_plug_in_of_another_abi_is_found():
     class Old(WordSwap):
         abi = 99
 
-    assert "compiled for ABI 99, this pagexchange has ABI" in wrappers.check_ops(Old())
-    assert "not a native object" in wrappers.check_ops(3)
+    assert "compiled for ABI 99, this pagexchange has ABI" in check_table(Old())
+    assert check_table(3) == "int is not a native object"
+    assert check_table(NativeObject()) == "it has no table of functions"
 
 
 @pytest.mark.parametrize(
@@ -129,8 +143,12 @@ def test_a_plug_in_of_another_abi_is_found():
 )
 def test_nonsense_is_refused(arguments):
     with pytest.raises(ValueError, match="must"):
-        wrappers.FaultyMover(WordSwap(), **arguments)
+        FaultPlan(**arguments)
     with pytest.raises(ValueError, match="keep"):
-        wrappers.TimedMover(WordSwap(), keep=-1)
+        Meter(keep=-1)
     with pytest.raises(TypeError):
-        wrappers.TimedMover(flag_policy.WholeWord())  # type: ignore[arg-type]
+        WrappedMover(flag_policy.WholeWord(), Meter())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="want a Meter or a FaultPlan, got int"):
+        WrappedMover(WordSwap(), 3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="int is not a native object"):
+        wrap(3, Meter())  # type: ignore[arg-type]
