@@ -38,6 +38,16 @@ def test_the_native_layer_imports_neither_core_nor_plug_ins():
         assert roots.isdisjoint({"pagexchange", "pagexchange_plugins"}), file
 
 
+def test_compiled_strangers_cimport_from_the_door_alone():
+    files = [*(ROOT / "examples").rglob("*.pyx"), *(ROOT / "tests/third_party/native_strangers").rglob("*.pyx")]
+    lines = re.compile(r"^\s*(?:from\s+([\w.]+)\s+cimport|cimport\s+([\w.]+))", re.MULTILINE)
+    cimported = {name for file in files for pair in lines.findall(file.read_text(encoding="utf-8")) for name in pair}
+    assert {name for name in cimported if name.startswith("pagexchange")} == {
+        "pagexchange_native",
+        "pagexchange_native.plugin",
+    }
+
+
 def test_plug_ins_do_not_reach_into_the_engine():
     files = sorted(PLUGINS.rglob("*.py"))
     assert files

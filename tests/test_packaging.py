@@ -106,7 +106,8 @@ def test_what_strangers_build_on_is_in_the_wheel(wheel):
         "pagexchange/data/machine.pgxsnap",
         "pagexchange/cli/run.py",
         "pagexchange_native/include/pagexchange/plugin.h",
-        "pagexchange_native/movers/mover.pxd",
+        "pagexchange_native/__init__.pxd",
+        "pagexchange_native/plugin.pxd",
         "pagexchange_native/arena/region.pyi",
         *(f"{package}/py.typed" for package in SOURCES),
     }
