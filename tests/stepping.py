@@ -1,80 +1,54 @@
-"""A child process that its parent lets run one instruction at a time. Skips the test where that is not allowed."""
+"""A Python file that runs one instruction at a time, and whose memory its parent reads and writes meanwhile."""
 
-from __future__ import annotations
-
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pagexchange.testing.scene import stepping
+
 ROOT = Path(__file__).parents[1]
-NOT_ALLOWED = 77  # exit status: this process may not be traced
-TRACEME, SINGLESTEP, DETACH = 0, 9, 17
 
 
-def stop_for_parent() -> None:
-    """In the child: go on from here when the parent says so."""
-    if ctypes.CDLL(None).ptrace(TRACEME, 0, None, None) != 0:
-        os._exit(NOT_ALLOWED)
-    os.kill(os.getpid(), signal.SIGSTOP)
-
-
-class Stepped:
+class Stepped(stepping.Stepped):
     """A Python file that runs until it stops itself for the first time; it stops once more when all is done."""
 
     def __init__(self, file: Path, *arguments: str) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self.child = subprocess.Popen(
             [sys.executable, str(file), *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
         )  # fmt: skip
-        _, status = os.waitpid(self.child.pid, 0)
-        if not os.WIFSTOPPED(status):
-            self.child.returncode = os.waitstatus_to_exitcode(status)
-            _, said = self.child.communicate()
-            if self.child.returncode == NOT_ALLOWED:
-                pytest.skip("processes may not be traced here (ptrace is refused)")
-            pytest.fail(f"the child ended before it stopped: {said}")
-        self._memory = os.open(f"/proc/{self.child.pid}/mem", os.O_RDWR)
+        try:
+            super().__init__(self.child.pid)
+        finally:
+            _, errors = self._output() if self.exit_code is not None else ("", "")
+        if self.exit_code is not None:
+            pytest.fail(f"the child ended before it stopped: {errors}")
+        self._memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
 
-    def __enter__(self) -> Stepped:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         os.close(self._memory)
-        if self.child.returncode is None:
-            self.child.kill()
-            self.child.communicate()
+        super().__exit__(*error)
+        self._output()
+
+    def _output(self) -> tuple[str, str]:
+        """What it printed and its errors, once it has ended."""
+        self.child.returncode = self.exit_code  # subprocess has not waited for it, and would do so in vain
+        return self.child.communicate()
 
     def line(self) -> str:
-        """What it has printed before it stopped, by line."""
+        """The next line that it printed before it stopped."""
         assert self.child.stdout is not None
         return self.child.stdout.readline()
 
-    def step(self) -> bool:
-        """Let it run one instruction; False once it has stopped itself again."""
-        assert self._libc.ptrace(SINGLESTEP, self.child.pid, None, None) == 0
-        _, status = os.waitpid(self.child.pid, 0)
-        assert os.WIFSTOPPED(status), status
-        return os.WSTOPSIG(status) == signal.SIGTRAP
-
-    def finish(self) -> str:
-        """Let it go until it ends, which must be with status 0; what it printed."""
-        assert self._libc.ptrace(DETACH, self.child.pid, None, None) == 0
-        while True:
-            pid, status = os.waitpid(self.child.pid, os.WUNTRACED)
-            if not os.WIFSTOPPED(status):
-                break
-            os.kill(pid, signal.SIGCONT)
-        self.child.returncode = os.waitstatus_to_exitcode(status)
-        out, said = self.child.communicate()
-        assert self.child.returncode == 0, said
+    def end(self) -> str:
+        """Let it run to its end, which must be with status 0; what it printed."""
+        code = self.finish()
+        out, errors = self._output()
+        assert code == 0, errors
         return out
 
     def read(self, address: int, size: int) -> bytes:

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 
 import pagexchange
+from pagexchange.testing.scene.stepping import stop_for_parent
 from tests.core.test_memory_error import content, holds, lay_over, make, poisoned
-from tests.stepping import stop_for_parent
 
 
 def torn(piece: np.ndarray, whole: np.ndarray) -> bool:

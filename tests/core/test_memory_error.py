@@ -244,7 +244,7 @@ def test_memory_that_breaks_at_any_instruction_costs_no_unmarked_page(tmp_path: 
                 last = now
             assert changes >= min(store, stores)  # it was stepped through the move
             os.truncate(path, 0)
-            code, marked = child.finish().split()  # status of its first pair, frames marked: it has checked them
+            code, marked = child.end().split()  # status of its first pair, frames marked: it has checked them
         seen.add((int(code), int(marked)))
     if strategy == "list-exchange":
         assert seen == {(0, 0), (-EHWPOISON, 1), (-EHWPOISON, 2)}  # in place, the healthy page can lose a part

@@ -1,28 +1,39 @@
 """A mover may be stopped at any instruction: what its record says is enough to finish both pages, byte by byte."""
 
-import ctypes
-import os
-import signal
-import subprocess
-import sys
+import mmap
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pagexchange_native.movers.mover import available_isas, resume_rows
+from pagexchange.testing.scene.stepping import forked, states
+from pagexchange_native.movers.list_exchange import ListExchange
+from pagexchange_native.movers.mover import DataMover, available_isas, resume_rows
+from pagexchange_native.movers.temp_page import TempPage
+from pagexchange_native.movers.word_swap import WordSwap
 
-CHILD = Path(__file__).with_name("stepped_child.py")
 RECORD, CHUNK, ROWS, SIZE = 640, 256, 3, 1024
 DATA = 2
 
 
-class Image:
-    """A copy of everything the child writes to, cut into its parts."""
+class Careless(DataMover):
+    """The control: exchanges without a log."""
 
-    def __init__(self, memory: bytes) -> None:
-        self.memory = np.frombuffer(bytearray(memory), dtype=np.uint8)
+    def move_rows(
+        self, a: np.ndarray, b: np.ndarray, temp: np.ndarray | None = None, record: np.ndarray | None = None
+    ) -> None:
+        for i in range(len(a)):
+            np.bitwise_xor(a[i], b[i], out=a[i])
+            np.bitwise_xor(a[i], b[i], out=b[i])
+            np.bitwise_xor(a[i], b[i], out=a[i])
+
+
+class Image:
+    """Everything that a mover writes to, cut into its parts."""
+
+    def __init__(self, memory: Any) -> None:  # a writable buffer
+        self.memory = np.frombuffer(memory, dtype=np.uint8)
         self.record = self.memory[:RECORD]
         self.temp = self.memory[RECORD : RECORD + SIZE]
         self.a = self.memory[RECORD + SIZE :][: ROWS * SIZE].reshape(ROWS, SIZE)
@@ -65,80 +76,61 @@ class Image:
 
 
 def stamped() -> Image:
-    image = Image(bytes(RECORD + SIZE * (1 + 2 * ROWS)))
+    image = Image(bytearray(RECORD + SIZE * (1 + 2 * ROWS)))
     rng = np.random.default_rng(5)
     image.memory[:] = rng.integers(0, 256, image.memory.size, dtype=np.uint8)
     image.record[:8].view(np.uint64)[0] = DATA  # row 0, step 0: what the engine publishes before it calls the mover
     return image
 
 
-def stepped(tmp_path: Path, what: str, isa: str, start: Image) -> Iterator[bytes]:
-    """Yield the shared memory as it is after each instruction of the child that changed it."""
-    path = tmp_path / "shared"
-    path.write_bytes(start.memory.tobytes())
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    command = [sys.executable, str(CHILD), str(path), what, isa, str(ROWS), str(SIZE)]
-    with subprocess.Popen(command) as child, path.open("rb") as file:
-        try:
-            _, status = os.waitpid(child.pid, 0)
-            if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 77:
-                child.returncode = 77
-                pytest.skip("processes may not be traced here (ptrace is refused)")
-            assert os.WIFSTOPPED(status)
-            assert os.WSTOPSIG(status) == signal.SIGSTOP
-            last = start.memory.tobytes()
-            while True:
-                assert libc.ptrace(9, child.pid, None, None) == 0  # PTRACE_SINGLESTEP
-                _, status = os.waitpid(child.pid, 0)
-                assert os.WIFSTOPPED(status), status
-                now = os.pread(file.fileno(), len(last), 0)
-                if now != last:
-                    yield now
-                    last = now
-                if os.WSTOPSIG(status) == signal.SIGSTOP:
-                    return
-        finally:
-            if child.returncode is None:
-                child.kill()
+def stepped(mover: DataMover, start: Image) -> Iterator[bytes]:
+    """Yield the memory as it is after each instruction of the mover that changed it."""
+    warm = Image(bytearray(start.memory))
+    mover.move_rows(warm.a, warm.b, warm.temp, warm.record)  # everything is bound
+    shared = mmap.mmap(-1, start.memory.size)
+    image = Image(shared)
+    image.memory[:] = start.memory
+    with forked(lambda: mover.move_rows(image.a, image.b, image.temp, image.record)) as child:
+        yield from states(child, lambda: shared[:])
 
 
-def boundaries_lost(tmp_path: Path, what: str, isa: str) -> tuple[int, int]:
-    """Count the states seen, and those from which either recovery does not give both pages exchanged."""
+def boundaries_lost(mover: DataMover, isa: str = "auto") -> tuple[int, int]:
+    """Count the states that were seen, and those from which either recovery does not give both pages exchanged."""
     start = stamped()
-    seen = lost = 0
-    for memory in stepped(tmp_path, what, isa, start):
-        image, again = Image(memory), Image(memory)
-        temp = what == "temp"
+    number = lost = 0
+    for memory in stepped(mover, start):
+        image, again = Image(bytearray(memory)), Image(bytearray(memory))
+        temp = mover.log == "temp"
         (image.recover_temp if temp else image.recover_undo)()
         resume_rows(again.a, again.b, again.record, again.temp if temp else None, isa)
-        seen += 1
+        number += 1
         lost += not all(np.array_equal(end.a, start.b) and np.array_equal(end.b, start.a) for end in (image, again))
-    return seen, lost
+    return number, lost
 
 
 @pytest.mark.parametrize("isa", available_isas())
-def test_a_word_swap_can_be_stopped_at_any_instruction(tmp_path: Path, isa: str) -> None:
-    seen, lost = boundaries_lost(tmp_path, "word", isa)
+def test_a_word_swap_can_be_stopped_at_any_instruction(isa: str) -> None:
+    number, lost = boundaries_lost(WordSwap(isa), isa)
     assert lost == 0
-    assert seen >= ROWS * SIZE // 64 * 3  # it was stepped through: at least one state per store
+    assert number >= ROWS * SIZE // 64 * 3  # it was stepped through: at least one state per store
 
 
-def test_a_list_exchange_can_be_stopped_at_any_instruction(tmp_path: Path) -> None:
-    seen, lost = boundaries_lost(tmp_path, "list", available_isas()[0])
+def test_a_list_exchange_can_be_stopped_at_any_instruction() -> None:
+    isa = available_isas()[0]
+    number, lost = boundaries_lost(ListExchange(isa), isa)
     assert lost == 0
-    assert seen >= ROWS * SIZE // 64 * 3
+    assert number >= ROWS * SIZE // 64 * 3
 
 
-def test_a_temporary_page_can_be_stopped_at_any_instruction(tmp_path: Path) -> None:
-    seen, lost = boundaries_lost(tmp_path, "temp", "auto")
+def test_a_temporary_page_can_be_stopped_at_any_instruction() -> None:
+    number, lost = boundaries_lost(TempPage())
     assert lost == 0
-    assert seen >= ROWS * 3 * 2
+    assert number >= ROWS * 3 * 2
 
 
-def test_a_mover_without_a_log_is_found_out(tmp_path: Path) -> None:
-    seen, lost = boundaries_lost(tmp_path, "careless", "auto")
-    assert lost > seen // 2
+def test_a_mover_without_a_log_is_found_out() -> None:
+    number, lost = boundaries_lost(Careless())
+    assert lost > number // 2
 
 
 @pytest.mark.parametrize("isa", available_isas())

@@ -17,7 +17,7 @@ from pagexchange.oracle.format import read
 from pagexchange.testing import CLAUSES, judge, plugin
 from pagexchange.testing.candidates.candidate import Candidate, of_object
 from pagexchange.testing.candidates.partners import entry_of, slot_of
-from pagexchange.testing.scene import reading, stepping
+from pagexchange.testing.scene import reading, recovery
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.picture import Picture
 from pagexchange.testing.scene.scene import Scene
@@ -178,7 +178,7 @@ class IsKilled(Odd):
 )
 def test_a_mover_that_cannot_be_finished_is_told_why(mover: type[Odd], said: str) -> None:
     try:
-        (line,) = stepping.not_recovered([mover()])
+        (line,) = recovery.not_recovered([mover()])
     except pytest.fail.Exception as failed:
         line = str(failed)
     assert said in line

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 
 from pagexchange.oracle import format as oracle_format
+from pagexchange.testing.scene.stepping import stop_for_parent
 from tests.core.pages import Pages, strategy
-from tests.stepping import stop_for_parent
 
 
 def main(name: str) -> None:

@@ -156,7 +156,7 @@ def test_b18i_bits_that_are_set_between_any_two_instructions_of_the_store_are_ke
                     child.set_word(flags, now & ~sum(bits) | written)
             assert child.step()
         assert changes == CHANGES
-        child.finish()
+        child.end()
 
 
 def test_b18j_waiters_are_left_alone_and_the_last_cpu_goes_with_the_page(pages: Pages) -> None:
@@ -231,7 +231,7 @@ def test_b20_after_any_instruction_who_finds_a_page_reads_its_own_bytes(name: st
                 if entry & PRESENT:
                     look("page table", entry >> 12, anon)
         assert found == {("slot", 0), ("slot", 1), ("page table", 1), ("page table", 0)}
-        child.finish()
+        child.end()
 
 
 @pytest.mark.parametrize("kinds", [("anon", "anon"), ("anon", "file"), ("file", "anon")], ids="-".join)

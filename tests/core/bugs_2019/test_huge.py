@@ -60,7 +60,7 @@ def test_b35_counters_are_right_before_any_lock_is_let_go() -> None:
             counted = [[child.word(node + place) for node in facts["counters"]] for place in places]
             assert counted == [[1 - side, side], [side, 1 - side]]
             seen.add(side)
-        child.finish()
+        child.end()
     assert seen == {0, 1}
 
 
@@ -75,7 +75,7 @@ def test_b35_what_others_count_between_two_instructions_is_kept() -> None:
                 child.set_word(node + place, child.word(node + place) + 1000)
             added += 1000
         assert [child.word(node + place) for node in facts["counters"]] == [added, added + 1]
-        child.finish()
+        child.end()
 
 
 def test_b35_counters_are_exact_after_exchanges_at_the_same_time() -> None:

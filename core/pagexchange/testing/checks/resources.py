@@ -10,8 +10,8 @@ from pagexchange.testing.candidates.candidate import Candidate, takes_frames
 from pagexchange.testing.judge import bound, breaks, exchange
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.reading import read_while
+from pagexchange.testing.scene.recovery import not_recovered
 from pagexchange.testing.scene.scene import Scene
-from pagexchange.testing.scene.stepping import not_recovered
 from pagexchange.testing.session.axes import Judging, over
 
 _STARVED: Final = (0, -errno.ENOMEM)

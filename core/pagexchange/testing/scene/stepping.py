@@ -1,171 +1,128 @@
-"""Runs a native mover one instruction at a time, and finishes its work from what its log says after each of them.
-
-The rules are the documented ones (docs/architecture.md, the record), written again in Python: nothing of the engine's
-recovery is used. The child is a fork, so that any object can be stepped, and touches nothing but what it shares.
-"""
+"""A child process that its parent lets run one instruction at a time. Skips the test where that is not allowed."""
 
 import contextlib
 import ctypes
-import mmap
 import os
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final, Self
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from pagexchange_native.movers.mover import DataMover
-
-_RECORD, _LOG, _CHUNK = 640, 64, 256
-_ROWS, _SIZE = 2, 1024
-_DATA: Final = 2
-_TRACEME, _STEP = 0, 9
+_TRACEME, _SINGLESTEP, _DETACH = 0, 9, 17
+_SET_PDEATHSIG: Final = 1
 _REFUSED: Final = 77
+"""Exit status of a child that may not be traced."""
 _FATAL: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 
-Bytes = NDArray[np.uint8]
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+_libc.ptrace.restype = ctypes.c_long
 
 
-class Image:
-    """Everything that a mover writes to, cut into its parts: record, temporary page, both sides."""
-
-    def __init__(self, memory: Any) -> None:  # noqa: ANN401 - bytes, or a shared mapping
-        self.memory: Bytes = np.frombuffer(memory, dtype=np.uint8)
-        self.record, self.temp, self.a, self.b = self.parts(self.memory)
-
-    @staticmethod
-    def parts(memory: Bytes) -> tuple[Bytes, Bytes, Bytes, Bytes]:
-        """Return record, temporary page, rows of a, rows of b."""
-        rows = memory[_RECORD + _SIZE :].reshape(2, _ROWS, _SIZE)
-        return memory[:_RECORD], memory[_RECORD : _RECORD + _SIZE], rows[0], rows[1]
-
-    @property
-    def state(self) -> int:
-        """The publish word."""
-        return int(self.record[:8].view(np.uint64)[0])
-
-    def finish(self, log: str) -> str:
-        """Do what recovery would; return what is wrong with the publish word, if anything."""
-        word = self.state
-        row, step = word >> 48, (word >> 8) & ((1 << 40) - 1)
-        last = 2 if log == "temp" else 2 * _SIZE // _CHUNK
-        if word & 0xFF != _DATA or row >= _ROWS or step > last:
-            return f"the publish word {word:#x} names no step of the move"
-        (self._finish_temp if log == "temp" else self._finish_undo)(row, step)
-        for later in range(row + 1, _ROWS):
-            self._swap(later, slice(0, _SIZE))
-        return ""
-
-    def _finish_undo(self, row: int, step: int) -> None:
-        if not step:
-            self._swap(row, slice(0, _SIZE))
-            return
-        chunk = (step - 1) // 2
-        place = slice(chunk * _CHUNK, (chunk + 1) * _CHUNK)
-        if step % 2:
-            self.a[row, place] = self.b[row, place]
-        self.b[row, place] = self.record[_LOG + chunk % 2 * _CHUNK :][:_CHUNK]
-        self._swap(row, slice(place.stop, _SIZE))
-
-    def _finish_temp(self, row: int, step: int) -> None:
-        if step == 0:
-            self.temp[:] = self.a[row]
-        if step <= 1:
-            self.a[row] = self.b[row]
-        self.b[row] = self.temp
-
-    def _swap(self, row: int, place: slice) -> None:
-        self.a[row, place], self.b[row, place] = self.b[row, place].copy(), self.a[row, place].copy()
+def stop_for_parent() -> None:
+    """In the child: stop here until the parent says how far to go."""
+    # A stopped child cannot notice that its parent is gone; without this it would stay for good.
+    _libc.prctl(_SET_PDEATHSIG, signal.SIGKILL)
+    if _libc.ptrace(_TRACEME, 0, None, None) != 0:
+        os._exit(_REFUSED)
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def not_recovered(movers: Sequence[Any]) -> list[str]:
-    """Step through each native mover; say after which instructions its log was not enough. Skips what cannot be."""
-    native = [mover for mover in movers if isinstance(mover, DataMover)]
-    if not native:
-        pytest.skip("in Python: runs under a log of whole pages that the engine writes")
-    wrong = []
-    for mover in native:
-        if mover.log not in ("undo", "temp"):
-            wrong.append(f"{mover.name}: its log is {mover.log!r}, from which nothing can be finished")
-            continue
-        seen = lost = 0
-        first = ""
-        for number, memory in enumerate(_stepped(mover)):
-            image, start = Image(bytearray(memory)), _start()
-            said = image.finish(mover.log)
-            seen += 1
-            if said or not (np.array_equal(image.a, start.b) and np.array_equal(image.b, start.a)):
-                lost += 1
-                first = first or f"write {number}: {said or f'publish word {image.state:#x} leaves the pages torn'}"
-        if not seen:
-            wrong.append(f"{mover.name}: it wrote nothing")
-        elif lost:
-            wrong.append(f"{mover.name}: from {lost} of {seen} states the pages cannot be finished; {first}")
-    return wrong
+class Stepped:
+    """A child that stops itself by `stop_for_parent`, and once more by SIGSTOP when all is done.
+
+    Parameters
+    ----------
+    pid : int
+        Of a child of this thread: Linux lets no other thread trace it.
+
+    Attributes
+    ----------
+    exit_code : int or None
+        As of `subprocess`; None while the child exists.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.exit_code: int | None = None
+        self._wait()
+        if self.exit_code == _REFUSED:
+            pytest.skip("processes may not be traced here (ptrace is refused)")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            while self.exit_code is None:  # a stop that was not waited for yet comes before the end
+                self._wait()
+
+    def _wait(self) -> int:
+        _, status = os.waitpid(self.pid, 0)
+        if not os.WIFSTOPPED(status):
+            self.exit_code = os.waitstatus_to_exitcode(status)
+        return status
+
+    def step(self) -> bool:
+        """Let it run one instruction; False once it has stopped itself again.
+
+        Raises
+        ------
+        ChildProcessError
+            The instruction ended it, or brought a signal that would.
+        """
+        if _libc.ptrace(_SINGLESTEP, self.pid, None, None) != 0:
+            pytest.skip("processes may not be stepped here (ptrace is refused)")
+        status = self._wait()
+        if not os.WIFSTOPPED(status) or os.WSTOPSIG(status) in _FATAL:
+            raise ChildProcessError(f"wait status {status:#x}")
+        return os.WSTOPSIG(status) != signal.SIGSTOP
+
+    def finish(self) -> int:
+        """Let it run to its end, past the stops on the way; its exit code."""
+        assert _libc.ptrace(_DETACH, self.pid, None, None) == 0
+        while self.exit_code is None:
+            _, status = os.waitpid(self.pid, os.WUNTRACED)
+            if os.WIFSTOPPED(status):
+                os.kill(self.pid, signal.SIGCONT)
+            else:
+                self.exit_code = os.waitstatus_to_exitcode(status)
+        return self.exit_code
 
 
-def _start() -> Image:
-    image = Image(bytearray(_RECORD + _SIZE * (1 + 2 * _ROWS)))
-    image.memory[:] = np.random.default_rng(5).integers(0, 256, image.memory.size, dtype=np.uint8)
-    image.record[:8].view(np.uint64)[0] = _DATA  # row 0, step 0: published before a mover is called
-    return image
+def forked(work: Callable[[], object]) -> Stepped:
+    """Return a copy of this process that stops before some work, and after it.
 
-
-def _stepped(mover: DataMover) -> Iterator[bytes]:
-    """Yield the shared memory as it is after each instruction that changed it."""
-    start = _start().memory.tobytes()
-    shared = mmap.mmap(-1, len(start))
-    shared[:] = start
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-    mover.move_rows(*_arguments(mover, Image(bytearray(start))))  # everything is bound and warm
+    The work touches nothing but what it shares: the copy has none of this process's other threads, and is killed
+    before it could clean up anything.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # threads of libraries, which the child does not use
         pid = os.fork()
     if pid == 0:
-        _child(libc, mover, shared)
-    try:
-        _, status = os.waitpid(pid, 0)
-        if not os.WIFSTOPPED(status):
-            pid = 0
-            if os.waitstatus_to_exitcode(status) == _REFUSED:
-                pytest.skip("processes may not be traced here (ptrace is refused)")
-            pytest.fail(f"the process to be stepped did not start (wait status {status:#x})", pytrace=False)
-        last = start
-        while True:
-            if libc.ptrace(_STEP, pid, None, None) != 0:
-                pytest.skip("processes may not be stepped here (ptrace is refused)")
-            _, status = os.waitpid(pid, 0)
-            if not os.WIFSTOPPED(status) or os.WSTOPSIG(status) in _FATAL:
-                pid = pid if os.WIFSTOPPED(status) else 0
-                pytest.fail(f"{mover.name} ended the process that moved (wait status {status:#x})", pytrace=False)
-            now = shared[:]
-            if now != last:
-                yield now
-                last = now
-            if os.WSTOPSIG(status) == signal.SIGSTOP:
-                return
-    finally:
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        try:
+            stop_for_parent()
+            work()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        finally:
+            os._exit(1)
+    child = Stepped(pid)
+    if child.exit_code is not None:
+        pytest.fail(f"the process to be stepped did not start (exit code {child.exit_code})", pytrace=False)
+    return child
 
 
-def _arguments(mover: DataMover, image: Image) -> tuple[Bytes, Bytes, Bytes | None, Bytes]:
-    return image.a, image.b, image.temp if mover.log == "temp" else None, image.record
-
-
-def _child(libc: ctypes.CDLL, mover: DataMover, shared: mmap.mmap) -> None:
-    try:
-        arguments = _arguments(mover, Image(shared))
-        if libc.ptrace(_TRACEME, 0, None, None) != 0:
-            os._exit(_REFUSED)
-        os.kill(os.getpid(), signal.SIGSTOP)
-        mover.move_rows(*arguments)
-        os.kill(os.getpid(), signal.SIGSTOP)
-    finally:
-        os._exit(1)
+def states(child: Stepped, read: Callable[[], bytes]) -> Iterator[bytes]:
+    """Step through a child's work; yield what is read after each instruction that changed it."""
+    last = read()
+    running = True
+    while running:
+        running = child.step()
+        now = read()
+        if now != last:
+            yield now
+            last = now
