@@ -41,7 +41,7 @@ help:
 	@echo "make mutants        plant the faults of tests/mutants/native/ in the native code in two copies (more than ten minutes)"
 	@echo "make mutants-core   small faults in the core, by Cosmic Ray, some 230 of them (half an hour; SAMPLE=100, SEED=7)"
 	@echo "make sanitize       the native and threaded tests under gcc's sanitizers, after faults that they must report (minutes)"
-	@echo "make coverage       what the tests run of core/ and of the native code, into docs/coverage.md (a quarter of an hour)"
+	@echo "make coverage       what the tests run of core/ and of the native code (a quarter of an hour)"
 	@echo "make lint           ruff, mypy and pyright"
 	@echo "make bench          the benchmark (minutes): ratios to the 2019 loop"
 	@echo "make clean          remove .venv and build files"
@@ -81,7 +81,7 @@ mutants: .venv/test-$(NEWEST)/ready
 
 SAMPLE ?= 200
 mutants-core: .venv/mutants-core/ready
-	.venv/mutants-core/bin/python .ci/mutants-core --sample $(SAMPLE) $(SEED:%=--seed %) --markdown docs/mutants-core.md
+	.venv/mutants-core/bin/python .ci/mutants-core --sample $(SAMPLE) $(SEED:%=--seed %)
 
 # Both keep what they build under build/, apart from all else.
 sanitize: sanitize-asan sanitize-tsan
@@ -90,7 +90,7 @@ sanitize-asan sanitize-tsan: sanitize-%: .venv/test-$(NEWEST)/ready
 	.venv/test-$(NEWEST)/bin/python .ci/sanitize $*
 
 coverage: .venv/test-$(NEWEST)/coverage
-	.venv/test-$(NEWEST)/bin/python .ci/coverage --markdown docs/coverage.md
+	.venv/test-$(NEWEST)/bin/python .ci/coverage
 
 lint: .venv/lint/ready
 	.venv/lint/bin/ruff check .
