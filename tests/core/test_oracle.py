@@ -54,7 +54,7 @@ def judge(fault: Callable[[Toy], None] | None = None, lose: int = 0, stick: int 
     """The usual exchange with a fault planted after it."""
     toy = make()
     oracle = Oracle.before(toy, layout=LAYOUT, seed=7)
-    assert not oracle.unsound.findings
+    assert not oracle.unsound.kept
     toy.exchange(A, B, lose, stick)
     toy.exchange(BIG_A, BIG_B, lose, stick)
     if fault:
@@ -345,7 +345,7 @@ def test_a_flag_that_does_not_go_along_is_lost_by_name(part: Flag | Field, way: 
     for node, k, want, _ in toy.recount():
         toy.raw.nodes["counter"][node, k] = want
     oracle = Oracle.before(toy, layout=LAYOUT)
-    assert not oracle.unsound.findings
+    assert not oracle.unsound.kept
     refs = toy.raw.entries["refs"].copy()
     toy.exchange(9, OTHER, lose=mask if way == "stays behind" else 0, stick=mask if way == "sticks to both" else 0)
     if way == "lost on both":
@@ -477,15 +477,15 @@ def test_findings_are_kept_up_to_a_limit_of_each_kind_and_in_all_and_counted_bey
     found.add("b", 7, 0, 1, "b")
     found.add_where("b", np.zeros(2, bool), 1, 1, 1, lambda *_: "never")
     found.add_where("c", np.ones(2, bool), [8, 9], 0, 1, lambda p, *_: f"c {p}")
-    assert [(one.what, one.pfn, one.got, str(one)) for one in found.findings] == [
+    assert [(one.what, one.pfn, one.got, str(one)) for one in found.kept] == [
         ("a", 0, 10, "0 1 10"), ("a", 2, 12, "2 1 12"), ("a", 3, 13, "3 1 13"), ("b", 7, 1, "b"), ("c", 8, 1, "c 8")
     ]  # fmt: skip
     assert (found.by_kind, found.total) == ({"a": 4, "b": 1, "c": 2}, 7)
-    again = Collector(known=found.seen)
+    again = Collector(known=found.reported)
     again.add("b", 7, 0, 1, "known")
     again.add("b", 7, 0, 2, "another value")
     again.add_where("a", np.ones(5, bool), np.arange(5), 1, np.arange(5) + 10, lambda p, *_: f"a {p}")
-    assert [str(one) for one in again.findings] == ["another value", "a 1"]
+    assert [str(one) for one in again.kept] == ["another value", "a 1"]
 
 
 def test_of_any_number_of_findings_all_are_counted() -> None:
@@ -493,7 +493,7 @@ def test_of_any_number_of_findings_all_are_counted() -> None:
     for total in (100_001, 200_002):
         found.add_where("a", np.ones(100_001, bool), np.arange(100_001), 1, 0, lambda p, *_: f"a {p}")
         assert (found.by_kind, found.total) == ({"a": total}, total)
-    assert len(found.findings) == found.cap_per_kind
+    assert len(found.kept) == found.cap_per_kind
 
 
 def test_what_was_held_before_is_not_held_against_the_exchange() -> None:

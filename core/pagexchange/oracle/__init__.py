@@ -45,7 +45,7 @@ class Oracle:
         seed: int = 0,
         threads: int = 1,
     ) -> "Oracle":
-        """Captures an arena that nobody is using.
+        """Captures an arena that is not in use.
 
         Parameters
         ----------
@@ -69,6 +69,7 @@ class Oracle:
         raw = read(arena)
         state = capture(raw, unsound)
         invariants(state, unsound)
+        # Frames that no page lies in have no contents to compare; what is allocated later has none yet.
         pages = np.isin(state.entries["state"], (USED, TAIL))
         stamps = stamped or Stamps(seed, np.full(raw.nframes, -1, np.int64))
         if len(stamps.ids) != raw.nframes:
@@ -96,25 +97,27 @@ class Oracle:
         cap
             How many findings to make at most; all are counted.
         """
-        found = Collector(cap, known=self.unsound.seen)
+        findings = Collector(cap, known=self.unsound.reported)
+        # Contents first and from the expectation alone; then the tables, each against the expected ones; at last the
+        # rules that hold in any arena, which also see what no comparison asks for.
         raw = read(self.arena)
-        before, after = self.state, capture(raw, found)
-        exp = expect(before, pairs, status, order, found)
+        before, after = self.state, capture(raw, findings)
+        exp = expect(before, pairs, status, order, findings)
         nbytes = _stamp.verify_stamps(
-            self.arena, self.stamps.moved(exp.source), found, refused=exp.refused, threads=self.threads
+            self.arena, self.stamps.moved(exp.source), findings, refused=exp.refused, threads=self.threads
         )
         nbytes += _stamp.verify_copies(
-            self.arena, self.copies.moved(exp.source), found, refused=exp.refused, threads=self.threads
+            self.arena, self.copies.moved(exp.source), findings, refused=exp.refused, threads=self.threads
         )
-        compare_entries(before, after, exp, np.asarray(kept, np.int64), found)
-        lost, mended = compare_flags(before, after, exp, parts_of(before.layout, self.layout), found)
-        compare_places(before, after, exp, found)
-        compare_ptes(before, after, exp, found)
-        compare_rest(before, after, found)
+        compare_entries(before, after, exp, np.asarray(kept, np.int64), findings)
+        lost, mended = compare_flags(before, after, exp, parts_of(before.layout, self.layout), findings)
+        compare_places(before, after, exp, findings)
+        compare_ptes(before, after, exp, findings)
+        compare_rest(before, after, findings)
         # A lost `dirty` or `private` is one loss, not also a wrong count. Counters may follow the lost flag, too.
         follow = bool(lost) and not counters(after, after.entries["flags"])
-        invariants(after, found, flags=mended, counted=after.entries["flags"] if follow else mended)
-        kind: Kind = "wrong" if found.total else "loses" if lost else "exact"
+        invariants(after, findings, flags=mended, counted=after.entries["flags"] if follow else mended)
+        kind: Kind = "wrong" if findings.total else "loses" if lost else "exact"
         done = np.asarray(status) == 0
         checked = {
             "frames": int((self.stamps.ids >= 0).sum() + (self.copies.rows >= 0).sum()),
@@ -127,11 +130,11 @@ class Oracle:
         return Verdict(
             kind=kind,
             lost=lost,
-            findings=found.findings,
-            total=found.total,
-            by_kind=found.by_kind,
+            findings=findings.kept,
+            total=findings.total,
+            by_kind=findings.by_kind,
             checked=checked,
-            unsound_before=self.unsound.findings,
+            unsound_before=self.unsound.kept,
         )
 
     def stamps_after(self, pairs: ArrayLike, status: ArrayLike, order: Order = "independent") -> Stamps:

@@ -58,18 +58,20 @@ class State:
         return np.flatnonzero(self.entries["state"] == USED)
 
 
-def capture(raw: Raw, found: Collector) -> State:
-    """Copies the tables and walks the trees; what breaks a rule of a tree or pool goes to `found`."""
-    seen = np.zeros(len(raw.xanodes), bool)
+def capture(raw: Raw, findings: Collector) -> State:
+    """Copies the tables and walks the trees; what breaks a rule of a tree or pool goes to `findings`."""
+    visited = np.zeros(len(raw.xanodes), bool)
     maps, spaces = raw.mappings.copy(), raw.spaces.copy()
     at = raw.offset["mappings"] + np.arange(len(maps)) * MAPPING.itemsize
-    places = walk(raw, maps["pages"], at, "mapping", seen, found)
+    places = walk(raw, maps["pages"], at, "mapping", visited, findings)
     at = raw.offset["spaces"] + np.arange(len(spaces)) * SPACE.itemsize
-    tables = walk(raw, spaces["tables"], at, "space", seen, found)
-    check_pool(raw.header["xanodes"], raw.xanodes, raw.xanodes["used"] != 0, seen, "XArray node", found)
-    ptes, reached = _page_tables(raw, tables, found)
-    check_pool(raw.header["tables"], raw.tables, raw.tables["space"] != 0, reached, "page table", found)
+    tables = walk(raw, spaces["tables"], at, "space", visited, findings)
+    check_pool(raw.header["xanodes"], raw.xanodes, raw.xanodes["used"] != 0, visited, "XArray node", findings)
+    ptes, reached = _page_tables(raw, tables, findings)
+    check_pool(raw.header["tables"], raw.tables, raw.tables["space"] != 0, reached, "page table", findings)
+    # Copies, so that an exchange cannot change what is compared with it. The contents are left out: stamps are smaller.
     entries = raw.entries.copy()
+    # A damaged `head` may name any frame: what is out of range counts as its own folio, and a later check says so.
     head = entries["head"].astype(np.int64) - 1
     numbers = np.arange(len(entries))
     return State(
@@ -87,11 +89,12 @@ def capture(raw: Raw, found: Collector) -> State:
     )
 
 
-def _page_tables(raw: Raw, tables: Places, found: Collector) -> tuple[Ptes, Bools]:
+def _page_tables(raw: Raw, tables: Places, findings: Collector) -> tuple[Ptes, Bools]:
+    """The entries of all page tables, and which tables a space's tree leads to, bool by number."""
     number, space, base = tables.number, tables.owner, tables.index * TABLE_SLOTS
     reached = np.zeros(len(raw.tables), bool)
     bad = (number < 0) | (number >= len(raw.tables))
-    found.add_where(
+    findings.add_where(
         "page-table",
         bad,
         space,
@@ -100,9 +103,10 @@ def _page_tables(raw: Raw, tables: Places, found: Collector) -> tuple[Ptes, Bool
         lambda s, n, g: f"space {s} names page table {g}; there are {n}",
     )
     number, space, base = number[~bad], space[~bad], base[~bad]
+    # The second way to a table is left out, or its entries would be counted twice as well.
     twice = np.ones(len(number), bool)
     twice[np.unique(number, return_index=True)[1]] = False
-    found.add_where("page-table", twice, number, 1, 2, lambda n, *_: f"page table {n} is reached from two places")
+    findings.add_where("page-table", twice, number, 1, 2, lambda n, *_: f"page table {n} is reached from two places")
     number, space, base = number[~twice], space[~twice], base[~twice]
     reached[number] = True
     rows = raw.tables[number]
@@ -113,7 +117,7 @@ def _page_tables(raw: Raw, tables: Places, found: Collector) -> tuple[Ptes, Bool
         ("count", np.count_nonzero(word, axis=1), rows["count"]),
     ):
         have = got.astype(np.int64)
-        found.add_where(
+        findings.add_where(
             "page-table",
             want != have,
             number,

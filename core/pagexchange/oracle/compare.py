@@ -11,17 +11,17 @@ from pagexchange.oracle.trees import Places
 _WORDS = {"refs": "references", "mapcount": "number of mappings", "held": "caller's reference"}
 
 
-def compare_entries(before: State, after: State, exp: Expected, kept: Ints, found: Collector) -> None:
-    """Page entries field by field; free frames only by their state."""
+def compare_entries(before: State, after: State, exp: Expected, kept: Ints, findings: Collector) -> None:
+    """Page entries field by field; free frames only by their state: the allocator may keep its lists as it likes."""
     got, pfns = after.entries, np.arange(before.nframes)
     was_free, is_free = before.entries["state"] == FREE, got["state"] == FREE
     allowed = np.zeros(before.nframes, bool)
     allowed[kept] = True
-    found.add_where(
+    findings.add_where(
         "leak", was_free & ~is_free & ~allowed, pfns, FREE, got["state"],
         lambda p, _, g: f"frame {p} was free and has state {g} now: taken and not given back",
     )  # fmt: skip
-    found.add_where(
+    findings.add_where(
         "freed",
         ~was_free & is_free,
         pfns,
@@ -29,6 +29,7 @@ def compare_entries(before: State, after: State, exp: Expected, kept: Ints, foun
         FREE,
         lambda p, *_: f"frame {p} held a page and is free now",
     )
+    # What was free or is free now has its finding already; its fields are the allocator's.
     rows = ~was_free & ~is_free
     for name in (*PAGE_FIELDS, *FRAME_FIELDS):
         want, have = exp.entries[name], got[name]
@@ -38,7 +39,7 @@ def compare_entries(before: State, after: State, exp: Expected, kept: Ints, foun
         if not differ.any():
             continue
         for refused in (False, True):
-            found.add_where(
+            findings.add_where(
                 "refused-pair" if refused else ("references" if name == "refs" else name),
                 differ & (exp.refused == refused),
                 pfns,
@@ -57,6 +58,7 @@ def _same_rows(a: Places | Ptes, b: Places | Ptes, keys: tuple[str, str]) -> boo
 
 def _match(a: Places | Ptes, b: Places | Ptes, keys: tuple[str, str]) -> tuple[Ints, Ints, Ints, Ints]:
     """Rows of a and b with the same keys, pairwise; rows only in a; rows only in b."""
+    # Mostly nothing has come or gone, and then the rows are equal as they stand: no dictionary of a million keys.
     if _same_rows(a, b, keys):
         rows = np.arange(len(a))
         return rows, rows, rows[:0], rows[:0]
@@ -69,13 +71,16 @@ def _match(a: Places | Ptes, b: Places | Ptes, keys: tuple[str, str]) -> tuple[I
     return pairs[:, 0], pairs[:, 1], np.asarray(gone, np.int64), np.asarray(new, np.int64)
 
 
-def compare_places(before: State, after: State, exp: Expected, found: Collector) -> None:
+def compare_places(before: State, after: State, exp: Expected, findings: Collector) -> None:
     """Each file position: the frame that holds it now, the order, and the marks, which stay with the position."""
     a, b, gone, new = _match(before.places, after.places, ("owner", "index"))
-    for rows, places, said in ((gone, before.places, "is empty now"), (new, after.places, "was empty before")):
+    for rows, places, change in ((gone, before.places, "is empty now"), (new, after.places, "was empty before")):
         for i in rows[:1000].tolist():
-            found.add("slot-entry", places.number[i], 0, 1, f"mapping {places.owner[i]} index {places.index[i]} {said}")
+            findings.add(
+                "slot-entry", places.number[i], 0, 1, f"mapping {places.owner[i]} index {places.index[i]} {change}"
+            )
     old, now = before.places.take(a), after.places.take(b)
+    # Value entries and reserved ones (no pages) must be as they were; entries of pages follow their page.
     want = old.entry.copy()
     page = old.pages & (old.number < before.nframes)
     want[page] = (exp.target[old.number[page]] + 1).astype(np.uint64) << np.uint64(2)
@@ -83,25 +88,27 @@ def compare_places(before: State, after: State, exp: Expected, found: Collector)
     refused = page & exp.refused[frame]
     for i in np.flatnonzero(want != now.entry)[:1000].tolist():
         name = f"mapping {old.owner[i]} index {old.index[i]}"
+        # An entry is (pfn + 1) << 2.
         w, g = (int(want[i]) >> 2) - 1, (int(now.entry[i]) >> 2) - 1
         kind, prefix = ("refused-pair", "refused pair: ") if refused[i] else ("slot-entry", "")
-        found.add(kind, w, w, g, f"{prefix}{name} points at frame {g}, its page is in frame {w}")
+        findings.add(kind, w, w, g, f"{prefix}{name} points at frame {g}, its page is in frame {w}")
     for field, what in (("order", "slot-order"), ("marks", "marks")):
         w, g = getattr(old, field), getattr(now, field)
         rows = np.flatnonzero(w != g)
         for i in rows[:1000].tolist():
             place = f"mapping {old.owner[i]} index {old.index[i]}"
             sentence = f"{place}: {field} is {g[i]}, was {w[i]} and stays with the position"
-            found.add(what, old.number[i], w[i], g[i], sentence)
+            findings.add(what, old.number[i], w[i], g[i], sentence)
 
 
-def compare_ptes(before: State, after: State, exp: Expected, found: Collector) -> None:
+def compare_ptes(before: State, after: State, exp: Expected, findings: Collector) -> None:
     """Each virtual page: the frame that holds its contents now, with the permission bits that its entry had."""
     a, b, gone, new = _match(before.ptes, after.ptes, ("space", "vpn"))
-    for rows, ptes, said in ((gone, before.ptes, "is not mapped now"), (new, after.ptes, "was not mapped before")):
+    for rows, ptes, change in ((gone, before.ptes, "is not mapped now"), (new, after.ptes, "was not mapped before")):
         for i in rows[:1000].tolist():
-            found.add("pte", ptes.pfn[i], 0, 1, f"space {ptes.space[i]}, virtual page {ptes.vpn[i]} {said}")
+            findings.add("pte", ptes.pfn[i], 0, 1, f"space {ptes.space[i]}, virtual page {ptes.vpn[i]} {change}")
     old, now = before.ptes.take(a), after.ptes.take(b)
+    # An entry that led nowhere before must still lead there: the expectation has no row for it.
     inside = old.pfn < before.nframes
     safe = np.where(inside, old.pfn, 0)
     want = np.where(inside, exp.target[safe], old.pfn)
@@ -109,12 +116,12 @@ def compare_ptes(before: State, after: State, exp: Expected, found: Collector) -
     for i in np.flatnonzero(want != now.pfn)[:1000].tolist():
         kind, prefix = ("refused-pair", "refused pair: ") if refused[i] else ("pte", "")
         name = f"{prefix}space {old.space[i]}, virtual page {old.vpn[i]}"
-        found.add(
+        findings.add(
             kind, want[i], want[i], now.pfn[i], f"{name} reaches frame {now.pfn[i]}, its page is in frame {want[i]}"
         )
     for i in np.flatnonzero(old.bits != now.bits)[:1000].tolist():
         name = f"space {old.space[i]}, virtual page {old.vpn[i]}"
-        found.add(
+        findings.add(
             "pte-bits",
             now.pfn[i],
             old.bits[i],
@@ -123,7 +130,7 @@ def compare_ptes(before: State, after: State, exp: Expected, found: Collector) -
         )
 
 
-def compare_rest(before: State, after: State, found: Collector) -> None:
+def compare_rest(before: State, after: State, findings: Collector) -> None:
     """What no exchange touches: the geometry of nodes, mappings and spaces, and pins that were there before."""
     fixed = (
         ("node", before.nodes, after.nodes, ("name", "start", "frames", "number", "wm_min", "wm_low", "wm_high")),
@@ -132,17 +139,18 @@ def compare_rest(before: State, after: State, found: Collector) -> None:
     )
     for kind, old, new, names in fixed:
         for name in names:
-            found.add_where(
+            findings.add_where(
                 kind, old[name] != new[name], np.arange(len(old)), old[name], new[name],
                 lambda i, w, g, kind=kind, name=name: f"{kind} {i}: {name} is {g}, was {w}",  # type: ignore[misc]
             )  # fmt: skip
+    # Pins of others must outlive an exchange; new ones are the invariants' matter.
     gone = np.setdiff1d(before.pins[before.pins != 0], after.pins)
     for word in gone.tolist():
         pfn = (word & (2**63 - 1)) - 1
-        found.add("pin", pfn, word, 0, f"frame {pfn} was pinned before and is not pinned now")
+        findings.add("pin", pfn, word, 0, f"frame {pfn} was pinned before and is not pinned now")
     was, now = before.entries, after.entries
     dropped = (was["owner"] != 0) & (now["owner"] == 0) & (was["state"] == USED)
-    found.add_where(
+    findings.add_where(
         "lock",
         dropped,
         np.arange(len(was)),

@@ -1,6 +1,5 @@
 """What an arena must look like after an exchange: where each page went, and each frame's entry and flags word."""
 
-import errno
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,12 +32,7 @@ class Expected:
     """Frames that were named in refused pairs only."""
 
 
-def errno_name(status: int) -> str:
-    """`-EAGAIN` for -11."""
-    return "-" + errno.errorcode.get(-status, str(-status)) if status < 0 else str(status)
-
-
-def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, found: Collector) -> Expected:
+def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, findings: Collector) -> Expected:
     """Computes the state after the pairs whose status is 0; a pair that may not be exchanged is a finding."""
     pairs, status = np.asarray(pairs, np.int64), np.asarray(status, np.int64)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or status.shape != pairs.shape[:1]:
@@ -46,14 +40,14 @@ def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, fou
     if order not in ("independent", "sequential"):
         raise ValueError(f"order must be 'independent' or 'sequential', not {order!r}")
     numbers = np.arange(len(pairs))
-    found.add_where(
+    findings.add_where(
         "status", status > 0, numbers, 0, status, lambda i, _, g: f"pair {i}: status {g}, must be 0 or -errno"
     )
-    done = _valid(before, pairs, status, found)
+    done = _valid(before, pairs, status, findings)
     first, second = pairs[done, 0], pairs[done, 1]
     if order == "independent":
         frames, times = np.unique(np.concatenate([first, second]), return_counts=True)
-        found.add_where(
+        findings.add_where(
             "pair-twice",
             times > 1,
             frames,
@@ -61,7 +55,7 @@ def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, fou
             times,
             lambda p, _, g: f"frame {p} was exchanged in {g} pairs of one call",
         )
-        if (times > 1).any():
+        if (times > 1).any():  # wrong already; in sequence at least every page has one place
             order = "sequential"
     e = before.entries
     source = np.arange(before.nframes)
@@ -70,11 +64,13 @@ def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, fou
         source[first], source[second] = second, first
         ever[first] = ever[second] = e["flags"][first] | e["flags"][second]
     else:
-        at, words = source.tolist(), ever.tolist()
+        # A chain is what its pairs do one after the other: no NumPy for that.
+        lies, words = source.tolist(), ever.tolist()
         for a, b in zip(first.tolist(), second.tolist(), strict=True):
-            at[a], at[b] = at[b], at[a]
+            lies[a], lies[b] = lies[b], lies[a]
             words[a] = words[b] = words[a] | words[b]
-        source, ever = np.asarray(at, np.int64), np.asarray(words, np.uint64)
+        source, ever = np.asarray(lies, np.int64), np.asarray(words, np.uint64)
+    # Fields of a page stand in the entry of its first frame; so far `source` is right for first frames only.
     heads = np.union1d(first, second)
     entries = e.copy()
     for name in PAGE_FIELDS:
@@ -86,28 +82,34 @@ def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, fou
     for step in range(1, int(size.max(initial=1))):
         tails = heads[size > step]
         source[tails + step] = source[tails] + step
+    # A page that went away and came back was moved all the same: flags may have been lost on the way.
     moved = source != np.arange(len(source))
     moved[heads] = True
     target = np.empty_like(source)
     target[source] = np.arange(len(source))
+    # A frame of a refused pair that a successful one names, too, has moved: the others must be untouched.
     refused = np.zeros(len(source), bool)
     named = pairs[status != 0].ravel()
     refused[named[(named >= 0) & (named < len(source))]] = True
     return Expected(source, target, entries, ever, moved, refused[before.folio] & ~moved)
 
 
-def _valid(before: State, pairs: Ints, status: Ints, found: Collector) -> Ints:
+def _valid(before: State, pairs: Ints, status: Ints, findings: Collector) -> Ints:
     """Rows of the pairs that were exchanged and could be."""
     done = np.flatnonzero(status == 0)
     inside = np.all((pairs[done] >= 0) & (pairs[done] < before.nframes), axis=1)
+    # An index that may be used, where the pair names no frame: row 0, which `inside` rules out again.
     safe: Ints = np.where(inside[:, None], pairs[done], 0)
     e = before.entries[safe]
     distinct = np.not_equal(safe[:, 0], safe[:, 1])
     same_order = np.equal(e["order"][:, 0], e["order"][:, 1])
     good = inside & distinct & same_order & np.equal(e["state"], USED).all(axis=1)
+    # Writeback is among the refused flags, but an exchange may wait for its end: it is no proof afterwards.
     refuse = np.any((e["flags"] & (before.layout["refuse"] & ~before.layout["writeback"])) != 0, axis=1)
     for i in done[~good | refuse][:1000].tolist():
         a, b = pairs[i].tolist()
-        found.add("accepted", a, "-errno", 0, f"pair {i} ({a}, {b}) has status 0 and is no pair that may be exchanged")
+        findings.add(
+            "accepted", a, "-errno", 0, f"pair {i} ({a}, {b}) has status 0 and is no pair that may be exchanged"
+        )
     rows: Ints = done[good]
     return rows

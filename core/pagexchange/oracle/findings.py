@@ -3,13 +3,16 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Final, Literal, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Kind = Literal["exact", "loses", "wrong"]
 Known = Mapping[str, set[tuple[int, Any]]]
+
+_REMEMBERED: Final = 100_000
+"""Findings of a kind that are looked at one by one; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,28 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 (a word, a number or a name)
 
 
 class Collector:
-    """Takes findings by the array, counts them all and keeps the first few of each kind."""
+    """Takes findings by the array, counts them all and keeps the first few of each kind.
+
+    One fault can break a rule in each of a million frames. So sentences are made only for what is kept, and beyond
+    100,000 rows of one array even the numbers are only counted.
+
+    Parameters
+    ----------
+    cap, cap_per_kind
+        How many findings to keep, in all and of each kind.
+    known
+        Kind -> (number, value): findings that are not taken, because they were there before the exchange. One with
+        another value is new.
+    """
 
     def __init__(self, cap: int = 100, cap_per_kind: int = 20, known: Known | None = None) -> None:
         self.cap = cap
         self.cap_per_kind = cap_per_kind
         self.known: Known = known or {}
-        self.findings: list[Finding] = []
+        self.kept: list[Finding] = []
         self.by_kind: dict[str, int] = {}
-        self.seen: dict[str, set[tuple[int, Any]]] = {}
+        self.reported: dict[str, set[tuple[int, Any]]] = {}
+        """What `known` of a later collector takes."""
 
     @property
     def total(self) -> int:
@@ -87,10 +103,10 @@ class Collector:
             return
         count = self.by_kind.get(what, 0)
         self.by_kind[what] = count + 1
-        if count < 100_000:
-            self.seen.setdefault(what, set()).add((number, got))
-        if count < self.cap_per_kind and len(self.findings) < self.cap:
-            self.findings.append(Finding(what, number, expected, got, sentence))
+        if count < _REMEMBERED:
+            self.reported.setdefault(what, set()).add((number, got))
+        if count < self.cap_per_kind and len(self.kept) < self.cap:
+            self.kept.append(Finding(what, number, expected, got, sentence))
 
     def add_where(
         self,
@@ -108,10 +124,10 @@ class Collector:
         where = np.broadcast_to(np.asarray(pfns), bad.shape)[rows]
         want = np.broadcast_to(np.asarray(expected), bad.shape)[rows]
         have = np.broadcast_to(np.asarray(got), bad.shape)[rows]
-        kept = 100_000
         for i, (p, w, h) in enumerate(
-            zip(where[:kept].tolist(), want[:kept].tolist(), have[:kept].tolist(), strict=True)
+            zip(where[:_REMEMBERED].tolist(), want[:_REMEMBERED].tolist(), have[:_REMEMBERED].tolist(), strict=True)
         ):
+            # `add` refuses what is known, so with `known` any row may turn out to be among the first few
             self.add(what, p, w, h, say(p, w, h) if i < self.cap_per_kind or self.known else "")
-        if len(rows) > kept:
-            self.by_kind[what] = self.by_kind.get(what, 0) + len(rows) - kept
+        if len(rows) > _REMEMBERED:
+            self.by_kind[what] = self.by_kind.get(what, 0) + len(rows) - _REMEMBERED

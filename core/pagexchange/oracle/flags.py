@@ -40,7 +40,7 @@ class Names(Protocol):
 
 
 def parts_of(header: Table, layout: Names | None) -> list[tuple[str, int]]:
-    """(name, mask) of everything in the word, without overlap; bits that nobody names are `bit N`."""
+    """(name, mask) of everything in the word, without overlap; bits without a name are `bit N`."""
     parts: list[tuple[str, int]] = []
     if layout is not None:
         parts = [(part.name, part.mask) for part in (*layout.flags, *layout.fields) if part.mask]
@@ -56,13 +56,14 @@ def parts_of(header: Table, layout: Names | None) -> list[tuple[str, int]]:
 
 
 def compare_flags(
-    before: State, after: State, exp: Expected, parts: list[tuple[str, int]], found: Collector
+    before: State, after: State, exp: Expected, parts: list[tuple[str, int]], findings: Collector
 ) -> tuple[dict[str, int], Words]:
     """Compares each word; returns how many pages lost what, and the words with the losses put right."""
     layout = before.layout
     swap, waiters = layout["swap"], layout["waiters"]
     want, got = exp.entries["flags"].copy(), after.entries["flags"]
     free = (before.entries["state"] == FREE) | (after.entries["state"] == FREE)
+    # Another worker may begin to wait for a frame meanwhile: `waiters` may be new, it may not be lost.
     differ = (want ^ got) & ~(got & waiters)
     # Writeback may end while an exchange waits for it.
     differ[exp.moved] &= ~(want[exp.moved] & layout["writeback"])
@@ -71,6 +72,7 @@ def compare_flags(
     lost: dict[str, int] = {}
     mended = got.copy()
     left = differ
+    # First what may be a loss: flags of a page that moved. A loss is counted and taken out of what is left.
     rows = np.flatnonzero(differ & swap)
     rows = rows[exp.moved[rows]]
     for name, mask in parts:
@@ -80,6 +82,7 @@ def compare_flags(
             continue
         w, g, ever = want[hit] & bits, got[hit] & bits, exp.ever[hit] & bits
         reset = (g == bits) & np.bool_(mask & (mask - 1) != 0)  # a field set to -1, as Linux resets last_cpupid
+        # A bit that no page in this frame ever had was not left behind, it was made up: that is wrong, not a loss.
         fair = ((g & ~w & ~ever) == 0) | reset
         hit, w, g = hit[fair], w[fair], g[fair]
         if not len(hit):
@@ -90,6 +93,7 @@ def compare_flags(
         lost[name] = len(np.union1d(missing, behind))
         mended[hit] = (mended[hit] & ~bits) | w
         left[hit] &= ~bits
+    # Then all the rest, by name: any other difference is wrong.
     pfns = np.flatnonzero(left)
     for name, mask in parts:
         part = np.uint64(mask)
@@ -97,7 +101,7 @@ def compare_flags(
         for refused in (False, True):
             some = bad[exp.refused[bad] == refused]
             kind = "swap" if part & swap else "stay" if part & layout["stay"] else "refuse"
-            found.add_where(
+            findings.add_where(
                 "refused-pair" if refused else "flag",
                 np.ones(len(some), bool),
                 some,

@@ -42,6 +42,8 @@ PARTS = ("nodes", "slots", "pins", "pieces", "mappings", "spaces", "entries", "x
 _SIZES = "header entry slot pair node mapping space xanode table"
 
 
+# Written down once more, from the header's text, and not taken from the native module: where the two disagree, a test
+# of either side fails, instead of both reading the same wrong bytes.
 def _struct(text: str, **inner: np.dtype[Any]) -> np.dtype[Any]:
     """A packed struct from `type name name*count ...; type ...`; `inner` names structs that lie inside."""
     fields: list[Any] = []
@@ -134,6 +136,7 @@ def read(arena: HasMemory) -> Raw:
     if len(memory) < HEADER.itemsize:
         raise ArenaFormatError(f"an arena has a header of {HEADER.itemsize} bytes; this region has {len(memory)} bytes")
     header = memory[: HEADER.itemsize].view(HEADER)[0]
+    # All of it before the first view is taken: an arena of another version must be refused, not misread.
     want = {"magic": b"PGXARENA", "endian": 0x01020304, "version": 1, "total": len(memory)}
     want |= {f"{part}_size": size for part, size in SIZE_OF.items()}
     for name, value in want.items():
@@ -148,6 +151,7 @@ def read(arena: HasMemory) -> Raw:
     offset = {part: int(header[f"off_{part}"]) for part in PARTS}
 
     def part(name: str, dtype: np.dtype[Any], count: int) -> Table:
+        # The header comes from a file or from a damaged arena: a view beyond the region would be a crash.
         start, end = offset[name], offset[name] + count * dtype.itemsize
         if start < HEADER.itemsize or end > len(memory):
             raise ArenaFormatError(

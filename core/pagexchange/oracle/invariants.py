@@ -37,15 +37,15 @@ def check(arena: HasMemory, *, at_rest: bool = True, cap: int = 100) -> list[Fin
     cap
         How many findings to make at most.
     """
-    found = Collector(cap)
-    state = capture(read(arena), found)
-    invariants(state, found, at_rest=at_rest)
-    return found.findings
+    findings = Collector(cap)
+    state = capture(read(arena), findings)
+    invariants(state, findings, at_rest=at_rest)
+    return findings.kept
 
 
 def invariants(
     state: State,
-    found: Collector,
+    findings: Collector,
     *,
     flags: Words | None = None,
     counted: Words | None = None,
@@ -54,26 +54,27 @@ def invariants(
     """Checks one captured state; `flags` and `counted` replace its words for references and for node counters."""
     words = state.entries["flags"] if flags is None else flags
     if at_rest:
-        _nothing_held(state, found)
-    _frames(state, found)
-    allocator.check_free_lists(state, found)
-    _cache(state, found)
-    _page_tables(state, found)
-    _references(state, words, found)
+        _nothing_held(state, findings)
+    _frames(state, findings)
+    allocator.check_free_lists(state, findings)
+    _cache(state, findings)
+    _page_tables(state, findings)
+    _references(state, words, findings)
     for node, name, want, got in counters(state, words if counted is None else counted):
-        _say_counter(found, state, node, name, want, got)
+        _say_counter(findings, state, node, name, want, got)
 
 
-def _nothing_held(state: State, found: Collector) -> None:
+def _nothing_held(state: State, findings: Collector) -> None:
+    """No lock, frozen count, pin or phase of an exchange is left."""
     e, pfns = state.entries, np.arange(state.nframes)
     held_by = e["owner"].astype(np.int64)
-    found.add_where("lock", held_by != 0, pfns, 0, held_by, lambda p, _, g: f"frame {p} is locked by slot {g - 1}")
+    findings.add_where("lock", held_by != 0, pfns, 0, held_by, lambda p, _, g: f"frame {p} is locked by slot {g - 1}")
     locked = (e["flags"] & state.layout["locked"]) != 0
-    found.add_where(
+    findings.add_where(
         "lock", locked & (held_by == 0), pfns, 0, 1, lambda p, *_: f"frame {p} has the flag `locked` and no owner"
     )
     frozen = (e["refs"] & np.uint32(FROZEN)) != 0
-    found.add_where(
+    findings.add_where(
         "frozen",
         frozen,
         pfns,
@@ -83,7 +84,7 @@ def _nothing_held(state: State, found: Collector) -> None:
     )
     phase = (state.slots[:, 0] & np.uint64(0xFF)).astype(np.int64)
     names = ("IDLE", "INTENT", "DATA", "META", "UNLOCK", "HELP", "BACK")
-    found.add_where(
+    findings.add_where(
         "slot",
         phase != 0,
         np.arange(len(phase)),
@@ -92,11 +93,12 @@ def _nothing_held(state: State, found: Collector) -> None:
         lambda s, _, g: f"worker slot {s} is in phase {names[g] if g < len(names) else g}, must be IDLE",
     )
     slot, k = np.nonzero(state.pins)
+    # A pin outlives a worker that dies: its slot then has no owner, which the sentence says.
     claimed = (state.slots[:, 1] & np.uint64(0xFF)) != 0
     for s, word in zip(slot.tolist(), state.pins[slot, k].tolist(), strict=True):
         pfn = (word & (2**63 - 1)) - 1
         owner = f"worker slot {s}" if claimed[s] else f"worker slot {s}, which nobody has claimed"
-        found.add("pin", pfn, 0, word, f"frame {pfn} is pinned by {owner}")
+        findings.add("pin", pfn, 0, word, f"frame {pfn} is pinned by {owner}")
     groups = (
         ("mapping", state.mappings["pages"]["lock"], "its tree is locked"),
         ("space", state.spaces["tables"]["lock"], "its tree is locked"),
@@ -108,7 +110,7 @@ def _nothing_held(state: State, found: Collector) -> None:
     )
     for kind, values, sentence in groups:
         have = values.astype(np.int64)
-        found.add_where(
+        findings.add_where(
             f"{kind}-lock",
             have != 0,
             np.arange(len(have)),
@@ -118,42 +120,44 @@ def _nothing_held(state: State, found: Collector) -> None:
         )
 
 
-def _frames(state: State, found: Collector) -> None:
+def _frames(state: State, findings: Collector) -> None:
     """States, orders, heads and tails; node bits."""
     e, n = state.entries, state.nframes
     pfns = np.arange(n)
     kind = e["state"]
-    found.add_where(
+    findings.add_where(
         "state", kind > RESERVED, pfns, RESERVED, kind, lambda p, _, g: f"frame {p} has state {g}: no such state"
     )
     first = np.flatnonzero((kind == USED) | (kind == RESERVED))
     order = e["order"][first].astype(np.int64)
-    size = np.left_shift(1, np.minimum(order, 62))
+    size = np.left_shift(1, np.minimum(order, 62))  # a damaged order of 64 would shift to anything
     node = node_of(state)
     bad = (order > 9) | (first + size > n)
     bad |= node[first] != node[np.minimum(first + size, n) - 1]
-    found.add_where(
+    findings.add_where(
         "order", bad, first, 9, order, lambda p, _, g: f"frame {p} starts a folio of order {g}, which does not fit"
     )
+    # A folio that does not fit is left out: it would cover frames of others.
     first, size = first[~bad], size[~bad]
     # head[pfn]: the folio that covers each frame, by a running sum of starts and ends
     cover = np.zeros(n + 1, np.int64)
     np.add.at(cover, first, 1)
     np.add.at(cover, first + size, -1)
     cover = np.cumsum(cover[:-1])
+    # The nearest first frame at or before each frame; where folios do not overlap, it is the one that covers it.
     starts = np.zeros(n, np.int64)
     starts[first] = first
     owner = np.where(cover > 0, np.maximum.accumulate(starts), -1)
     tail = kind == TAIL
     want = tail & (cover == 1) & (owner != pfns)
     head = e["head"].astype(np.int64) - 1
-    found.add_where("tail", tail & ~want, pfns, 1, cover, lambda p, *_: f"frame {p} is a tail of no folio")
-    found.add_where("tail", (cover > 1), pfns, 1, cover, lambda p, _, g: f"frame {p} lies in {g} folios")
-    found.add_where(
+    findings.add_where("tail", tail & ~want, pfns, 1, cover, lambda p, *_: f"frame {p} is a tail of no folio")
+    findings.add_where("tail", (cover > 1), pfns, 1, cover, lambda p, _, g: f"frame {p} lies in {g} folios")
+    findings.add_where(
         "tail", (cover == 1) & (owner != pfns) & ~tail, pfns, TAIL, kind,
         lambda p, _, g: f"frame {p} lies in the folio at frame {owner[p]} and has state {g}, must be a tail",
     )  # fmt: skip
-    found.add_where(
+    findings.add_where(
         "tail",
         want & (head != owner),
         pfns,
@@ -166,7 +170,7 @@ def _frames(state: State, found: Collector) -> None:
         large, flagged = np.zeros(n, bool), (e["flags"] & mark) != 0
         large[first] = size > 1
         wrong = (large != flagged) & (kind == USED)
-        found.add_where(
+        findings.add_where(
             "head-flag",
             wrong,
             pfns,
@@ -176,9 +180,9 @@ def _frames(state: State, found: Collector) -> None:
         )
     width = int(state.layout["node_width"])
     if width:
-        numbers = np.append(state.nodes["number"].astype(np.int64), -1)[node]
+        numbers = np.append(state.nodes["number"].astype(np.int64), -1)[node]  # the -1 is for frames of no node
         field = ((e["flags"] >> np.uint64(state.layout["node_shift"])) & np.uint64((1 << width) - 1)).astype(np.int64)
-        found.add_where(
+        findings.add_where(
             "node-bits", (node >= 0) & (field != numbers), pfns, numbers, field,
             lambda p, w, g: f"frame {p} lies on node {w}; its flags word says node {g}",
         )  # fmt: skip
@@ -199,19 +203,20 @@ def _is_file(mapping: Words) -> Bools:
     return file
 
 
-def _cache(state: State, found: Collector) -> None:
+def _cache(state: State, findings: Collector) -> None:
     """Each cached page is at its index, each index holds a page that says so, and the mapping counts them."""
     e, n = state.entries, state.nframes
     places = state.places
     rows = places.take(places.pages)
     pfn, owner, index = rows.number, rows.owner, rows.index
     outside = pfn >= n
-    found.add_where(
+    findings.add_where(
         "slot-entry", outside, pfn, n, pfn, lambda p, w, _: f"an XArray entry names frame {p}; there are {w}"
     )
     rows = rows.take(~outside)
     pfn, owner, index = rows.number, rows.owner, rows.index
     here = e[pfn]
+    # All that the entry and the frame say of each other; one sentence shows both sides where they differ.
     agrees = (here["state"] == USED) & (here["mapping"] == (owner + 1).astype(np.uint64) << np.uint64(2))
     agrees &= (here["index"] == index.astype(np.uint64)) & (here["order"] == rows.order)
     for i in np.flatnonzero(~agrees)[:1000].tolist():
@@ -220,21 +225,23 @@ def _cache(state: State, found: Collector) -> None:
             f"{_identity(int(here['mapping'][i]), int(here['index'][i]))}, order {here['order'][i]}, "
             f"state {here['state'][i]}"
         )
-        found.add("identity", pfn[i], int(index[i]), int(here["index"][i]), sentence)
+        findings.add("identity", pfn[i], int(index[i]), int(here["index"][i]), sentence)
+    # The other way: each page that says it is in a file must have been met there.
     hit = np.zeros(n, bool)
     hit[pfn[agrees]] = True
     pfns = np.arange(n)
     used = e["state"] == USED
     cached = used & _is_file(e["mapping"])
-    found.add_where(
+    findings.add_where(
         "identity", cached & ~hit, pfns, e["index"], -1,
         lambda p, w, _: f"frame {p} says it is {_identity(int(e['mapping'][p]), w)}; it is not there",
     )  # fmt: skip
     number = (e["mapping"] >> np.uint64(2)).astype(np.int64) - 1
+    # The same word holds a mapping's number or, with the lowest bit set, an address space's.
     limit = np.where(_is_file(e["mapping"]), len(state.mappings), len(state.spaces))
     low = e["mapping"] & np.uint64(3)
     bad = used & (e["mapping"] != 0) & ((low > ANON) | (number < 0) | (number >= limit))
-    found.add_where(
+    findings.add_where(
         "identity",
         bad,
         pfns,
@@ -244,7 +251,7 @@ def _cache(state: State, found: Collector) -> None:
     )
     held = np.bincount(owner, weights=np.left_shift(1, rows.order), minlength=len(state.mappings)).astype(np.int64)
     counted = state.mappings["nr_pages"].astype(np.int64)
-    found.add_where(
+    findings.add_where(
         "nr-pages", held != counted, np.arange(len(held)), held, counted,
         lambda m, w, g: f"mapping {m} counts {g} base pages and holds {w}",
     )  # fmt: skip
@@ -257,9 +264,10 @@ def _identity(mapping: int, index: int) -> str:
     return f"{kind} {(mapping >> 2) - 1} index {index}"
 
 
-def _page_tables(state: State, found: Collector) -> None:
+def _page_tables(state: State, findings: Collector) -> None:
     """Each entry reaches a page in use; mapcounts and reverse maps say the same."""
     e, n, p = state.entries, state.nframes, state.ptes
+    # A migration entry or one that is not present: an exchange leaves neither behind.
     moving = (p.bits & (PTE_PRESENT | PTE_MIGRATION)) != PTE_PRESENT
 
     def where(i: int) -> str:
@@ -267,34 +275,38 @@ def _page_tables(state: State, found: Collector) -> None:
 
     rows = np.arange(len(p))
     for i in np.flatnonzero(moving)[:1000].tolist():
-        what, said = ("migration", "a migration entry is left") if p.bits[i] & PTE_MIGRATION else ("pte", "not present")
-        found.add(what, p.pfn[i], PTE_PRESENT, p.bits[i], f"{where(i)}: {said} (frame {p.pfn[i]}, bits {p.bits[i]:#x})")
+        left = bool(p.bits[i] & PTE_MIGRATION)
+        kind, fault = ("migration", "a migration entry is left") if left else ("pte", "not present")
+        findings.add(
+            kind, p.pfn[i], PTE_PRESENT, p.bits[i], f"{where(i)}: {fault} (frame {p.pfn[i]}, bits {p.bits[i]:#x})"
+        )
     inside = p.pfn < n
     safe = np.where(inside, p.pfn, 0)
     inside &= (e["state"][safe] == USED) | (e["state"][safe] == TAIL)
-    found.add_where(
+    findings.add_where(
         "pte", ~inside, rows, "in use", p.pfn, lambda i, _, g: f"{where(i)} reaches frame {g}, which holds no page"
     )
     ptes = p.take(inside)
     head = state.folio[ptes.pfn]
     offset = ptes.pfn - head
     fits = (ptes.vpn & (np.left_shift(1, e["order"][head].astype(np.int64)) - 1)) == offset
-    found.add_where(
+    findings.add_where(
         "pte", ~fits, ptes.pfn, offset, ptes.vpn,
         lambda f, w, v: f"virtual page {v} reaches frame {f}, frame {w} of its folio: not the one for that address",
     )  # fmt: skip
     # The reverse map finds an anonymous page's addresses by its index: it is the same in all spaces.
     anonymous = np.equal(e["mapping"][head] & np.uint64(3), ANON)
     address = e["index"][head].astype(np.int64) + offset
-    found.add_where(
+    findings.add_where(
         "identity", anonymous & (address != ptes.vpn), ptes.pfn, address, ptes.vpn,
         lambda f, w, g: f"frame {f} is mapped at virtual page {g}; its anonymous page has index {w}",
     )  # fmt: skip
+    # An arena maps whole folios only, so each of a folio's frames is mapped as often as its first.
     times = np.bincount(ptes.pfn, minlength=n)
     first = times[state.folio]
     pfns = np.arange(n)
     in_use = (e["state"] == USED) | (e["state"] == TAIL)
-    found.add_where(
+    findings.add_where(
         "pte",
         in_use & (times != first),
         pfns,
@@ -304,7 +316,7 @@ def _page_tables(state: State, found: Collector) -> None:
     )
     used = e["state"] == USED
     count = e["mapcount"].astype(np.int64)
-    found.add_where(
+    findings.add_where(
         "mapcount",
         used & (count != times),
         pfns,
@@ -314,7 +326,7 @@ def _page_tables(state: State, found: Collector) -> None:
     )
     owned = np.bincount(p.space, minlength=len(state.spaces))
     counted = state.spaces["nr_ptes"].astype(np.int64)
-    found.add_where(
+    findings.add_where(
         "nr-ptes",
         owned != counted,
         np.arange(len(owned)),
@@ -322,10 +334,10 @@ def _page_tables(state: State, found: Collector) -> None:
         counted,
         lambda s, w, g: f"space {s} counts {g} entries and has {w}",
     )
-    _reverse_map(state, ptes.take(offset == 0), found)
+    _reverse_map(state, ptes.take(offset == 0), findings)
 
 
-def _reverse_map(state: State, ptes: Ptes, found: Collector) -> None:
+def _reverse_map(state: State, ptes: Ptes, findings: Collector) -> None:
     """Each first entry of a page is on the chain that starts at its frame, once; chains end. Their order is free."""
     e = state.entries
     number = ptes.number
@@ -339,6 +351,7 @@ def _reverse_map(state: State, ptes: Ptes, found: Collector) -> None:
         at = np.minimum(np.searchsorted(sorted_number, link - 1), len(number) - 1)
         return np.where(sorted_number[at] == link - 1, by_number[at], -1)
 
+    # Every link, from a frame's entry or from a page-table entry: where it comes from, and which entry it goes to.
     used = state.used
     start = e["rmap"][used].astype(np.int64)
     begins = start != 0
@@ -348,12 +361,13 @@ def _reverse_map(state: State, ptes: Ptes, found: Collector) -> None:
     astray = target < 0
     if len(number):
         astray |= ptes.pfn[target] != source_pfn
-    found.add_where(
+    findings.add_where(
         "rmap", astray, source_pfn, 0, link - 1,
         lambda f, _, g: f"reverse map of frame {f} goes to page-table entry {g}, which does not map it",
     )  # fmt: skip
+    # No order is asked of a chain: each entry needs exactly one way into it.
     into = np.bincount(target[~astray], minlength=len(ptes))
-    found.add_where(
+    findings.add_where(
         "rmap", into != 1, ptes.pfn, 1, into,
         lambda f, _, g: f"reverse map of frame {f}: an entry that maps it is on the chain {g} times, must be once",
     )  # fmt: skip
@@ -366,26 +380,30 @@ def _reverse_map(state: State, ptes: Ptes, found: Collector) -> None:
         if not go.any():
             return
         jump[go] = jump[jump[go]]
-    found.add_where("rmap", jump >= 0, ptes.pfn, 0, 1, lambda f, *_: f"reverse map of frame {f} runs in a ring")
+    findings.add_where("rmap", jump >= 0, ptes.pfn, 0, 1, lambda f, *_: f"reverse map of frame {f} runs in a ring")
 
 
-def _references(state: State, words: Words, found: Collector) -> None:
+def _references(state: State, words: Words, findings: Collector) -> None:
+    """Each page's reference count is the sum of those who hold it; `words` says which have private data."""
     e = state.entries
     used = state.used
     rows = e[used]
     large = np.left_shift(1, np.minimum(rows["order"], 9).astype(np.int64))
     private = ((words[used] & state.layout["private"]) != 0).astype(np.int64)
+    # Who may hold a page: its caller, its cache (one for each base page), its private data, each page-table entry.
     want = np.where(_is_file(rows["mapping"]), large, 0) + rows["held"] + private + rows["mapcount"]
     have = rows["refs"].astype(np.int64)
-    found.add_where(
+    findings.add_where(
         "held", rows["held"] > 1, used, 1, rows["held"], lambda p, _, g: f"frame {p}: held is {g}, must be 0 or 1"
     )
-    found.add_where(
+    findings.add_where(
         "references", (want != have) & (have < FROZEN), used, want, have,
         lambda p, w, g: f"frame {p} has {g} references; caller, cache, private data and page tables make {w}",
     )  # fmt: skip
-    nobody = (want == 0) & (have == 0)
-    found.add_where("leak", nobody, used, FREE, USED, lambda p, *_: f"frame {p} is in use and nobody holds it: leaked")
+    unheld = (want == 0) & (have == 0)
+    findings.add_where(
+        "leak", unheld, used, FREE, USED, lambda p, *_: f"frame {p} is in use and nobody holds it: leaked"
+    )
 
 
 def counters(state: State, words: Words) -> list[tuple[int, str, int, int]]:
@@ -395,6 +413,7 @@ def counters(state: State, words: Words) -> list[tuple[int, str, int, int]]:
     size = np.left_shift(1, np.minimum(rows["order"], 9).astype(np.int64))
     file = _is_file(rows["mapping"])
     owner = np.clip((rows["mapping"] >> np.uint64(2)).astype(np.int64) - 1, 0, len(state.mappings) - 1)
+    # As Linux counts: shared memory is among the files, and anonymous pages count while they are mapped.
     kinds = (
         file,
         file & (state.mappings["shmem"][owner] != 0),
@@ -413,8 +432,8 @@ def counters(state: State, words: Words) -> list[tuple[int, str, int, int]]:
     return out
 
 
-def _say_counter(found: Collector, state: State, node: int, name: str, want: int, got: int) -> None:
+def _say_counter(findings: Collector, state: State, node: int, name: str, want: int, got: int) -> None:
     label = state.nodes["name"][node].decode(errors="replace")
-    found.add(
+    findings.add(
         "counter", node, want, got, f"node {node} ({label}) counts {got} {name} base pages, a recount gives {want}"
     )

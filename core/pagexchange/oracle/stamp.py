@@ -11,6 +11,9 @@ from pagexchange.oracle.findings import Collector
 from pagexchange.oracle.format import TAIL, USED, Bools, HasMemory, Ints, Words, read
 
 CHUNK = 1 << 18  # bytes handled at once: stays in a core's L2 cache with its temporaries
+# A word is base(page) ^ pattern(position): two pages differ in every word, two positions of a page differ, and one XOR
+# tells which page and position a word belongs to. Both halves go through `mix`, so that a word never looks like a small
+# number that an arena may contain anyway.
 
 
 def mix(values: Words) -> Words:
@@ -102,10 +105,11 @@ def _over(pfns: Ints, page_size: int, threads: int, do: Callable[[slice | Ints, 
     if threads <= 1:
         chunks(_chunks(pfns, page_size))
         return
+    # Every t-th chunk to thread t: equal shares without a queue. NumPy releases the GIL in the large steps.
     everything = list(_chunks(pfns, page_size))
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(chunks, everything[t::threads]) for t in range(threads)]:
-            done.result()
+        for job in [pool.submit(chunks, everything[t::threads]) for t in range(threads)]:
+            job.result()
 
 
 def stamp(arena: HasMemory, pfns: ArrayLike | None = None, seed: int = 0, *, threads: int = 1) -> Stamps:
@@ -142,7 +146,7 @@ def keep(arena: HasMemory, frames_kept: Bools) -> Copies:
 
 
 def verify_stamps(
-    arena: HasMemory, stamps: Stamps, found: Collector, *, refused: Bools | None = None, threads: int = 1
+    arena: HasMemory, stamps: Stamps, findings: Collector, *, refused: Bools | None = None, threads: int = 1
 ) -> int:
     """Compares every word of every stamped frame with what must be there; returns the number of bytes compared."""
     raw = read(arena)
@@ -161,8 +165,8 @@ def verify_stamps(
     wrong.sort()
     for i, pfn in enumerate(wrong):
         what = "refused-pair" if refused is not None and refused[pfn] else "contents"
-        said = _what_it_holds(frames[pfn], pfn, stamps, pattern) if i < found.cap else ""
-        found.add(what, pfn, int(ids[pfn]), None, f"{'refused pair: ' if what != 'contents' else ''}{said}")
+        sentence = _what_it_holds(frames[pfn], pfn, stamps, pattern) if i < findings.cap else ""
+        findings.add(what, pfn, int(ids[pfn]), None, f"{'refused pair: ' if what != 'contents' else ''}{sentence}")
     return int(len(chosen) * frames.shape[1] * 8)
 
 
@@ -176,10 +180,11 @@ def _what_it_holds(words: Words, pfn: int, stamps: Stamps, pattern: Words) -> st
     differs = np.flatnonzero(rest != want)
     count = f"{len(differs)} of {len(words)} words"
     first = int(differs[0])
-    whose = known[bases == rest[first]]
-    if len(whose):
+    holders = known[bases == rest[first]]
+    if len(holders):  # the first wrong word has another page's base: its word of this very position
         whole = "all of" if (rest == rest[first]).all() else f"{count} wrong, from word {first} on parts of"
-        return f"frame {pfn} must hold page {page} and holds {whole} page {int(whose[0])}"
+        return f"frame {pfn} must hold page {page} and holds {whole} page {int(holders[0])}"
+    # Or it is of the right page and of another position: shifted.
     where = np.flatnonzero(pattern == words[first] ^ want)
     if len(where):
         return f"frame {pfn} holds page {page} with {count} wrong: word {first} holds its word {int(where[0])}"
@@ -187,7 +192,7 @@ def _what_it_holds(words: Words, pfn: int, stamps: Stamps, pattern: Words) -> st
 
 
 def verify_copies(
-    arena: HasMemory, copies: Copies, found: Collector, *, refused: Bools | None = None, threads: int = 1
+    arena: HasMemory, copies: Copies, findings: Collector, *, refused: Bools | None = None, threads: int = 1
 ) -> int:
     """Compares every kept page in full with the frame in which it must lie; returns the number of bytes compared."""
     raw = read(arena)
@@ -205,5 +210,7 @@ def verify_copies(
         refuse = refused is not None and bool(refused[pfn])
         want, got = int(copies.words[copies.rows[pfn], first]), int(frames[pfn, first])
         sentence = f"frame {pfn}: {count} words are not its page's; word {first} is {got:#x}, must be {want:#x}"
-        found.add(*(("refused-pair" if refuse else "contents"), pfn, want, got, ("refused pair: " * refuse) + sentence))
+        findings.add(
+            *(("refused-pair" if refuse else "contents"), pfn, want, got, ("refused pair: " * refuse) + sentence)
+        )
     return int(len(chosen) * frames.shape[1] * 8)

@@ -1,4 +1,8 @@
-"""Walks of all XArrays at once, level by level with whole arrays, and of the free lists of nodes and page tables."""
+"""Walks of all XArrays at once, level by level with whole arrays, and of the free lists of nodes and page tables.
+
+Level by level, because a tree of a million pages has 16,000 nodes and four levels: four steps of NumPy instead of
+16,000 of Python. In the loop of `walk` one row stands for one tree node of the level.
+"""
 
 from dataclasses import dataclass
 
@@ -55,15 +59,16 @@ def _join(parts: list[Places]) -> Places:
     )
 
 
-def walk(raw: Raw, arrays: Table, where: Ints, kind: str, seen: Bools, found: Collector) -> Places:
+def walk(raw: Raw, arrays: Table, where: Ints, kind: str, reached: Bools, findings: Collector) -> Places:
     """All entries of the XArrays `arrays[i]`, which lie at byte `where[i]` of the arena and belong to `kind` number i.
 
-    Sets `seen` for each tree node that it visits. What breaks a rule of the tree is a finding named "xarray".
+    Sets `reached` for each tree node that it visits. What breaks a rule of the tree is a finding named "xarray".
     """
     head = arrays["head"]
     low = (head & np.uint64(3)).astype(np.int64)
     value = (head >> np.uint64(2)).astype(np.int64)
     parts = []
+    # An array with one entry at index 0 has no node: the entry is in the head, its marks are in the array's flags.
     zero = (low == 2) & (value == ZERO)
     single = np.flatnonzero((head != 0) & (low != 2) | zero)
     flags = arrays["flags"].astype(np.int64) & ((1 << MARKS) - 1)
@@ -73,23 +78,25 @@ def walk(raw: Raw, arrays: Table, where: Ints, kind: str, seen: Bools, found: Co
     owner = np.flatnonzero((low == 2) & (value >= NODE_BIAS))
     strange = (low == 2) & (value < NODE_BIAS) & ~zero
     say = f"the head of {kind} %d is {{}}, neither a page nor a node nor empty"
-    found.add_where("xarray", strange, np.arange(len(head)), 0, head, lambda i, _, got: (say % i).format(hex(got)))
+    findings.add_where("xarray", strange, np.arange(len(head)), 0, head, lambda i, _, got: (say % i).format(hex(got)))
     node = value[owner] - NODE_BIAS
-    ok = _in_range(node, owner, len(raw.xanodes), kind, found)
+    ok = _in_range(node, owner, len(raw.xanodes), kind, findings)
     owner, node = owner[ok], node[ok]
     base = np.zeros(len(node), np.int64)
     shift = raw.xanodes["shift"][node].astype(np.int64)
     parent, offset = np.zeros(len(node), np.int64), np.zeros(len(node), np.int64)
     above = flags[owner]
+    # 6 bits of the index for each level; only the top node's shift is free, all others follow from it.
     bad = (shift % 6 != 0) | (shift > 60)
-    found.add_where("xarray", bad, node, "a multiple of 6", shift, lambda n, _, s: f"XArray node {n} has shift {s}")
+    findings.add_where("xarray", bad, node, "a multiple of 6", shift, lambda n, _, s: f"XArray node {n} has shift {s}")
     owner, node, base, shift, above = (a[~bad] for a in (owner, node, base, shift, above))
     parent, offset = parent[~bad], offset[~bad]
     while len(node):
+        # Reached before, or twice on this level: left out, and so the walk ends even where a fault made a ring.
         fresh = np.ones(len(node), bool)
         fresh[np.unique(node, return_index=True)[1]] = False
-        again = seen[node] | fresh
-        found.add_where(
+        again = reached[node] | fresh
+        findings.add_where(
             "xarray",
             again,
             node,
@@ -100,15 +107,16 @@ def walk(raw: Raw, arrays: Table, where: Ints, kind: str, seen: Bools, found: Co
         owner, node, base, shift, parent, offset, above = (
             a[~again] for a in (owner, node, base, shift, parent, offset, above)
         )
-        seen[node] = True
+        reached[node] = True
         rows = raw.xanodes[node]
-        _check_nodes(rows, node, shift, parent, offset, where[owner], above, kind, owner, found)
+        _check_nodes(rows, node, shift, parent, offset, where[owner], above, kind, owner, findings)
         slots, marks = rows["slot"], rows["marks"]
-        pieces, children = _entries(slots, marks, owner, node, base, shift, kind, found)
+        pieces, children = _entries(slots, marks, owner, node, base, shift, kind, findings)
         parts.append(pieces)
+        # The next level: of each child what its node must say of itself, computed from where it hangs.
         r, k = children
         child = (slots[r, k] >> np.uint64(2)).astype(np.int64) - NODE_BIAS
-        ok = _in_range(child, owner[r], len(raw.xanodes), kind, found)
+        ok = _in_range(child, owner[r], len(raw.xanodes), kind, findings)
         r, k, child = r[ok], k[ok], child[ok]
         above = np.zeros(len(child), np.int64)
         for m in range(MARKS):
@@ -118,9 +126,9 @@ def walk(raw: Raw, arrays: Table, where: Ints, kind: str, seen: Bools, found: Co
     return _join(parts)
 
 
-def _in_range(node: Ints, owner: Ints, count: int, kind: str, found: Collector) -> Bools:
+def _in_range(node: Ints, owner: Ints, count: int, kind: str, findings: Collector) -> Bools:
     ok = node < count
-    found.add_where(
+    findings.add_where(
         "xarray",
         ~ok,
         owner,
@@ -133,9 +141,10 @@ def _in_range(node: Ints, owner: Ints, count: int, kind: str, found: Collector) 
 
 def _check_nodes(
     rows: Table, node: Ints, shift: Ints, parent: Ints, offset: Ints, array: Ints, above: Ints, kind: str, owner: Ints,
-    found: Collector,
+    findings: Collector,
 ) -> None:  # fmt: skip
-    """What a tree node says of itself against where it was found."""
+    """Each node's own words against what its place in the tree asks for."""
+    # Marks go up: a node has a mark where any of its slots has, which the level above has noted at the node's slot.
     filled = np.count_nonzero(rows["slot"], axis=1)
     below = np.zeros(len(node), np.int64)
     for m in range(MARKS):
@@ -149,7 +158,7 @@ def _check_nodes(
         ("count", filled, rows["count"]),
     ):
         have = got.astype(np.int64)
-        found.add_where(
+        findings.add_where(
             "xarray",
             want != have,
             node,
@@ -157,7 +166,7 @@ def _check_nodes(
             have,
             lambda n, w, g, name=name: f"XArray node {n}: {name} is {g}, must be {w}",  # type: ignore[misc]
         )
-    found.add_where(
+    findings.add_where(
         "marks",
         below != above,
         node,
@@ -173,7 +182,7 @@ def _rows_and_slots(mask: Bools) -> tuple[Ints, Ints]:
 
 
 def _entries(
-    slots: Words, marks: Words, owner: Ints, node: Ints, base: Ints, shift: Ints, kind: str, found: Collector
+    slots: Words, marks: Words, owner: Ints, node: Ints, base: Ints, shift: Ints, kind: str, findings: Collector
 ) -> tuple[Places, tuple[Ints, Ints]]:
     """The entries of one level, and the (row, slot) of the nodes below it."""
     value = (slots >> np.uint64(2)).astype(np.int64)
@@ -183,7 +192,7 @@ def _entries(
     entry = (slots != 0) & (~internal | (value == ZERO))
     strange = (slots != 0) & ~(sibling | child | entry)
     r, k = np.nonzero(strange)
-    found.add_where(
+    findings.add_where(
         "xarray",
         np.ones(len(r), bool),
         node[r],
@@ -191,6 +200,8 @@ def _entries(
         slots[r, k],
         lambda n, _, got: f"XArray node {n} holds {got:#x}, neither page, sibling, node nor empty",
     )
+    # An entry of order k covers 2^k slots of its level: the first has the entry, each other one a sibling, which names
+    # the first. So size counts an entry's slots, and last finds a hole among them.
     size = entry.astype(np.int64)
     r, k = np.nonzero(sibling)
     if len(r):
@@ -199,7 +210,7 @@ def _entries(
         last = np.zeros(size.shape, np.int64)
         np.maximum.at(last, (r, first), k)
         lost = ~entry[r, first] | (first >= k)
-        found.add_where(
+        findings.add_where(
             "xarray",
             lost,
             node[r],
@@ -210,7 +221,7 @@ def _entries(
         spread = entry & (size > 1) & (last - np.arange(64) + 1 != size)
         odd = entry & ((size & (size - 1)) != 0) | entry & (np.arange(64) & (size - 1) != 0) | spread
         rr, kk = np.nonzero(odd)
-        found.add_where(
+        findings.add_where(
             "xarray",
             np.ones(len(rr), bool),
             node[rr],
@@ -227,21 +238,25 @@ def _entries(
         here = (marks[:, m, None] & _BITS) != 0
         bits |= here.astype(np.int64) << m
         wrong |= (here & empty).any(axis=1)
-    found.add_where("marks", wrong, node, 0, 1, lambda n, *_: f"XArray node {n}: a mark on an empty slot or a sibling")
+    findings.add_where(
+        "marks", wrong, node, 0, 1, lambda n, *_: f"XArray node {n}: a mark on an empty slot or a sibling"
+    )
     r, k = np.nonzero(entry)
+    # The order: of the level, and of the slots that it takes there.
     width = np.rint(np.log2(np.maximum(size[r, k], 1))).astype(np.int64)
     index = base[r] + (k << shift[r])
     return Places(owner[r], index, shift[r] + width, slots[r, k], bits[r, k]), _rows_and_slots(child)
 
 
-def check_pool(pool: Table, items: Table, used: Bools, seen: Bools, name: str, found: Collector) -> None:
+def check_pool(pool: Table, items: Table, used: Bools, reached: Bools, name: str, findings: Collector) -> None:
     """Each node (or page table) is in exactly one of: a tree, the free list, never used."""
     total, fresh = len(items), int(pool["fresh"])
+    # A list that is longer than the pool runs in a ring.
     listed: list[int] = []
     link = int(pool["free_head"])
     while link and len(listed) <= total:
         if link > total:
-            found.add(
+            findings.add(
                 "pool", -1, total, link - 1, f"the free list of {name}s names number {link - 1}; there are {total}"
             )
             break
@@ -251,20 +266,26 @@ def check_pool(pool: Table, items: Table, used: Bools, seen: Bools, name: str, f
     np.add.at(free, np.asarray(listed, np.int64), 1)
     if len(listed) != int(pool["free"]):
         sentence = f"{pool['free']} free {name}s are counted, {len(listed)} are on the list"
-        found.add("pool", -1, len(listed), int(pool["free"]), sentence)
+        findings.add("pool", -1, len(listed), int(pool["free"]), sentence)
     numbers = np.arange(total)
-    found.add_where(
-        "pool", (free > 0) & (used | seen), numbers, 0, 1, lambda n, *_: f"{name} {n} is in use and on the free list"
+    findings.add_where(
+        "pool", (free > 0) & (used | reached), numbers, 0, 1, lambda n, *_: f"{name} {n} is in use and on the free list"
     )
-    found.add_where("pool", free > 1, numbers, 1, free, lambda n, _, g: f"{name} {n} is on the free list {g} times")
-    found.add_where(
-        "pool", used & ~seen, numbers, 0, 1, lambda n, *_: f"{name} {n} is marked used and no tree reaches it: leaked"
+    findings.add_where("pool", free > 1, numbers, 1, free, lambda n, _, g: f"{name} {n} is on the free list {g} times")
+    findings.add_where(
+        "pool",
+        used & ~reached,
+        numbers,
+        0,
+        1,
+        lambda n, *_: f"{name} {n} is marked used and no tree reaches it: leaked",
     )
-    nowhere = ~used & ~seen & (free == 0) & (numbers < fresh)
-    found.add_where(
+    # Below `fresh` each item has been handed out at least once: it must be somewhere.
+    nowhere = ~used & ~reached & (free == 0) & (numbers < fresh)
+    findings.add_where(
         "pool", nowhere, numbers, 1, 0, lambda n, *_: f"{name} {n} is neither in use nor on the free list: leaked"
     )
-    found.add_where(
+    findings.add_where(
         "pool",
         used & (numbers >= fresh),
         numbers,

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
+from pagexchange.model import config
 from pagexchange.model.layout import Layout
 from pagexchange.pages.folios import ANON, FILE, SHMEM
 from pagexchange.pages.within import within
 
-KINDS: Final[Mapping[str, int]] = {"anon": ANON, "file": FILE, "shmem": SHMEM}
+KINDS: Final[Mapping[str, int]] = {**dict(zip(config.KINDS, (ANON, FILE, SHMEM), strict=True))}
 """What a page can be, and its number in `Population.kind`."""
 _FRAMES_OWN: Final = ("locked", "waiters", "head", "private")
 """Flags that the arena sets itself: `private` with its reference, the others with the frame."""

@@ -197,7 +197,7 @@ def _snapshot_plan(snapshot: Snapshot, recorded: Folios, layout: Layout, counts:
 def _with_places(
     snapshot: Snapshot, recorded: Folios, counts: dict[str, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """File and index of each folio; pages of files that no process mapped get a made-up one, or they could be in no cache."""
+    """File and index of each folio. A file that no process mapped is made up: a page must be in one."""
     file, index = recorded.file.copy(), recorded.index.copy()
     unknown = np.flatnonzero((file < 0) & (recorded.kind != ANON))
     # Neighbours among the frames are mostly neighbours in a file: stretches of 16 MiB stay together, and a folio's

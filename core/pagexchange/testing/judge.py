@@ -17,8 +17,8 @@ from pagexchange.errors import PluginContractError, PluginError, raised_in
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts
 from pagexchange.host.build import Served
 from pagexchange.model.config import Mode
+from pagexchange.model.statuses import errno_name
 from pagexchange.oracle import Finding, Oracle, Verdict
-from pagexchange.oracle.expect import errno_name
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.clauses import CLAUSES
 from pagexchange.testing.scene.cells import Cell
@@ -211,4 +211,9 @@ def breaks(clause: str, sentences: Iterable[str]) -> NoReturn:
 
 def refusals(status: NDArray[np.int32]) -> list[str]:
     """Say which pairs have a status other than 0."""
-    return [f"pair {i} has status {errno_name(int(status[i]))}" for i in np.flatnonzero(status).tolist()]
+    sentences = []
+    for i in np.flatnonzero(status).tolist():
+        code = int(status[i])
+        # a status above 0 is no errno, and a name would make it look like one
+        sentences.append(f"pair {i} has status {f'-{errno_name(code)}' if code < 0 else code}")
+    return sentences
