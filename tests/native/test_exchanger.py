@@ -16,7 +16,7 @@ def read_only(array):
     return array
 
 
-PAIRS = {
+PAIRS: dict[str, tuple[Any, str]] = {
     "float64": (np.zeros((2, 2)), r"pairs: want a C-contiguous int64 array of 2 dimensions; got items of float64"),
     "unsigned": (np.zeros((2, 2), np.uint64), "pairs: want .* got items of uint64"),
     "narrow": (np.zeros((2, 2), np.int32), "pairs: want .* got items of int32"),

@@ -22,10 +22,8 @@ ALLOWED = r"""
 # The buffer protocol has this name from Python 3.12 on.
 pagexchange_native\.arena\.region\.Region\.__buffer__
 # Nothing in them can be called from Python.
-pagexchange_native\.arena\.(allocator|geometry|references|slots)
 pagexchange_native\.engine\.(guarded_move|helpers|worker)
-pagexchange_native\.pages\.page_tables
-pagexchange_native\.xarray\.(store|tree)
+pagexchange_native\.xarray\.store
 """
 
 

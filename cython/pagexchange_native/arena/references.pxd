@@ -1,10 +1,11 @@
 """References of a page: what it has at rest, and who may drop one."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
-from pagexchange_native.format cimport pgx_entry, pgx_region
+from pagexchange_native.arena.allocator cimport pgx_free
+from pagexchange_native.format cimport *
 
-cdef enum:
+cdef enum:  # what put_reference says
     MAY_PUT = 0
     NOT_IN_USE = 1
     IS_FROZEN = 2
@@ -12,15 +13,43 @@ cdef enum:
     IS_LOCKED = 4
     IS_PINNED = 5
 
-# References that are not the caller's: cache, private data, page tables (`folio_expected_ref_count`).
-cdef uint32_t structural_refs(const pgx_region *r, const pgx_entry *e) noexcept nogil
 
-# Drops a reference, or says why there is none to drop; `really` false: only says it.
-cdef int put_reference(pgx_region *r, uint32_t pfn, bint really) noexcept nogil
+cdef inline uint32_t structural_refs(const pgx_region *r, const pgx_entry *e) noexcept nogil:
+    """References that are not the caller's: cache, private data, page tables (`folio_expected_ref_count`)."""
+    cdef uint32_t refs = pgx_load32(&e.mapcount)
+    cdef uint64_t mapping = pgx_load64(&e.mapping)
+    if mapping and not mapping & PGX_ANON:
+        refs += 1u << pgx_load8(&e.order)
+    if pgx_load64(&e.flags) & r.layout.private_:
+        refs += 1
+    return refs
 
-# Place of the first that has no reference to drop (`whole`: that has another user), or came before; or the length.
-# `seen` has a bit per frame, all clear.
-cdef int64_t first_refused(pgx_region *r, const int64_t[::1] pfns, uint64_t *seen, bint whole) noexcept nogil
 
-# The word of one of the codes above for an error's message.
-cdef str why_not_put(int code)
+cdef inline int put_reference(pgx_region *r, uint32_t pfn, bint really) noexcept nogil:
+    """Drops a reference, or says why there is none to drop; `really` false: only says it."""
+    cdef pgx_entry *e = &r.entries[pfn]
+    cdef uint32_t refs, structural
+    while True:
+        refs = pgx_load32(&e.refs)
+        if pgx_load8(&e.state) != PGX_USED or refs == 0:
+            return NOT_IN_USE
+        if refs & PGX_FROZEN:
+            return IS_FROZEN
+        structural = structural_refs(r, e)
+        if refs <= structural:
+            return NOT_YOURS
+        if refs == 1 and (pgx_load32(&e.owner) or pgx_load64(&e.flags) & r.layout.locked):
+            return IS_LOCKED
+        if refs == 1 and pgx_pinned(r, pfn, pgx_load8(&e.order)):
+            return IS_PINNED
+        if not really:
+            return MAY_PUT
+        if pgx_cas32(&e.refs, refs, refs - 1):
+            break
+    # Only now: had an exchange frozen the page in between, it would have moved it without its `held`. Nobody moves it
+    # here, as it has one reference less than `held` says.
+    if refs - 1 == structural:
+        pgx_store8(&e.held, 0)
+    if refs == 1:
+        pgx_free(r, pfn, 1)
+    return MAY_PUT

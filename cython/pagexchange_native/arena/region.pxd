@@ -9,7 +9,6 @@ cdef class Region:
     cdef int fd
     cdef int pid             # of the process that mapped it
     cdef int exports         # live views
-    cdef bint busy           # an exchange is running
     cdef readonly object path
     cdef readonly str backing
     cdef object __weakref__

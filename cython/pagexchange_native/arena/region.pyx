@@ -10,6 +10,7 @@ from operator import index as as_int
 import numpy as np
 
 from pagexchange_native.arena.backing import Backing, boot_id, pool_too_small
+from pagexchange_native.arena.geometry import Format, Geometry
 from pagexchange_native.errors import ArenaError, ArenaFullError, ForkedArenaError
 from pagexchange_native.integers import as_pfns, as_words
 
@@ -23,8 +24,18 @@ from posix.stat cimport fstat, lstat, struct_stat
 from posix.unistd cimport close as c_close, unlink
 
 from pagexchange_native.arena.allocator cimport pgx_alloc_any, pgx_free, pgx_node_init, pgx_reserve
-from pagexchange_native.arena.geometry cimport Geometry, attach_geometry
-from pagexchange_native.arena.references cimport MAY_PUT, first_refused, put_reference, structural_refs, why_not_put
+from pagexchange_native.arena.header cimport attach_header, write_header
+from pagexchange_native.arena.references cimport (
+    IS_FROZEN,
+    IS_LOCKED,
+    IS_PINNED,
+    MAY_PUT,
+    NOT_IN_USE,
+    NOT_YOURS,
+    put_reference,
+    structural_refs,
+)
+from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
 
 cdef extern from "Python.h":
@@ -63,6 +74,26 @@ ENTRY = np.dtype(
 )
 assert ENTRY.itemsize == sizeof(pgx_entry)
 
+_FORMAT = Format(
+    header=sizeof(pgx_header),
+    items={
+        "nodes": sizeof(pgx_node), "slots": sizeof(pgx_slot), "pins": sizeof(uint64_t), "pieces": PGX_PIECE,
+        "mappings": sizeof(pgx_mapping), "spaces": sizeof(pgx_space), "entries": sizeof(pgx_entry),
+        "xanodes": sizeof(pgx_xanode), "tables": sizeof(pgx_table),
+    },
+    pins=PGX_PINS,
+    pieces=2 * PGX_PIECES,
+    nodes=PGX_MAX_NODES,
+)
+_WHY_NOT_PUT = {
+    MAY_PUT: "",
+    NOT_IN_USE: "no reference to drop: free, reserved, or not the first frame of a folio",
+    IS_FROZEN: "no reference to drop: frozen by an exchange; try again",
+    NOT_YOURS: "no reference of yours: what is left is held by its mapping, private data or page tables",
+    IS_LOCKED: "its last reference cannot be dropped while it is locked",
+    IS_PINNED: "its last reference cannot be dropped while it is pinned",
+}
+
 cdef object _live = weakref.WeakSet()
 
 
@@ -87,6 +118,25 @@ cdef void _unmap(Region self) noexcept:
         _discard(self)
     c_free(self.region)
     self.region = NULL
+
+
+cdef int64_t first_refused(pgx_region *r, const int64_t *pfns, int64_t n, uint64_t *seen, bint whole) noexcept nogil:
+    """Place of the first that has no reference to drop (`whole`: that has another user), or came before; or n.
+
+    `seen` has a bit per frame, all clear.
+    """
+    cdef int64_t i
+    cdef uint64_t pfn
+    cdef pgx_entry *e
+    for i in range(n):
+        pfn = <uint64_t>pfns[i]
+        if pfn >= r.nframes or seen[pfn >> 6] >> (pfn & 63) & 1 or put_reference(r, <uint32_t>pfn, False) != MAY_PUT:
+            return i
+        e = &r.entries[pfn]
+        if whole and (pgx_load32(&e.refs) != 1 or not pgx_load8(&e.held)):
+            return i
+        seen[pfn >> 6] |= 1ull << (pfn & 63)
+    return n
 
 
 @cython.no_gc_clear  # in a cycle, __dealloc__ still needs the path
@@ -152,8 +202,10 @@ cdef class Region:
             Not enough memory, or the hugetlb pool is too small; the message says how much is missing.
         """
         cdef Region self = cls.__new__(cls)
-        cdef Geometry geometry = Geometry(page_size, list(nodes), layout, hugetlb, thp, workers, mappings, spaces,
-                                          xa_nodes, page_tables, watermarks)
+        geometry = Geometry(
+            _FORMAT, page_size=page_size, nodes=list(nodes), layout=layout, hugetlb=hugetlb, thp=thp, workers=workers,
+            mappings=mappings, spaces=spaces, xa_nodes=xa_nodes, page_tables=page_tables, watermarks=watermarks,
+        )
         try:
             self._create(geometry, dict(layout), path, hugetlb, thp, (path is not None) if reserve is None else reserve)
         except BaseException:
@@ -164,7 +216,7 @@ cdef class Region:
             raise
         return self
 
-    def _create(self, Geometry geometry, layout, path, hugetlb, thp, reserve):
+    def _create(self, geometry, layout, path, hugetlb, thp, reserve):
         cdef pgx_region *r
         cdef uint32_t n
         total = geometry.total
@@ -182,8 +234,8 @@ cdef class Region:
             uuid = secrets.token_bytes(16)
         except OSError as error:
             raise ArenaError(f"no random bytes for the arena's identity: {error.strerror}") from None
-        geometry.write(r.base, uuid, boot_id(), layout)
-        attach_geometry(r)
+        write_header(r.base, geometry, uuid, boot_id(), layout)
+        attach_header(r)
         for n in range(r.nnodes):
             with nogil:
                 pgx_node_init(r, n)
@@ -217,8 +269,6 @@ cdef class Region:
             return
         if self.exports:
             raise BufferError(f"{self.exports} views of the arena are still alive; drop them before close()")
-        if self.busy:
-            raise BufferError("an exchange is running on this arena; wait for it before close()")
         _unmap(self)
 
     def __dealloc__(self):
@@ -332,7 +382,7 @@ cdef class Region:
         cdef uint32_t i
         self.check()
         out = np.empty(self.region.nslots, dtype=np.uint64)
-        cdef uint64_t[::1] words = out
+        cdef uint64_t *words = <uint64_t *>address(out)
         for i in range(self.region.nslots):
             words[i] = pgx_load64(&pgx_slot_at(self.region, i).state)
         return out
@@ -392,16 +442,16 @@ cdef class Region:
         o = order
         count = n
         out = np.empty(count, dtype=np.int64)
-        cdef int64_t[::1] view = out
+        cdef int64_t *taken = <int64_t *>address(out)
         with nogil:
             for i in range(count):
                 got = pgx_alloc_any(self.region, where, o, 1)
                 if got < 0:
                     while i > 0:
                         i -= 1
-                        pgx_free(self.region, <uint32_t>view[i], 1)
+                        pgx_free(self.region, <uint32_t>taken[i], 1)
                     break
-                view[i] = got
+                taken[i] = got
         if got < 0:
             raise ArenaFullError(
                 -got, f"node {node!r}: {count} folios of order {o} asked for, {pgx_load64(&self.region.nodes[where].free)} of "
@@ -417,11 +467,13 @@ cdef class Region:
         """
         cdef int64_t bad, i
         self.check()
-        cdef const int64_t[::1] which = as_pfns(pfns)
-        cdef int64_t n = which.shape[0]
-        cdef uint64_t[::1] seen = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
+        array = as_pfns(pfns)
+        bits = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
+        cdef const int64_t *which = <const int64_t *>address(array)
+        cdef uint64_t *seen = <uint64_t *>address(bits)
+        cdef int64_t n = len(array)
         with nogil:
-            bad = first_refused(self.region, which, &seen[0], False)
+            bad = first_refused(self.region, which, n, seen, False)
             if bad == n:
                 for i in range(n):
                     if put_reference(self.region, <uint32_t>which[i], True) != MAY_PUT:  # another thread dropped it meanwhile
@@ -434,21 +486,23 @@ cdef class Region:
         """Make folios that only the caller holds reserved: never moved, never given back. All or nothing."""
         cdef int64_t bad, i
         self.check()
-        cdef const int64_t[::1] which = as_pfns(pfns)
-        cdef int64_t n = which.shape[0]
-        cdef uint64_t[::1] seen = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
+        array = as_pfns(pfns)
+        bits = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
+        cdef const int64_t *which = <const int64_t *>address(array)
+        cdef uint64_t *seen = <uint64_t *>address(bits)
+        cdef int64_t n = len(array)
         with nogil:
-            bad = first_refused(self.region, which, &seen[0], True)
+            bad = first_refused(self.region, which, n, seen, True)
             if bad == n:
                 for i in range(n):
-                    pgx_reserve(self.region, <uint32_t>which[i], 1)
+                    pgx_reserve(self.region, <uint32_t>which[i])
         if bad < n:
             self._refuse(which[bad], True)
 
     def _refuse(self, pfn, whole):
         """Say what `first_refused` found."""
         cdef pgx_entry *e = self.entry(pfn)
-        why = why_not_put(put_reference(self.region, pfn, False))
+        why = _WHY_NOT_PUT[put_reference(self.region, pfn, False)]
         if not why and whole and (pgx_load32(&e.refs) != 1 or not pgx_load8(&e.held)):
             why = "others hold it, too"
         raise ValueError(f"frame {pfn}: {why or 'named twice'}")
@@ -475,7 +529,7 @@ cdef class Region:
         self.entry(pfn)
         cdef int why = put_reference(self.region, pfn, True)
         if why != MAY_PUT:
-            raise ValueError(f"frame {pfn}: {why_not_put(why)}")
+            raise ValueError(f"frame {pfn}: {_WHY_NOT_PUT[why]}")
 
     def expected_refs(self, pfn):
         """References that the page in frame `pfn` has at rest: held + cache + private + mapcount."""
@@ -555,20 +609,23 @@ cdef class Region:
             | ((1ull << r.layout.zone_width) - 1) << r.layout.zone_shift
         if (masks & np.uint64(kept)).any():
             raise ValueError("mask: node, zone, head and private follow from where and what the page is")
-        cdef const int64_t[::1] where = np.ascontiguousarray(pages)
-        cdef const uint64_t[::1] what = np.ascontiguousarray(masks)
+        pages = np.ascontiguousarray(pages)
+        masks = np.ascontiguousarray(masks)
+        cdef const int64_t *pfn = <const int64_t *>address(pages)
+        cdef const uint64_t *word = <const uint64_t *>address(masks)
+        cdef int64_t n = pages.size
         if pages.size and (pages.min() < 0 or pages.max() >= r.nframes):
             raise IndexError(f"a frame is out of range; the arena has frames 0 to {r.nframes - 1}")
         with nogil:
-            for i in range(where.shape[0]):
-                e = &r.entries[where[i]]
-                bits = what[i]
+            for i in range(n):
+                e = &r.entries[pfn[i]]
+                bits = word[i]
                 before = pgx_or64(&e.flags, bits) if on else pgx_and64(&e.flags, ~bits)
                 # The node's count of dirty file pages follows the flag.
                 mapping = pgx_load64(&e.mapping)
                 if bits & r.layout.dirty and ((before & r.layout.dirty) != 0) != on and mapping \
                         and not mapping & PGX_ANON:
-                    node = pgx_node_of(r, where[i])
+                    node = pgx_node_of(r, pfn[i])
                     frames = 1ull << pgx_load8(&e.order)
                     pgx_add64(&r.nodes[node].counter[PGX_NR_DIRTY], frames if on else -frames)
 

@@ -24,7 +24,7 @@ from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_log_step, pgx_move
 from pagexchange_native.pages.page_tables cimport pte_at, rewrite
 from pagexchange_native.arena.references cimport structural_refs
 from pagexchange_native.format cimport *
-from pagexchange_native.xarray.array cimport xa_release, xa_tryhold
+from pagexchange_native.xarray.tree cimport xa_release, xa_tryhold
 
 cdef extern from "<errno.h>":
     enum:

@@ -16,7 +16,8 @@ from posix.unistd cimport usleep
 from pagexchange_native.arena.allocator cimport pgx_free
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.format cimport *
-from pagexchange_native.xarray.array cimport xa_load, xa_lock, xa_store, xa_unlock
+from pagexchange_native.xarray.store cimport xa_store
+from pagexchange_native.xarray.tree cimport xa_load, xa_lock, xa_unlock
 
 cdef enum:
     FACE = 0  # the slot of calls from Python

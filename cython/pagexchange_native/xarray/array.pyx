@@ -13,6 +13,7 @@ from libc.errno cimport EBUSY, EINVAL, ENOMEM
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.region cimport Region
+from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport (
     PGX_XA_MARKS,
     pgx_load32,
@@ -21,6 +22,34 @@ from pagexchange_native.format cimport (
     pgx_xa_entry,
     pgx_xa_value,
     pgx_xarray,
+)
+from pagexchange_native.xarray.search cimport XA_PRESENT, xa_find, xa_find_after, xa_get_mark, xa_get_order
+from pagexchange_native.xarray.store cimport (
+    xa_alloc,
+    xa_clear_mark,
+    xa_cmpxchg,
+    xa_destroy,
+    xa_insert,
+    xa_reserve,
+    xa_set_mark,
+    xa_store,
+    xa_store_range,
+    xa_unreserve,
+)
+from pagexchange_native.xarray.tree cimport (
+    XA_MAX_ORDER,
+    XA_ZERO,
+    xa_cursor,
+    xa_find_word,
+    xa_hold,
+    xa_load,
+    xa_lock,
+    xa_release,
+    xa_tryhold,
+    xa_trylock,
+    xa_unlock,
+    xas_find_word,
+    xas_init,
 )
 
 cdef uint32_t FACE = 0  # the worker slot in whose name Python's changes are made
@@ -48,10 +77,10 @@ cdef uint64_t index_of(object index) except? 0:
     return number
 
 
-cdef uint32_t order_of(object order) except? 64:
+cdef uint32_t order_of(object order) except? 64:  # no order
     number = operator.index(order)
-    if not 0 <= number <= 63:
-        raise ValueError(f"order {number}: give one from 0 to 63")
+    if not 0 <= number <= XA_MAX_ORDER:
+        raise ValueError(f"order {number}: give one from 0 to {XA_MAX_ORDER}")
     return number
 
 
@@ -375,7 +404,7 @@ cdef class XArray:
 
     def cursor(self, index=0, order=0):
         """Make a cursor, Linux's XA_STATE, that stands before `index`."""
-        from pagexchange_native.xarray.cursor import Cursor
+        from pagexchange_native.xarray.cursor import Cursor  # here, since it imports this module
 
         return Cursor(self, index, order)
 
@@ -383,43 +412,46 @@ cdef class XArray:
 
     def bulk_store(self, indexes, values):
         """Store values[k] at indexes[k] (order 0), all under one lock. After an ENOMEM those before it stay."""
-        cdef const uint64_t[::1] where = _words(indexes, "indexes", MAX_INDEX)
-        cdef const uint64_t[::1] what = _words(values, "values", MAX_VALUE)
-        cdef Py_ssize_t n = where.shape[0]
+        indexes = _words(indexes, "indexes", MAX_INDEX)
+        values = _words(values, "values", MAX_VALUE)
+        cdef const uint64_t *index = <const uint64_t *>address(indexes)
+        cdef const uint64_t *value = <const uint64_t *>address(values)
+        cdef Py_ssize_t n = len(indexes)
         cdef Py_ssize_t k = 0
         cdef int code = 0
         cdef pgx_xarray *xa
         cdef pgx_region *r
-        if what.shape[0] != n:
-            raise ValueError(f"{n} indexes and {what.shape[0]} values: give as many of each")
+        if len(values) != n:
+            raise ValueError(f"{n} indexes and {len(values)} values: give as many of each")
         xa = self.lock()
         r = self.region.region
         self.region.exports += 1
         with nogil:
             while k < n:
-                code = xa_store(r, xa, where[k], 0, pgx_xa_entry(what[k]), NULL)
+                code = xa_store(r, xa, index[k], 0, pgx_xa_entry(value[k]), NULL)
                 if code != 0:
                     break
                 k += 1
             xa_unlock(xa)
         self.region.exports -= 1
-        raise_on(code, self.region, f"store at index {where[k] if k < n else 0}, number {k} of {n}")
+        raise_on(code, self.region, f"store at index {index[k] if k < n else 0}, number {k} of {n}")
 
     def bulk_load(self, indexes):
-        """Values at the indexes as int64[n], -1 for none. Each is loaded by itself, without a lock."""
-        cdef const uint64_t[::1] where = _words(indexes, "indexes", MAX_INDEX)
-        cdef Py_ssize_t n = where.shape[0]
+        """Values at the indexes as int64[n], -1 for none. Each is loaded separately, without a lock."""
+        indexes = _words(indexes, "indexes", MAX_INDEX)
+        cdef const uint64_t *index = <const uint64_t *>address(indexes)
+        cdef Py_ssize_t n = len(indexes)
         cdef Py_ssize_t k
         cdef uint64_t entry
         cdef pgx_xarray *xa = self.head()
         cdef pgx_region *r = self.region.region
         out = np.empty(n, np.int64)
-        cdef int64_t[::1] values = out
+        cdef int64_t *value = <int64_t *>address(out)
         self.region.exports += 1
         with nogil:
             for k in range(n):
-                entry = xa_load(r, xa, where[k])
-                values[k] = <int64_t>pgx_xa_value(entry) if entry != 0 else -1
+                entry = xa_load(r, xa, index[k])
+                value[k] = <int64_t>pgx_xa_value(entry) if entry != 0 else -1
         self.region.exports -= 1
         return out
 
@@ -429,8 +461,9 @@ cdef class XArray:
         With a cursor that stays in its node while it can, or by a fresh walk for each (radix_tree_lookup_slot). An
         offset is good as long as the array's shape does not change.
         """
-        cdef const uint64_t[::1] where = _words(indexes, "indexes", MAX_INDEX)
-        cdef Py_ssize_t n = where.shape[0]
+        indexes = _words(indexes, "indexes", MAX_INDEX)
+        cdef const uint64_t *index = <const uint64_t *>address(indexes)
+        cdef Py_ssize_t n = len(indexes)
         cdef Py_ssize_t k
         cdef bint stay = cursor
         cdef xa_cursor xas
@@ -438,16 +471,16 @@ cdef class XArray:
         cdef pgx_xarray *xa
         cdef pgx_region *r
         out = np.zeros(n, np.uint64)
-        cdef uint64_t[::1] offsets = out
+        cdef uint64_t *offset = <uint64_t *>address(out)
         xa = self.hold()
         r = self.region.region
         self.region.exports += 1
         with nogil:
             xas_init(&xas, xa)
             for k in range(n):
-                word = xas_find_word(r, &xas, where[k], NULL) if stay else xa_find_word(r, xa, where[k], NULL)
+                word = xas_find_word(r, &xas, index[k], NULL) if stay else xa_find_word(r, xa, index[k], NULL)
                 if word != NULL:
-                    offsets[k] = <uint64_t>(<uint8_t *>word - r.base)
+                    offset[k] = <uint64_t>(<uint8_t *>word - r.base)
             xa_release(xa)
         self.region.exports -= 1
         return out

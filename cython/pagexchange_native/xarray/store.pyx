@@ -6,11 +6,15 @@ error leaves no trace. `seq` is odd while a reader without the lock could see pa
 not change when one 64-bit store is all that a reader can see: a replaced entry, an entry or a sub-tree in an empty slot.
 """
 
-from libc.errno cimport EBUSY, EINVAL
+from libc.errno cimport EBUSY, EINVAL, EUCLEAN
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from pagexchange_native.arena.locks cimport spin_lock, spin_unlock
+from pagexchange_native.arena.pool cimport Items, pool_give, pool_take
 from pagexchange_native.format cimport (
     PGX_XA_MARKS,
+    PGX_XA_SHIFT,
+    PGX_XA_SLOTS,
     PGX_XA_WRITER,
     pgx_fence,
     pgx_load32,
@@ -22,34 +26,28 @@ from pagexchange_native.format cimport (
     pgx_xanode,
     pgx_xarray,
 )
+from pagexchange_native.xarray.search cimport XA_PRESENT, xa_find_free, xa_find_raw
 from pagexchange_native.xarray.tree cimport (
     XA_LEVELS,
+    XA_MASK,
+    XA_MAX_ORDER,
     XA_MAX_SHIFT,
-    XA_PRESENT,
     XA_ZERO,
     xa_child,
     xa_extent,
-    xa_find_free,
-    xa_find_raw,
     xa_is_internal,
     xa_is_node,
     xa_is_sibling,
     xa_mk_node,
     xa_mk_sibling,
-    xa_node_give,
-    xa_nodes_take,
     xa_parent,
     xa_to_sibling,
     xa_top,
     xa_walk,
 )
 
-cdef extern from "errno.h" nogil:
-    enum:
-        EUCLEAN
-
 cdef enum:
-    MAX_NEW = 2 * 11  # a chain of nodes down to the entry, and one up from the old head
+    MAX_NEW = 2 * XA_LEVELS  # a chain of nodes down to the entry, and one up from the old head
     HEAD_MARKS = 7
 
 
@@ -72,7 +70,7 @@ cdef inline uint64_t _visible(uint64_t entry) noexcept nogil:
 
 cdef inline uint64_t _mask(uint32_t offset, uint32_t n) noexcept nogil:
     """Return n bits from `offset` on; n is 1 to 64."""
-    return (~<uint64_t>0 >> (64 - n)) << offset
+    return (~<uint64_t>0 >> (PGX_XA_SLOTS - n)) << offset
 
 
 cdef void _free_tree(pgx_region *r, pgx_xarray *xa, pgx_xanode *node) noexcept nogil:
@@ -86,8 +84,8 @@ cdef void _free_tree(pgx_region *r, pgx_xarray *xa, pgx_xanode *node) noexcept n
     next_slot[0] = 0
     while True:
         node = path[level]
-        if next_slot[level] == 64:
-            xa_node_give(r, _slot_of(xa), node)
+        if next_slot[level] == PGX_XA_SLOTS:
+            _give_node(r, _slot_of(xa), node)
             if level == 0:
                 return
             level -= 1
@@ -116,7 +114,7 @@ cdef void _chain(pgx_region *r, pgx_xarray *xa, const uint32_t *numbers, uint32_
     cdef uint32_t i, offset
     for i in range(n):
         if i > 0:
-            offset = (base >> (shift + 6)) & 63
+            offset = (base >> (shift + PGX_XA_SHIFT)) & XA_MASK
             pgx_store64(&node.slot[offset], xa_mk_node(numbers[i]))
             node.count = 1
         node = &r.xanodes[numbers[i]]
@@ -125,8 +123,8 @@ cdef void _chain(pgx_region *r, pgx_xarray *xa, const uint32_t *numbers, uint32_
         if i > 0:
             node.offset = <uint8_t>offset
             node.parent = numbers[i - 1] + 1
-        shift -= 6
-    offset = (base >> node.shift) & 63
+        shift -= PGX_XA_SHIFT
+    offset = (base >> node.shift) & XA_MASK
     _fill(node, offset, span, entry)
     node.count = <uint8_t>span
 
@@ -141,19 +139,19 @@ cdef int _store_growing(pgx_region *r, pgx_xarray *xa, pgx_xanode *top, uint64_t
     cdef bint keep = child != 0 and base != 0
     cdef pgx_xanode *node
     cdef int code
-    while (last >> high) > 63:
-        high += 6
-    chain = (high - target) // 6 + 1
-    lowest = top.shift + 6 if top != NULL else 0
-    extra = (high - lowest) // 6 if keep else 0
-    code = xa_nodes_take(r, _slot_of(xa), chain + extra, numbers)
+    while (last >> high) > XA_MASK:
+        high += PGX_XA_SHIFT
+    chain = (high - target) // PGX_XA_SHIFT + 1
+    lowest = top.shift + PGX_XA_SHIFT if top != NULL else 0
+    extra = (high - lowest) // PGX_XA_SHIFT if keep else 0
+    code = _take_nodes(r, _slot_of(xa), chain + extra, numbers)
     if code != 0:
         return code
     _chain(r, xa, numbers, chain, high, base, span, entry)
     node = &r.xanodes[numbers[chain - 1]]
     if keep:
         for i in range(extra + 1):
-            shift = lowest + 6 * i
+            shift = lowest + PGX_XA_SHIFT * i
             node = &r.xanodes[numbers[chain + i] if i < extra else numbers[0]]
             pgx_store8(&node.shift, <uint8_t>shift)
             node.array = <uint64_t>(<uint8_t *>xa - r.base)
@@ -181,7 +179,7 @@ cdef int _store_growing(pgx_region *r, pgx_xarray *xa, pgx_xanode *top, uint64_t
 cdef void _overwrite(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint32_t offset, uint32_t span,
                      uint64_t entry) noexcept nogil:
     """Put one entry over `span` slots: sub-trees and smaller entries go, and leave it the union of their marks."""
-    cdef uint64_t dropped[64]
+    cdef uint64_t dropped[PGX_XA_SLOTS]
     cdef uint64_t mask = _mask(offset, span)
     cdef uint64_t marks
     cdef pgx_xanode *child
@@ -211,7 +209,7 @@ cdef int _store_inside(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint64_t
     cdef uint64_t found
     cdef int code
     while True:
-        offset = (base >> shift) & 63
+        offset = (base >> shift) & XA_MASK
         found = node.slot[offset]
         if xa_is_sibling(found):
             offset = xa_to_sibling(found)
@@ -225,13 +223,13 @@ cdef int _store_inside(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint64_t
         node = xa_child(r, xa, found, shift)
         if node == NULL:
             return -EUCLEAN
-        shift -= 6
+        shift -= PGX_XA_SHIFT
     if found == 0 and shift > target:
-        n = (shift - target) // 6
-        code = xa_nodes_take(r, _slot_of(xa), n, numbers)
+        n = (shift - target) // PGX_XA_SHIFT
+        code = _take_nodes(r, _slot_of(xa), n, numbers)
         if code != 0:
             return code
-        _chain(r, xa, numbers, n, shift - 6, base, span, entry)
+        _chain(r, xa, numbers, n, shift - PGX_XA_SHIFT, base, span, entry)
         r.xanodes[numbers[0]].parent = <uint32_t>(node - r.xanodes) + 1
         r.xanodes[numbers[0]].offset = <uint8_t>offset
         pgx_store64(&node.slot[offset], xa_mk_node(numbers[0]))
@@ -242,7 +240,7 @@ cdef int _store_inside(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint64_t
         pgx_store64(&node.slot[offset], entry)
         node.count += 1
     else:
-        _overwrite(r, xa, node, (base >> target) & 63, span, entry)
+        _overwrite(r, xa, node, (base >> target) & XA_MASK, span, entry)
     return 0
 
 
@@ -257,7 +255,7 @@ cdef void _unmark(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, int mark, uin
             return
         if node.parent == 0:
             break
-        mask = <uint64_t>1 << (node.offset & 63)
+        mask = <uint64_t>1 << (node.offset & XA_MASK)
         node = xa_parent(r, node)
         if node == NULL:
             return
@@ -272,14 +270,14 @@ cdef void _prune(pgx_region *r, pgx_xarray *xa, pgx_xanode *node) noexcept nogil
         if node.parent == 0:
             pgx_store32(&xa.flags, xa.flags & ~<uint32_t>HEAD_MARKS)
             pgx_store64(&xa.head, 0)
-            xa_node_give(r, _slot_of(xa), node)
+            _give_node(r, _slot_of(xa), node)
             return
         parent = xa_parent(r, node)
         if parent == NULL:
             return
-        pgx_store64(&parent.slot[node.offset & 63], 0)
+        pgx_store64(&parent.slot[node.offset & XA_MASK], 0)
         parent.count -= 1
-        xa_node_give(r, _slot_of(xa), node)
+        _give_node(r, _slot_of(xa), node)
         node = parent
     while node.parent == 0 and node.count == 1:
         entry = node.slot[0]
@@ -294,7 +292,7 @@ cdef void _prune(pgx_region *r, pgx_xarray *xa, pgx_xanode *node) noexcept nogil
             node.parent = 0
             node.offset = 0
         pgx_store64(&xa.head, entry)
-        xa_node_give(r, _slot_of(xa), parent)
+        _give_node(r, _slot_of(xa), parent)
         if node == NULL:
             return
 
@@ -302,7 +300,7 @@ cdef void _prune(pgx_region *r, pgx_xarray *xa, pgx_xanode *node) noexcept nogil
 cdef int _erase(pgx_region *r, pgx_xarray *xa, uint64_t base, uint64_t last, uint32_t target,
                 uint32_t span) noexcept nogil:
     """Delete every entry that touches base..last, whole."""
-    cdef uint64_t dropped[64]
+    cdef uint64_t dropped[PGX_XA_SLOTS]
     cdef uint64_t found = xa.head
     cdef pgx_xanode *node
     cdef pgx_xanode *child
@@ -317,13 +315,13 @@ cdef int _erase(pgx_region *r, pgx_xarray *xa, uint64_t base, uint64_t last, uin
     if node == NULL:
         return -EUCLEAN
     shift = min(<uint32_t>node.shift, <uint32_t>XA_MAX_SHIFT)
-    if base == 0 and (shift < target or (last >> shift) > 63):
+    if base == 0 and (shift < target or (last >> shift) > XA_MASK):
         xa_destroy(r, xa)
         return 0
-    if (base >> shift) > 63:
+    if (base >> shift) > XA_MASK:
         return 0
     while True:
-        offset = (base >> shift) & 63
+        offset = (base >> shift) & XA_MASK
         found = node.slot[offset]
         if xa_is_sibling(found):
             offset = xa_to_sibling(found)
@@ -335,10 +333,10 @@ cdef int _erase(pgx_region *r, pgx_xarray *xa, uint64_t base, uint64_t last, uin
         node = xa_child(r, xa, found, shift)
         if node == NULL:
             return -EUCLEAN
-        shift -= 6
+        shift -= PGX_XA_SHIFT
     n = xa_extent(node, offset) if found != 0 and not xa_is_node(found) else 1
     if shift == target and n < span:
-        offset = (base >> target) & 63
+        offset = (base >> target) & XA_MASK
         n = span
     for i in range(n):
         dropped[i] = node.slot[offset + i]
@@ -361,6 +359,42 @@ cdef int _erase(pgx_region *r, pgx_xarray *xa, uint64_t base, uint64_t last, uin
     return 0
 
 
+# ---- node pool -------------------------------------------------------------------------------------------------------
+
+cdef inline Items _nodes(pgx_region *r) noexcept nogil:
+    return Items(&r.header.xanodes, r.nxanodes, <uint8_t *>&r.xanodes[0].next, sizeof(pgx_xanode))
+
+
+cdef bint _in_use(const pgx_region *r, uint32_t number) noexcept nogil:
+    return r.xanodes[number].used
+
+
+cdef int _take_nodes(pgx_region *r, uint32_t slot, uint32_t n, uint32_t *numbers) noexcept nogil:
+    """Takes n zeroed nodes or none: 0 or -ENOMEM, -EUCLEAN."""
+    cdef Items nodes = _nodes(r)
+    cdef uint32_t i, word
+    cdef int rc
+    spin_lock(&nodes.pool.lock, slot + 1)
+    rc = pool_take(r, &nodes, _in_use, n, numbers)
+    if rc == 0:
+        for i in range(n):
+            # Word by word: a reader without the lock may still be in it, and finds out by `seq`.
+            for word in range(sizeof(pgx_xanode) // 8):
+                pgx_store64(<uint64_t *>&r.xanodes[numbers[i]] + word, 0)
+            r.xanodes[numbers[i]].used = 1
+    spin_unlock(&nodes.pool.lock)
+    return rc
+
+
+cdef void _give_node(pgx_region *r, uint32_t slot, pgx_xanode *node) noexcept nogil:
+    cdef Items nodes = _nodes(r)
+    spin_lock(&nodes.pool.lock, slot + 1)
+    if node.used:
+        node.used = 0
+        pool_give(&nodes, <uint32_t>(node - r.xanodes))
+    spin_unlock(&nodes.pool.lock)
+
+
 # ---- what others call ------------------------------------------------------------------------------------------------
 
 cdef int xa_store(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t order, uint64_t entry,
@@ -373,12 +407,12 @@ cdef int xa_store(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t order,
     cdef int code
     if old != NULL:
         old[0] = 0
-    if order > 63 or (xa_is_internal(entry) and entry != XA_ZERO):
+    if order > XA_MAX_ORDER or (xa_is_internal(entry) and entry != XA_ZERO):
         return -EINVAL
     base = index >> order << order
     last = base | ((<uint64_t>1 << order) - 1)
-    target = order - order % 6
-    span = <uint32_t>1 << (order % 6)
+    target = order - order % PGX_XA_SHIFT
+    span = <uint32_t>1 << (order % PGX_XA_SHIFT)
     if xa_is_node(head):
         top = xa_top(r, xa, head)
     if xa_is_internal(head) and head != XA_ZERO and top == NULL:
@@ -386,7 +420,7 @@ cdef int xa_store(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t order,
     before = _visible(xa_walk(r, xa, index, &node, &offset))
     if entry == 0:
         code = _erase(r, xa, base, last, target, span)
-    elif top != NULL and top.shift >= target and (last >> top.shift) <= 63:
+    elif top != NULL and top.shift >= target and (last >> top.shift) <= XA_MASK:
         code = _store_inside(r, xa, top, base, target, span, entry)
     elif top == NULL and last == 0:
         pgx_store64(&xa.head, entry)
@@ -416,7 +450,7 @@ cdef int xa_cmpxchg(pgx_region *r, pgx_xarray *xa, uint64_t index, uint64_t expe
 
 cdef int xa_insert(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t order, uint64_t entry) noexcept nogil:
     cdef uint64_t base, last
-    if order > 63:
+    if order > XA_MAX_ORDER:
         return -EINVAL
     base = index >> order << order
     last = base | ((<uint64_t>1 << order) - 1)
@@ -447,7 +481,7 @@ cdef int xa_store_range(pgx_region *r, pgx_xarray *xa, uint64_t first, uint64_t 
     if last < first:
         return -EINVAL
     while True:
-        order = 63
+        order = XA_MAX_ORDER
         while first & ((<uint64_t>1 << order) - 1) != 0 or last - first < (<uint64_t>1 << order) - 1:
             order -= 1
         code = xa_store(r, xa, first, order, entry, NULL)
@@ -465,7 +499,7 @@ cdef void xa_set_mark(pgx_region *r, pgx_xarray *xa, uint64_t index, int mark) n
         if node == NULL:
             break
         node.marks[mark] |= <uint64_t>1 << offset
-        offset = node.offset & 63
+        offset = node.offset & XA_MASK
         node = xa_parent(r, node)
     pgx_store32(&xa.flags, xa.flags | (<uint32_t>1 << mark))
 

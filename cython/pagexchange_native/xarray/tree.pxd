@@ -1,77 +1,313 @@
-"""The XArray's tree as it lies in the arena: entry encoding, locks, node pool, look-up, cursor, search. Changes: `store`."""
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The XArray's tree as it lies in the arena: encoding, lock, look-up, cursor. Searches are in `search`, changes in `store`.
 
-from libc.stdint cimport uint32_t, uint64_t
+Semantics are those of Linux's lib/xarray.c. Node numbers stand where Linux has pointers, and each is checked against the
+private region, so that no tree, however damaged, leads out of the arena or round in a circle: a child's shift is its
+parent's less 6, which also bounds the depth by 11.
 
-from pagexchange_native.format cimport pgx_pool, pgx_region, pgx_xanode, pgx_xarray
+An entry's low bits: 00 an entry of the user (`pgx_xa_entry`), x1 a value entry (free for users of the C level), 10
+internal: a sibling's canonical slot, a reservation, or a node.
+"""
 
-# An entry's low bits: 00 an entry of the user (pgx_xa_entry), x1 a value entry (free for users of the C level), 10 internal.
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from pagexchange_native.arena.locks cimport SPINS, wait_turn
+from pagexchange_native.format cimport (
+    PGX_XA_SHIFT,
+    PGX_XA_SLOTS,
+    PGX_XA_WRITER,
+    pgx_add32,
+    pgx_cas32,
+    pgx_load8,
+    pgx_load32,
+    pgx_load64,
+    pgx_region,
+    pgx_store32,
+    pgx_xanode,
+    pgx_xarray,
+)
+
 cdef enum:
+    XA_MASK = PGX_XA_SLOTS - 1  # of a slot's number within its node
+    XA_MAX_ORDER = 63
+    XA_LEVELS = 11     # of the deepest tree: 11 times 6 bits cover 64
+    XA_MAX_SHIFT = 60  # of its top node,
+    XA_TOP_SLOTS = 16  # which has fewer slots: 4 bits are left
     XA_ZERO = (257 << 2) | 2  # a reserved slot: reads as nothing
-    XA_MAX_SHIFT = 60  # of the top node of the deepest tree: 11 levels of 6 bits cover 64
-    XA_LEVELS = 11
-    XA_PRESENT = 8  # filter of xa_find: any entry; 0 to 2 ask for a mark
+    XA_NODE_0 = 4097  # internal entry of node 0, less the low bits: Linux keeps the numbers below for errors
+    TRIES = 256  # look-ups without a lock before the shape is held
+    GIVE_UP = 1 << 20  # turns to wait for the shape before the tree is taken for a dead writer's
 
 cdef struct xa_cursor:  # XA_STATE: stands in the lowest node of a look-up, so that a neighbour is found without a walk
     pgx_xarray *xa
-    uint64_t index  # of the last look-up
     pgx_xanode *node  # NULL: the next look-up walks from the head
     uint64_t base  # index >> shift >> 6 of everything that lies in `node`
     uint32_t shift  # of `node`, a private copy
-    uint32_t offset  # canonical slot of the last look-up
     uint32_t seq  # of the array when `node` was found: a change of shape since then makes the cursor walk again
-    int error  # sticky -errno: every look-up gives NULL until xas_reset
 
-# --- locks: exclusive for changes of shape and marks, shared to hold the shape still while words are replaced
-cdef void xa_lock(pgx_xarray *xa, uint32_t slot) noexcept nogil
-cdef bint xa_trylock(pgx_xarray *xa, uint32_t slot) noexcept nogil
-cdef void xa_unlock(pgx_xarray *xa) noexcept nogil
-cdef void xa_hold(pgx_xarray *xa) noexcept nogil
-cdef bint xa_tryhold(pgx_xarray *xa) noexcept nogil
-cdef void xa_release(pgx_xarray *xa) noexcept nogil
-cdef void pool_lock(pgx_pool *pool, uint32_t slot) noexcept nogil
-cdef void pool_unlock(pgx_pool *pool) noexcept nogil
 
-# --- node pool. `xa_nodes_take` gives all n zeroed nodes (numbers) or none: 0 or -ENOMEM, and then nothing was touched.
-cdef int xa_nodes_take(pgx_region *r, uint32_t slot, uint32_t n, uint32_t *numbers) noexcept nogil
-cdef void xa_node_give(pgx_region *r, uint32_t slot, pgx_xanode *node) noexcept nogil
+# ---- lock: exclusive for changes of shape and marks, shared to hold the shape still while words are replaced ------------
 
-# --- encoding and bounds
-cdef bint xa_is_internal(uint64_t entry) noexcept nogil
-cdef bint xa_is_node(uint64_t entry) noexcept nogil
-cdef uint64_t xa_mk_node(uint32_t number) noexcept nogil
-cdef uint64_t xa_mk_sibling(uint32_t offset) noexcept nogil
-cdef bint xa_is_sibling(uint64_t entry) noexcept nogil
-cdef uint32_t xa_to_sibling(uint64_t entry) noexcept nogil
-# The top node, or the child that `entry` names below a node of `shift`; NULL when it is damaged (number, shift, owner).
-cdef pgx_xanode *xa_top(const pgx_region *r, const pgx_xarray *xa, uint64_t entry) noexcept nogil
-cdef pgx_xanode *xa_child(const pgx_region *r, const pgx_xarray *xa, uint64_t entry, uint32_t shift) noexcept nogil
-cdef pgx_xanode *xa_parent(const pgx_region *r, const pgx_xanode *node) noexcept nogil
-cdef uint32_t xa_extent(const pgx_xanode *node, uint32_t offset) noexcept nogil  # slots of the entry at a canonical slot
-cdef uint32_t xa_order_at(const pgx_xanode *node, uint32_t offset) noexcept nogil
+cdef inline bint xa_trylock(pgx_xarray *xa, uint32_t slot) noexcept nogil:
+    return pgx_load32(&xa.lock) == 0 and pgx_cas32(&xa.lock, 0, PGX_XA_WRITER | slot)
 
-# --- look-up
-# Without any lock: the entry that covers `index`, 0 for none or a reservation. Never leaves the arena, whatever lies in it.
-cdef uint64_t xa_load(const pgx_region *r, const pgx_xarray *xa, uint64_t index) noexcept nogil
-# The caller holds the shape (xa_hold or xa_lock). A raw look-up: XA_ZERO is seen. *node is NULL when the entry is the head.
-cdef uint64_t xa_walk(const pgx_region *r, const pgx_xarray *xa, uint64_t index, pgx_xanode **node,
-                      uint32_t *offset) noexcept nogil
-# A fresh walk to the word that holds the entry covering `index`; NULL for none, a reservation or a damaged tree.
-# `order` may be NULL. Needs the shape held as long as the word is used.
-cdef uint64_t *xa_find_word(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t *order) noexcept nogil
-cdef void xas_init(xa_cursor *cursor, pgx_xarray *xa) noexcept nogil
-cdef void xas_reset(xa_cursor *cursor) noexcept nogil
-# The same through a cursor, which walks only when `index` leaves the node that it stands in.
-cdef uint64_t *xas_find_word(pgx_region *r, xa_cursor *cursor, uint64_t index, uint32_t *order) noexcept nogil
-cdef uint32_t xa_get_order(const pgx_region *r, const pgx_xarray *xa, uint64_t index) noexcept nogil
-cdef bint xa_get_mark(const pgx_region *r, const pgx_xarray *xa, uint64_t index, int mark) noexcept nogil
-# First entry (raw: XA_ZERO is seen) that covers or follows *index and does not start after `max`; 0 for none.
-# *index becomes its first index, or stays when it lies inside; *order (may be NULL) its order. `filter`: XA_PRESENT or a mark.
-cdef uint64_t xa_find_raw(const pgx_region *r, const pgx_xarray *xa, uint64_t *index, uint64_t max, int filter,
-                          uint32_t *order) noexcept nogil
-# The same, reservations passed over; and from after the entry that covers *index.
-cdef uint64_t xa_find(const pgx_region *r, const pgx_xarray *xa, uint64_t *index, uint64_t max, int filter,
-                      uint32_t *order) noexcept nogil
-cdef uint64_t xa_find_after(const pgx_region *r, const pgx_xarray *xa, uint64_t *index, uint64_t max, int filter,
-                            uint32_t *order) noexcept nogil
-# First index from *index to `max` at which nothing is stored or reserved, or False.
-cdef bint xa_find_free(const pgx_region *r, const pgx_xarray *xa, uint64_t *index, uint64_t max) noexcept nogil
+
+cdef inline void xa_lock(pgx_xarray *xa, uint32_t slot) noexcept nogil:
+    """Wait until nobody holds the array, then own it. The word names the owner's slot: recovery can tell whose it was."""
+    cdef uint32_t turn = 0
+    while not xa_trylock(xa, slot):
+        wait_turn(turn)
+        turn += turn < SPINS
+
+
+cdef inline void xa_unlock(pgx_xarray *xa) noexcept nogil:
+    pgx_store32(&xa.lock, 0)
+
+
+cdef inline bint xa_tryhold(pgx_xarray *xa) noexcept nogil:
+    cdef uint32_t word = pgx_load32(&xa.lock)
+    return not word & PGX_XA_WRITER and pgx_cas32(&xa.lock, word, word + 1)
+
+
+cdef inline void xa_hold(pgx_xarray *xa) noexcept nogil:
+    cdef uint32_t turn = 0
+    while not xa_tryhold(xa):
+        wait_turn(turn)
+        turn += turn < SPINS
+
+
+cdef inline void xa_release(pgx_xarray *xa) noexcept nogil:
+    pgx_add32(&xa.lock, <uint32_t>-1)
+
+
+# ---- encoding and bounds ---------------------------------------------------------------------------------------------
+
+cdef inline bint xa_is_internal(uint64_t entry) noexcept nogil:
+    return (entry & 3) == 2
+
+
+cdef inline bint xa_is_node(uint64_t entry) noexcept nogil:
+    return (entry & 3) == 2 and (entry >> 2) >= XA_NODE_0
+
+
+cdef inline uint64_t xa_mk_node(uint32_t number) noexcept nogil:
+    return ((<uint64_t>number + XA_NODE_0) << 2) | 2
+
+
+cdef inline uint64_t xa_mk_sibling(uint32_t offset) noexcept nogil:
+    return ((<uint64_t>offset) << 2) | 2
+
+
+cdef inline bint xa_is_sibling(uint64_t entry) noexcept nogil:
+    return (entry & 3) == 2 and (entry >> 2) < XA_MASK
+
+
+cdef inline uint32_t xa_to_sibling(uint64_t entry) noexcept nogil:
+    return <uint32_t>(entry >> 2)
+
+
+cdef inline pgx_xanode *_node(const pgx_region *r, uint64_t entry) noexcept nogil:
+    cdef uint64_t number = (entry >> 2) - XA_NODE_0
+    return &r.xanodes[number] if number < r.nxanodes else NULL
+
+
+cdef inline uint64_t _offset_of(const pgx_region *r, const pgx_xarray *xa) noexcept nogil:
+    return <uint64_t>(<const uint8_t *>xa - r.base)
+
+
+cdef inline pgx_xanode *xa_top(const pgx_region *r, const pgx_xarray *xa, uint64_t entry) noexcept nogil:
+    """The top node that `entry` names; NULL when it is damaged (number, shift, owner)."""
+    cdef pgx_xanode *node = _node(r, entry)
+    if node == NULL or not node.used or node.array != _offset_of(r, xa):
+        return NULL
+    return node if node.shift <= XA_MAX_SHIFT and node.shift % PGX_XA_SHIFT == 0 and node.parent == 0 else NULL
+
+
+cdef inline pgx_xanode *xa_child(const pgx_region *r, const pgx_xarray *xa, uint64_t entry, uint32_t shift) noexcept nogil:
+    """The child that `entry` names below a node of `shift`; NULL when it is damaged."""
+    cdef pgx_xanode *node = _node(r, entry)
+    if node == NULL or not node.used or node.array != _offset_of(r, xa):
+        return NULL
+    return node if shift >= PGX_XA_SHIFT and node.shift == shift - PGX_XA_SHIFT else NULL
+
+
+cdef inline pgx_xanode *xa_parent(const pgx_region *r, const pgx_xanode *node) noexcept nogil:
+    cdef pgx_xanode *parent
+    if node.parent == 0 or node.parent > r.nxanodes:
+        return NULL
+    parent = &r.xanodes[node.parent - 1]
+    return parent if parent.used and parent.array == node.array and parent.shift == node.shift + PGX_XA_SHIFT else NULL
+
+
+cdef inline uint32_t xa_extent(const pgx_xanode *node, uint32_t offset) noexcept nogil:
+    """Slots of the entry at a canonical slot."""
+    cdef uint64_t sibling = xa_mk_sibling(offset)
+    cdef uint32_t n = 1
+    while offset + n < PGX_XA_SLOTS and node.slot[offset + n] == sibling:
+        n += 1
+    return n
+
+
+cdef inline uint32_t xa_order_at(const pgx_xanode *node, uint32_t offset) noexcept nogil:
+    cdef uint32_t n = xa_extent(node, offset)
+    cdef uint32_t order = node.shift
+    while n > 1:
+        n >>= 1
+        order += 1
+    return order if order < XA_MAX_ORDER else XA_MAX_ORDER
+
+
+# ---- look-up ---------------------------------------------------------------------------------------------------------
+
+cdef inline uint64_t _peek(const pgx_region *r, const pgx_xarray *xa, uint64_t index) noexcept nogil:
+    """One look-up in a tree that may change or be garbage: a wrong answer is possible, a wrong address is not."""
+    cdef uint64_t entry = pgx_load64(&xa.head)
+    cdef uint64_t number
+    cdef const pgx_xanode *node
+    cdef uint32_t shift, offset
+    if not xa_is_node(entry):
+        return entry if index == 0 and not xa_is_internal(entry) else 0
+    number = (entry >> 2) - XA_NODE_0
+    if number >= r.nxanodes:
+        return 0
+    node = &r.xanodes[number]
+    shift = pgx_load8(&node.shift)
+    if shift > XA_MAX_SHIFT or shift % PGX_XA_SHIFT != 0 or (index >> shift) > XA_MASK:
+        return 0
+    while True:
+        offset = (index >> shift) & XA_MASK
+        entry = pgx_load64(&node.slot[offset])
+        if not xa_is_internal(entry):
+            return entry
+        if xa_is_sibling(entry):
+            entry = pgx_load64(&node.slot[xa_to_sibling(entry)])
+            return 0 if xa_is_internal(entry) else entry
+        if not xa_is_node(entry) or shift == 0:
+            return 0
+        number = (entry >> 2) - XA_NODE_0
+        if number >= r.nxanodes:
+            return 0
+        node = &r.xanodes[number]
+        shift -= PGX_XA_SHIFT
+        if pgx_load8(&node.shift) != shift:
+            return 0
+
+
+cdef inline uint64_t xa_load(const pgx_region *r, const pgx_xarray *xa, uint64_t index) noexcept nogil:
+    """The entry that covers `index`, 0 for none or a reservation. Takes no lock, and never leaves the arena, whatever lies in it.
+
+    An answer counts when `seq` was even before and the same after.
+
+    Writers that come one after the other could starve a reader, so after TRIES it holds the shape still. When even that
+    does not come about, the writer has died with the lock: then the tree stands still, each of its steps links or unlinks
+    whole parts by one store, and what a look-up finds is the state before or after that step (of a multi-index entry that
+    was being written, each index separately).
+    """
+    cdef uint64_t entry
+    cdef uint32_t seq, turn
+    for turn in range(TRIES):
+        seq = pgx_load32(&xa.seq)
+        if not seq & 1:
+            entry = _peek(r, xa, index)
+            if pgx_load32(&xa.seq) == seq:
+                return entry
+        wait_turn(turn)
+    for turn in range(GIVE_UP):
+        if xa_tryhold(<pgx_xarray *>xa):
+            entry = _peek(r, xa, index)
+            xa_release(<pgx_xarray *>xa)
+            return entry
+        wait_turn(turn)
+    return _peek(r, xa, index)
+
+
+cdef inline uint64_t xa_walk(const pgx_region *r, const pgx_xarray *xa, uint64_t index, pgx_xanode **node,
+                      uint32_t *offset) noexcept nogil:
+    """Raw look-up (XA_ZERO is seen) while the shape is held: 0 for none or damage.
+
+    *node is the lowest node reached, NULL when the entry is the head; *offset the canonical slot.
+    """
+    cdef uint64_t entry = pgx_load64(&xa.head)
+    cdef pgx_xanode *at
+    cdef uint32_t shift, slot
+    node[0] = NULL
+    offset[0] = 0
+    if not xa_is_node(entry):
+        return entry if index == 0 else 0
+    at = xa_top(r, xa, entry)
+    if at == NULL or (index >> at.shift) > XA_MASK:
+        return 0
+    shift = at.shift
+    while True:
+        slot = (index >> shift) & XA_MASK
+        entry = pgx_load64(&at.slot[slot])
+        if xa_is_sibling(entry):
+            slot = xa_to_sibling(entry)
+            entry = pgx_load64(&at.slot[slot])
+            if xa_is_node(entry):
+                entry = 0
+        node[0] = at
+        offset[0] = slot
+        if not xa_is_node(entry):
+            return entry if not xa_is_internal(entry) or entry == XA_ZERO else 0
+        at = xa_child(r, xa, entry, shift)
+        if at == NULL:
+            return 0
+        shift -= PGX_XA_SHIFT
+
+
+cdef inline uint64_t *xa_find_word(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t *order) noexcept nogil:
+    """A fresh walk to the word that holds the entry covering `index`; NULL for none, a reservation or a damaged tree.
+
+    `order` may be NULL. The shape must be held (xa_hold or xa_lock) as long as the word is used.
+    """
+    cdef pgx_xanode *node
+    cdef uint32_t offset
+    cdef uint64_t entry = xa_walk(r, xa, index, &node, &offset)
+    if entry == 0 or entry == XA_ZERO:
+        return NULL
+    if node == NULL:
+        if order != NULL:
+            order[0] = 0
+        return &xa.head
+    if order != NULL:
+        order[0] = xa_order_at(node, offset)
+    return &node.slot[offset]
+
+
+cdef inline void xas_init(xa_cursor *cursor, pgx_xarray *xa) noexcept nogil:
+    memset(cursor, 0, sizeof(xa_cursor))
+    cursor.xa = xa
+
+
+cdef inline uint64_t *xas_find_word(pgx_region *r, xa_cursor *cursor, uint64_t index, uint32_t *order) noexcept nogil:
+    """Look up through the cursor: in its node when `index` lies there and the shape is the one it saw, else by a walk."""
+    cdef pgx_xarray *xa = cursor.xa
+    cdef pgx_xanode *node = cursor.node
+    cdef uint32_t offset
+    cdef uint64_t entry
+    if node != NULL and (index >> cursor.shift) >> PGX_XA_SHIFT == cursor.base and cursor.seq == pgx_load32(&xa.seq):
+        offset = (index >> cursor.shift) & XA_MASK
+        entry = pgx_load64(&node.slot[offset])
+        if xa_is_sibling(entry):
+            offset = xa_to_sibling(entry)
+            entry = pgx_load64(&node.slot[offset])
+        if entry == 0:
+            return NULL
+        if not xa_is_internal(entry):
+            if order != NULL:
+                order[0] = xa_order_at(node, offset)
+            return &node.slot[offset]
+        # a node below, or a reservation: the walk knows them
+    cursor.seq = pgx_load32(&xa.seq)
+    entry = xa_walk(r, xa, index, &node, &offset)
+    cursor.node = node
+    if node != NULL:
+        cursor.shift = node.shift
+        cursor.base = (index >> node.shift) >> PGX_XA_SHIFT
+    if entry == 0 or entry == XA_ZERO:
+        return NULL
+    if order != NULL:
+        order[0] = xa_order_at(node, offset) if node != NULL else 0
+    return &node.slot[offset] if node != NULL else &xa.head

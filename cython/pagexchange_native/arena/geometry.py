@@ -1,0 +1,124 @@
+"""Where each part of an arena lies: checked and computed once, written to the header, read from there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import index as as_int
+from typing import Any, Final
+
+from pagexchange_native.arena.backing import HUGE
+
+_ON_A_PAGE: Final = ("pieces", "entries")
+"""Parts that begin at a multiple of 4096 bytes; the others at one of 64, a cache line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What `arena.h` says of sizes; the compiled module knows them."""
+
+    header: int
+    """Bytes."""
+    items: Mapping[str, int]
+    """Part -> bytes of one item."""
+    pins: int
+    """Of one worker's slot."""
+    pieces: int
+    """Of one worker's slot: half as many pairs of pieces fit into its whole-page log."""
+    nodes: int
+    """At most."""
+
+
+class Geometry:
+    """What `Region.create` is asked for, checked: ValueError says what is wrong and what would be right.
+
+    `names` and `sizes` (frames) of the nodes; `marks`, the (min, low, high) of every node, or None: from its size;
+    `parts`, name -> (byte offset, count, bytes of one item); `metadata`, bytes before the frames; `total`, bytes of the
+    whole region.
+    """
+
+    def __init__(
+        self,
+        form: Format,
+        *,
+        page_size: int,
+        nodes: Sequence[tuple[str, int]],
+        layout: Mapping[str, Any],
+        hugetlb: bool,
+        thp: bool,
+        workers: int,
+        mappings: int,
+        spaces: int,
+        xa_nodes: int | None,
+        page_tables: int | None,
+        watermarks: tuple[int, int, int] | None,
+    ) -> None:
+        self.page_size = as_int(page_size)
+        if self.page_size < 4096 or self.page_size > HUGE or self.page_size & (self.page_size - 1):
+            raise ValueError(f"page_size {self.page_size}: want a power of two from 4096 to {HUGE} bytes")
+        self._check_nodes(nodes, form.nodes)
+        nframes = sum(self.sizes)
+        if nframes >= 1 << 31 or nframes * self.page_size > 1 << 46:
+            raise ValueError(f"{nframes} frames of {self.page_size} bytes: at most 2^31 - 1 frames and 64 TiB")
+        for what, value, top in (
+            ("workers", workers, 4096),
+            ("mappings", mappings, 1 << 24),
+            ("spaces", spaces, 1 << 24),
+            # An entry of a page table is a number of 32 bits, and so is a node's.
+            ("xa_nodes", 1 if xa_nodes is None else xa_nodes, (1 << 32) - 2),
+            ("page_tables", 1 if page_tables is None else page_tables, (1 << 26) - 1),
+        ):
+            if not 1 <= as_int(value) <= top:
+                raise ValueError(f"{what} {value}: want 1 to {top}")
+        self.marks = None if watermarks is None else tuple(as_int(mark) for mark in watermarks)
+        if self.marks is not None and (
+            len(self.marks) != 3 or not 0 <= self.marks[0] <= self.marks[1] <= self.marks[2] < 1 << 31
+        ):
+            raise ValueError(f"watermarks {watermarks}: want min <= low <= high, three numbers of frames")
+        most = 1 << layout["node_width"]
+        if layout["node_width"] and len(self.names) > most:
+            raise ValueError(f"layout {layout['name']!r} has {layout['node_width']} node bits: at most {most} nodes")
+        # Dense arrays need a node for 64 pages; one tenth more, and some for each small mapping.
+        if xa_nodes is None:
+            xa_nodes = nframes // 58 + 2 * int(mappings) + 2 * int(spaces) + 64
+        if page_tables is None:
+            page_tables = nframes // 58 + 2 * int(spaces) + 16
+        nslots = int(workers) + 1  # slot 0 is for calls from Python
+        counts = {
+            "nodes": len(self.names),
+            "slots": nslots,
+            "pins": nslots * form.pins,
+            "pieces": nslots * form.pieces,
+            "mappings": int(mappings),
+            "spaces": int(spaces),
+            "entries": nframes,
+            "xanodes": int(xa_nodes),
+            "tables": int(page_tables),
+        }
+        at = _align(form.header, 4096)
+        self.parts = {}
+        for part, count in counts.items():
+            at = _align(at, 4096 if part in _ON_A_PAGE else 64)
+            self.parts[part] = (at, count, form.items[part])
+            at += count * form.items[part]
+        self.metadata = _align(at, HUGE if hugetlb or thp else self.page_size)
+        self.parts["frames"] = (self.metadata, nframes, self.page_size)
+        self.total = _align(self.metadata + nframes * self.page_size, HUGE if hugetlb else self.page_size)
+
+    def _check_nodes(self, nodes: Sequence[tuple[str, int]], most: int) -> None:
+        if not 1 <= len(nodes) <= most:
+            raise ValueError(f"{len(nodes)} nodes: want 1 to {most}")
+        try:
+            self.names = [str(name) for name, _ in nodes]
+            self.sizes = [as_int(frames) for _, frames in nodes]
+        except (TypeError, ValueError):
+            raise ValueError(f"nodes {nodes!r:.80}: want (name, number of frames) for each") from None
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"node names are not unique: {', '.join(self.names)}")
+        for name, frames in zip(self.names, self.sizes, strict=True):
+            if not 0 < len(name.encode()) < 32 or "\0" in name:
+                raise ValueError(f"node name {name!r}: want 1 to 31 bytes, none of them 0")
+            if frames < 1:
+                raise ValueError(f"node {name!r}: {frames} frames; want at least 1")
+
+
+def _align(value: int, to: int) -> int:
+    return -(-value // to) * to
