@@ -13,7 +13,6 @@ from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host.discovery import Plugin, PluginInfo, Registry, manager
 from pagexchange.model.config import Config, Mode, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
-from pagexchange.model.options import convert, make
 from pagexchange.model.tomlfile import KeyPath, dotted
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.plugin import check_table
@@ -250,20 +249,11 @@ class _Build:
 
     def instance(self, plugin: Plugin, use: PluginUse) -> Any:  # noqa: ANN401 - a stranger's class
         problems: list[Problem] = []
-        origin = f"strategy.{self.spec.name}"
 
-        def report(path: KeyPath, what: str, _value: bool) -> None:
-            where = dotted((*use.where, *path) if use.where else (plugin.name, *path))
-            problems.append(Problem(origin, what, where=where))
+        def report(path: KeyPath, problem: str, _value: bool) -> None:
+            problems.append(Problem(f"strategy.{self.spec.name}", problem, where=dotted(path)))
 
-        if not isinstance(plugin.target, type):
-            convert(use.options, plugin.target, report)
-            made = plugin.target
-        else:
-            try:
-                made = make(use.options, plugin.target, report)
-            except (Exception, SystemExit) as error:
-                raise plugin.not_made(error) from error
+        made = plugin.make(use.options, report, use.where or (plugin.name,))
         if problems:
             raise ConfigError(problems)
         return made

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +14,8 @@ import pluggy
 
 from pagexchange import hookspecs
 from pagexchange.errors import PluginError, UnknownPluginError, did_you_mean, raised_in
-from pagexchange.model.options import Option, options_of
+from pagexchange.model.table import Option, Report, convert, make, options_of
+from pagexchange.model.tomlfile import KeyPath
 
 State = Literal["ok", "blocked", "failed", "shadowed", "no hooks"]
 
@@ -60,9 +61,18 @@ class Plugin:
         """Return a PluginError about this plug-in."""
         return PluginError(reason, plugin=self.name, distribution=self.distribution, version=self.version)
 
-    def not_made(self, error: BaseException) -> PluginError:
-        """Return a PluginError: its class raised."""
-        return self.error(f"cannot be made: {type(error).__name__}: {error}{raised_in(error, self.file)}")
+    def make(self, options: Mapping[str, object], report: Report, path: KeyPath) -> Any:  # noqa: ANN401
+        """Return what pluggy registers: an instance made from the options, or the module or object itself.
+
+        What is wrong with the options is reported, each below the path. PluginError: its class raised.
+        """
+        if not isinstance(self.target, type):
+            convert(options, self.target, report, path)  # it takes none
+            return self.target
+        try:
+            return make(options, self.target, report, path)
+        except (Exception, SystemExit) as error:  # a stranger's __init__ or __post_init__ may do anything
+            raise self.error(f"cannot be made: {type(error).__name__}: {error}{raised_in(error, self.file)}") from error
 
 
 @dataclasses.dataclass(frozen=True)

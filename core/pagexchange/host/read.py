@@ -7,21 +7,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-import tomli
-
-from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError, did_you_mean
+from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host.build import Facts, PagexchangeHost
-from pagexchange.host.discovery import Plugin, Registry
+from pagexchange.host.discovery import Registry
+from pagexchange.host.overrides import put
 from pagexchange.model import config as c
 from pagexchange.model.layout import Layout
-from pagexchange.model.options import convert, make
 from pagexchange.model.sizes import parse_size
+from pagexchange.model.table import check_schema, convert, show
 from pagexchange.model.tomlfile import KeyPath, TomlFile, dotted
 
 _PACKAGED: Final = "strategies.toml"
-_SECTIONS: Final = ("schema", "run", "arena", "workload", "plugins", "strategy")
-_STRATEGY: Final = (*QUESTIONS, "wrap", "expect", "mode", "threads", "timeout", "summary")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -103,111 +100,88 @@ def _read(
     return (None if reader.problems else made), reader.problems
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _File:
+    """What may stand at the top of a strategies file."""
+
+    schema: Any = None
+    run: dict[str, Any] | None = None
+    arena: dict[str, Any] | None = None
+    workload: dict[str, Any] | None = None
+    plugins: dict[str, Any] | None = None
+    strategy: dict[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Plugins:
+    """`[plugins]`."""
+
+    block: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Strategy:
+    """`[strategy.NAME]`; a chain of plug-ins has several spellings, see `_Reader.uses`."""
+
+    flags: Any = ()
+    data: Any = ()
+    mapping: Any = ()
+    wrap: Any = ()
+    expect: c.Expect = "exact"
+    mode: c.Mode = "async"
+    threads: c.Threads = 1
+    timeout: c.Seconds = 1.0
+    summary: str = ""
+
+
 class _Reader:
     def __init__(self, file: TomlFile, base: Path | None) -> None:
         self.file = file
         self.base = base
         self.data = file.data
         self.problems: list[Problem] = []
-        self.set: dict[KeyPath, str] = {}  # path -> the override that it came from
+        self.overrides: dict[KeyPath, str] = {}  # path -> the override that everything below it came from
 
-    def bad(self, path: KeyPath, what: str, value: bool = True) -> None:
+    def bad(self, path: KeyPath, problem: str, value: bool = True) -> None:
         for end in range(len(path), 0, -1):
-            if path[:end] in self.set:
-                self.problems.append(Problem(f"--set {self.set[path[:end]]}", what, where=dotted(path)))
+            if path[:end] in self.overrides:
+                self.problems.append(Problem(f"--set {self.overrides[path[:end]]}", problem, where=dotted(path)))
                 return
-        self.problems.append(self.file.problem(path, what, value=value))
-
-    # ---- overrides ----------------------------------------------------------------------------------------------
+        self.problems.append(self.file.problem(path, problem, value=value))
 
     def override(self, text: str) -> None:
-        """Put one `KEY=VALUE` into the data, as if the file had said it."""
-
-        def refuse(what: str) -> None:
-            self.problems.append(Problem(f"--set {text}", what))
-
-        key, equals, raw = text.partition("=")
-        parts = _key(key.strip())
-        if not equals or not parts:
-            return refuse("expected KEY=VALUE, for example arena.page_size=65536 or strategy.word-swap.threads=2")
-        value = _value(raw.strip())
-        if value is None:
-            return refuse(f"{raw.strip()!r} is not a TOML value")
-        table: Any = self.data
-        path: KeyPath = ()
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            if isinstance(table, list):
-                if not part.isdecimal() or int(part) >= len(table):
-                    return refuse(f"{dotted(path)} is a list of {len(table)}: no element {part!r}")
-                index: Any = int(part)
-            elif isinstance(table, dict):
-                index = part
-            else:
-                return refuse(f"{dotted(path)} is a value, not a table")
-            path += (index,)
-            if last:
-                table[index] = value
-                break
-            if isinstance(table, dict) and index not in table:
-                if part not in _SECTIONS and number == 0:
-                    return refuse(f"unknown key {part!r}{did_you_mean(part, _SECTIONS)}")
-                if number == 1 and parts[0] == "strategy":
-                    return refuse(f"no strategy {part!r}{did_you_mean(part, table)}")
-                table[index] = {}
-            if number >= 2 and parts[0] == "strategy" and isinstance(table[index], str):
-                table[index] = {"plugin": table[index]}  # flags = "x" and --set strategy.s.flags.option=1
-            table = table[index]
-        self.set[path] = text
-        return None
-
-    # ---- sections -------------------------------------------------------------------------------------------------
-
-    def table(self, path: KeyPath, value: object) -> dict[str, Any]:
-        if isinstance(value, dict):
-            return value
-        self.bad(path, f"expected a table, got {_show(value)}")
-        return {}
-
-    def section(self, name: str, kind: type) -> dict[str, Any]:
-        table = self.table((name,), self.data.get(name, {}))
-        return convert(table, kind, lambda path, what, value: self.bad((name, *path), what, value))
+        try:
+            self.overrides[put(self.data, text)] = text
+        except ValueError as error:
+            self.problems.append(Problem(f"--set {text}", str(error)))
 
     def read(self, only: Sequence[str] | None, plugins: bool, broken: bool) -> c.Config | None:
-        for key in self.data:
-            if key not in _SECTIONS:
-                self.bad((key,), f"unknown key {key!r}{did_you_mean(key, _SECTIONS)}", False)
-        self.schema()
-        run = self.section("run", c.RunConfig)
-        arena = self.arena(self.section("arena", c.ArenaConfig))
-        workload = self.workload(self.section("workload", c.WorkloadConfig))
-        block = self.block()
-        strategies = self.strategies(c.RunConfig(**run))
-        if only is not None:
-            for name in only:
-                if name not in self.table(("strategy",), self.data.get("strategy", {})):
-                    raise UnknownStrategyError(name, self.data.get("strategy", {}))
+        tables = convert(self.data, _File, self.bad)
+        check_schema(self.data, c.SCHEMA, self.bad)
+        if not tables.get("strategy", "strategy" in self.data):
+            self.bad((), "no strategy: write at least one table [strategy.NAME]", False)
+        run = c.RunConfig(**convert(tables.get("run", {}), c.RunConfig, self.bad, ("run",)))
+        arena = self.arena(convert(tables.get("arena", {}), c.ArenaConfig, self.bad, ("arena",)))
+        workload = self.workload(convert(tables.get("workload", {}), c.WorkloadConfig, self.bad, ("workload",)))
+        blocked = convert(tables.get("plugins", {}), _Plugins, self.bad, ("plugins",)).get("block", ())
+        strategies = self.strategies(tables.get("strategy", {}), run)
+        for name in only or ():
+            if name not in strategies:
+                raise UnknownStrategyError(name, strategies)
         if plugins:
-            wanted = [spec for name, spec in strategies.items() if only is None or name in only]
-            self.plugins(Registry(block), wanted, broken)
+            specs = [spec for name, spec in strategies.items() if only is None or name in only]
+            self.plugins(Registry(blocked), specs, broken)
         if self.problems:
             return None
         return c.Config(
             origin=self.file.origin,
-            run=c.RunConfig(**run),
+            run=run,
             arena=c.ArenaConfig(**arena),
             workload=c.WorkloadConfig(**workload),
-            block=block,
+            block=blocked,
             strategies=strategies,
             base=self.base,
         )
-
-    def schema(self) -> None:
-        value = self.data.get("schema")
-        if value is None:
-            self.bad((), f"missing key 'schema'; write `schema = {c.SCHEMA}` at the top", False)
-        elif type(value) is not int or value != c.SCHEMA:
-            self.bad(("schema",), f"schema {_show(value)} is not known; this version reads schema = {c.SCHEMA}")
 
     def arena(self, values: dict[str, Any]) -> dict[str, Any]:
         page_size = self.size(("arena", "page_size"), values.get("page_size", c.ArenaConfig().page_size))
@@ -224,9 +198,8 @@ class _Reader:
             if bytes_ and page_size and bytes_ % page_size:
                 self.bad(path, f"{bytes_} bytes are not a multiple of the page size, {page_size}")
         if len(nodes) != 2:
-            self.bad(
-                ("arena", "nodes"), f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}: want 2, the fast one first"
-            )
+            number = f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}"
+            self.bad(("arena", "nodes"), f"{number}: want 2, the fast one first")
         elif page_size and sum(size or 0 for size in nodes.values()) // page_size >= 1 << 31:
             self.bad(("arena", "nodes"), f"more than 2^31 - 1 frames of {page_size} bytes")
         values["nodes"] = nodes
@@ -267,56 +240,23 @@ class _Reader:
             return None
         return size
 
-    def block(self) -> tuple[str, ...]:
-        table = self.table(("plugins",), self.data.get("plugins", {}))
-        for key in table:
-            if key != "block":
-                self.bad(("plugins", key), f"unknown key {key!r}{did_you_mean(key, ['block'])}", False)
-        block: tuple[str, ...] = self.value(("plugins",), table, "block", tuple[str, ...], ())
-        return block
-
-    def value(self, path: KeyPath, table: dict[str, Any], key: str, kind: Any, default: Any) -> Any:  # noqa: ANN401
-        """Return one value of a table as the type asked for, or the default after reporting what is wrong."""
-        if key not in table:
-            return default
-        known = dataclasses.make_dataclass("known", [(key, kind)])
-        good = convert({key: table[key]}, known, lambda sub, what, value: self.bad((*path, *sub), what, value))
-        return good.get(key, default)
-
     # ---- strategies -----------------------------------------------------------------------------------------------
 
-    def strategies(self, run: c.RunConfig) -> dict[str, c.StrategySpec]:
-        table = self.table(("strategy",), self.data.get("strategy", {}))
-        if not table and isinstance(self.data.get("strategy", {}), dict):
-            self.bad((), "no strategy: write at least one table [strategy.NAME]", False)
-        return {
-            name: self.strategy(name, self.table(("strategy", name), value), isinstance(value, dict), run)
-            for name, value in table.items()
-        }
+    def strategies(self, table: dict[str, Any], run: c.RunConfig) -> dict[str, c.StrategySpec]:
+        return {name: self.strategy(name, value, run) for name, value in table.items()}
 
-    def strategy(self, name: str, table: dict[str, Any], complete: bool, run: c.RunConfig) -> c.StrategySpec:
+    def strategy(self, name: str, table: object, run: c.RunConfig) -> c.StrategySpec:
         path: KeyPath = ("strategy", name)
         if not _NAME.fullmatch(name):
             self.bad(path, "a strategy's name is lower case: letters, digits, - . and _, at most 64", False)
-        for key in table:
-            if key not in _STRATEGY:
-                self.bad((*path, key), f"unknown key {key!r}{did_you_mean(key, _STRATEGY)}", False)
-        for key in QUESTIONS:
-            if key not in table and complete:
-                self.bad(path, f"missing key {key!r}: name the plug-in that answers it", False)
-        chains = {key: self.uses((*path, key), table[key]) for key in (*QUESTIONS, "wrap") if key in table}
-        return c.StrategySpec(
-            name=name,
-            flags=chains.get("flags", ()),
-            data=chains.get("data", ()),
-            mapping=chains.get("mapping", ()),
-            wrap=chains.get("wrap", ()),
-            expect=self.value(path, table, "expect", c.Expect, "exact"),
-            mode=self.value(path, table, "mode", c.Mode, run.mode),
-            threads=self.value(path, table, "threads", c.Threads, run.threads),
-            timeout=self.value(path, table, "timeout", c.Seconds, 1.0),
-            summary=self.value(path, table, "summary", str, ""),
-        )
+        good = convert(table, _Strategy, self.bad, path)
+        if isinstance(table, dict):
+            for key in QUESTIONS:
+                if key not in table:
+                    self.bad(path, f"missing key {key!r}: name the plug-in that answers it", False)
+        chains = {key: self.uses((*path, key), good[key]) for key in (*QUESTIONS, "wrap") if key in good}
+        values = dict.fromkeys(QUESTIONS, ()) | {"mode": run.mode, "threads": run.threads} | good | chains
+        return c.StrategySpec(name, **values)
 
     def uses(self, path: KeyPath, value: object) -> tuple[c.PluginUse, ...]:
         """Read `"name"`, `{ plugin = "name", option = 1 }`, or a list of these."""
@@ -337,38 +277,22 @@ class _Reader:
             if name is None:
                 self.bad(path, "missing key 'plugin'", False)
             else:
-                self.bad((*path, "plugin"), f"expected the name of a plug-in, got {_show(name)}")
+                self.bad((*path, "plugin"), f"expected the name of a plug-in, got {show(name)}")
             return ()
-        self.bad(path, f"expected the name of a plug-in, a table with it, or a list of these; got {_show(value)}")
+        self.bad(path, f"expected the name of a plug-in, a table with it, or a list of these; got {show(value)}")
         return ()
 
     def plugins(self, registry: Registry, specs: Sequence[c.StrategySpec], broken: bool) -> None:
         """Check that the plug-ins exist and take their options: by their own types, before anything runs."""
-        for spec in specs:
-            for use in spec.uses():
-                named = (*use.where, "plugin") if use.options or self.is_table(use.where) else use.where
-                try:
-                    plugin = registry.load(use.plugin)
-                except UnknownPluginError as error:
-                    self.bad(named, error.reason)
-                except PluginError as error:
-                    if broken and use.plugin not in registry.blocked:
-                        self.bad(named, str(error))
-                else:
-                    self.options(use, plugin, broken)
-
-    def options(self, use: c.PluginUse, plugin: Plugin, broken: bool) -> None:
-        def report(path: KeyPath, what: str, value: bool) -> None:
-            self.bad((*use.where, *path), what, value)
-
-        if not isinstance(plugin.target, type):
-            convert(use.options, plugin.target, report)
-            return
-        try:
-            make(use.options, plugin.target, report)
-        except (Exception, SystemExit) as error:  # a stranger's __post_init__
-            if broken:
-                self.bad(use.where, str(plugin.not_made(error)))
+        for use in (use for spec in specs for use in spec.uses()):
+            named = (*use.where, "plugin") if self.is_table(use.where) else use.where
+            try:
+                registry.load(use.plugin).make(use.options, self.bad, use.where)
+            except UnknownPluginError as error:
+                self.bad(named, error.reason)
+            except PluginError as error:
+                if broken and use.plugin not in registry.blocked:
+                    self.bad(named, str(error))
 
     def ask(self, config: c.Config) -> None:
         """Build each strategy for the arena of the file, as `explain` does: no arena is made."""
@@ -381,38 +305,7 @@ class _Reader:
                 self.bad(where or ("strategy", spec.name), str(error), bool(where))
 
     def is_table(self, path: KeyPath) -> bool:
-        found: Any = self.data
+        value: Any = self.data
         for part in path:
-            found = found[part]
-        return isinstance(found, dict)
-
-
-def _key(text: str) -> list[str]:
-    """Split a dotted TOML key; empty if it is not one."""
-    try:
-        table: Any = tomli.loads(f"{text} = 0")
-    except (tomli.TOMLDecodeError, RecursionError):
-        return []
-    parts = []
-    while isinstance(table, dict):
-        if len(table) != 1:
-            return []
-        ((part, table),) = table.items()
-        parts.append(part)
-    return parts
-
-
-def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
-    """Return a TOML value, a bare word as a string, or None if it began like a TOML value and is none."""
-    try:
-        table = tomli.loads(f"v = {text}")
-        if set(table) == {"v"}:
-            return table["v"]
-    except (ValueError, RecursionError):
-        pass
-    return None if text[:1] in ("", "[", "{", '"', "'") else text
-
-
-def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
+            value = value[part]
+        return isinstance(value, dict)

@@ -1,20 +1,23 @@
 """Layouts of the flags word as data: each bit's name, place and policy, read from TOML and checked as a whole."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
 
 from pagexchange.errors import ConfigError, Problem, did_you_mean
+from pagexchange.model.table import check_schema, convert, show
 from pagexchange.model.tomlfile import KeyPath, TomlFile
 
-T = TypeVar("T")
 Policy = Literal["swap", "stay", "refuse"]
 
 POLICIES: Final[tuple[Policy, ...]] = ("swap", "stay", "refuse")
+SCHEMA: Final = 1
 WORD: Final = 64
 ALL: Final = (1 << WORD) - 1
 
@@ -24,9 +27,15 @@ ROLES: Final = (
 )  # fmt: skip
 """Flags that the engine itself looks at, by name or alias."""
 
-_FRAME_ROLES: Final = ("locked", "waiters", "head")
-_FRAME_FIELDS: Final = ("section", "node", "zone", "kasan_tag")
-_REFUSED_ROLES: Final = ("writeback", "hwpoison", "reserved")
+_MUST: Final[dict[str, dict[str, Policy]]] = {
+    "flags": {
+        "locked": "stay", "waiters": "stay", "head": "stay",
+        "writeback": "refuse", "hwpoison": "refuse", "reserved": "refuse",
+    },
+    "fields": {"section": "stay", "node": "stay", "zone": "stay", "kasan_tag": "stay"},
+}  # fmt: skip
+"""Policies that no layout may change: what is the frame's, not the page's, and pages that cannot be moved."""
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -163,15 +172,15 @@ class Layout:
 
     def get(self, word: int, field: str) -> int:
         """Return an upper field of a word; 0 when its width is 0."""
-        found = self.field(field)
-        return (int(word) & found.mask) >> found.shift
+        part = self.field(field)
+        return (int(word) & part.mask) >> part.shift
 
     def set(self, word: int, field: str, value: int) -> int:
         """Return the word with one upper field replaced; ValueError if the value does not fit."""
-        found = self.field(field)
-        if not 0 <= value < 1 << found.width:
-            raise ValueError(f"{field} = {value} does not fit {found.width} bits of layout {self.name}")
-        return (int(word) & ~found.mask & ALL) | value << found.shift
+        part = self.field(field)
+        if not 0 <= value < 1 << part.width:
+            raise ValueError(f"{field} = {value} does not fit {part.width} bits of layout {self.name}")
+        return (int(word) & ~part.mask & ALL) | value << part.shift
 
     def mask(self, policy: Policy) -> int:
         """Return all bits with this policy, upper fields included; unused bits are `stay`.
@@ -205,100 +214,107 @@ class Layout:
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What may stand at the top of a layout file."""
+
+    name: str
+    flags: dict[str, Any]
+    schema: Any = None
+    summary: str = ""
+    fields: dict[str, Any] | None = None
+    aliases: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _FlagEntry:
+    """What may stand under the name of a flag."""
+
+    bit: Annotated[int, msgspec.Meta(ge=0, le=WORD - 1)]
+    policy: Policy
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class _FieldEntry:
+    """What may stand under the name of a field."""
+
+    width: Annotated[int, msgspec.Meta(ge=0)]
+    policy: Policy
+    meaning: str
+
+
 def _parse(file: TomlFile) -> Layout:
     """Make a Layout of a file, or raise one ConfigError with everything that is wrong."""
     check = _Check(file)
-    data = file.data
-    check.keys((), data, ("schema", "name", "summary", "flags", "fields", "aliases"), ("schema", "name", "flags"))
-    if "schema" in data and (isinstance(data["schema"], bool) or data["schema"] != 1):
-        check.bad(("schema",), f"schema {data['schema']!r} is not known; this version reads schema = 1")
-    empty: dict[str, Any] = {}
-    name = check.typed((), data, "name", "")
-    if len(name.encode()) > 31:
+    table = convert(file.data, _File, check.bad)
+    check_schema(file.data, SCHEMA, check.bad)
+    if len(table.get("name", "").encode()) > 31:
         check.bad(("name",), "a layout's name has at most 31 bytes")
-    summary = check.typed((), data, "summary", "")
-    flags = [check.flag(key, entry) for key, entry in check.typed((), data, "flags", empty).items()]
-    fields: list[Field] = []
-    top = WORD
-    for key, entry in check.typed((), data, "fields", empty).items():
-        field = check.field(key, entry, top)
-        top = max(field.shift, 0)
-        fields.append(field)
-    good = [flag for flag in flags if flag.bit >= 0]
-    check.overlaps(good, fields)
-    check.roles(good, fields)
-    aliases = check.aliases({flag.name for flag in flags}, check.typed((), data, "aliases", empty))
+    named: dict[str, Any] = table.get("flags", {})
+    flags = check.flags(named)
+    fields = check.fields(table.get("fields", {}))
+    check.overlaps(flags, fields)
+    for name in named.keys() & {field.name for field in fields}:
+        check.bad(("fields", name), "is the name of a flag too", False)
+    if "flags" in table:
+        check.locked(named, {flag.name: flag.bit for flag in flags})
+    aliases = table.get("aliases", {})
+    check.aliases(aliases, named)
     if check.problems:
-        raise ConfigError(sorted(check.problems, key=lambda p: (p.line, p.column)))
-    return Layout(name, summary, tuple(sorted(good, key=lambda flag: flag.bit)), tuple(fields), aliases)
+        raise ConfigError(sorted(check.problems, key=lambda problem: (problem.line, problem.column)))
+    return Layout(table["name"], table.get("summary", ""), tuple(flags), tuple(fields), aliases)
 
 
 class _Check:
-    """Collects what is wrong with a layout file."""
+    """Collects what is wrong with a layout file; here are the rules that the types of its keys do not say.
+
+    A rule looks only at values of the right type, so that one mistake is reported once.
+    """
 
     def __init__(self, file: TomlFile) -> None:
         self.file = file
         self.problems: list[Problem] = []
 
-    def bad(self, path: KeyPath, what: str, *, value: bool = True) -> None:
-        self.problems.append(self.file.problem(path, what, value=value))
+    def bad(self, path: KeyPath, problem: str, value: bool = True) -> None:
+        self.problems.append(self.file.problem(path, problem, value=value))
 
-    def keys(self, path: KeyPath, table: dict[str, Any], known: Iterable[str], needed: Iterable[str]) -> None:
-        known = tuple(known)
-        for key in table:
-            if key not in known:
-                self.bad((*path, key), f"unknown key {key!r}{did_you_mean(key, known)}", value=False)
-        for key in needed:
-            if key not in table:
-                self.bad(path, f"missing key {key!r}", value=False)
-
-    def typed(self, path: KeyPath, table: dict[str, Any], key: str, default: T) -> T:
-        """Return a value that has the default's type, or note that it has not and return the default."""
-        value = table.get(key, default)
-        if type(value) is not type(default):
-            words = {str: "a string", int: "an integer", dict: "a table"}
-            self.bad((*path, key), f"expected {words[type(default)]}, got {value!r:.60}")
-            return default
-        return value
-
-    def common(self, path: KeyPath, entry: object, place: str) -> tuple[dict[str, Any], int, Policy, str]:
-        """Check what a flag and a field have in common: name, place (`bit` or `width`), policy, meaning."""
-        name = str(path[-1])
+    def entry(self, kind: type, path: tuple[str, str], entry: object) -> dict[str, Any]:
+        """Check what stands under one name, and that the policy is the one that the engine relies on."""
+        section, name = path
         if not _NAME.fullmatch(name):
-            self.bad(path, "a name is lower case: letters, digits and _", value=False)
-        if not isinstance(entry, dict):
-            self.bad(path, f'expected {{ {place} = N, policy = "swap" | "stay" | "refuse", meaning = "..." }}')
-            return dict[str, Any](), -1, "stay", ""
-        needed = (place, "policy", "meaning")
-        known = {*needed}
-        self.keys(path, entry, known, needed)
-        word = self.typed(path, entry, "policy", "stay")
-        policy: Policy | None = next((known for known in POLICIES if known == word), None)
-        if policy is None:
-            self.bad((*path, "policy"), f"unknown policy {word!r}{did_you_mean(word, POLICIES)}")
-            policy = "stay"
-        number = self.typed(path, entry, place, -1)
-        return entry, number, policy, self.typed(path, entry, "meaning", "")
+            self.bad(path, "a name is lower case: letters, digits and _", False)
+        good = convert(entry, kind, self.bad, path)
+        must = _MUST[section].get(name)
+        if must and good.get("policy", must) != must:
+            reason = "{!r} belongs to the frame" if must == "stay" else "a page with {!r} cannot be moved"
+            self.bad((*path, "policy"), f"{reason.format(name)}: its policy must be {must!r}")
+        return good
 
-    def flag(self, name: str, entry: object) -> Flag:
-        path = ("flags", name)
-        table, bit, policy, meaning = self.common(path, entry, "bit")
-        if "bit" in table and not 0 <= bit < WORD:
-            if type(table["bit"]) is int:
-                self.bad((*path, "bit"), f"bit {bit} is outside the word: 0 to {WORD - 1}")
-            bit = -1
-        return Flag(name, bit, policy, meaning)
+    def flags(self, table: dict[str, Any]) -> list[Flag]:
+        """Return the flags that have a bit, in the order of their bits."""
+        entries = {name: self.entry(_FlagEntry, ("flags", name), entry) for name, entry in table.items()}
+        flags = [
+            Flag(name, good["bit"], good.get("policy", "stay"), good.get("meaning", ""))
+            for name, good in entries.items()
+            if "bit" in good
+        ]
+        return sorted(flags, key=lambda flag: flag.bit)
 
-    def field(self, name: str, entry: object, top: int) -> Field:
-        path = ("fields", name)
-        table, width, policy, meaning = self.common(path, entry, "width")
-        if "width" in table and not 0 <= width <= top:
-            if type(table["width"]) is int and width < 0:
-                self.bad((*path, "width"), "a width is not negative")
-            elif width > top:
-                self.bad((*path, "width"), f"{width} bits, but only {top} of {WORD} are left: more than {WORD} bits")
-        width = min(max(width, 0), top)
-        return Field(name, top - width, width, policy, meaning)
+    def fields(self, table: dict[str, Any]) -> list[Field]:
+        """Return the fields, each below the one before it, from the top of the word downwards."""
+        fields: list[Field] = []
+        top = WORD
+        for name, entry in table.items():
+            good = self.entry(_FieldEntry, ("fields", name), entry)
+            width = good.get("width", 0)
+            if width > top:
+                problem = f"{width} bits, but only {top} of {WORD} are left: more than {WORD} bits"
+                self.bad(("fields", name, "width"), problem)
+                width = top
+            top -= width
+            fields.append(Field(name, top, width, good.get("policy", "stay"), good.get("meaning", "")))
+        return fields
 
     def overlaps(self, flags: list[Flag], fields: list[Field]) -> None:
         taken: dict[int, str] = {}
@@ -309,40 +325,23 @@ class _Check:
         for field in fields:
             hit = [flag.name for flag in flags if field.mask >> flag.bit & 1]
             if hit:
-                end = field.shift + field.width - 1
-                what = f"lies on bits {field.shift} to {end}, over the flag{'s' if hit[1:] else ''} {', '.join(hit)}"
-                self.bad(("fields", field.name, "width"), what)
-        for name in {field.name for field in fields} & {flag.name for flag in flags}:
-            self.bad(("fields", name), "is the name of a flag too", value=False)
+                place = f"bits {field.shift} to {field.shift + field.width - 1}"
+                problem = f"lies on {place}, over the flag{'s' if hit[1:] else ''} {', '.join(hit)}"
+                self.bad(("fields", field.name, "width"), problem)
 
-    def roles(self, flags: list[Flag], fields: list[Field]) -> None:
-        """What the engine relies on: see mm/page-flags.h for waiters, and what belongs to a frame."""
-        by_name = {flag.name: flag for flag in flags}
-        if "locked" not in (self.file.data.get("flags") or ()):
-            self.bad(("flags",), "missing flag 'locked': an exchange locks both frames", value=False)
-        waiters, locked = by_name.get("waiters"), by_name.get("locked")
-        if waiters and waiters.bit != 7:
-            what = "'waiters' must be bit 7: the unlock tests it as the sign of the byte that holds 'locked'"
-            self.bad(("flags", "waiters", "bit"), what)
-        if waiters and locked and locked.bit > 6:
+    def locked(self, flags: Collection[str], bits: dict[str, int]) -> None:
+        """Check the lock of a page, which the engine takes and hands over as Linux does: see `waiters` there."""
+        if "locked" not in flags:
+            self.bad(("flags",), "missing flag 'locked': an exchange locks both frames", False)
+        if bits.get("waiters", 7) != 7:
+            problem = "'waiters' must be bit 7: the unlock tests it as the sign of the byte that holds 'locked'"
+            self.bad(("flags", "waiters", "bit"), problem)
+        if "waiters" in bits and bits.get("locked", 0) > 6:
             self.bad(("flags", "locked", "bit"), "'locked' must be in the same byte as 'waiters': bits 0 to 6")
-        for name in _FRAME_ROLES:
-            if name in by_name and by_name[name].policy != "stay":
-                self.bad(("flags", name, "policy"), f"{name!r} belongs to the frame: its policy must be 'stay'")
-        for name in _REFUSED_ROLES:
-            if name in by_name and by_name[name].policy != "refuse":
-                self.bad(
-                    ("flags", name, "policy"), f"a page with {name!r} cannot be moved: its policy must be 'refuse'"
-                )
-        for field in fields:
-            if field.name in _FRAME_FIELDS and field.policy != "stay":
-                what = f"{field.name!r} belongs to the frame: its policy must be 'stay'"
-                self.bad(("fields", field.name, "policy"), what)
 
-    def aliases(self, flags: set[str], table: dict[str, Any]) -> dict[str, str]:
+    def aliases(self, table: dict[str, Any], flags: Collection[str]) -> None:
         for alias, name in table.items():
             if alias in flags:
-                self.bad(("aliases", alias), "is the name of a flag itself", value=False)
+                self.bad(("aliases", alias), "is the name of a flag itself", False)
             elif not isinstance(name, str) or name not in flags:
-                self.bad(("aliases", alias), f"no flag {name!r:.60}{did_you_mean(str(name), flags)}")
-        return table
+                self.bad(("aliases", alias), f"no flag {show(name)}{did_you_mean(str(name), flags)}")

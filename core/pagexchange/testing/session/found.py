@@ -13,7 +13,7 @@ from pagexchange.host import read
 from pagexchange.host.build import Facts
 from pagexchange.host.discovery import PluginInfo
 from pagexchange.model.config import Config, Expect, PluginUse
-from pagexchange.model.options import make
+from pagexchange.model.table import make
 from pagexchange.testing.candidates.candidate import Candidate, Origin, WithPartners, of_file, of_plugin, of_wrapper
 from pagexchange.testing.judge import declines
 from pagexchange.testing.scene.cells import NEWEST

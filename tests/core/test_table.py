@@ -1,0 +1,175 @@
+"""The one checker of tables: what msgspec refuses is said in TOML's words, at the innermost place, all at once."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, NewType, NotRequired, TypedDict
+
+import msgspec
+import pytest
+
+from pagexchange.model.table import convert, make, options_of, show
+from pagexchange.model.tomlfile import KeyPath
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+    names: dict[str, int] = field(default_factory=dict)
+
+
+class Camel(msgspec.Struct, rename="camel"):
+    long_name: int
+    other: int = 0
+
+
+class Circle(msgspec.Struct, tag="circle"):
+    size: int
+
+
+class Square(msgspec.Struct, tag="square"):
+    size: str
+
+
+class Pair(NamedTuple):
+    number: int
+    name: str
+
+
+class Typed(TypedDict):
+    number: int
+    name: NotRequired[str]
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Deep = NewType("Deep", Percent)
+
+
+def problems(value: object, hint: Any) -> list[str]:
+    """Check a table with the key `k`: what is wrong with a value, or with a key in brackets."""
+    out = []
+
+    def report(path: KeyPath, problem: str, value: bool) -> None:
+        place = ".".join(map(str, path))
+        out.append(f"{place if value else f'[{place}]'}: {problem}")
+
+    convert({"k": value}, make_dataclass("Target", [("k", hint)]), report)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "expected"),
+    [
+        # numbers, words, tables: with what would be right
+        ("x", int, "k: expected an integer, got 'x'"),
+        (1.0, int, "k: expected an integer, got 1.0"),
+        (True, int, "k: expected an integer, got True"),
+        (1, bool, "k: expected true or false, got 1"),
+        (3, str, "k: expected a string, got 3"),
+        (-1, Percent, "k: expected an integer from 0 to 100, got -1"),
+        (-1, Deep, "k: expected an integer from 0 to 100, got -1"),
+        (float("nan"), Annotated[float, msgspec.Meta(ge=0.0, le=0.5)], "k: expected a number from 0 to 0.5, got nan"),
+        (0, Annotated[int, msgspec.Meta(gt=0)], "k: expected an integer above 0, got 0"),
+        (9, Annotated[int, msgspec.Meta(gt=0, lt=9)], "k: expected an integer above 0 and below 9, got 9"),
+        ("x", Percent | None, "k: expected an integer from 0 to 100, got 'x'"),
+        (1.5, Percent | str, "k: expected an integer from 0 to 100 or a string, got 1.5"),
+        (3, list[int], "k: expected a list, got 3"),
+        (3, str | list[str], "k: expected a string or a list, got 3"),
+        ([1, 2], tuple[int, int, int], "k: expected a list of 3, got [1, 2]"),
+        (3, dict[str, Any], "k: expected a table, got 3"),
+        ([], Point, "k: expected a table, got []"),
+        # one of several words: the nearest
+        ("rad", Literal["red", "blue"], "k: unknown value 'rad'; did you mean 'red'?"),
+        ("rad", Literal["red", "blue"] | int, "k: unknown value 'rad'; did you mean 'red'?"),
+        ("x", Colour, "k: unknown value 'x'; choose one of blue, red"),
+        (3, Literal["red", "blue"], "k: expected one of red, blue, got 3"),
+        # a place inside
+        ([1, "x"], list[int], "k.1: expected an integer, got 'x'"),
+        ([1, "x"], Sequence[int], "k.1: expected an integer, got 'x'"),
+        (["x"], set[int], "k.0: expected an integer, got 'x'"),
+        ([1, "x"], tuple[int, ...], "k.1: expected an integer, got 'x'"),
+        ([1, 2], tuple[int, str], "k.1: expected a string, got 2"),
+        ([1, 2], Pair, "k.1: expected a string, got 2"),
+        ([3], str | list[str], "k.0: expected a string, got 3"),
+        ({"a": {"b": ["x"]}}, dict[str, dict[str, list[int] | None]], "k.a.b.0: expected an integer, got 'x'"),
+        ({"a": "x"}, Mapping[str, int], "k.a: expected an integer, got 'x'"),
+        ({"x": 1, "names": {"a": "x"}}, Point, "k.names.a: expected an integer, got 'x'"),
+        ({"longName": 1, "other": "x"}, Camel, "k.other: expected an integer, got 'x'"),
+        ({"number": 1, "name": 2}, Typed, "k.name: expected a string, got 2"),
+        ({"type": "square", "size": 3}, Circle | Square, "k.size: expected a string, got 3"),
+        ([{"longName": "x"}], list[Camel], "k.0.longName: expected an integer, got 'x'"),
+        # a key
+        ({"anno": 1}, dict[Literal["anon", "file"], int], "[k.anno]: unknown key 'anno'; did you mean 'anon'?"),
+        # where no words of ours say why: msgspec's own
+        ("/tmp", Path, "k: expected `Path`, got `str`"),
+        ("x", date, "k: invalid RFC3339 encoded date"),
+        ("abc", Annotated[str, msgspec.Meta(max_length=2)], "k: expected `str` of length <= 2"),
+        (3, Annotated[int, msgspec.Meta(ge=0, multiple_of=2)], "k: expected `int` that's a multiple of 2"),
+        ({}, Point, "k: object missing required field `x`"),
+        ({"type": "line"}, Circle | Square, "k: invalid value 'line' - at `$.type`"),
+        ([1], list[int] | set[int], "k: cannot be checked as list[int] | set[int]: Type unions may not contain more"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_innermost_place_in_the_words_of_toml(value, hint, expected):
+    (problem,) = problems(value, hint)
+    assert problem.startswith(expected)
+
+
+def test_what_is_wrong_inside_is_said_all_at_once():
+    value = {"a": ["x", 1, 1.5], "b": {"c": 1}, "d": [7]}
+    assert problems(value, dict[Literal["a", "b", "d"], list[int]]) == [
+        "k.a.0: expected an integer, got 'x'",
+        "k.a.2: expected an integer, got 1.5",
+        "k.b: expected a list, got {'c': 1}",
+    ]
+
+
+def test_a_bad_key_and_its_bad_value_are_two_mistakes():
+    assert len(problems({"c": "x"}, dict[Literal["a"], int])) == 2
+
+
+def test_what_is_good_is_returned_beside_what_is_wrong():
+    reported: list[KeyPath] = []
+    good = convert({"x": 1, "names": {"a": "x"}, "y": 2}, Point, lambda path, *_: reported.append(path), ("top",))
+    assert good == {"x": 1}
+    assert reported == [("top", "names", "a"), ("top", "y")]
+
+
+def test_something_else_than_a_table_is_shown_what_it_must_have():
+    reported: list[str] = []
+    assert convert(3, Point, lambda _path, problem, _value: reported.append(problem)) == {}
+    assert convert([], make_dataclass("Free", [("a", int, 1)]), lambda _p, problem, _v: reported.append(problem)) == {}
+    assert reported == ["expected { x = int }, got 3", "expected a table, got []"]
+
+
+def test_options_of_a_struct_are_named_as_in_python():
+    assert [(option.name, option.required) for option in options_of(Camel)] == [("long_name", True), ("other", False)]
+    made = make({"long_name": 3}, Camel, lambda *problem: pytest.fail(str(problem)))
+    assert made == Camel(3)
+
+
+def test_what_a_class_says_about_options_that_do_not_go_together_is_reported_at_the_table():
+    @dataclass
+    class Picky:
+        low: int = 0
+
+        def __post_init__(self) -> None:
+            if self.low > 5:
+                raise ValueError("low is too high")
+
+    reported: list[Any] = []
+    assert make({"low": 7}, Picky, lambda *problem: reported.append(problem), ("a", 1)) is None
+    assert reported == [(("a", 1), "low is too high", True)]
+
+
+def test_a_value_is_quoted_as_far_as_a_line_holds_it():
+    assert problems(1 << 20_000, str) == ["k: expected a string, got a very large int"]  # Python refuses to print it
+    assert show("x" * 58) == repr("x" * 58)
+    assert show("x" * 59) == "'" + "x" * 58 + "…"
