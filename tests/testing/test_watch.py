@@ -79,7 +79,7 @@ def test_a_call_that_ends_the_run_is_named(judged, does, status):
     assert place.endswith("::TestDataMovers::test_data_exchanges_every_byte[bad-1x4KiB]")
     assert who == (
         "  exchange_data of plug-in 'bad' (awful 2.5): the process of this run ended here, by a crash, by an exit, "
-        "or by somebody's signal"
+        "or by a signal from outside"
     )
     assert cure == (
         "  Cure: the stack above, if there is one, says where; this test alone, in a debugger, says more; "

@@ -29,7 +29,8 @@ class _Made(ExchangeChecks):
 
     @pytest.fixture
     def candidate(self) -> Candidate:
-        """Return what is judged; it remembers what was seen, for all tests of the class."""
+        """Return what is judged; it remembers its exchanges, for all tests of the class."""
+        # Kept on the class, in its own namespace: pytest makes an object for each test, and a subclass judges its own.
         cls = type(self)
         if "_candidate" not in vars(cls):
             cls._candidate = of_object(cls.__name__, cls._question, cls().make, cls.expect)  # type: ignore[attr-defined]
@@ -38,7 +39,7 @@ class _Made(ExchangeChecks):
 
 
 class FlagPolicyContract(FlagChecks, _Made):
-    """Judge a flag policy, by itself and in exchanges.
+    """Judge a flag policy, separately and in exchanges.
 
     class TestMine(FlagPolicyContract):
         def make(self, arena):
@@ -49,7 +50,7 @@ class FlagPolicyContract(FlagChecks, _Made):
 
 
 class DataMoverContract(DataChecks, _Made):
-    """Judge a data mover, by itself and in exchanges.
+    """Judge a data mover, separately and in exchanges.
 
     class TestMine(DataMoverContract):
         def make(self):
@@ -60,7 +61,7 @@ class DataMoverContract(DataChecks, _Made):
 
 
 class MappingUpdaterContract(MappingChecks, _Made):
-    """Judge a mapping updater, by itself and in exchanges.
+    """Judge a mapping updater, separately and in exchanges.
 
     class TestMine(MappingUpdaterContract):
         def make(self):
@@ -85,9 +86,10 @@ class StrategyContract(ExchangeChecks):
 
     @pytest.fixture
     def candidate(self, request: pytest.FixtureRequest) -> Candidate:
-        """Return what is judged; it remembers what was seen, for all tests of the class."""
+        """Return what is judged; it remembers its exchanges, for all tests of the class."""
         cls = type(self)
         if "_candidate" not in vars(cls):
+            # From the test's folder: where pytest was started says nothing about where the file is
             file = None if cls.file is None else Path(request.path).parent / cls.file
             config = read.load(file, only=[cls.strategy])
             own = None if config.layout.name in SHIPPED else config.layout

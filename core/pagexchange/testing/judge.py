@@ -24,6 +24,7 @@ from pagexchange.testing.clauses import CLAUSES
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.scene import Pairs, Scene
 
+# Clause -> kinds of the oracle's findings. What is named nowhere here breaks `nothing-else-changes`.
 _BREAKS: Final = {
     "the-contents-move": ("contents",),
     "the-identity-moves": (
@@ -38,7 +39,7 @@ _BREAKS: Final = {
     ),
     "a-refused-pair-is-as-it-was": ("refused-pair", "accepted", "status", "pair-twice"),
 }  # fmt: skip
-_CLAUSE_OF: Final = {what: clause for clause, kinds in _BREAKS.items() for what in kinds}
+_CLAUSE_OF: Final = {kind: clause for clause, kinds in _BREAKS.items() for kind in kinds}
 _OF_FRAMES: Final = ("contents", "flag", "private", "references", "mapcount", "held", "order", "state", "head", "index")
 """Findings whose number is a frame's: outside the pairs they break another clause."""
 _SHOWN: Final = 6
@@ -66,19 +67,23 @@ def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None, *, th
     oracle = Oracle.before(arena, stamped=scene.stamps)
     result: ExchangeResult | None = None
     error: PluginError | None = None
+    # Filled with what is no status: one that is not written shows.
     status: NDArray[np.int32] = np.full(len(pairs), 77, dtype=np.int32)
     try:
         result = strategy.exchange(pairs, out=status, threads=threads)
     except PluginError as caught:
         error = caught
+    # To the oracle a pair with no proper status is a refused one; that it has none is another clause's matter.
     verdict = oracle.after(pairs, np.where(status > 0, -1, status))
     return Outcome(status, verdict, result, error, _sort(arena, pairs, verdict))
 
 
 def _sort(arena: LaidOutRegion, pairs: Pairs, verdict: Verdict) -> dict[str, list[str]]:
+    """The oracle's sentences, by the clause that each says is broken."""
     broken: dict[str, list[str]] = {}
     named = pairs[((pairs >= 0) & (pairs < arena.nframes)).all(axis=1)]
     order = arena.entries["order"][named[:, 0]].astype(np.int64) if len(named) else np.zeros(0, np.int64)
+    # Which frames the pairs name, tails included, as a difference: +1 at the first frame, -1 behind the last.
     mine = np.zeros(arena.nframes + 1, np.int64)
     for side in range(2):
         np.add.at(mine, named[:, side], 1)
@@ -116,14 +121,15 @@ def statuses(
         breaks(clause, [str(error)])
 
 
-def outcome(candidate: Candidate, cell: Cell) -> Outcome:
+def outcome_of(candidate: Candidate, cell: Cell) -> Outcome:
     """Exchange the pairs of a cell, once for all tests that ask."""
     if cell not in candidate.outcomes:
+        # A dozen clauses look at one exchange: the matrix would take ten times as long otherwise.
         scene = Scene(cell, candidate.own_layout)
         candidate.outcomes[cell] = exchange(bound(candidate, scene.arena, mode=cell.mode), scene)
         discard(scene.arena)
-    seen: Outcome = candidate.outcomes[cell]
-    return seen
+    outcome: Outcome = candidate.outcomes[cell]
+    return outcome
 
 
 def bound(candidate: Candidate, arena: Arena, *, mode: Mode = "async", timeout: float | None = None) -> Strategy:
@@ -156,26 +162,26 @@ def two_arrays(clause: str, served: Served, answer: Any) -> tuple[NDArray[Any], 
     """Return an answer of two arrays, of whatever shape; one of anything else breaks the clause."""
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         reason = f"its object for {QUESTIONS[served.question]} returned {answer!r:.120}, must be two arrays"
-        breaks(clause, [str(told(served, f"{reason}. Cure: let it answer as pagexchange/hookspecs.py says"))])
+        breaks(clause, [str(about(served, f"{reason}. Cure: let it answer as pagexchange/hookspecs.py says"))])
     return np.asarray(answer[0]), np.asarray(answer[1])
 
 
 def raised(served: Served, error: BaseException) -> str:
     """Say who raised what, where, and what to do."""
-    what = f"its object for {QUESTIONS[served.question]} raised {type(error).__name__}: {error}"
+    reason = f"its object for {QUESTIONS[served.question]} raised {type(error).__name__}: {error}"
     place = raised_in(error, served.file)
     return str(
-        told(served, f"{what}{place}. Cure: let it answer as pagexchange/hookspecs.py says; a call may not raise")
+        about(served, f"{reason}{place}. Cure: let it answer as pagexchange/hookspecs.py says; a call may not raise")
     )
 
 
-def told(served: Served, reason: str) -> PluginError:
+def about(served: Served, reason: str) -> PluginError:
     """Return a sentence about a plug-in, with its name, distribution and version."""
     return PluginError(reason, plugin=served.plugin, distribution=served.distribution, version=served.version)
 
 
 def _not_built(candidate: Candidate, error: PluginError) -> NoReturn:
-    """End the test of another clause: it says no more than is known, and where nobody else says it, it fails."""
+    """End the test of another clause: skip it where the clause's own test has failed already, else fail."""
     if declines(error):
         pytest.skip(f"declined: {error}")
     if candidate.not_built:
@@ -190,22 +196,22 @@ def declines(error: PluginError) -> bool:
 
 
 def discard(arena: Arena) -> None:
-    """Give the memory back now, if nobody looks at it any more."""
+    """Give the memory back now, unless a view of it is alive."""
     with suppress(BufferError):
         arena.close()
 
 
-def show(clause: str, seen: Outcome) -> None:
+def show(clause: str, outcome: Outcome) -> None:
     """Fail if an outcome breaks a clause."""
-    if seen.broken.get(clause):
-        breaks(clause, seen.broken[clause])
+    if outcome.broken.get(clause):
+        breaks(clause, outcome.broken[clause])
 
 
 def breaks(clause: str, sentences: Iterable[str]) -> NoReturn:
     """Fail: which clause, and how it is known."""
-    said = list(sentences)
-    more = [f"... and {len(said) - _SHOWN} more"] if len(said) > _SHOWN else []
-    text = "\n  ".join([f"broken: {CLAUSES[clause]}", *said[:_SHOWN], *more])
+    lines = list(sentences)
+    more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    text = "\n  ".join([f"broken: {CLAUSES[clause]}", *lines[:_SHOWN], *more])
     raise pytest.fail.Exception(text, pytrace=False) from None  # what was raised before is in the sentences
 
 

@@ -14,9 +14,9 @@ import pytest
 from pagexchange.errors import PagexchangeError
 from pagexchange.testing.clauses import CLAUSES
 from pagexchange.testing.session import watch
-from pagexchange.testing.session.found import Found
+from pagexchange.testing.session.subjects import Subjects
 
-_FOUND: Final = pytest.StashKey[Found]()
+_SUBJECTS: Final = pytest.StashKey[Subjects]()
 _OPTION: Final = "--strategies"
 
 
@@ -43,32 +43,33 @@ def pytest_configure(config: pytest.Config) -> None:
     subjects(config)
 
 
-def subjects(config: pytest.Config) -> Found:
+def subjects(config: pytest.Config) -> Subjects:
     """Return what this run judges."""
-    if _FOUND not in config.stash:
+    # On first use and not in pytest_configure alone: another plug-in's hook may come first.
+    if _SUBJECTS not in config.stash:
         given = config.getoption(_OPTION, None)
         try:
-            config.stash[_FOUND] = Found.load(None if given is None else Path(given), watch.Watch.of(config).over)
+            config.stash[_SUBJECTS] = Subjects.load(None if given is None else Path(given), watch.Watch.of(config).over)
         except PagexchangeError as error:
             raise pytest.UsageError(f"{_OPTION}: {error}") from None
-    return config.stash[_FOUND]
+    return config.stash[_SUBJECTS]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say what is judged, in which versions, and what nobody judges yet."""
-    found = subjects(config)
+    """Say what is judged, in which versions, and what no test judges yet."""
+    judged = subjects(config)
     used = ", ".join(f"{name} {_version(name)}" for name in ("pagexchange", "pluggy", "numpy"))
     lines = [f"judging: {used}, on {platform.machine()}"]
-    names = ", ".join(f"{one} ({one.expect})" for one in found.strategies)
-    lines.append(f"{len(found.strategies)} strategies of {found.config.origin}: {names}")
+    names = ", ".join(f"{candidate} ({candidate.expect})" for candidate in judged.strategies)
+    lines.append(f"{len(judged.strategies)} strategies of {judged.config.origin}: {names}")
     by_origin: dict[str, list[str]] = {}
-    for info in found.plugins:
-        said = info.name if info.state == "ok" else f"{info.name} ({info.state})"
-        by_origin.setdefault(f"{info.distribution} {info.version}".strip() or "no distribution", []).append(said)
+    for info in judged.plugins:
+        label = info.name if info.state == "ok" else f"{info.name} ({info.state})"
+        by_origin.setdefault(f"{info.distribution} {info.version}".strip() or "no distribution", []).append(label)
     lines += [f"plug-ins of {origin}: {', '.join(names)}" for origin, names in by_origin.items()]
-    lines += [f"declined, so not judged: {reason}" for reason in found.declined.values()]
+    lines += [f"declined, so not judged: {reason}" for reason in judged.declined.values()]
     cure = "Cure: name it, with its options, in a strategy of the file"
-    lines += [f"not judged with its defaults: {why}. {cure}" for why in found.not_made.values()]
+    lines += [f"not judged with its defaults: {why}. {cure}" for why in judged.not_made.values()]
     later = ", ".join(clause.name for clause in CLAUSES.values() if not clause.judged)
     return [*lines, f"not judged yet: {later}"] if later else lines
 
@@ -77,7 +78,7 @@ def _seconds(given: str) -> float:
     """Return a time that a test may take; what is below 0 would end the run before it began."""
     seconds = float(given)
     if not seconds >= 0:
-        raise argparse.ArgumentTypeError(f"{given}: seconds are expected, 0 for ever")
+        raise argparse.ArgumentTypeError(f"{given}: seconds are expected, 0: no limit")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""Judges every plug-in by itself: can it be loaded, and do its objects keep to their own clauses."""
+"""Judges every plug-in separately: can it be loaded, and do its objects keep to their own clauses."""
 
 from collections.abc import Sequence
 

@@ -15,5 +15,5 @@ class TestStrategies(ExchangeChecks):
     @classmethod
     def candidates(cls, config: pytest.Config) -> Sequence[Candidate]:
         """Return the strategies, and unused plug-ins among neutral partners."""
-        found = subjects(config)
-        return [*found.strategies, *found.unused]
+        judged = subjects(config)
+        return [*judged.strategies, *judged.unused]

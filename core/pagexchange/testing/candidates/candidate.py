@@ -1,4 +1,4 @@
-"""What is judged: a strategy of a file, an installed plug-in, or somebody's object; all are built by the real host."""
+"""What is judged: a strategy of a file, an installed plug-in, or a test's object; all are built by the real host."""
 
 import dataclasses
 import inspect
@@ -37,6 +37,7 @@ class WithPartners(Registry):
         """Return a plug-in by name, as `Registry.load` does."""
         if name not in self.objects:
             return super().load(name)
+        # No distribution and no version: these were never installed, and a report says so by leaving them out.
         target = self.objects[name]
         return Plugin(name, target, "", "", target.file if isinstance(target, _Hook) else "", hooks_of(target))
 
@@ -67,9 +68,9 @@ class Candidate:
     own_layout: Layout | None = None
     """Of its file, when it is not one that ships."""
     outcomes: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
-    """What was seen already, by cell: several tests look at one exchange."""
+    """Outcomes by cell: several tests look at one exchange."""
     not_built: set[str] = dataclasses.field(default_factory=set, repr=False, compare=False)
-    """Arenas for which its hooks neither served nor declined, as their own test saw it."""
+    """Cells for which its hooks neither served nor declined, by their text: their own test has failed."""
 
     def __str__(self) -> str:
         return self.name
@@ -90,11 +91,11 @@ class Candidate:
 
     def answers(self, question: str, arena: ArenaFacts) -> list[Served]:
         """Return who answers a question; for data the whole chain. PluginError: none serves this arena."""
-        found = getattr(self._built(arena), question)
-        return list(found) if isinstance(found, tuple) else [found]
+        served = getattr(self._built(arena), question)
+        return list(served) if isinstance(served, tuple) else [served]
 
     def origins(self) -> list[Origin]:
-        """Return whose objects are judged: all that the strategy names but the neutral partners."""
+        """Return the origins of the judged objects: all that the strategy names but the neutral partners."""
         return [self._origin(question, use) for question, use in self.spec.by_question() if use.plugin not in _PARTNERS]
 
     def _origin(self, question: str, use: PluginUse) -> Origin:
@@ -107,6 +108,7 @@ class Candidate:
         return dataclasses.replace(self, spec=spec)
 
     def _built(self, arena: ArenaFacts) -> BuiltStrategy:
+        # Anew for each arena, by the host that users have: its own checks are a part of what is judged.
         try:
             return PagexchangeHost(registry=self.registry).build(self.spec, arena)
         except ConfigError as error:  # a class that takes no option, and refuses to be made
@@ -157,10 +159,12 @@ def _neutral(name: str) -> StrategySpec:
 
 
 def call_make(make: Callable[..., Any], arena: object) -> Any:  # noqa: ANN401 - any answer
-    """Call somebody's `make`, which may or may not want to know the arena."""
+    """Call a test's `make`, which may or may not want to know the arena."""
     return make(arena) if inspect.signature(make).parameters else make()
 
 
+# A class for each question, because pluggy finds hooks by the names of methods: one class with all three would answer
+# questions that it was not made for.
 class _Hook:
     """A plug-in around a `make`: its hook is the one that the question asks for."""
 

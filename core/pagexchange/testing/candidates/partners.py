@@ -37,8 +37,9 @@ def slot_of(raw: Raw, mapping: int, index: int) -> tuple[int, int]:
     """Return (byte offset, entry) of the word for an index of a mapping, by a walk of the bytes; (0, 0) for none."""
     place = raw.offset["mappings"] + mapping * MAPPING.itemsize
     word = int(raw.mappings[mapping]["pages"]["head"])
-    if not _is_node(word):
+    if not _is_node(word):  # a single entry, at index 0, lies in the head
         return (place, word) if word and index == 0 else (0, 0)
+    # Beyond what the top node covers there is nothing, and its shift would wrap to a slot that is another index's.
     if index >> int(raw.xanodes[(word >> 2) - _NODE_BIAS]["shift"]) > 63:
         return 0, 0
     while _is_node(word):
@@ -46,7 +47,7 @@ def slot_of(raw: Raw, mapping: int, index: int) -> tuple[int, int]:
         slots = raw.xanodes[number]["slot"]
         slot = index >> int(raw.xanodes[number]["shift"]) & 63
         word = int(slots[slot])
-        if word & 3 == 2 and word >> 2 <= _SIBLINGS:
+        if word & 3 == 2 and word >> 2 <= _SIBLINGS:  # a later slot of a large entry names the slot that has it
             slot = word >> 2
             word = int(slots[slot])
         place = raw.offset["xanodes"] + number * XANODE.itemsize + _SLOTS + 8 * slot
@@ -94,8 +95,8 @@ class ReferenceMapping:
 
         def find(pages: npt.NDArray[np.void], arena: Any) -> tuple[Words, Words]:  # noqa: ANN401 - an Arena
             raw = read(arena)
-            found = [slot_of(raw, int(page["mapping"]), int(page["index"])) for page in pages]
-            both = np.array(found, dtype=np.uint64).reshape(-1, 2)
+            slots = [slot_of(raw, int(page["mapping"]), int(page["index"])) for page in pages]
+            both = np.array(slots, dtype=np.uint64).reshape(-1, 2)
             return both[:, 0].copy(), both[:, 1].copy()
 
         return find

@@ -82,21 +82,23 @@ class DataChecks(ServesChecks):
         """Two workers call one mover at a time, each for its own pages, an odd number of times."""
         for mover in _movers(candidate):
             both = [Rows(Load(8), seed) for seed in range(2)]
-            said: list[str] = []
+            failures: list[str] = []
 
-            def work(rows: Rows, mover: Served = mover, said: list[str] = said) -> None:
+            # Arguments with defaults bind this round's mover and list; a closure would see those of the last round.
+            def work(rows: Rows, mover: Served = mover, failures: list[str] = failures) -> None:
                 try:
                     for _ in range(_TURNS):
                         rows.call(mover.object)
                 except BaseException as error:  # a thread cannot fail a test
-                    said.append(raised(mover, error))
+                    failures.append(raised(mover, error))
 
             threads = [threading.Thread(target=work, args=(rows,)) for rows in both]
+            # An odd number of turns: in the end the rows must be exchanged, not back where they were.
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            wrong = [*said, *(line for rows in both for line in (*rows.not_exchanged(), *rows.touched()))]
+            wrong = [*failures, *(line for rows in both for line in (*rows.not_exchanged(), *rows.touched()))]
             if wrong:
                 breaks("data-serves-two-threads", [f"{_name(mover)}: {line}" for line in wrong])
 
@@ -106,9 +108,11 @@ class DataChecks(ServesChecks):
             describe = getattr(mover.object, "describe", None)
             if not callable(describe):
                 continue
-            said = ask("data-says-what-it-chose", mover, describe)
-            if not isinstance(said, dict) or not all(isinstance(x, str) for item in said.items() for x in item):
-                breaks("data-says-what-it-chose", [f"{_name(mover)}: describe() returned {said!r:.200}"])
+            description = ask("data-says-what-it-chose", mover, describe)
+            if not isinstance(description, dict) or not all(
+                isinstance(x, str) for item in description.items() for x in item
+            ):
+                breaks("data-says-what-it-chose", [f"{_name(mover)}: describe() returned {description!r:.200}"])
 
 
 class Rows:
@@ -116,6 +120,7 @@ class Rows:
 
     def __init__(self, load: Load, seed: int = 0) -> None:
         self.load = load
+        # guard, the a rows, guard, the b rows, guard: so a row too many, on either side, is written to a guard
         per = load.size // _PIECE
         self.pieces = np.random.default_rng(seed).integers(
             0, 1 << 64, (per * (2 * load.rows + 3), _PIECE // 8), dtype=np.uint64
@@ -123,6 +128,7 @@ class Rows:
         middle = per * (load.rows + 2)
         self.a = np.arange(per, per * (load.rows + 1))
         self.b = np.arange(middle, middle + per * load.rows)
+        # Pairs that are equal but for a few bytes: for a mover that compares, and skips what it takes for equal.
         for a, b, differ in zip(self._bytes(self.a), self._bytes(self.b), cycle(_DIFFER), strict=False):
             if differ is not None:
                 a[:] = b
@@ -136,10 +142,12 @@ class Rows:
     def call(self, mover: Any) -> None:  # noqa: ANN401 - native or a callable
         """Call the mover once, in the way of its kind."""
         if not isinstance(mover, DataMover):
+            # One permutation for both sides: the pieces of a pair are found by position, not by neighbourhood.
             a, b = (np.random.default_rng(1).permutation(side) for side in (self.a, self.b))
             for first in range(0, len(a), _LARGEST):
                 mover(self.pieces, a[first : first + _LARGEST].copy(), b[first : first + _LARGEST].copy())
             return
+        # Only a mover with a log of that kind is handed a temporary page: another one that used it would crash here.
         temp = np.zeros(self.load.size, np.uint8) if mover.log == "temp" else None
         mover.move_rows(self._bytes(self.a), self._bytes(self.b), temp)
 
@@ -157,13 +165,15 @@ class Rows:
         others = np.setdiff1d(np.arange(len(self.pieces)), np.concatenate([self.a, self.b]))
         return self._differences(self.before, others, "written to, and belongs to no pair")
 
-    def _differences(self, want: NDArray[np.uint64], rows: NDArray[np.int64], said: str) -> list[str]:
-        found = []
+    def _differences(self, want: NDArray[np.uint64], rows: NDArray[np.int64], fault: str) -> list[str]:
+        differences = []
         for row in rows.tolist():
             bad = np.flatnonzero(want[row].view(np.uint8) != self.pieces[row].view(np.uint8))
             if len(bad):
-                found.append(f"{self.load}, piece {row}: {len(bad)} of {_PIECE} bytes, from byte {bad[0]} on: {said}")
-        return found
+                differences.append(
+                    f"{self.load}, piece {row}: {len(bad)} of {_PIECE} bytes, from byte {bad[0]} on: {fault}"
+                )
+        return differences
 
 
 def _movers(candidate: Candidate) -> list[Served]:
@@ -171,5 +181,5 @@ def _movers(candidate: Candidate) -> list[Served]:
 
 
 def _name(mover: Served) -> str:
-    found = mover.object
-    return str(getattr(found, "name", getattr(found, "__name__", type(found).__name__)))
+    target = mover.object
+    return str(getattr(target, "name", getattr(target, "__name__", type(target).__name__)))

@@ -91,6 +91,7 @@ def _words(layout: Layout) -> tuple[Words, Words]:
 
 
 def _ask(clause: str, policy: Served, a: Words, b: Words) -> tuple[Words, Words]:
+    # Copies that refuse writing: a policy is a pure function, and the words are compared with its answer afterwards.
     a, b = a.copy(), b.copy()
     a.flags.writeable = b.flags.writeable = False
     return two_arrays(clause, policy, ask(clause, policy, policy.object, a, b))
@@ -111,6 +112,7 @@ def _differences(layout: Layout, want: tuple[Words, ...], got: tuple[Words, ...]
     if any(w.shape != g.shape or g.dtype != np.uint64 for w, g in zip(want, got, strict=True)):
         shapes = ", ".join(f"{g.dtype}{list(g.shape)}" for g in got)
         return [f"it returned {shapes}, must be uint64[{len(want[0])}] twice"]
+    # Named by flag and not by word: one fault shows in hundreds of words.
     wrong = 0
     for w, g in zip(want, got, strict=True):
         wrong |= int(np.bitwise_or.reduce(w ^ g))

@@ -26,16 +26,16 @@ class ListChecks(Judging):
         """Every status is written, 0 or -errno, and the rest of the result follows from the statuses."""
         scene = Scene(Cell(left="raw", right="raw"), pairs=MANY)
         pairs = scene.pairs.copy()
-        pairs[::97] = -1
-        seen = exchange(bound(candidate, scene.arena), scene, pairs)
+        pairs[::97] = -1  # some refused ones, so that not every status is 0
+        outcome = exchange(bound(candidate, scene.arena), scene, pairs)
         known = {0, *(-code for code in REASONS)}
-        wrong = [f"pair {i}: status {s}" for i, s in enumerate(seen.status.tolist()) if s not in known]
-        result = seen.result
+        wrong = [f"pair {i}: status {s}" for i, s in enumerate(outcome.status.tolist()) if s not in known]
+        result = outcome.result
         if result is not None:
-            done = int((seen.status == 0).sum())
-            said = (result.exchanged, result.ok, len(result.failed), sum(result.refused.values()))
-            if said != (done, done == MANY, MANY - done, MANY - done):
-                wrong.append(f"the result says {said} of {done} exchanged pairs of {MANY}")
+            done = int((outcome.status == 0).sum())
+            summary = (result.exchanged, result.ok, len(result.failed), sum(result.refused.values()))
+            if summary != (done, done == MANY, MANY - done, MANY - done):
+                wrong.append(f"the result says {summary} of {done} exchanged pairs of {MANY}")
         if wrong:
             breaks("a-status-for-every-pair", wrong)
 
@@ -43,13 +43,13 @@ class ListChecks(Judging):
         """Each reason to refuse, between pairs that are exchanged."""
         case = Refusals()
         scene, pairs, want = case.scene, case.pairs, case.want
-        seen = exchange(bound(candidate, scene.arena), scene, pairs)
-        wrong = list(seen.broken.get("a-refused-pair-is-as-it-was", []))
+        outcome = exchange(bound(candidate, scene.arena), scene, pairs)
+        wrong = list(outcome.broken.get("a-refused-pair-is-as-it-was", []))
         for i, codes in enumerate(want):
-            got = int(seen.status[i])
+            got = int(outcome.status[i])
             if codes and got not in codes:
                 wrong.append(f"pair {i} {pairs[i].tolist()} has status {got}, must be one of {sorted(codes)}")
-            if not codes and got and candidate.expect != "refused" and seen.error is None:
+            if not codes and got and candidate.expect != "refused" and outcome.error is None:
                 wrong.append(f"pair {i} {pairs[i].tolist()} can be exchanged, and has status {got}")
         if wrong:
             breaks("a-refused-pair-is-as-it-was", wrong)
@@ -69,33 +69,37 @@ class ListChecks(Judging):
     @over("cell", [Cell(), Cell(left="file", one_mapping=True), Cell(order=4, pairs=2)])
     def test_either_way_round_is_the_same(self, candidate: Candidate, cell: Cell) -> None:
         """(a, b) and (b, a) lead to the same state."""
-        one, other = Scene(cell), Scene(cell)
+        forward, backward = Scene(cell), Scene(cell)
         clause = "either-way-round-is-the-same"
-        statuses(clause, bound(candidate, one.arena), one.pairs)
-        statuses(clause, bound(candidate, other.arena), np.ascontiguousarray(other.pairs[:, ::-1]))
-        _same(clause, Picture.of(one.arena), Picture.of(other.arena))
+        statuses(clause, bound(candidate, forward.arena), forward.pairs)
+        statuses(clause, bound(candidate, backward.arena), np.ascontiguousarray(backward.pairs[:, ::-1]))
+        _same(clause, Picture.of(forward.arena), Picture.of(backward.arena))
 
     @over("shape", SHAPES)
     def test_a_batch_equals_its_pairs(self, candidate: Candidate, shape: str) -> None:
         """A list does what its pairs do one by one, in the order of the list."""
         clause = "a-batch-equals-its-pairs"
+        # Raw pages make a long list cheap: no file, no mapping. Odd, so that the last batch is not a full one.
         many = {"many": MANY, "many-odd": MANY + 1}.get(shape, 0)
         cell = Cell(left="raw", right="raw") if many else Cell(left="file")
-        one, other = (Scene(cell, pairs=many or 6) for _ in range(2))
-        pairs = _shaped(one, shape)
-        _shaped(other, shape)
+        together, singly = (Scene(cell, pairs=many or 6) for _ in range(2))
+        pairs = _shaped(together, shape)
+        _shaped(singly, shape)
         chain = shape == "chain"
-        seen = statuses(clause, bound(candidate, one.arena), pairs, order="sequential" if chain else "independent")
-        single = bound(candidate, other.arena)
+        status = statuses(
+            clause, bound(candidate, together.arena), pairs, order="sequential" if chain else "independent"
+        )
+        single = bound(candidate, singly.arena)
         used: set[int] = set()
         wrong = []
         for i, (a, b) in enumerate(pairs.tolist()):
+            # What an independent list asks of its pairs: a later use of a frame gets -EINVAL, a self-pair uses none.
             again = bool({a, b} & used) and not chain
             used |= {a, b} if a != b else set()
             want = -errno.EINVAL if a == b or again else int(statuses(clause, single, pairs[i : i + 1])[0])
-            if seen[i] != want:
-                wrong.append(f"pair {i} ({a}, {b}) has status {seen[i]}, must be {want}")
-        wrong += Picture.of(other.arena).differences(Picture.of(one.arena))
+            if status[i] != want:
+                wrong.append(f"pair {i} ({a}, {b}) has status {status[i]}, must be {want}")
+        wrong += Picture.of(singly.arena).differences(Picture.of(together.arena))
         if wrong:
             breaks(clause, wrong)
 
@@ -103,16 +107,17 @@ class ListChecks(Judging):
     def test_threads_change_nothing(self, candidate: Candidate, threads: str) -> None:
         """Workers share a list, or one large folio."""
         cell = Cell(order=9, pairs=1) if "folio" in threads else Cell(left="raw", right="raw", pairs=MANY)
-        one, other = Scene(cell), Scene(cell)
-        want = statuses("threads-change-nothing", bound(candidate, one.arena), one.pairs, threads=1)
+        alone, shared = Scene(cell), Scene(cell)
+        want = statuses("threads-change-nothing", bound(candidate, alone.arena), alone.pairs, threads=1)
         wrong = []
         try:
-            got = bound(candidate, other.arena).exchange(other.pairs, threads=int(threads[0])).status
+            got = bound(candidate, shared.arena).exchange(shared.pairs, threads=int(threads[0])).status
+            # the sentence counts: two lists of 202 statuses would say less
             if not np.array_equal(want, got):
                 wrong.append(f"{(want == 0).sum()} pairs exchanged by one worker, {(got == 0).sum()} by more")
         except PluginError as error:
             wrong.append(str(error))
-        wrong += Picture.of(one.arena).differences(Picture.of(other.arena))
+        wrong += Picture.of(alone.arena).differences(Picture.of(shared.arena))
         if wrong:
             breaks("threads-change-nothing", wrong)
 
@@ -133,6 +138,7 @@ class ListChecks(Judging):
         else:
             arena.lock(busy)
             end = threading.Timer(0.02, arena.unlock, (busy,))
+        # A lock that ends after 20 ms, with half a minute to wait: no busy machine is too slow for that.
         if ends:
             end.start()
         try:

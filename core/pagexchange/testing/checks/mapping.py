@@ -17,9 +17,10 @@ from pagexchange.testing.session.axes import over
 
 _PAGE = np.dtype([("mapping", "<u8"), ("index", "<u8"), ("pfn", "<u4"), ("status", "<i4")])
 _ORDERS = (0, 1, 4, 6)
+# Indexes at both ends of a node of 64 slots, of one level up, and where the tree grows by several levels at once.
 _PLACES = (0, 1, 2, 3, 62, 63, 64, 65, 4095, 4096, 1 << 18, 1 << 30, 1 << 45)
 
-Asked = npt.NDArray[np.void]
+Pages = npt.NDArray[np.void]
 
 
 class MappingChecks(ServesChecks):
@@ -31,6 +32,7 @@ class MappingChecks(ServesChecks):
         clause = "mapping-finds-the-slot"
         case = _Case(clause, candidate, int(order.removeprefix("order")), places=_PLACES[:1])
         case.judge(case.pages)
+        # The same updater all along: the tree grows to its full height and shrinks under it.
         low = case.pages
         case.add(_PLACES[1:])
         case.judge(case.pages)
@@ -53,16 +55,16 @@ class MappingChecks(ServesChecks):
         gone, other = case.pages[:3].copy(), case.pages[3:6].copy()
         case.ask(case.pages)  # while they are there: who remembers them remembers wrongly
         case.remove(gone)
-        other["pfn"] += 1000
+        other["pfn"] += 1000  # a page at this index, but not in this frame: as after an exchange by another worker
         nowhere = case.pages[6:8].copy()
         nowhere["index"] += np.uint64(1 << 40)
-        asked = np.concatenate([gone, other, nowhere, case.pages[8:]])
-        offset, found = case.ask(asked)
+        pages = np.concatenate([gone, other, nowhere, case.pages[8:]])
+        offset, entries = case.ask(pages)
         wrong = []
-        for page, entry in zip(asked[:8], found[:8].tolist(), strict=True):
+        for page, entry in zip(pages[:8], entries[:8].tolist(), strict=True):
             if entry == entry_of(int(page["pfn"])):
-                wrong.append(f"{_said(page)} is not there, and was found")
-        wrong += case.wrong(asked[8:], offset[8:], found[8:])
+                wrong.append(f"{_page(page)} is not there, and was found")
+        wrong += case.wrong(pages[8:], offset[8:], entries[8:])
         if wrong:
             breaks(case.clause, wrong)
 
@@ -84,7 +86,7 @@ class _Case:
         frames = 2 * len(_PLACES) << order
         self.arena = Arena.create([("only", max(frames, 64))], mappings=2)
         self.mappings = [self.arena.new_mapping("left"), self.arena.new_mapping("right")]
-        self.pages: Asked = np.zeros(0, dtype=_PAGE)
+        self.pages: Pages = np.zeros(0, dtype=_PAGE)
         self.add(places)
         self.updater = answers(candidate, "mapping", self.arena)[0]
 
@@ -98,34 +100,34 @@ class _Case:
                 pages.append((mapping, place << self.order, pfn, 0))
         self.pages = np.concatenate([self.pages, np.array(pages, dtype=_PAGE)])
 
-    def remove(self, pages: Asked) -> None:
+    def remove(self, pages: Pages) -> None:
         """Take pages out of their files."""
         for page in pages:
             self.arena.cache_remove(int(page["mapping"]), int(page["index"]))
 
-    def ask(self, pages: Asked) -> tuple[Words, Words]:
+    def ask(self, pages: Pages) -> tuple[Words, Words]:
         """Ask the candidate's updater; what it returns in another shape is an answer too."""
         answer = ask(self.clause, self.updater, self.updater.object, pages.copy(), self.arena)
         return two_arrays(self.clause, self.updater, answer)
 
-    def judge(self, pages: Asked) -> None:
+    def judge(self, pages: Pages) -> None:
         """Fail if an answer is not what the walk says."""
         wrong = self.wrong(pages, *self.ask(pages))
         if wrong:
             breaks(self.clause, wrong)
 
-    def wrong(self, pages: Asked, offset: Words, found: Words) -> list[str]:
+    def wrong(self, pages: Pages, offset: Words, entries: Words) -> list[str]:
         """Say which answers are not what the walk says."""
-        if any(words.shape != pages.shape or words.dtype != np.uint64 for words in (offset, found)):
-            shapes = " and ".join(f"{words.dtype}{list(words.shape)}" for words in (offset, found))
+        if any(words.shape != pages.shape or words.dtype != np.uint64 for words in (offset, entries)):
+            shapes = " and ".join(f"{words.dtype}{list(words.shape)}" for words in (offset, entries))
             return [f"it returned {shapes}, must be uint64[{len(pages)}] twice"]
         wrong = []
         raw = read(self.arena)
-        for page, place, entry in zip(pages, offset.tolist(), found.tolist(), strict=True):
+        for page, place, entry in zip(pages, offset.tolist(), entries.tolist(), strict=True):
             want = slot_of(raw, int(page["mapping"]), int(page["index"]))
             if (place, entry) != want:
                 wrong.append(
-                    f"{_said(page)}: offset {place:#x} entry {entry:#x}, must be {want[0]:#x} and {want[1]:#x}"
+                    f"{_page(page)}: offset {place:#x} entry {entry:#x}, must be {want[0]:#x} and {want[1]:#x}"
                 )
         return wrong
 
@@ -137,5 +139,5 @@ class _Case:
         return "the header"
 
 
-def _said(page: Any) -> str:  # noqa: ANN401 - one record
+def _page(page: Any) -> str:  # noqa: ANN401 - one record
     return f"mapping {page['mapping']} index {page['index']} (frame {page['pfn']})"

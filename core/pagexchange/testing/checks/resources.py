@@ -25,6 +25,7 @@ class ResourceChecks(Judging):
         """Two readers look pages up by (mapping, index) while the pages go to and fro."""
         if candidate.expect == "refused":
             pytest.skip("refused by declaration: nothing moves")
+        # A reader's reference makes a pair busy: only an exchange that waits gets past it often enough.
         scene = Scene(cell, candidate.own_layout)
         wrong = read_while(bound(candidate, scene.arena, mode="sync", timeout=10.0), scene)
         if wrong:
@@ -41,13 +42,19 @@ class ResourceChecks(Judging):
             if room == "no-free-frame":
                 scene.use_up()
             before = _allocator(scene)
-            seen = exchange(strategy, scene)
-            asked = {name: count - before[name] for name, count in _allocator(scene).items() if count != before[name]}
-            wrong = [f"the allocator counts {asked}"] if asked else []
-            if seen.result and (seen.result.frames_asked or seen.result.frames_got):
-                wrong.append(f"the result says {seen.result.frames_asked} frames asked, {seen.result.frames_got} got")
-            if room == "no-free-frame" and candidate.expect != "refused" and (seen.error or (seen.status != 0).any()):
-                wrong += [str(seen.error)] if seen.error else judge.refusals(seen.status)
+            outcome = exchange(strategy, scene)
+            counted = {name: count - before[name] for name, count in _allocator(scene).items() if count != before[name]}
+            wrong = [f"the allocator counts {counted}"] if counted else []
+            if outcome.result and (outcome.result.frames_asked or outcome.result.frames_got):
+                wrong.append(
+                    f"the result says {outcome.result.frames_asked} frames asked, {outcome.result.frames_got} got"
+                )
+            if (
+                room == "no-free-frame"
+                and candidate.expect != "refused"
+                and (outcome.error or (outcome.status != 0).any())
+            ):
+                wrong += [str(outcome.error)] if outcome.error else judge.refusals(outcome.status)
             if wrong:
                 breaks("in-place-takes-no-frame", wrong)
 
@@ -61,21 +68,23 @@ class ResourceChecks(Judging):
         if room == "no-free-frame":
             scene.use_up()
         before = _allocator(scene)
-        seen = exchange(strategy, scene)
+        outcome = exchange(strategy, scene)
         after = _allocator(scene)
-        wrong = [str(seen.error)] if seen.error else []
+        wrong = [str(outcome.error)] if outcome.error else []
         counted = (after["asked"] - before["asked"], after["got"] - before["got"])
-        said = (seen.result.frames_asked, seen.result.frames_got) if seen.result else counted
+        reported = (outcome.result.frames_asked, outcome.result.frames_got) if outcome.result else counted
         # a frame that one node does not have is asked of the next: the allocator counts both
-        if said[1] != counted[1] or bool(said[0]) != bool(counted[0]) or said[0] > counted[0]:
-            wrong.append(f"the result says {said} frames asked and got, the allocator counts {counted}")
+        if reported[1] != counted[1] or bool(reported[0]) != bool(counted[0]) or reported[0] > counted[0]:
+            wrong.append(f"the result says {reported} frames asked and got, the allocator counts {counted}")
         if after["free"] != before["free"]:
             wrong.append(f"{before['free']} frames were free before and {after['free']} are now")
         if room == "free-frames" and not counted[0] and candidate.expect != "refused":
             wrong.append("its log is that of a temporary page, and it asked for no frame")
         if room == "no-free-frame":
-            wrong += [f"pair {i}: status {s}, must be -ENOMEM" for i, s in enumerate(seen.status) if s not in _STARVED]
-            wrong += [line for lines in seen.broken.values() for line in lines] if candidate.exact else []
+            wrong += [
+                f"pair {i}: status {s}, must be -ENOMEM" for i, s in enumerate(outcome.status) if s not in _STARVED
+            ]
+            wrong += [line for lines in outcome.broken.values() for line in lines] if candidate.exact else []
         if wrong and candidate.expect != "refused":
             breaks("what-is-taken-is-shown", wrong)
 

@@ -31,6 +31,7 @@ def serves_or_declines(candidate: Candidate, asked: Candidate, cell: Cell) -> No
     try:
         asked.build(scene.arena)
     except PluginError as error:
+        # Remembered, so that the other clauses do not fail with the same sentence, a hundred times.
         if not judge.declines(error):
             candidate.not_built.add(str(cell))
             breaks(judge.SERVES, [str(error)])

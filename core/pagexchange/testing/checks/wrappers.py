@@ -9,6 +9,8 @@ from pagexchange.testing.scene.cells import MANY, Cell
 from pagexchange.testing.scene.scene import Scene
 from pagexchange.testing.session.axes import Judging, over
 
+# A wrapper is called once for each batch and worker: one call, several, several at a time, and one folio that several
+# workers move in parts.
 _LISTS: Final = {
     "few": (Cell(), 1),
     "many": (Cell(left="raw", right="raw", pairs=MANY + 1), 1),
@@ -33,6 +35,6 @@ class WrapperChecks(Judging):
         """Wrapped objects, in Python or native, may refuse pairs; they do not lose anything."""
         cell, threads = _LISTS[pairs]
         scene = Scene(cell)
-        seen = exchange(bound(candidate.around(partners), scene.arena), scene, threads=threads)
-        if seen.verdict.kind != "exact":
-            breaks("a-wrapper-is-never-wrong", [line for lines in seen.broken.values() for line in lines])
+        outcome = exchange(bound(candidate.around(partners), scene.arena), scene, threads=threads)
+        if outcome.verdict.kind != "exact":
+            breaks("a-wrapper-is-never-wrong", [line for lines in outcome.broken.values() for line in lines])

@@ -38,6 +38,8 @@ class Cell:
         return "-".join(parts)
 
 
+# Left, right, and whether both belong to one mapping. Not all combinations: an exchange handles its two sides one after
+# the other, so each kind beside a file or an anonymous page is enough; two files share a mapping or do not.
 _KINDS: Final[tuple[tuple[Kind, Kind, bool], ...]] = (
     ("anon", "anon", False),
     ("anon", "file", False),
@@ -50,7 +52,7 @@ _KINDS: Final[tuple[tuple[Kind, Kind, bool], ...]] = (
 
 
 def _kinds(layout: str, order: int = 0, pairs: int = 4) -> tuple[Cell, ...]:
-    return tuple(Cell(layout, left, right, order, one_mapping=one, pairs=pairs) for left, right, one in _KINDS)
+    return tuple(Cell(layout, left, right, order, one_mapping=same, pairs=pairs) for left, right, same in _KINDS)
 
 
 def exchange_cells(own_layout: bool) -> tuple[Cell, ...]:
@@ -58,6 +60,7 @@ def exchange_cells(own_layout: bool) -> tuple[Cell, ...]:
     cells: list[Cell] = []
     for layout in (*SHIPPED, *([OWN] if own_layout else [])):
         cells += _kinds(layout)
+    # At order 9 a page has 2 MiB: two combinations are enough to see that the last byte and the last slot go along.
     for order in ORDERS[1:]:
         some = _kinds(NEWEST, order, pairs=2)
         cells += some if order < 9 else [cell for cell in some if (cell.left, cell.right) in _LARGEST]
@@ -78,7 +81,7 @@ _LARGEST: Final = (("anon", "file"), ("file", "file"))
 
 
 def unknown_flag_cells() -> tuple[Cell, ...]:
-    """Every kind under the layout with flags that nobody knew, and larger orders."""
+    """Every kind under the layout with flags that no plug-in knows, and larger orders."""
     return (*_kinds(UNKNOWN), Cell(UNKNOWN, order=4, pairs=2), Cell(UNKNOWN, left="file", order=9, pairs=2))
 
 

@@ -1,4 +1,4 @@
-"""Layouts to judge under: both that ship, one with flags that nobody knew, and the file's own."""
+"""Layouts to judge under: both that ship, one with flags that no plug-in knows, and the file's own."""
 
 import dataclasses
 from functools import cache
@@ -23,7 +23,7 @@ def layout_named(name: str) -> Layout:
 
 def _with_unknown_flags() -> Layout:
     """The first shipped layout with room for two more flags, with them."""
-    layout, free = next((one, bits) for one in map(Layout.load, SHIPPED) if len(bits := _free(one)) >= 2)
+    layout, free = next((shipped, bits) for shipped in map(Layout.load, SHIPPED) if len(bits := _free(shipped)) >= 2)
     new = (
         Flag(NEW_FLAGS[0], free[0], "swap", "belongs to the page; newer than every plug-in"),
         Flag(NEW_FLAGS[1], free[1], "stay", "belongs to the frame; newer than every plug-in"),

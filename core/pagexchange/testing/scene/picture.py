@@ -33,23 +33,26 @@ class Picture:
 
     def differences(self, other: "Picture") -> list[str]:
         """Return what differs between two arenas of one geometry; the first few of each kind."""
-        found: list[str] = []
+        differences: list[str] = []
         a, b = self.state, other.state
         for name in _FIELDS:
             rows = np.flatnonzero(a.entries[name] != b.entries[name])[:_LIMIT]
-            found += [
+            differences += [
                 f"frame {p}: {name} is {b.entries[name][p]:#x}, must be {a.entries[name][p]:#x}" for p in rows.tolist()
             ]
+        # With other frames in use there is a finding already, and no row of one belongs to a row of the other.
         if np.array_equal(self.used, other.used):
             rows = np.flatnonzero((self.contents != other.contents).any(axis=1))[:_LIMIT]
-            found += [f"frame {self.used[row]}: its contents differ" for row in rows.tolist()]
-        for what, rows_of in (("file slot", _places), ("page-table entry", _ptes)):
+            differences += [f"frame {self.used[row]}: its contents differ" for row in rows.tolist()]
+        for name, rows_of in (("file slot", _places), ("page-table entry", _ptes)):
             mine, theirs = rows_of(a), rows_of(b)
-            found += [f"{what} {row} is not there" for row in sorted(mine - theirs)[:_LIMIT]]
-            found += [f"{what} {row} is there and should not be" for row in sorted(theirs - mine)[:_LIMIT]]
+            differences += [f"{name} {row} is not there" for row in sorted(mine - theirs)[:_LIMIT]]
+            differences += [f"{name} {row} is there and should not be" for row in sorted(theirs - mine)[:_LIMIT]]
         for node in np.flatnonzero((a.nodes["counter"] != b.nodes["counter"]).any(axis=1)).tolist():
-            found.append(f"node {node}: counters are {b.nodes['counter'][node]}, must be {a.nodes['counter'][node]}")
-        return found
+            differences.append(
+                f"node {node}: counters are {b.nodes['counter'][node]}, must be {a.nodes['counter'][node]}"
+            )
+        return differences
 
 
 def _places(state: State) -> set[tuple[int, ...]]:

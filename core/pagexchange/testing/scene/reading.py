@@ -43,6 +43,8 @@ class _Reader(threading.Thread):
 
     def read(self, mapping: int, index: int, page: int, size: int) -> None:
         arena = self.scene.arena
+        # As Linux's filemap_get_folio: look up, take a reference unless it is frozen, and look again, because the page
+        # may have gone in between. From then on its reference holds it where it is.
         pfn = arena.cache_load(mapping, index)
         if pfn < 0:
             self.wrong.append(f"mapping {mapping} index {index}: nothing there, though its page was never removed")
@@ -66,7 +68,7 @@ class _Reader(threading.Thread):
 
 
 def contents(page: int, words: int) -> NDArray[np.uint64]:
-    """What page number `page` holds: every word tells whose it is."""
+    """What page number `page` holds: every word names the page and the word's position."""
     return np.uint64((page + 1) << 32) + np.arange(words, dtype=np.uint64)
 
 
@@ -81,6 +83,7 @@ def read_while(strategy: Strategy, scene: Scene) -> list[str]:
         arena.frames[pfn : pfn + size] = contents(page, size * arena.frames.shape[1]).reshape(size, -1)
         places.append((int(entries["mapping"][pfn] >> np.uint64(2)) - 1, int(entries["index"][pfn]), page, size))
     stop = threading.Event()
+    # As long as readers and exchanges have met often enough, whatever the machine does meanwhile: counts, not seconds.
     interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH)
     readers = [_Reader(scene, places, stop) for _ in range(READERS)]

@@ -40,6 +40,7 @@ class Image:
         """The publish word."""
         return int(self.record[:8].view(np.uint64)[0])
 
+    # The rules once more, from their description and not from the engine's code, which may be the one that is wrong.
     def finish(self, log: str) -> str:
         """Do what recovery would; return what is wrong with the publish word, if anything."""
         word = self.state
@@ -84,19 +85,19 @@ def not_recovered(movers: Sequence[Any]) -> list[str]:
         if mover.log not in ("undo", "temp"):
             wrong.append(f"{mover.name}: its log is {mover.log!r}, from which nothing can be finished")
             continue
-        seen = lost = 0
+        states = lost = 0
         first = ""
         for number, memory in enumerate(_states(mover)):
             image, start = Image(bytearray(memory)), _start()
-            said = image.finish(mover.log)
-            seen += 1
-            if said or not (np.array_equal(image.a, start.b) and np.array_equal(image.b, start.a)):
+            fault = image.finish(mover.log)
+            states += 1
+            if fault or not (np.array_equal(image.a, start.b) and np.array_equal(image.b, start.a)):
                 lost += 1
-                first = first or f"write {number}: {said or f'publish word {image.state:#x} leaves the pages torn'}"
-        if not seen:
+                first = first or f"write {number}: {fault or f'publish word {image.state:#x} leaves the pages torn'}"
+        if not states:
             wrong.append(f"{mover.name}: it wrote nothing")
         elif lost:
-            wrong.append(f"{mover.name}: from {lost} of {seen} states the pages cannot be finished; {first}")
+            wrong.append(f"{mover.name}: from {lost} of {states} states the pages cannot be finished; {first}")
     return wrong
 
 

@@ -9,6 +9,7 @@ from pagexchange.model.statuses import EHWPOISON
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.scene import FAST, SLOW, Pairs, Scene
 
+# Which of the two a busy page gets is free: a lock and a reference look alike where both are taken at once.
 _BUSY: Final = {-errno.EBUSY, -errno.EAGAIN}
 
 
@@ -36,6 +37,7 @@ class Refusals:
             add(a, b, set())
             return a, b
 
+        # Pairs that can be exchanged stand before, between and behind: a refusal may not stop or spoil its neighbours.
         clean()
         lone = [scene.page("anon", SLOW) for _ in range(6)]
         add(-1, lone[0], {-errno.EFAULT})
@@ -61,6 +63,7 @@ class Refusals:
         clean()
         add(scene.page("anon", SLOW), unmovable, {-errno.EOPNOTSUPP})
         alone = scene.page("anon", SLOW)
+        # Only now is the last page made: stamps need pages in use, and the free frame must be free in the end.
         scene.stamp()
         arena.free(free)
         add(alone, free, {-errno.ENOENT})

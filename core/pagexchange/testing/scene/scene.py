@@ -1,4 +1,4 @@
-"""A small arena with pages of the kinds that a cell asks for, pairs to exchange, and bystanders that nobody names."""
+"""A small arena with pages of the kinds that a cell asks for, pairs to exchange, and bystanders that no pair names."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -36,6 +36,7 @@ class Scene:
         self.random = np.random.default_rng(seed)
         count = cell.pairs if pairs is None else pairs
         layout = own_layout if cell.layout == OWN and own_layout is not None else layout_named(cell.layout)
+        # Nodes of whole blocks of the largest order in use, so that large folios find room whatever comes before them.
         unit = max(64, 1 << cell.order) if cell.page_size < 1 << 20 else 1
         spare = _SPARE if cell.page_size < 1 << 20 else len(_BYSTANDERS)
         frames = -(-(((2 * count + 1) << cell.order) + spare) // unit) * unit
@@ -50,6 +51,7 @@ class Scene:
         self.spaces = [self.arena.new_space(f"space-{number}") for number in range(_SPACES)]
         self._next_index = dict.fromkeys(self.mappings, 0)
         self._next_vpn = 512
+        # Made first, so that pages of the pairs lie behind and, in a file, beside them.
         self.bystanders = [self.page(kind, node, 0) for kind in _BYSTANDERS for node in (FAST, SLOW)]
         right_mapping = "one" if cell.one_mapping else "two"
         self.pairs: Pairs = np.array(
@@ -88,11 +90,12 @@ class Scene:
     def cache(self, mapping: str, pfn: int, order: int = 0) -> int:
         """Put a page at the next index of a mapping: the first ones side by side, later ones levels apart."""
         number = self._next_index[mapping]
+        # So the first pages share a node of the XArray, and later ones make it grow level by level.
         index = (number if number < 4 else 62 + 61 * (number - 4) + (1 << 14) * (number % 5)) << order
         self._next_index[mapping] += 1
         index = -(-index // (1 << order)) * (1 << order)
         self.arena.cache_add(self.mappings[mapping], index, pfn)
-        if number == 0:
+        if number == 0:  # a mark on one page: it must stay at the position, not go with the page
             XArray(self.arena, self.mappings[mapping]).set_mark(index, 0)
         return index
 
@@ -113,6 +116,7 @@ class Scene:
             free &= ~(layout.flag(name).mask if name in layout else 0)
         backed, cached = (layout.flag(name).mask if name in layout else 0 for name in ("swapbacked", "swapcache"))
         words = self.random.integers(0, 1 << 64, pairs.shape, dtype=np.uint64)
+        # All against none, both ways round: whatever is drawn later, each flag must have moved in each direction.
         words[:1] = [2**64 - 1, 0]
         words[1:2] = [0, 2**64 - 1]
         for side, kind in enumerate((self.cell.left, self.cell.right)):
@@ -124,6 +128,7 @@ class Scene:
         """Make a page in the very last frame of the arena; return its number."""
         taken = self.arena.alloc(SLOW, int(self.arena.nodes[SLOW]["free"]), 0)
         last = self.arena.nframes - 1
+        # The allocator chooses: take all, and give back all others.
         self.arena.free(taken[taken != last])
         self.stamp()
         return last

@@ -39,15 +39,16 @@ class Judging:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make one test for each candidate and each value of the test's axes."""
-        Watch.of(metafunc.config)
+        Watch.of(metafunc.config)  # also where a stranger's own tests use these classes without the plug-in
         candidates = self.candidates(metafunc.config)
         axes = getattr(metafunc.function, "axes", ())
         names = [name for name, _ in axes]
         rows: list[tuple[Any, ...]] = []
-        for one in [None] if candidates is None else candidates:
-            own = one is not None and one.own_layout is not None
+        # Values are asked for anew for each candidate: one with a layout of its own is judged under that, too.
+        for candidate in [None] if candidates is None else candidates:
+            own = candidate is not None and candidate.own_layout is not None
             values = itertools.product(*(list(values(own)) for _, values in axes))
-            rows += [row if one is None else (one, *row) for row in values]
+            rows += [row if candidate is None else (candidate, *row) for row in values]
         if candidates is not None:
             names = ["candidate", *names]
         if names:

@@ -1,7 +1,7 @@
 """A process of its own that looks at a run of pytest: says what was judged last when the run ends in the middle of it.
 
 It reads a line of JSON for each thing that begins: what to say if the run's process ends before the next line comes,
-what to say if none comes in so many seconds (0: waits for ever), after which it ends the run; an empty line: nothing
+what to say if none comes in so many seconds (0: no limit), after which it ends the run; an empty line: nothing
 is going on. Run by path, so that it needs nothing but Python.
 """
 
@@ -15,7 +15,7 @@ import time
 from typing import Final
 
 _LOOK: Final = 0.5
-"""Seconds from look to look. One that comes late counts no more than twice: whoever is stopped with us is not late."""
+"""Seconds from look to look. One that comes late counts no more than twice."""
 _LAST_STACK: Final = 10.0
 """Seconds for pytest to write the stacks of its threads when it is aborted; then it is killed."""
 
@@ -27,14 +27,16 @@ def look_at(run: int) -> None:
     while True:
         ready, _, _ = select.select([0], [], [], _LOOK)
         now = time.monotonic()
+        # A machine that sleeps, or a debugger that stops both of us, must not look like a test that hangs.
         left -= min(now - then, 2 * _LOOK)
         then = now
         more = os.read(0, 1 << 16) if ready else b""
         buffered += more
         *lines, buffered = buffered.split(b"\n")
-        if lines:
+        if lines:  # only the latest counts: what began before it has ended
             ended, late, left = json.loads(lines[-1] or b'["", "", 0]')
             late = late if left else ""
+        # The pipe closes with the run's process, unless a child of a test has inherited it: the parent's number tells.
         if (ready and not more) or os.getppid() != run:
             _say(ended)
             return

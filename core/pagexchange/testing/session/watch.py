@@ -1,6 +1,7 @@
 """Names what is judged if the run does not survive it: a candidate that never returns, crashes, or ends the process.
 
-An onlooker in a process of its own is told before each test; so nothing that happens in this one can silence it.
+An onlooker in a process of its own is told before each test; so nothing that happens in this one can silence it. A
+thread could not do it: a call that keeps the GIL stops it, and a crash or an `os._exit` ends it with the rest.
 """
 
 import json
@@ -30,7 +31,7 @@ Watching = Callable[[str, Sequence[Origin]], AbstractContextManager[None]]
 """Given a clause and who is judged by it, what to do the judging in."""
 
 
-def nobody_watches(_clause: str, _who: Sequence[Origin]) -> AbstractContextManager[None]:
+def unwatched(_clause: str, _who: Sequence[Origin]) -> AbstractContextManager[None]:
     """Judge without an onlooker."""
     return nullcontext()
 
@@ -56,8 +57,10 @@ class Watch:
 
     @contextmanager
     def over(self, clause: str, who: Sequence[Origin], where: str = "") -> Iterator[None]:
-        """Judge somebody by a clause inside."""
+        """Judge these origins by a clause, in the block of a `with`."""
+        # A stack: what is judged may be built while a test that judges it runs.
         self._told.append(self._message(CLAUSES[clause], who, where))
+        # The only call that ends the process with a status of its choice and past every `finally`, 0 included.
         leave, os._exit = os._exit, _not_as_success(os._exit)  # type: ignore[assignment]
         try:
             self._tell()
@@ -88,11 +91,11 @@ class Watch:
             try:
                 return (yield)
             except pytest.fail.Exception as failure:
-                failure.msg = "\n  ".join([str(failure), *(f"judged: {one}" for one in who)])
+                failure.msg = "\n  ".join([str(failure), *(f"judged: {origin}" for origin in who)])
                 raise
 
     def pytest_enter_pdb(self) -> None:
-        """Let somebody who looks at a test look as long as he likes."""
+        """A debugger has no time limit: a person looks at the test."""
         self._write(b"")
 
     def pytest_unconfigure(self) -> None:
@@ -111,10 +114,11 @@ class Watch:
             self._process = self._start()
         stdin = self._process.stdin
         if stdin is not None:
-            with suppress(OSError):  # somebody ended it: then nobody watches
+            with suppress(OSError):  # the onlooker was ended from outside: the tests go on without it
                 os.write(stdin.fileno(), line + b"\n")
 
     def _start(self) -> subprocess.Popen[bytes]:
+        # Isolated and without site: nothing that is installed, broken plug-ins included, runs in the onlooker.
         command = [sys.executable, "-I", "-S", str(Path(onlooker.__file__)), str(os.getpid())]
         with self._capture.global_and_fixture_disabled() if self._capture else nullcontext():  # the run's own stderr
             return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -122,11 +126,11 @@ class Watch:
     def _message(self, clause: Clause, who: Sequence[Origin], where: str) -> bytes:
         judged = "; ".join(map(str, who)) or "what is judged"
         place = f"\n  {where}" if where else ""
-        strange = [one.plugin for one in who if one.distribution not in ("", OWN)]
+        strange = [origin.plugin for origin in who if origin.distribution not in ("", OWN)]
         names = ",".join(dict.fromkeys(strange))
         others = f"; PAGEXCHANGE_BLOCK={names} judges the others without it" if names else ""
         start = f"broken: {clause}{place}\n  {judged}: "
-        ended = f"{start}the process of this run ended here, by a crash, by an exit, or by somebody's signal\n"
+        ended = f"{start}the process of this run ended here, by a crash, by an exit, or by a signal from outside\n"
         ended += "  Cure: the stack above, if there is one, says where; this test alone, in a debugger, says more"
         ended += others
         late = f"{start}never returned: {self.seconds:g} s have passed, and the run was ended\n"
@@ -136,16 +140,18 @@ class Watch:
 
 
 def _clause_of(item: pytest.Item) -> Clause | None:
-    """Return the clause that a test judges somebody by; None if it is no test of this suite."""
+    """Return the clause that a test judges a candidate by; None if it is no test of this suite."""
     judges = any(name in getattr(item, "fixturenames", ()) for name in _SUBJECTS)
     return _CLAUSE_OF.get(getattr(item, "originalname", item.name)) if judges else None
 
 
 def _judged(values: Any) -> Sequence[Origin]:  # noqa: ANN401 - a test's arguments by name
-    one = next((values[name] for name in _SUBJECTS if name in values), None)
-    if isinstance(one, Candidate):
-        return one.origins()
-    return [Origin("", one.name, one.distribution, one.version)] if isinstance(one, PluginInfo) else []
+    subject = next((values[name] for name in _SUBJECTS if name in values), None)
+    if isinstance(subject, Candidate):
+        return subject.origins()
+    if isinstance(subject, PluginInfo):
+        return [Origin("", subject.name, subject.distribution, subject.version)]
+    return []
 
 
 def _not_as_success(leave: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:

@@ -18,12 +18,16 @@ from pagexchange.testing.candidates.candidate import Candidate, Origin, WithPart
 from pagexchange.testing.judge import declines
 from pagexchange.testing.scene.cells import NEWEST
 from pagexchange.testing.scene.layouts import SHIPPED, layout_named
-from pagexchange.testing.session.watch import Watching, nobody_watches
+from pagexchange.testing.session.watch import Watching, unwatched
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """One run's subjects."""
+class Subjects:
+    """One run's subjects.
+
+    Everything is worked out when it is first asked for, and once: pytest asks class by class, and a plug-in that is
+    asked twice may answer twice.
+    """
 
     config: Config
     """The file that was asked for."""
@@ -32,8 +36,9 @@ class Found:
     watching: Watching
 
     @classmethod
-    def load(cls, file: Path | None, watching: Watching = nobody_watches) -> "Found":
+    def load(cls, file: Path | None, watching: Watching = unwatched) -> "Subjects":
         """Import every plug-in, one by one, and read the file; ConfigError has everything that is wrong with it."""
+        # Read twice: what the file blocks must be known before the first import, its plug-ins' options after the last.
         try:
             registry = WithPartners(read.load(file, plugins=False).block)
         except ConfigError:
@@ -51,50 +56,54 @@ class Found:
     @cached_property
     def strategies(self) -> list[Candidate]:
         """Those of the file."""
+        # A layout that ships is judged anyway, by its own name.
         own = None if self.config.layout.name in SHIPPED else self.config.layout
         return [of_file(spec, self.registry, own) for spec in self.config.strategies.values()]
 
     @cached_property
     def unused(self) -> list[Candidate]:
         """Plug-ins that no strategy of the file uses, with their defaults and among neutral partners."""
-        found = [
-            (question, one)
-            for question, ones in self._installed.items()
-            for name, one in ones.items()
+        unused = [
+            (question, candidate)
+            for question, candidates in self._installed.items()
+            for name, candidate in candidates.items()
             if name not in {use.plugin for use in self._uses(question)} and (question, name) not in self.declined
         ]
-        times = Counter([*self.config.strategies, *(one.name for _, one in found)])
+        # Names are test ids: a plug-in with two answers, or named as a strategy is, has its question behind its name.
+        times = Counter([*self.config.strategies, *(candidate.name for _, candidate in unused)])
         return [
-            one if times[one.name] == 1 else dataclasses.replace(one, name=f"{one.name}-{question}")
-            for question, one in found
+            candidate
+            if times[candidate.name] == 1
+            else dataclasses.replace(candidate, name=f"{candidate.name}-{question}")
+            for question, candidate in unused
         ]
 
     @cached_property
     def not_made(self) -> dict[str, str]:
         """Plug-ins that cannot be made with their defaults, and why: judged only as strategies of the file use them."""
-        said = {}
+        reasons = {}
         for info in self.plugins:
             if info.options:
                 origin = Origin("", info.name, info.distribution, info.version)
                 with self.watching("a-plug-in-serves-or-declines", [origin]):
                     wrong = _wrong_defaults(self.registry.load(info.name).target)
                 if wrong:
-                    said[info.name] = f"{origin}: {wrong}"
-        return said
+                    reasons[info.name] = f"{origin}: {wrong}"
+        return reasons
 
     @cached_property
     def declined(self) -> dict[tuple[str, str], str]:
         """Plug-ins that do not serve an arena of the usual kind, by question and name, and what they say."""
-        said = {}
-        for question, ones in self._installed.items():
-            for name, one in ones.items():
+        reasons = {}
+        for question, candidates in self._installed.items():
+            for name, candidate in candidates.items():
                 try:
-                    with self.watching("a-plug-in-serves-or-declines", one.origins()):
-                        one.answers(question, Facts(layout_named(NEWEST)))
-                except PluginError as error:
+                    with self.watching("a-plug-in-serves-or-declines", candidate.origins()):
+                        candidate.answers(question, Facts(layout_named(NEWEST)))
+                except PluginError as error:  # any other failure is its own clause's matter
                     if declines(error):
-                        said[question, name] = str(error)
-        return said
+                        reasons[question, name] = str(error)
+        return reasons
 
     @cached_property
     def objects(self) -> dict[str, list[Candidate]]:
@@ -106,13 +115,14 @@ class Found:
         """Every plug-in that wraps an answer: as the strategies use it, and with its defaults."""
         wrapping = {f"{hook} (wrapper)" for hook in QUESTIONS.values()}
         names = [info.name for info in self.plugins if info.state == "ok" and wrapping & set(info.hooks)]
+        # By name with options, so that a use of two strategies is judged once; a dict keeps the order.
         uses = [use for use in self._uses("wrap") if use.plugin in names]
         uses += [PluginUse(name) for name in names if name not in self.not_made]
         return list({_name(use): of_wrapper(_name(use), use, self.registry) for use in uses}.values())
 
     def _objects(self, question: str) -> dict[str, Candidate]:
         used = {_name(use): self._plugin(question, use) for use in self._uses(question)}
-        return used | {name: one for name, one in self._installed[question].items() if name not in used}
+        return used | {name: plugin for name, plugin in self._installed[question].items() if name not in used}
 
     def _uses(self, question: str) -> list[PluginUse]:
         return [use for spec in self.config.strategies.values() for use in getattr(spec, question)]
@@ -134,15 +144,15 @@ class Found:
     def declared(self, question: str, plugin: str) -> Expect:
         """What strategies declare that use the plug-in for a question: the file's, else those that ship."""
         for config in (self.config, _shipped()):
-            said: set[Expect] = {
+            declared: set[Expect] = {
                 spec.expect
                 for spec in config.strategies.values()
                 if any(use.plugin == plugin for use in getattr(spec, question))
             }
-            if said and question != "flags":
+            if declared and question != "flags":
                 return "exact"  # what is lost or refused by declaration are flags
-            if said:
-                return next(one for one in get_args(Expect) if one in said)
+            if declared:  # the mildest: Expect's order is exact, loses, refused
+                return next(expect for expect in get_args(Expect) if expect in declared)
         return "exact"
 
 
@@ -153,10 +163,10 @@ def _shipped() -> Config:
 
 def _wrong_defaults(target: Any) -> str:  # noqa: ANN401 - a stranger's class
     """Say why a plug-in with options cannot be made without any; one whose class fails is judged, and so is found."""
-    said: list[str] = []
+    problems: list[str] = []
     with suppress(Exception):
-        make({}, target, lambda _path, what, _value: said.append(what))
-    return "; ".join(said)
+        make({}, target, lambda _path, problem, _value: problems.append(problem))
+    return "; ".join(problems)
 
 
 def _name(use: PluginUse) -> str:
