@@ -35,6 +35,7 @@ __all__ = [
     "UnknownPluginError",
     "UnknownStrategyError",
     "did_you_mean",
+    "in_words",
     "raised_in",
 ]
 
@@ -147,6 +148,11 @@ def raised_in(error: BaseException, file: str) -> str:
     """Return ` (file:line)`: where in a plug-in's file an exception came from last; empty if it did not."""
     lines = [at.lineno for at in extract_tb(error.__traceback__) if file and str(Path(at.filename).resolve()) == file]
     return f" ({file}:{lines[-1]})" if lines else ""
+
+
+def in_words(error: BaseException, file: str) -> str:
+    """Return an exception of a plug-in as its PluginError quotes it: kind, message, place in the plug-in's file."""
+    return f"{type(error).__name__}: {error}{raised_in(error, file)}"
 
 
 def did_you_mean(word: str, known: Iterable[str], *, limit: int = 12) -> str:

@@ -342,7 +342,9 @@ def test_a_report_that_is_no_table_ends_in_4_and_is_named_and_the_others_go_on(s
     two = ["--strategy=word-swap", "--strategy=two-pass", "--set", "strategy.word-swap.wrap=babbles"]
     ran = pagexchange("run", *SMALL, "--rounds=0", *two)
     assert (ran.code, ran.err) == (4, "")
-    said = "plug-in 'babbles': strategy_report must return a dict or None, but it returned list: ['five']"
+    said = (
+        "plug-in 'babbles' (stranger 2.5): strategy_report must return a dict or None, but it returned list: ['five']"
+    )
     flat = " ".join(ran.out.split())
     assert said in flat
     assert "strategy_report failed" not in flat
@@ -361,7 +363,7 @@ def test_a_plug_in_that_fails_ends_in_4_and_the_others_go_on(strange):
 
 
 def test_a_bug_ends_in_70_with_a_traceback(monkeypatch):
-    monkeypatch.setattr("pagexchange.runs.inputs.bench", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr("pagexchange.runs.inputs.workbench", lambda *_, **__: 1 // 0)
     ran = pagexchange("run")
     assert (ran.code, ran.out) == (70, "")
     assert "ZeroDivisionError" in ran.err
@@ -373,7 +375,7 @@ def test_memory_that_runs_out_ends_in_3_with_one_line(monkeypatch, why, said):
     def full(*_, **__):
         raise MemoryError(*why)
 
-    monkeypatch.setattr("pagexchange.runs.inputs.bench", full)
+    monkeypatch.setattr("pagexchange.runs.inputs.workbench", full)
     ran = pagexchange("run")
     assert (ran.code, ran.out, ran.err) == (3, "", f"pagexchange: not enough memory{said}\n")
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import ForkedArenaError, PluginError
+from pagexchange.host.watchdog import published
 from pagexchange.model.config import Mode
 from pagexchange.oracle import check
-from pagexchange.runs.watchdog import published
 from tests.core.library import WATCHDOG, Crew, Library, N, crew, held, until
 from tests.core.pages import Pages, Pfns, strategy
 

@@ -253,7 +253,7 @@ def spec(**changes):
 
 def test_a_strategy_is_built_with_who_serves_it(host):
     built = host.build(spec(data=(use("mover", isa="scalar"),)), FACTS)
-    assert built.name == "s"
+    assert built.spec.name == "s"
     assert not built.native
     (mover,) = built.data
     assert mover.object is move

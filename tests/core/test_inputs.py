@@ -7,7 +7,7 @@ import pytest
 
 from pagexchange.host import read
 from pagexchange.pages.snapshot import format as file_format
-from pagexchange.runs.inputs import bench
+from pagexchange.runs.inputs import workbench
 from pagexchange_native.arena import backing
 from tests.core.command_line import SMALL, pagexchange
 
@@ -60,10 +60,10 @@ def test_the_snapshot_is_the_packaged_one_that_of_the_file_or_the_one_asked_for(
     config = read.load(tmp_path / "s.toml")
     asked = str(tmp_path / "asked-for.pgxsnap")
     for made, name in (
-        (bench(read.load()), "packaged snapshot"),
-        (bench(config), "snapshot in-the-file.pgxsnap"),
-        (bench(config, file=asked), "snapshot asked-for.pgxsnap"),
-        (bench(read.load(), file=asked), "snapshot asked-for.pgxsnap"),
+        (workbench(read.load()), "packaged snapshot"),
+        (workbench(config), "snapshot in-the-file.pgxsnap"),
+        (workbench(config, file=asked), "snapshot asked-for.pgxsnap"),
+        (workbench(read.load(), file=asked), "snapshot asked-for.pgxsnap"),
     ):
         assert (made.info.name, made.info.kind) == (name, "snapshot")
         made.close()
@@ -71,7 +71,7 @@ def test_the_snapshot_is_the_packaged_one_that_of_the_file_or_the_one_asked_for(
 
 def synthetic(*overrides):
     small = ['arena.nodes={fast="1 MiB", slow="2 MiB"}', "workload.source=synthetic", *overrides]
-    made = bench(read.load(overrides=small))
+    made = workbench(read.load(overrides=small))
     made.close()
     return made.info
 

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pagexchange.arena.arena import Arena
 from pagexchange.runs.result import PlugIn
-from pagexchange.runs.run import Stamping, errno_names, run
+from pagexchange.runs.tally import errno_names
+from pagexchange.runs.verdict import Stamping
 from pagexchange_native.engine.steps import COSTS
-from tests.core.fake_engine import LAYOUT, FakeArena, FakeOracle, contender, make
+from tests.core.fake_engine import LAYOUT, fake, make, race
 
 
 def by_name(result: Any) -> dict[str, Any]:
@@ -18,14 +20,13 @@ def by_name(result: Any) -> dict[str, Any]:
 
 def test_every_strategy_gets_its_verdict() -> None:
     lost = LAYOUT.flag("workingset").mask
-    result = run(
+    result = race(
         make(),
         [
-            contender("good"),
-            contender("forgetful", loses=lost, expected="loses"),
-            contender("shy", refuses=errno.EPERM, expected="refused"),
+            fake("good"),
+            fake("forgetful", loses=lost, expected="loses"),
+            fake("shy", refuses=errno.EPERM, expected="refused"),
         ],
-        FakeOracle(),
         rounds=3,
     )
     one = by_name(result)
@@ -35,7 +36,7 @@ def test_every_strategy_gets_its_verdict() -> None:
     assert result.as_expected
     assert result.exit_code == 0
     assert one["forgetful"].lost[0].name == "workingset"
-    assert one["forgetful"].lost[0].count == 80  # the pages that lost it, and those that have it now and should not
+    assert one["forgetful"].lost[0].count == 40
     assert one["shy"].refused == {"EPERM": 40}
     assert one["shy"].ns_per_pair is None
     assert one["good"].exchanged == 40
@@ -45,25 +46,25 @@ def test_every_strategy_gets_its_verdict() -> None:
 
 
 def test_a_loss_that_nobody_expected_fails_the_run() -> None:
-    result = run(make(), [contender("forgetful", loses=LAYOUT.flag("referenced").mask)], FakeOracle(), rounds=1)
+    result = race(make(), [fake("forgetful", loses=LAYOUT.flag("referenced").mask)], rounds=1)
     assert result.exit_code == 1
 
 
 def test_a_strategy_that_loses_leaves_nothing_to_the_next() -> None:
     bench = make()
     frames, entries = bench.arena.frames.copy(), bench.arena.entries.copy()
-    run(bench, [contender("forgetful", loses=LAYOUT.mask("swap"))] * 3, FakeOracle(), rounds=3)
+    race(bench, [fake("forgetful", loses=LAYOUT.mask("swap"))] * 3, rounds=3)
     assert np.array_equal(frames, bench.arena.frames)
     assert np.array_equal(entries, bench.arena.entries)
 
 
 def test_wrong_contents_are_found_and_the_arena_is_made_anew() -> None:
-    def spoil(arena: FakeArena, pairs: Any, _: int) -> None:
+    def spoil(arena: Arena, pairs: Any, _: int) -> None:
         arena.frames[pairs[3, 0], 5] += np.uint64(1)
 
     bench = make()
     before = bench.arena.frames.copy()
-    result = run(bench, [contender("good"), contender("bad", after=spoil)], FakeOracle(), rounds=2)
+    result = race(bench, [fake("good"), fake("bad", after=spoil)], rounds=2)
     one = by_name(result)
     assert one["bad"].verdict == "wrong"
     assert one["bad"].lost[0].kind == "contents"
@@ -73,33 +74,33 @@ def test_wrong_contents_are_found_and_the_arena_is_made_anew() -> None:
 
 
 def test_damage_in_a_timed_round_is_noticed() -> None:
-    def spoil_later(arena: FakeArena, pairs: Any, call: int) -> None:
+    def spoil_later(arena: Arena, pairs: Any, call: int) -> None:
         if call == 3:
             arena.frames[pairs[0, 0], 0] += np.uint64(1)
 
-    result = run(make(), [contender("late", after=spoil_later)], FakeOracle(), rounds=3)
+    result = race(make(), [fake("late", after=spoil_later)], rounds=3)
     assert "after the timed rounds the arena is not as it was" in result.warnings[0]
     assert result.exit_code == 1
 
 
 def test_verify_all_says_which_strategy_it_was() -> None:
-    def spoil_later(arena: FakeArena, pairs: Any, call: int) -> None:
+    def spoil_later(arena: Arena, pairs: Any, call: int) -> None:
         if call == 3:
             arena.frames[pairs[0, 0], 0] += np.uint64(1)
 
-    both = [contender("late", after=spoil_later), contender("good")]
-    result = run(make(), both, FakeOracle(), rounds=3, verify_all=True)
+    both = [fake("late", after=spoil_later), fake("good")]
+    result = race(make(), both, rounds=3, verify_all=True)
     assert {s.name: s.verdict for s in result.strategies} == {"late": "wrong", "good": "exact"}
     assert all(r.verified for s in result.strategies for r in s.rounds)
 
 
 def test_a_flag_that_is_lost_in_a_timed_round_only_is_a_loss_too() -> None:
-    def forget_later(arena: FakeArena, pairs: Any, call: int) -> None:
+    def forget_later(arena: Arena, pairs: Any, call: int) -> None:
         if call == 3:
-            arena.region.entries["flags"][pairs[:5, 0]] &= ~np.uint64(LAYOUT.flag("referenced").mask)
+            arena.entries["flags"][pairs[:5, 0]] &= ~np.uint64(LAYOUT.flag("referenced").mask)
 
-    late, from_the_start = contender("late", after=forget_later), contender("old", loses=LAYOUT.flag("workingset").mask)
-    result = by_name(run(make(), [late, from_the_start], FakeOracle(), rounds=3, verify_all=True))
+    late, from_the_start = fake("late", after=forget_later), fake("old", loses=LAYOUT.flag("workingset").mask)
+    result = by_name(race(make(), [late, from_the_start], rounds=3, verify_all=True))
     assert result["late"].verdict == "loses"
     assert [(one.kind, one.name, one.count) for one in result["late"].lost] == [("flag", "referenced", 5)]
     assert result["old"].verdict == "loses"
@@ -107,10 +108,10 @@ def test_a_flag_that_is_lost_in_a_timed_round_only_is_a_loss_too() -> None:
 
 
 def test_an_arena_that_cannot_be_read_any_more_is_wrong() -> None:
-    def spoil(arena: FakeArena, _: Any, __: int) -> None:
-        arena.region.memory[0] ^= 1
+    def spoil(arena: Arena, _: Any, __: int) -> None:
+        arena.memory[0] ^= 1
 
-    result = run(make(), [contender("bad", after=spoil), contender("good")], Stamping(), rounds=1)
+    result = race(make(), [fake("bad", after=spoil), fake("good")], Stamping(), rounds=1)
     bad = by_name(result)["bad"]
     assert (bad.verdict, by_name(result)["good"].verdict) == ("wrong", "exact")
     (lost,) = bad.lost
@@ -119,26 +120,26 @@ def test_an_arena_that_cannot_be_read_any_more_is_wrong() -> None:
 
 
 def test_starving_is_told_from_refusing() -> None:
-    starving = [contender("copy", refuses=errno.ENOMEM)]
-    assert run(make(), starving, FakeOracle(), rounds=1).exit_code == 1
-    under_pressure = run(make(free=0), starving, FakeOracle(), rounds=1)
+    starving = [fake("copy", refuses=errno.ENOMEM)]
+    assert race(make(), starving, rounds=1).exit_code == 1
+    under_pressure = race(make(free=0), starving, rounds=1)
     assert under_pressure.strategies[0].verdict == "starved"
     assert under_pressure.exit_code == 0
 
 
 def test_frames_taken_are_counted() -> None:
-    result = by_name(run(make(), [contender("in-place"), contender("copy", takes=7)], FakeOracle(), rounds=2))
+    result = by_name(race(make(), [fake("in-place"), fake("copy", takes=7)], rounds=2))
     assert (result["in-place"].frames_asked, result["in-place"].frames_allocated) == (0, 0)
     assert (result["copy"].frames_asked, result["copy"].frames_allocated) == (7, 7)
 
 
 def test_pairs_refused_for_their_own_reason_do_not_spoil_the_verdict() -> None:
-    result = run(make(locked=5), [contender("good")], FakeOracle(), rounds=2).strategies[0]
+    result = race(make(locked=5), [fake("good")], rounds=2).strategies[0]
     assert (result.verdict, result.exchanged, result.refused) == ("exact", 39, {"EAGAIN": 1})
 
 
 def test_a_plug_in_that_fails_stops_only_its_strategy() -> None:
-    result = run(make(), [contender("bad", fails="no such instruction"), contender("good")], FakeOracle(), rounds=1)
+    result = race(make(), [fake("bad", fails="no such instruction"), fake("good")], rounds=1)
     one = by_name(result)
     assert one["bad"].verdict == "failed"
     assert "plug-in 'bad': no such instruction" in one["bad"].reason
@@ -147,11 +148,11 @@ def test_a_plug_in_that_fails_stops_only_its_strategy() -> None:
 
 
 def test_an_interrupted_run_keeps_what_it_has() -> None:
-    def stop(_: FakeArena, __: Any, call: int) -> None:
+    def stop(_: Arena, __: Any, call: int) -> None:
         if call == 3:
             raise KeyboardInterrupt
 
-    result = run(make(), [contender("a", after=stop)], FakeOracle(), rounds=5)
+    result = race(make(), [fake("a", after=stop)], rounds=5)
     assert result.interrupted
     assert result.exit_code == 130
     assert result.strategies[0].verdict == "exact"
@@ -160,12 +161,10 @@ def test_an_interrupted_run_keeps_what_it_has() -> None:
 
 def test_the_order_is_shuffled_by_the_seed_alone() -> None:
     def orders(seed: int) -> list[list[int]]:
-        names = [contender(name) for name in "abcdef"]
-        return [
-            [r.position for r in s.rounds] for s in run(make(4), names, FakeOracle(), rounds=6, seed=seed).strategies
-        ]
+        names = [fake(name) for name in "abcdef"]
+        return [[r.position for r in s.rounds] for s in race(make(4), names, rounds=6, seed=seed).strategies]
 
-    assert run(make(4), [contender("a")], FakeOracle(), rounds=0).seed == 0
+    assert race(make(4), [fake("a")], rounds=0).seed == 0
     assert orders(1) == orders(1)
     assert orders(1) != orders(2)
     assert all(sorted(column) == list(range(6)) for column in zip(*orders(1), strict=True))
@@ -177,7 +176,7 @@ def test_progress_is_told_before_each_call_and_ends_full() -> None:
     def progress(done: int, total: int, what: str) -> None:
         calls.append((done, total, what))
 
-    run(make(4), [contender("a"), contender("b")], FakeOracle(), rounds=2, progress=progress)
+    race(make(4), [fake("a"), fake("b")], rounds=2, progress=progress)
     assert [done for done, _, _ in calls] == [0, 1, 2, 3, 4, 5, 6]
     assert calls[-1][:2] == (6, 6)
 
@@ -189,8 +188,8 @@ def test_progress_knows_the_number_of_calls_once_the_rounds_are_chosen(monkeypat
         calls.append((done, total, what.partition(":")[0]))
 
     monkeypatch.setattr("pagexchange.runs.run.BUDGET", 0.0)
-    several = [contender("a"), contender("b"), contender("shy", refuses=errno.EPERM)]
-    run(make(4), several, FakeOracle(), progress=progress)
+    several = [fake("a"), fake("b"), fake("shy", refuses=errno.EPERM)]
+    race(make(4), several, progress=progress)
     assert [total for _, total, what in calls if what.startswith("checking")] == [48] * 3
     assert [(done, total, what) for done, total, what in calls if not what.startswith("checking")] == [
         (4, 12, "round 1 of 3"), (5, 12, "round 1 of 3"), (7, 12, "round 2 of 3"), (8, 12, "round 2 of 3"),
@@ -199,13 +198,13 @@ def test_progress_knows_the_number_of_calls_once_the_rounds_are_chosen(monkeypat
 
 
 def test_the_number_of_rounds_follows_the_time_that_a_call_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run(make(4), [contender("quick")], FakeOracle()).rounds == 15
+    assert race(make(4), [fake("quick")]).rounds == 15
     monkeypatch.setattr("pagexchange.runs.run.BUDGET", 0.0)
-    assert run(make(4), [contender("slow")], FakeOracle()).rounds == 3
+    assert race(make(4), [fake("slow")]).rounds == 3
 
 
 def test_costs_are_medians_part_by_part_and_speed_counts_both_pages() -> None:
-    one = run(make(), [contender("a")], FakeOracle(), rounds=3).strategies[0]
+    one = race(make(), [fake("a")], rounds=3).strategies[0]
     assert one.ns_per_pair is not None
     assert one.gb_per_s is not None
     totals = sorted(r.ns.total / r.exchanged for r in one.rounds)
@@ -218,10 +217,11 @@ def test_costs_are_medians_part_by_part_and_speed_counts_both_pages() -> None:
 
 
 def test_the_chosen_instruction_set_is_kept() -> None:
-    mover = PlugIn(question="data", name="word-swap", distribution="pagexchange", details={"isa": "avx2"})
-    one = run(make(4), [contender("a", served_by=[mover])], FakeOracle(), rounds=1).strategies[0]
+    one = race(make(4), [fake("word-swap", describes={"isa": "avx2"})], rounds=1).strategies[0]
+    mover = PlugIn(question="data", name="word-swap", distribution="fakes", version="1.0", details={"isa": "avx2"})
     assert one.isa == "avx2"
-    assert one.plugins == [mover]
+    assert one.plugins[-1] == mover
+    assert [plugin.question for plugin in one.plugins] == ["flags", "mapping", "data"]
 
 
 def test_statuses_are_named() -> None:
@@ -230,12 +230,12 @@ def test_statuses_are_named() -> None:
 
 
 def test_the_reason_of_a_refusal_names_what_the_policy_touched() -> None:
-    shy = contender("whole-word", refuses=errno.EBADMSG, touched=("node", "zone"), expected="refused")
-    assert "would move node, zone" in run(make(4), [shy], FakeOracle(), rounds=1).strategies[0].reason
+    shy = fake("whole-word", refuses=errno.EBADMSG, touched=("node", "zone"), expected="refused")
+    assert "would move node, zone" in race(make(4), [shy], rounds=1).strategies[0].reason
 
 
 def test_without_an_oracle_nothing_is_called_exact() -> None:
-    result = run(make(4), [contender("a")], None, rounds=1)
+    result = race(make(4), [fake("a")], compare=False, rounds=1)
     assert result.strategies[0].verdict == "unchecked"
     assert len(result.strategies[0].rounds) == 1
 
@@ -244,52 +244,52 @@ def test_without_an_oracle_nothing_is_called_exact() -> None:
 def test_a_plug_in_that_fails_during_a_call_leaves_a_new_arena(call: int) -> None:
     bench = make()
     before = bench.arena.frames.copy()
-    result = run(bench, [contender("bad", fails_in_call=call), contender("good")], FakeOracle(), rounds=3)
+    result = race(bench, [fake("bad", fails_in_call=call), fake("good")], rounds=3)
     assert {s.name: s.verdict for s in result.strategies} == {"bad": "failed", "good": "exact"}
     assert bench.generation == 2
     assert np.array_equal(before, bench.arena.frames)
 
 
-def test_observers_are_told_and_may_report() -> None:
-    one = contender("a")
-    result = run(make(4), [one], FakeOracle(), rounds=2).strategies[0]
-    assert one.build(None).told == ["started", "finished"]  # type: ignore[attr-defined]
+def test_a_strategy_is_finished_once_and_may_report() -> None:
+    one = fake("a")
+    result = race(make(4), [one], rounds=2).strategies[0]
+    assert one.finished == 1
     assert result.report == {"calls": 3}
 
 
 def test_the_real_oracle_agrees_and_stamps_once() -> None:
     lost = LAYOUT.flag("workingset").mask
 
-    def spoil(arena: FakeArena, pairs: Any, _: int) -> None:
+    def spoil(arena: Arena, pairs: Any, _: int) -> None:
         arena.frames[pairs[3, 0], 5] += np.uint64(1)
 
     bench = make()
-    several = [contender("good"), contender("forgetful", loses=lost), contender("shy", refuses=errno.EPERM)]
-    result = run(bench, several, Stamping(), rounds=2, verify_all=True)
+    several = [fake("good"), fake("forgetful", loses=lost), fake("shy", refuses=errno.EPERM)]
+    result = race(bench, several, Stamping(), rounds=2, verify_all=True)
     assert [s.verdict for s in result.strategies] == ["exact", "loses", "refused"]
     assert [(x.kind, x.name, x.count) for x in result.strategies[1].lost] == [("flag", "workingset", 40)]
     assert not result.warnings
-    result = run(bench, [contender("bad", after=spoil), contender("good")], Stamping(), rounds=1)
+    result = race(bench, [fake("bad", after=spoil), fake("good")], Stamping(), rounds=1)
     assert [s.verdict for s in result.strategies] == ["wrong", "exact"]
     assert result.strategies[0].lost[0].kind == "contents"
     assert "frame" in result.strategies[0].lost[0].example
 
 
 def test_contents_that_all_look_alike_are_stamped_so_that_a_mover_that_moves_nothing_is_seen() -> None:
-    def move_back(arena: FakeArena, pairs: Any, _: int) -> None:
+    def move_back(arena: Arena, pairs: Any, _: int) -> None:
         a, b = pairs.T
         arena.frames[a], arena.frames[b] = arena.frames[b], arena.frames[a]
 
     bench = make(4)
     bench.arena.frames[:] = 0
-    result = run(bench, [contender("lazy", after=move_back), contender("good")], Stamping(), rounds=0)
+    result = race(bench, [fake("lazy", after=move_back), fake("good")], Stamping(), rounds=0)
     assert [s.verdict for s in result.strategies] == ["wrong", "exact"]
 
 
 def test_several_lists_are_exchanged_one_after_the_other_and_undone_backwards() -> None:
     bench = make(lists=3)
     lost = LAYOUT.flag("workingset").mask
-    result = run(bench, [contender("good"), contender("forgetful", loses=lost)], Stamping(), rounds=2)
+    result = race(bench, [fake("good"), fake("forgetful", loses=lost)], Stamping(), rounds=2)
     assert [s.verdict for s in result.strategies] == ["exact", "loses"]
     assert result.strategies[0].pairs == result.strategies[0].exchanged == 120
     assert not result.warnings

@@ -21,7 +21,8 @@ from pagexchange import Arena, oracle
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ArenaError, ArenaFullError
 from pagexchange.host import read
-from pagexchange.host.build import BuiltStrategy, PagexchangeHost
+from pagexchange.host.build import PagexchangeHost
+from pagexchange.host.built import BuiltStrategy
 from pagexchange.model.config import Config
 from pagexchange.model.layout import Field, Flag, Layout
 from pagexchange.model.statuses import errno_name

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pagexchange.runs.run import CURE
+from pagexchange.host.blame import CURE
 from tests.core.command_line import SMALL, stranger
 
 GOOD = """

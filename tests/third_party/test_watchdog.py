@@ -12,7 +12,7 @@ import pytest
 
 from pagexchange.arena.arena import Arena
 from pagexchange.host.discovery import Plugin
-from pagexchange.runs.watchdog import LOOKS, PATIENCE, VARIABLE, Call, Watchdog, message, published
+from pagexchange.host.watchdog import LOOKS, PATIENCE, VARIABLE, Call, Watchdog, message, published
 from tests.core.command_line import SMALL, start, stranger
 from tests.core.pages import strategy
 

@@ -12,7 +12,7 @@ from pagexchange.arena.frame import Frame, LaidOutRegion
 from pagexchange.arena.result import ExchangeResult
 from pagexchange.arena.strategy import Strategy
 from pagexchange.arena.strategy import strategy as strategy_of_file
-from pagexchange.host.build import BuiltStrategy
+from pagexchange.host.built import BuiltStrategy
 from pagexchange.model.config import Mode
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import parse_size

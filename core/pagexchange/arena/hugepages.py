@@ -35,7 +35,9 @@ def mapped(arena: Arena, root: Path = Path("/")) -> int | None:
 
 def missing(arena: Arena, root: Path = Path("/")) -> list[str]:
     """A sentence if transparent huge pages were asked for and less than half of the frames' bytes came."""
-    got = mapped(arena, root) if arena.huge == "thp" else None
+    if arena.huge != "thp" or arena.closed:
+        return []
+    got = mapped(arena, root)
     size = arena.nframes * arena.page_size
     if got is None or 2 * got >= size:
         return []

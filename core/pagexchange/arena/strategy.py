@@ -1,11 +1,11 @@
-"""A strategy bound to an arena, what a call of it returns, and the way in for lists of pairs."""
+"""A strategy bound to an arena: the way in for lists of pairs. It tells its observers of each call."""
 
 import errno
 import threading
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,12 @@ from pagexchange.arena.frame import LaidOutRegion
 from pagexchange.arena.pairs import as_pairs, as_status, as_threads
 from pagexchange.arena.refusals import touched_names
 from pagexchange.arena.result import ExchangeResult
-from pagexchange.errors import PluginContractError, PluginError, raised_in
-from pagexchange.hookspecs import QUESTIONS
+from pagexchange.errors import PluginError
 from pagexchange.host import read
-from pagexchange.host.build import BuiltStrategy, PagexchangeHost, Served
-from pagexchange.model.config import Mode
+from pagexchange.host.build import PagexchangeHost
+from pagexchange.host.built import BuiltStrategy, Served
+from pagexchange.host.watchdog import Watchdog
+from pagexchange.model.config import Mode, StrategySpec
 from pagexchange_native.arena.reentry import refuse_plugin_of
 from pagexchange_native.arena.region import BATCH
 from pagexchange_native.engine.exchange import Exchanger
@@ -28,35 +29,60 @@ from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
 
+Adapter = TypeVar("Adapter", FlagPolicy, DataMover, MappingUpdater)
 
-def _named(native: Any, served: Served) -> Any:  # noqa: ANN401 - one of the three adapters
+
+def _named(native: Adapter, served: Served) -> Adapter:
     """Give an adapter its plug-in's name, so that an error in the callable names the plug-in."""
     native.name = served.plugin
     return native
 
 
 class Strategy:
-    """A strategy bound to one arena: made once, called often. A call of a native one makes no object per pair."""
+    """A strategy bound to one arena: made once, called often. A call of a native one makes no object per pair.
+
+    Its observers are told of each call, one of them at a time, also when several threads call. A call that raises is
+    not told to be finished.
+
+    Parameters
+    ----------
+    arena, built
+        The arena, and the strategy as it was built for it.
+    mode, timeout
+        Instead of what the strategy says.
+    watchdog
+        Is told whenever a plug-in may run, and says which one does not return.
+    """
 
     def __init__(
-        self, arena: LaidOutRegion, built: BuiltStrategy, mode: Mode | None = None, timeout: float | None = None
+        self,
+        arena: LaidOutRegion,
+        built: BuiltStrategy,
+        mode: Mode | None = None,
+        timeout: float | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self.arena = arena
         self.built = built
-        self.name = built.name
+        self.name = built.spec.name
+        self.mode: Mode = mode or built.spec.mode
+        self.timeout = built.spec.timeout if timeout is None else timeout
         flags, updater = built.flags.object, built.mapping.object
         if not isinstance(flags, FlagPolicy):
             flags = _named(PythonFlags(flags, arena), built.flags)
         if not isinstance(updater, MappingUpdater):
             updater = _named(PythonMapping(updater, arena), built.mapping)
         movers = [m.object if isinstance(m.object, DataMover) else _named(PythonMover(m.object), m) for m in built.data]
-        self.mode: Mode = mode or built.mode
-        self.timeout = built.timeout if timeout is None else timeout
         self._native = Exchanger(
-            arena, flags, movers, updater, mode=self.mode, timeout=self.timeout, threads=built.threads
+            arena, flags, movers, updater, mode=self.mode, timeout=self.timeout, threads=built.spec.threads
         )
         # What a callable raised is kept until its call ends: two calls at once could raise each other's errors.
         self._turn = nullcontext() if self.native else threading.Lock()
+        self._watchdog = watchdog
+        # Asked once: a strategy that nobody watches shall pay for observers with one look at a bool per call.
+        self._attended = watchdog is not None or built.observed
+        self._begun = False
+        self._telling = threading.RLock()  # an observer may itself call: that is told as well
 
     def __repr__(self) -> str:
         return f"<Strategy {self.name!r} on {self.arena!r}>"
@@ -86,20 +112,45 @@ class Strategy:
             )
         status = as_status(out, len(numbers), self.arena)
         refuse_plugin_of(self.arena, "exchange pages")  # before it waits for its own turn to be over
+        call = self._attended_call if self._attended else self._call
+        return call(numbers, foreign, status, order == "sequential", workers)
+
+    def finish(self) -> dict[str, Any]:
+        """Tell the observers that the run is over; return what the plug-ins want to have in the report.
+
+        Raises
+        ------
+        PluginError
+            A plug-in raised.
+        """
+        begun, self._begun = self._begun, False
+        if begun:
+            self._tell("run_finished")
+        with self._watched():
+            return self.built.report()
+
+    def _call(
+        self,
+        pairs: NDArray[np.int64],
+        foreign: NDArray[np.bool_] | None,
+        status: NDArray[np.int32],
+        sequential: bool,
+        threads: int | None,
+    ) -> ExchangeResult:
         try:
             with self._turn:
-                wall, parts, asked, got, retries, violation, workers, by = self._native.exchange(
-                    numbers, status, sequential=order == "sequential", threads=workers
+                wall, parts, asked, got, retries, violation, workers, by_mover = self._native.exchange(
+                    pairs, status, sequential=sequential, threads=threads
                 )
         except Exception as error:
-            plugin = getattr(error, "pagexchange_plugin", None)
+            plugin = getattr(error, "pagexchange_plugin", None)  # the engine's mark on what a plug-in's callable raised
             if plugin is None:
                 raise
-            raise self._plugin_error(error, plugin, status) from error
+            raise _with_status(self.built.object_failed(error, plugin), status) from error
         if foreign is not None:
-            status[foreign] = -errno.EXDEV
+            status[foreign] = -errno.EXDEV  # to the engine they were out of range
         moved: Counter[str] = Counter()
-        for served, n in zip(self.built.data, by, strict=True):
+        for served, n in zip(self.built.data, by_mover, strict=True):
             moved[served.plugin] += n
         return ExchangeResult(
             status=status,
@@ -110,24 +161,56 @@ class Strategy:
             moved=dict(moved),
             retries=retries,
             touched=touched_names(self.arena, violation) if violation else (),
-            _pairs=numbers,
+            _pairs=pairs,
             _arena=self.arena,
             _waited=self.mode == "sync",
         )
 
-    def _plugin_error(self, error: Exception, plugin: str, status: NDArray[np.int32]) -> PluginError:
-        built = self.built
-        served = next((one for one in (built.flags, *built.data, built.mapping) if one.plugin == plugin), None)
-        facts = {"distribution": served.distribution, "version": served.version} if served else {}
-        place = raised_in(error, served.file) if served else ""
-        what = f"{type(error).__name__}: {error}{place}; the pages of its batch are as they were"
-        if served and isinstance(error, TypeError) and not place:  # what looks at answers raised it
-            hook = f"the object of {QUESTIONS[served.question]}"
-            wrong: PluginError = PluginContractError(hook, plugin, "what its protocol says", what, **facts)
-        else:
-            wrong = PluginError(what, plugin=plugin, **facts)
-        wrong.status = status  # type: ignore[attr-defined]
-        return wrong
+    def _attended_call(
+        self,
+        pairs: NDArray[np.int64],
+        foreign: NDArray[np.bool_] | None,
+        status: NDArray[np.int32],
+        sequential: bool,
+        threads: int | None,
+    ) -> ExchangeResult:
+        """The same, with observers told before and after, and the watchdog."""
+        seen = _read_only(pairs)
+        with self._telling:
+            if not self._begun:
+                self._begun = True  # also if it fails: those who were told are not told twice
+                self._tell("run_started")
+            self._tell("exchange_started", pairs=seen)
+        with self._watched():
+            result = self._call(pairs, foreign, status, sequential, threads)
+        try:
+            self._tell("exchange_finished", pairs=seen, statuses=_read_only(status))
+        except PluginError as error:  # the pages were exchanged all the same
+            _with_status(error, status)
+            raise
+        return result
+
+    def _tell(self, event: str, **facts: NDArray[Any]) -> None:
+        with self._telling, self._watched():
+            self.built.tell(event, strategy=self.built.spec, arena=self.arena, **facts)
+
+    def _watched(self) -> AbstractContextManager[None]:
+        """Around what may run a plug-in's code."""
+        if self._watchdog is None:
+            return nullcontext()
+        return self._watchdog.watch(self.name, lambda: self.built.plugins, self.arena)
+
+
+def _with_status(error: PluginError, status: NDArray[np.int32]) -> PluginError:
+    """Hand the statuses on with the error: what was exchanged before it stays so."""
+    error.status = status  # type: ignore[attr-defined]
+    return error
+
+
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def strategy(
@@ -156,5 +239,21 @@ def strategy(
     ConfigError, UnknownStrategyError, PluginError
     """
     config = read.load(file, only=[name])
-    built = PagexchangeHost(config.block).build(config.strategy(name), arena)
-    return Strategy(arena, built, mode, timeout)
+    return bind(PagexchangeHost(config.block), config.strategy(name), arena, mode=mode, timeout=timeout)
+
+
+def bind(
+    host: PagexchangeHost,
+    spec: StrategySpec,
+    arena: LaidOutRegion,
+    *,
+    mode: Mode | None = None,
+    timeout: float | None = None,
+    watchdog: Watchdog | None = None,
+) -> Strategy:
+    """Build a strategy for an arena and bind it to it. Arguments and errors as above; `watchdog` as of `Strategy`."""
+    # While it is built the suspects grow with each plug-in that is imported.
+    watched = watchdog.watch(spec.name, lambda: host.loaded(spec), arena) if watchdog else nullcontext()
+    with watched:
+        built = host.build(spec, arena)
+    return Strategy(arena, built, mode, timeout, watchdog)

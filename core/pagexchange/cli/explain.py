@@ -9,7 +9,7 @@ from pagexchange_native.engine.steps import POINT_OF_NO_RETURN, STEPS
 
 if TYPE_CHECKING:
     from pagexchange.cli.report import Block
-    from pagexchange.host.build import BuiltStrategy, Served
+    from pagexchange.host.built import BuiltStrategy, Served
     from pagexchange.model.config import Config
 
 LOCK = {
@@ -18,11 +18,6 @@ LOCK = {
 }
 WRITEBACK = {"async": "EBUSY at once", "sync": "waited for, then ETIMEDOUT"}
 """What the mode changes; where it has no line, as the mode before it."""
-
-
-def served(built: BuiltStrategy) -> list[tuple[str, Served]]:
-    """(question, answer) for each question in order, the whole chain for data."""
-    return [("flags", built.flags), ("mapping", built.mapping), *(("data", one) for one in built.data)]
 
 
 def plain(built: BuiltStrategy, config: Config) -> dict[str, Any]:
@@ -40,7 +35,7 @@ def plain(built: BuiltStrategy, config: Config) -> dict[str, Any]:
         "layout": config.layout.name,
         "plugins": [
             {
-                "question": question,
+                "question": one.question,
                 "name": one.plugin,
                 "distribution": one.distribution,
                 "version": one.version,
@@ -50,7 +45,7 @@ def plain(built: BuiltStrategy, config: Config) -> dict[str, Any]:
                 "details": one.describe(),
                 "wrappers": list(one.wrappers),
             }
-            for question, one in served(built)
+            for one in built.served
         ],
         "skipped": [{"question": s.question, "name": s.plugin, "reason": s.reason} for s in built.skipped],
         "wrappers": list(built.wrappers),
@@ -75,7 +70,7 @@ def blocks(built: BuiltStrategy, config: Config) -> list[Block]:
         (Column("step", left=True), Column("served by", left=True), Column("what happens", left=True, prose=True))
     )
     notes: list[Block] = []
-    answers = served(built)
+    answers = built.served
     notes_of = {
         "lock": LOCK.get(spec.mode, LOCK["sync-light"]),
         "check": f"write-back: {WRITEBACK.get(spec.mode, WRITEBACK['async'])}",
@@ -86,13 +81,13 @@ def blocks(built: BuiltStrategy, config: Config) -> list[Block]:
         if step.name == POINT_OF_NO_RETURN:
             point = "the point of no return: nothing below may fail, allocate, block or run Python"
             table.rows.append([Cell("-" * 11, "dim"), Cell("-" * 9, "dim"), Cell(point, "warn")])
-        names = [one.plugin for question, one in answers if question == step.server]
+        names = [one.plugin for one in answers if one.question == step.server]
         server = " then ".join(names) if names else step.server
         action = "; ".join(filter(None, (step.action, notes_of.get(step.name))))
         row = [Cell(f"{number:>2} {step.name}"), Cell(server, "bold" if names else "dim"), Cell(action, "dim")]
         table.rows.append(row)
-    for question, one in answers:
-        notes.append(Line([Cell(f"{question}: ", "dim"), Cell(one.plugin, "bold"), Cell(_about(one))], indent=2))
+    for one in answers:
+        notes.append(Line([Cell(f"{one.question}: ", "dim"), Cell(one.plugin, "bold"), Cell(_about(one))], indent=2))
     for skipped in built.skipped:
         notes.append(
             Line([Cell(f"{skipped.question}: ", "dim"), Cell(f"{skipped.plugin} does not serve: {skipped.reason}")])

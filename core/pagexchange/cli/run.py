@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -70,42 +71,44 @@ def run(
     if snapshot is not None and live:
         raise click.UsageError("--input and --live exclude each other")
     from pagexchange.arena import hugepages
+    from pagexchange.arena.strategy import bind
     from pagexchange.cli.report import blocks
     from pagexchange.host import read
-    from pagexchange.host.discovery import Registry
+    from pagexchange.host.build import PagexchangeHost
+    from pagexchange.host.watchdog import Watchdog
     from pagexchange.runs.contenders import contenders
-    from pagexchange.runs.inputs import bench
-    from pagexchange.runs.run import Stamping
+    from pagexchange.runs.inputs import workbench
     from pagexchange.runs.run import run as run_all
-    from pagexchange.runs.watchdog import Watchdog
+    from pagexchange.runs.verdict import Stamping
 
     given = [("workload.free", free), ("workload.pairs", pairs), ("run.seed", seed)]
     settings = [*overrides, *(f"{key}={value}" for key, value in given if value is not None)]
     # A plug-in that cannot be loaded fails its own strategy; the others run.
     config = read.load(file, overrides=settings, only=names or None, broken=False)
     watchdog = Watchdog.from_environment()
-    competing = contenders(config, names, watchdog)
+    specs = contenders(config, names)
+    host = PagexchangeHost(config.block)
     verify = verify or ("once" if config.run.verify else "none")
     with watchdog, progress_bar(show=not quiet) as progress:
         progress(0, 0, "making the arena")
-        made = bench(config, file=snapshot, live=live)
+        bench = workbench(config, file=snapshot, live=live)
         result = run_all(
-            made,
-            competing,
+            bench,
+            specs,
+            partial(bind, host, watchdog=watchdog),
             None if verify == "none" else Stamping(config.run.seed),
             rounds=config.run.rounds if rounds is None else rounds,
             seed=config.run.seed,
             verify_all=verify == "all",
             progress=progress,
         )
-    used = {use.plugin for one in competing for use in config.strategy(one.name).uses()}
-    clashes = Registry(config.block).clashes(used)
-    result = msgspec.structs.replace(result, warnings=[*result.warnings, *clashes, *hugepages.missing(made.arena)])
+    clashes = host.registry.clashes({use.plugin for spec in specs for use in spec.uses()})
+    result = msgspec.structs.replace(result, warnings=[*result.warnings, *clashes, *hugepages.missing(bench.arena)])
     if as_json:
         print_json(result)
     elif not quiet:
         print_blocks(blocks(result, ascii_only=not speaks_unicode(sys.stdout)))
-    made.close()
+    bench.close()
     ctx.exit(result.exit_code)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import pluggy
 
 from pagexchange import hookspecs
-from pagexchange.errors import PluginError, UnknownPluginError, did_you_mean, raised_in
+from pagexchange.errors import PluginError, UnknownPluginError, did_you_mean, in_words
 from pagexchange.model.table import Option, Report, convert, make, options_of
 from pagexchange.model.tomlfile import KeyPath
 
@@ -72,7 +72,7 @@ class Plugin:
         try:
             return make(options, self.target, report, path)
         except (Exception, SystemExit) as error:  # a stranger's __init__ or __post_init__ may do anything
-            raise self.error(f"cannot be made: {type(error).__name__}: {error}{raised_in(error, self.file)}") from error
+            raise self.error(f"cannot be made: {in_words(error, self.file)}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,12 +160,14 @@ class Registry:
 
     def clashes(self, names: Iterable[str]) -> list[str]:
         """Return one sentence for each of these names that more than one distribution has a plug-in of."""
-        found = []
+        # Nothing is refused: two packages that never heard of each other may be installed together. But whoever uses
+        # the name must learn whose it is, for the other one's user would measure the wrong plug-in.
+        sentences = []
         for name in sorted(set(names)):
             first, *others = (" ".join(_origin(entry)) for entry in self.entries if entry.name == name)
             if others:
-                found.append(f"plug-in {name!r} is that of {first}, not that of {' or '.join(others)}. {_RENAME}.")
-        return found
+                sentences.append(f"plug-in {name!r} is that of {first}, not that of {' or '.join(others)}. {_RENAME}.")
+        return sentences
 
     def list(self) -> list[PluginInfo]:
         """Import all plug-ins that are not blocked and return one line each, shadowed ones included."""
@@ -216,7 +218,11 @@ def _origin(entry: metadata.EntryPoint) -> tuple[str, str]:
 
 
 def _rank(entry: metadata.EntryPoint) -> tuple[bool, tuple[str, str], str]:
-    """Ours first, then by distribution and name."""
+    """Ours first, then by distribution and name.
+
+    The first entry of a name serves, so that this order decides who is shadowed: installing a package must not replace
+    a built-in plug-in, and among strangers the order of the import path must not matter.
+    """
     origin = _origin(entry)
     return origin[0] != OWN, origin, entry.name
 

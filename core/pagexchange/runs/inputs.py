@@ -1,28 +1,31 @@
-"""From a strategies file and `--input` or `--live` to a bench: the pages in the arena, and the pairs to exchange."""
+"""From a strategies file, `--input` or `--live` to a workbench: the pages in the arena and the pairs to exchange."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
+import numpy as np
+
+from pagexchange.arena.arena import Arena
 from pagexchange.errors import ArenaError
+from pagexchange.model.config import Config
+from pagexchange.pages import Population, arena_from_snapshot, populate_synthetic
+from pagexchange.pages.choose import choose, leave_free
+from pagexchange.pages.snapshot import Snapshot, take
+from pagexchange.pages.snapshot import format as file_format
 from pagexchange.runs.result import InputInfo
-from pagexchange.runs.workbench import Workbench
+from pagexchange.runs.workbench import Made, Workbench
+from pagexchange_native.arena import backing
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+LISTS: Final = 64
+"""Bytes that a run takes for each pair: lists, statuses, and what choosing them needs."""
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pagexchange.model.config import Config
-    from pagexchange.pages.placement import Population
-    from pagexchange.pages.snapshot import Snapshot
-
-    Made = tuple[Any, list[NDArray[np.int64]], InputInfo]
+UNSEEN: Final = {"workingset": 16, "dropbehind": 64}
+"""Flags of Linux that /proc/kpageflags does not show -> one page in how many gets it, drawn by the seed: a guess, but
+without any such page nobody could see that a strategy forgets them."""
 
 
-def bench(config: Config, *, file: str | None = None, live: bool = False) -> Workbench:
+def workbench(config: Config, *, file: str | None = None, live: bool = False) -> Workbench:
     """Build the arena that a configuration describes and choose the pairs.
 
     Parameters
@@ -47,10 +50,6 @@ def bench(config: Config, *, file: str | None = None, live: bool = False) -> Wor
 
 def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, str, str]:
     """The snapshot to run on, its name for the reader, and its kind."""
-    from pagexchange.pages.snapshot import format as file_format
-    from pagexchange.pages.snapshot import take
-    from pagexchange_native.arena import backing
-
     if live:
         # As many as fit into half of what is free, as a sample: the arena is a second copy of what is in memory.
         most = backing.memory_available() // 2 // (int(config.arena.page_size) + backing.METADATA)
@@ -72,18 +71,9 @@ def _options(config: Config) -> dict[str, Any]:
     }
 
 
-LISTS = 64
-"""Bytes that a run takes for each pair: lists, statuses, and what choosing them needs."""
-
-UNSEEN = {"workingset": 16, "dropbehind": 64}
-"""Flags of Linux that /proc/kpageflags does not show -> one page in how many gets it, drawn by the seed: a guess, but
-without any such page nobody could see that a strategy forgets them."""
-
-
-def _draw_unseen(config: Config, arena: Any, population: Population) -> str:  # noqa: ANN401 - an Arena
+def _draw_unseen(config: Config, arena: Arena, population: Population) -> str:
     """Set the unseen flags that the layout has, on some pages; a note that says so."""
-    import numpy as np
-
+    # A stream of its own, so that one more draw here changes nothing that is drawn elsewhere from the same seed.
     random = np.random.default_rng([config.run.seed, 0x75])
     drawn = []
     for name, share in UNSEEN.items():
@@ -95,10 +85,7 @@ def _draw_unseen(config: Config, arena: Any, population: Population) -> str:  # 
 
 
 def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
-    from pagexchange.pages import arena_from_snapshot
-    from pagexchange_native.arena.backing import refuse_more_than_available
-
-    refuse_more_than_available((config.workload.pairs or 0) * LISTS)
+    backing.refuse_more_than_available((config.workload.pairs or 0) * LISTS)
     names = tuple(config.arena.nodes)
     arena, population = arena_from_snapshot(
         snapshot,
@@ -116,15 +103,13 @@ def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
 
 
 def _synthetic(config: Config) -> Made:
-    from pagexchange.arena.arena import Arena
-    from pagexchange.pages import populate_synthetic
-    from pagexchange.pages.choose import leave_free
-    from pagexchange_native.arena.backing import METADATA, refuse_more_than_available
-
     work = config.workload
     pages = sum(config.arena.frames.values()) if work.pairs is None else 2 * _pages_for(config)
-    refuse_more_than_available(
-        pages * int(config.arena.page_size) + sum(config.arena.frames.values()) * METADATA + (work.pairs or 0) * LISTS
+    # Before anything is taken: Linux would hand out the memory now, and kill us when it is written.
+    backing.refuse_more_than_available(
+        pages * int(config.arena.page_size)
+        + sum(config.arena.frames.values()) * backing.METADATA
+        + (work.pairs or 0) * LISTS
     )
     arena = Arena.create(
         nodes=list(config.arena.frames.items()),
@@ -149,7 +134,10 @@ def _synthetic(config: Config) -> Made:
 
 
 def _pages_for(config: Config) -> int:
-    """Pages on each node: as many as pairs where they fit, seven eighths of the node where they do not."""
+    """Pages on each node: as many as pairs where they fit, seven eighths of the node where they do not.
+
+    With larger folios always seven eighths: how many pairs of one order come out of it is not known before.
+    """
     room = min(config.arena.frames.values())
     assert config.workload.pairs is not None
     return min(config.workload.pairs, room - room // 8) if max(map(int, config.workload.orders)) == 0 else room * 7 // 8
@@ -157,17 +145,13 @@ def _pages_for(config: Config) -> int:
 
 def _chosen(
     config: Config,
-    arena: Any,  # noqa: ANN401 - an Arena
+    arena: Arena,
     population: Population,
     name: str,
     kind: str,
     facts: dict[str, Any],
     notes: Sequence[str],
 ) -> Made:
-    import numpy as np
-
-    from pagexchange.pages.choose import choose
-
     work = config.workload
     unseen = _draw_unseen(config, arena, population)
     fast, slow = config.arena.nodes
@@ -182,12 +166,12 @@ def _chosen(
     )
     if not lists:
         raise ArenaError(f"{name}: there is no hot page on {slow!r} with a colder one of its order on {fast!r}")
-    of = arena.entries["order"][np.concatenate(lists)[:, 0]]
+    orders = arena.entries["order"][np.concatenate(lists)[:, 0]]
     info = InputInfo(
         name=name,
         kind=kind,
         pairs=sum(map(len, lists)),
-        orders={str(order): int(n) for order, n in enumerate(np.bincount(of)) if n},
+        orders={str(order): int(n) for order, n in enumerate(np.bincount(orders)) if n},
         pages=population.pages,
         page_size=arena.page_size,
         frames=arena.nframes,
@@ -202,4 +186,4 @@ def _chosen(
             **facts,
         },
     )
-    return arena, lists, info
+    return Made(arena, lists, info)

@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from pagexchange.model.config import Expect
 from pagexchange_native.engine.steps import COSTS
 
 SCHEMA: Final = 1
 
-Expected = Literal["exact", "loses", "refused"]
 Verdict = Literal["exact", "loses", "refused", "starved", "wrong", "unchecked", "failed", "not run"]
 """exact: every exchanged pair is right in every part, every refused pair is untouched.
 loses: the pages are where they should be, but page flags were lost; `lost` names them.
@@ -91,7 +91,7 @@ class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     summary: str = ""
     verdict: Verdict
-    expected: Expected
+    expected: Expect
     as_expected: bool
     reason: str = ""
     """Why it failed, or what there is to say about the verdict, in a sentence."""
@@ -199,7 +199,7 @@ def from_json(text: str | bytes) -> RunResult:
     return result
 
 
-def judge(expected: Expected, verdict: Verdict, *, pressure: bool = False) -> bool:
+def judge(expected: Expect, verdict: Verdict, *, pressure: bool = False) -> bool:
     """Whether a verdict is what was expected.
 
     `pressure`: the run held free frames back on purpose, so that a strategy that needs one may starve.

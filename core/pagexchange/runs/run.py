@@ -7,161 +7,52 @@ ratios within a run can be trusted where absolute times cannot. Nothing but the 
 At the end the oracle compares the whole arena with how it was before the first timed round.
 """
 
-from __future__ import annotations
-
 import errno
 import random
 import time
-from dataclasses import dataclass, field
-from importlib import metadata
-from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pagexchange.errors import ArenaError, PagexchangeError
-from pagexchange.host.discovery import OWN
-from pagexchange.model.statuses import errno_name
+from pagexchange import __version__
+from pagexchange.errors import PagexchangeError
+from pagexchange.model.config import StrategySpec
+from pagexchange.oracle import Oracle
+from pagexchange.oracle import Verdict as Comparison
 from pagexchange.runs.environment import collect
-from pagexchange.runs.result import Costs, Lost, PlugIn, Round, RunResult, StrategyResult, Verdict, judge
-from pagexchange_native.engine.steps import COSTS
+from pagexchange.runs.result import Costs, Round, RunResult
+from pagexchange.runs.tally import Bind, Tally
+from pagexchange.runs.verdict import Stamping, blame, losses, verdict_of
+from pagexchange.runs.workbench import Workbench
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    from pagexchange.runs.result import Expected
-    from pagexchange.runs.workbench import Workbench
-
-ROUNDS = (3, 15)
+ROUNDS: Final = (3, 15)
 """Least and most rounds when their number is left open."""
 BUDGET = 10.0
 """Seconds that the rounds may take then, about."""
-CURE = (
-    "Cure: mend it as pagexchange/hookspecs.py says, or leave it out; pagexchange.testing says which clause it breaks"
-)
-"""What to do about a plug-in that fails or spoils something, where its error does not know better."""
 
-
-class Ready(Protocol):
-    """A strategy that is ready for one arena."""
-
-    def exchange(self, pairs: NDArray[np.int64], threads: int) -> Any:  # noqa: ANN401 - an ExchangeResult
-        """Exchange the list: a result with `status`, `ns`, `moved`, `retries`, `touched`."""
-        ...
-
-    def plugins(self) -> list[PlugIn]:
-        """Who serves each question."""
-        ...
-
-    def started(self) -> None:
-        """Tell the observers among the plug-ins that a run begins."""
-        ...
-
-    def finished(self) -> dict[str, Any]:
-        """Tell them that it is over; what they want to have in the report."""
-        ...
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A strategy as the run needs it."""
-
-    name: str
-    build: Callable[[Any], Ready]
-    """Makes it ready for an arena; raises PagexchangeError if a plug-in cannot."""
-    summary: str = ""
-    expected: Expected = "exact"
-    mode: str = "async"
-    threads: int = 1
-
-
-class Oracle(Protocol):
-    """Looks at a bench before and after an exchange."""
-
-    def before(self, bench: Workbench) -> Any:  # noqa: ANN401
-        """Take down everything there is."""
-
-    def after(self, before: Any, bench: Workbench, status: NDArray[np.int32]) -> Any:  # noqa: ANN401
-        """Compare with what must be: a verdict with `kind`, `lost`, `findings`, `by_kind`."""
-
-
-class Stamping:
-    """The project's oracle, with its stamps kept: a bench goes back to the same state after each call, so the pages
-    are stamped once per arena and not once per call."""
-
-    def __init__(self, seed: int = 0, threads: int = 1) -> None:
-        self._seed, self._threads = seed, threads
-        self._stamps: Any = True
-        self._generation = 0
-
-    def before(self, bench: Workbench) -> Any:  # noqa: ANN401 - an oracle.Oracle
-        """Capture the arena; stamp it if it is new."""
-        from pagexchange.oracle import Oracle
-
-        if self._generation != bench.generation:
-            self._stamps, self._generation = bench.stamps, bench.generation
-        taken = Oracle.before(bench.arena, self._stamps, layout=bench.layout, seed=self._seed, threads=self._threads)
-        self._stamps = taken.stamps
-        return taken
-
-    def after(self, before: Any, bench: Workbench, status: NDArray[np.int32]) -> Any:  # noqa: ANN401 - a Verdict
-        """Compare the arena with what the exchanged pairs must have made of it."""
-        return before.after(bench.pairs, status, "independent" if len(bench.lists) <= 1 else "sequential")
-
-
-class Progress(Protocol):
-    """Is told what comes next. Never called between the two clock readings of a timed call."""
-
-    def __call__(self, done: int, total: int, what: str) -> None:
-        """`done` of `total` calls are over; `what` comes now."""
-
-
-@dataclass
-class _Tally:
-    """What is known of one strategy so far."""
-
-    contender: Contender
-    ready: Ready | None = None
-    generation: int = 0
-    verdict: Verdict = "not run"
-    reason: str = ""
-    plugins: list[PlugIn] = field(default_factory=list)
-    status: NDArray[np.int32] | None = None
-    lost: list[Lost] = field(default_factory=list)
-    allocator: dict[str, int] = field(default_factory=dict)
-    moved: dict[str, int] = field(default_factory=dict)
-    retries: int = 0
-    seconds: float = 0.0
-    """Of a call and the way back, as the checked call had them."""
-    rounds: list[Round] = field(default_factory=list)
-    report: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def runs(self) -> bool:
-        """Whether there is anything to time."""
-        return (
-            self.verdict in ("exact", "loses", "unchecked")
-            and self.status is not None
-            and bool((self.status == 0).any())
-        )
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Is told `(done, total, what)`: `done` of `total` calls are over, and `what` comes now. Never within a timed call."""
 
 
 def run(
     bench: Workbench,
-    contenders: Sequence[Contender],
-    oracle: Oracle | None,
+    specs: Sequence[StrategySpec],
+    bind: Bind,
+    oracle: Stamping | None,
     *,
     rounds: int | None = None,
     seed: int = 0,
     verify_all: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Run every contender on the bench's pairs.
+    """Run every strategy on the workbench's pairs.
 
     Parameters
     ----------
+    bind
+        Makes a strategy ready for an arena; called again when the arena had to be made anew.
     oracle
         None: nothing is compared, and the verdict of a strategy that exchanges something is `unchecked`.
     rounds
@@ -181,54 +72,21 @@ def run(
     """
     started = time.perf_counter()
     environment = collect()
-    tallies = [_Tally(contender) for contender in contenders]
-    turns = random.Random(seed)  # an order, not a secret
-    total, done = len(tallies) * (1 + (ROUNDS[1] if rounds is None else rounds)), 0
+    turns = _Turns(bench, [Tally(spec) for spec in specs], bind, oracle, rounds, seed, progress)
     interrupted, drift = False, ""
-
-    def tell(what: str) -> None:
-        nonlocal done
-        if progress:
-            progress(done, total, what)
-        done += 1
-
     try:
-        for tally in turns.sample(tallies, len(tallies)):
-            tell(f"checking {tally.contender.name}")
-            _check(bench, tally, oracle)
-        if rounds is None:
-            least, most = ROUNDS
-            one_round = sum(tally.seconds for tally in tallies if tally.runs)
-            rounds = most if not one_round else max(least, min(most, int(BUDGET / one_round)))
-            total = len(tallies) * (1 + rounds)
-        still = np.full(len(bench.pairs), -errno.ECANCELED, dtype=np.int32)
-        before = oracle.before(bench) if oracle and rounds else None
-        generation = bench.generation
-        for number in range(rounds):
-            fit = [tally for tally in tallies if tally.runs]
-            done = len(tallies) + number * len(tallies) + len(tallies) - len(fit)
-            for position, tally in enumerate(turns.sample(fit, len(fit))):
-                tell(f"round {number + 1} of {rounds}: {tally.contender.name}")
-                _time(bench, tally, oracle if verify_all else None, number, position)
-        if oracle and rounds and generation == bench.generation:
-            found = _compare(oracle, before, bench, still)
-            if found.kind != "exact":
-                drift = f"after the timed rounds the arena is not as it was before them: {found}"
-        del before
+        turns.check_all()
+        drift = turns.time_all(verify_all=verify_all)
     except KeyboardInterrupt:
         interrupted = True
-    for tally in tallies:
-        _finish(tally)
-    if progress:
-        progress(total, total, "")
-    pressure = bench.info.free is not None
-    results = [_result(tally, bench, pressure=pressure) for tally in tallies]
+    turns.finish_all()
+    results = [tally.result(bench) for tally in turns.tallies]
     return RunResult(
-        pagexchange=metadata.version("pagexchange"),
+        pagexchange=__version__,
         seed=seed,
         environment=environment,
         input=bench.info,
-        rounds=rounds or 0,
+        rounds=turns.rounds or 0,
         interrupted=interrupted,
         as_expected=all(result.as_expected for result in results) and not drift,
         warnings=[f"{drift}. Run again with --verify all to see which strategy it is."] if drift else [],
@@ -237,229 +95,155 @@ def run(
     )
 
 
-@dataclass
-class _Outcome:
-    """What became of all lists of a bench: the sum over the calls, one for each list."""
+class _Turns:
+    """Whose turn it is: the checked calls, then the rounds, each in an order that the seed decides."""
 
-    status: NDArray[np.int32]
-    ns: dict[str, float]
-    moved: dict[str, int]
-    retries: int
-    touched: list[str]
-    cpu_ns: int
+    def __init__(
+        self,
+        bench: Workbench,
+        tallies: list[Tally],
+        bind: Bind,
+        oracle: Stamping | None,
+        rounds: int | None,
+        seed: int,
+        progress: Progress | None,
+    ) -> None:
+        self.bench, self.tallies, self.bind, self.oracle = bench, tallies, bind, oracle
+        self.rounds = rounds
+        self.random = random.Random(seed)  # an order, not a secret
+        self.progress = progress
+        self.done = 0
+
+    def tell(self, what: str) -> None:
+        """Say what comes now. The number of rounds that is still open counts as the most that it may become."""
+        if self.progress:
+            rounds = ROUNDS[1] if self.rounds is None else self.rounds
+            self.progress(self.done, len(self.tallies) * (1 + rounds), what)
+        self.done += 1
+
+    def check_all(self) -> None:
+        """Let each strategy run once, checked and untimed; then choose the number of rounds if it is open."""
+        for tally in self.random.sample(self.tallies, len(self.tallies)):
+            self.tell(f"checking {tally.spec.name}")
+            _check(self.bench, tally, self.bind, self.oracle)
+        if self.rounds is None:
+            least, most = ROUNDS
+            one_round = sum(tally.seconds for tally in self.tallies if tally.runs)
+            self.rounds = most if not one_round else max(least, min(most, int(BUDGET / one_round)))
+
+    def time_all(self, *, verify_all: bool) -> str:
+        """Run the rounds; return how the arena differs afterwards from what it was, empty if it does not."""
+        bench, rounds = self.bench, self.rounds or 0
+        before = self.oracle.before(bench) if self.oracle and rounds else None
+        generation = bench.generation
+        for number in range(rounds):
+            fit = [tally for tally in self.tallies if tally.runs]
+            # Calls that fall away count as over at the start of their round.
+            self.done = len(self.tallies) * (number + 2) - len(fit)
+            for position, tally in enumerate(self.random.sample(fit, len(fit))):
+                self.tell(f"round {number + 1} of {rounds}: {tally.spec.name}")
+                _time(bench, tally, self.bind, self.oracle if verify_all else None, number, position)
+        # An arena made anew meanwhile is another one: the damage was found and has its verdict already.
+        if self.oracle is None or before is None or generation != bench.generation:
+            return ""
+        nothing_exchanged = np.full(len(bench.pairs), -errno.ECANCELED, dtype=np.int32)
+        comparison = self.oracle.after(before, bench, nothing_exchanged)
+        if comparison.kind == "exact":
+            return ""
+        return f"after the timed rounds the arena is not as it was before them: {comparison}"
+
+    def finish_all(self) -> None:
+        """Tell the observers that it is over, interrupted or not, and keep what the plug-ins report."""
+        for tally in self.tallies:
+            if tally.strategy:
+                try:
+                    tally.report = tally.strategy.finish()
+                except PagexchangeError as error:
+                    tally.failed(error)
+        if self.progress:
+            total = len(self.tallies) * (1 + (ROUNDS[1] if self.rounds is None else self.rounds))
+            self.progress(total, total, "")
 
 
-def _exchange(bench: Workbench, tally: _Tally) -> _Outcome:
-    """One call for each list, on a strategy built for this very arena."""
-    if tally.ready is None or tally.generation != bench.generation:
-        tally.ready = tally.contender.build(bench.arena)
-        tally.plugins = tally.ready.plugins()
-        tally.generation = bench.generation
-        tally.ready.started()
-    start = time.process_time_ns()
-    results = [tally.ready.exchange(pairs, tally.contender.threads) for pairs in bench.lists]
-    cpu_ns = time.process_time_ns() - start
-    status = [np.zeros(0, dtype=np.int32), *(np.asarray(result.status) for result in results)]
-    return _Outcome(
-        status=np.concatenate(status),
-        ns={name: float(sum(result.ns[name] for result in results)) for name in ("total", *COSTS)},
-        moved={name: sum(result.moved[name] for result in results) for name in results[0].moved} if results else {},
-        retries=sum(int(result.retries) for result in results),
-        touched=list(dict.fromkeys(name for result in results for name in result.touched)),
-        cpu_ns=cpu_ns,
-    )
-
-
-def _check(bench: Workbench, tally: _Tally, oracle: Oracle | None) -> None:
+def _check(bench: Workbench, tally: Tally, bind: Bind, oracle: Stamping | None) -> None:
     """The untimed first call: verified in full. Leaves the arena as it was."""
     before = oracle.before(bench) if oracle else None
-    allocator = bench.statistics()
+    statistics = bench.statistics()
     start = time.perf_counter()
     try:
-        result = _exchange(bench, tally)
+        outcome = tally.exchange(bench, bind)
     except PagexchangeError as error:
         _failed(bench, tally, error)
         return
     tally.seconds = time.perf_counter() - start
-    status = tally.status = result.status
-    tally.allocator = {name: value - allocator[name] for name, value in bench.statistics().items()}
-    tally.moved, tally.retries = result.moved, result.retries
-    if result.touched:
-        tally.reason = f"its flag policy would move {', '.join(result.touched)}: bits that stay with the frame"
-    found = _compare(oracle, before, bench, status) if oracle else None
-    tally.verdict = _verdict(None if found is None else found.kind, status)
-    tally.lost = _lost(found)
-    if tally.verdict == "wrong":
-        tally.reason = _blame(bench, tally, found)
-    del before, found
+    tally.checked = outcome
+    tally.allocator = {name: value - statistics[name] for name, value in bench.statistics().items()}
+    if outcome.touched:
+        tally.reason = f"its flag policy would move {', '.join(outcome.touched)}: bits that stay with the frame"
+    comparison = _compare(oracle, before, bench, outcome.status)
+    tally.verdict, tally.lost = verdict_of(comparison, outcome.status), losses(comparison)
+    if comparison is not None and tally.verdict == "wrong":
+        tally.reason = _blame(bench, tally, comparison)
+    del before, comparison  # copies as large as the arena, and views that would keep the old one's memory
     start = time.perf_counter()
-    if tally.verdict == "wrong":
-        bench.rebuild()
-    else:
-        bench.rewind(status)
+    _go_back(bench, outcome.status, wrong=tally.verdict == "wrong")
     tally.seconds += time.perf_counter() - start
 
 
-def _time(bench: Workbench, tally: _Tally, oracle: Oracle | None, number: int, position: int) -> None:
+def _time(bench: Workbench, tally: Tally, bind: Bind, oracle: Stamping | None, number: int, position: int) -> None:
     """One timed call. Leaves the arena as it was."""
     before = oracle.before(bench) if oracle else None
     try:
-        result = _exchange(bench, tally)
+        outcome = tally.exchange(bench, bind)
     except PagexchangeError as error:
         _failed(bench, tally, error)
         return
-    status = result.status
+    status = outcome.status
     tally.rounds.append(
         Round(
             round=number,
             position=position,
             exchanged=int((status == 0).sum()),
-            ns=Costs(**result.ns),
-            cpu_ns=result.cpu_ns,
+            ns=Costs(**outcome.ns),
+            cpu_ns=outcome.cpu_ns,
             verified=oracle is not None,
         )
     )
-    found = _compare(oracle, before, bench, status) if oracle else None
-    wrong = found is not None and found.kind == "wrong"
-    if found is not None and (wrong or (found.kind == "loses" and tally.verdict == "exact")):
-        tally.verdict, tally.lost = found.kind, _lost(found)
-        if wrong:
-            tally.reason = _blame(bench, tally, found)
-    del before, found
-    assert tally.status is not None
-    if not np.array_equal(status, tally.status):
-        changed = int((status != tally.status).sum())
+    comparison = _compare(oracle, before, bench, status)
+    wrong = comparison is not None and comparison.kind == "wrong"
+    # A loss that the checked call had too is known and named; a fresh one is a worse verdict.
+    if comparison is not None and (wrong or (comparison.kind == "loses" and tally.verdict == "exact")):
+        tally.verdict, tally.lost = comparison.kind, losses(comparison)
+    if comparison is not None and wrong:
+        tally.reason = _blame(bench, tally, comparison)
+    elif tally.checked is not None and not np.array_equal(status, tally.checked.status):
+        changed = int((status != tally.checked.status).sum())
         tally.reason = f"round {number + 1}: {changed:,} pairs got another status than in the checked call"
+    del before, comparison
+    _go_back(bench, status, wrong=wrong)
+
+
+def _compare(
+    oracle: Stamping | None, before: Oracle | None, bench: Workbench, status: NDArray[np.int32]
+) -> Comparison | None:
+    return oracle.after(before, bench, status) if oracle and before is not None else None
+
+
+def _blame(bench: Workbench, tally: Tally, comparison: Comparison) -> str:
+    assert tally.strategy is not None, "nothing was exchanged"
+    return blame(bench, tally.strategy.built, comparison)
+
+
+def _go_back(bench: Workbench, status: NDArray[np.int32], *, wrong: bool) -> None:
+    """Bring the arena back to where it was: a wrong one cannot be undone."""
     if wrong:
         bench.rebuild()
     else:
         bench.rewind(status)
 
 
-def _finish(tally: _Tally) -> None:
-    """Tell the observers that it is over, interrupted or not, and keep what they report."""
-    if tally.ready:
-        try:
-            tally.report = tally.ready.finished()
-        except PagexchangeError as error:
-            tally.verdict, tally.reason = "failed", _told(error)
-
-
-def _failed(bench: Workbench, tally: _Tally, error: PagexchangeError) -> None:
-    """A plug-in raised. Nobody knows how far the call came, so the arena is made anew unless it never began."""
-    tally.verdict, tally.reason = "failed", _told(error)
-    if tally.ready is not None and tally.generation == bench.generation:
+def _failed(bench: Workbench, tally: Tally, error: PagexchangeError) -> None:
+    """A plug-in raised. How far the call came is not known, so the arena is made anew unless it never began."""
+    tally.failed(error)
+    if tally.strategy is not None and tally.generation == bench.generation:
         bench.rebuild()
-
-
-def _told(error: PagexchangeError) -> str:
-    """An error in words, with what to do about it."""
-    known = "Cure: " in str(error) or not getattr(error, "plugin", "")
-    return str(error) if known else f"{error}. {CURE}"
-
-
-def _verdict(kind: str | None, status: NDArray[np.int32]) -> Verdict:
-    if kind == "wrong":
-        return "wrong"
-    if len(status) and not (status == 0).any():
-        return "starved" if (status == -errno.ENOMEM).all() else "refused"
-    if kind is None:
-        return "unchecked"
-    return "loses" if kind == "loses" else "exact"
-
-
-def _compare(oracle: Oracle, before: Any, bench: Workbench, status: NDArray[np.int32]) -> Any:  # noqa: ANN401
-    """The oracle's verdict; an arena that it cannot even read any more is wrong too."""
-    try:
-        return oracle.after(before, bench, status)
-    except ArenaError as error:
-        from pagexchange.oracle.findings import Finding
-        from pagexchange.oracle.findings import Verdict as Judgement
-
-        finding = Finding("arena", -1, "", "", f"the arena cannot be read any more: {error}")
-        return Judgement("wrong", {}, [finding], 1, {"arena": 1})
-
-
-def _blame(bench: Workbench, tally: _Tally, found: Any) -> str:  # noqa: ANN401 - the oracle's verdict
-    """Which plug-in a wrong arena is the work of, as far as the findings tell."""
-
-    def named(*questions: str) -> str:
-        asked = [p for p in tally.plugins if p.question in (*questions, "wrap")]
-        asked = [p for p in asked if p.distribution != OWN] or asked  # our own are tested: a stranger's first
-        chosen = dict.fromkeys(f"{p.name!r} ({p.distribution} {p.version})" for p in asked)
-        return ("plug-in " if len(chosen) == 1 else "one of the plug-ins ") + ", ".join(chosen)
-
-    contents = [one for one in found.findings if one.what == "contents"]
-    if any(not bench.names(one.pfn) for one in contents):
-        return f"{named('data')} wrote into frames that no pair names. {CURE}"
-    if contents:
-        return f"{named('data')} did not exchange the contents of the pairs that it was given. {CURE}"
-    return f"{named('flags', 'data', 'mapping')} changed what it must not. {CURE}"
-
-
-def _lost(found: Any) -> list[Lost]:  # noqa: ANN401 - the oracle's verdict
-    """The oracle's findings as values: lost flags by name, everything else by kind with its first example."""
-    if found is None:
-        return []
-    lost = [Lost(kind="flag", name=name, count=n) for name, n in found.lost.items()]
-    first: dict[str, str] = {}
-    for finding in found.findings:
-        first.setdefault(finding.what, finding.sentence)
-    lost += [
-        Lost(kind=kind, name="", count=n, example=first.get(kind, ""))
-        for kind, n in found.by_kind.items()
-        if kind not in ("flag", "flags") or not found.lost
-    ]
-    return lost
-
-
-def errno_names(status: NDArray[np.int32]) -> dict[str, int]:
-    """Refused pairs by errno name, most frequent first."""
-    values, counts = np.unique(-status[status != 0], return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return {errno_name(int(values[i])): int(counts[i]) for i in order}
-
-
-def _result(tally: _Tally, bench: Workbench, *, pressure: bool) -> StrategyResult:
-    one, status = tally.contender, tally.status
-    exchanged = 0 if status is None else int((status == 0).sum())
-    samples = [r for r in tally.rounds if r.exchanged]
-    costs, low, high = None, None, None
-    if samples:
-        per = [r.ns.per(r.exchanged) for r in samples]
-        # each part by itself: a pause in one call then shows in no part
-        costs = Costs(**{name: round(median(getattr(one, name) for one in per), 2) for name in ("total", *COSTS)})
-        low, high = min(one.total for one in per), max(one.total for one in per)
-    isa = next((p.details["isa"] for p in tally.plugins if p.question == "data" and "isa" in p.details), None)
-    moved = 0
-    if status is not None and exchanged:
-        moved = int((2 << bench.orders[status == 0]).sum()) * bench.info.page_size
-    speed = moved / exchanged / costs.total if costs and costs.total and exchanged else None
-    return StrategyResult(
-        name=one.name,
-        summary=one.summary,
-        verdict=tally.verdict,
-        expected=one.expected,
-        as_expected=judge(one.expected, tally.verdict, pressure=pressure),
-        reason=tally.reason,
-        pairs=len(bench.pairs),
-        exchanged=exchanged,
-        refused={} if status is None else errno_names(status),
-        ns_per_pair=costs,
-        ns_per_pair_low=low,
-        ns_per_pair_high=high,
-        gb_per_s=speed and round(speed, 3),
-        frames_asked=tally.allocator.get("asked", 0),
-        frames_allocated=tally.allocator.get("got", 0),
-        below_low=tally.allocator.get("below_low", 0),
-        below_min=tally.allocator.get("below_min", 0),
-        moved=tally.moved,
-        retries=tally.retries,
-        mode=one.mode,
-        threads=one.threads,
-        isa=isa,
-        plugins=tally.plugins,
-        lost=tally.lost,
-        report=tally.report,
-        rounds=tally.rounds,
-    )

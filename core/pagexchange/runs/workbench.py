@@ -5,25 +5,33 @@ the contents of the pairs that were exchanged are swapped by NumPy, and what an 
 from a copy. Where even the contents are wrong, the arena is built anew.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pagexchange.arena.arena import Arena
+from pagexchange.oracle.format import NODE
 from pagexchange.pages.within import within
+from pagexchange.runs.result import InputInfo
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+_WHOLE: Final = ("mappings", "spaces", "xanodes", "tables")
+"""Parts of the arena that are put back as a whole: which words of them an exchange writes is its own affair."""
+_CHUNK_BYTES: Final = 8 << 20
+_STATISTICS: Final = ("asked", "got", "below_low", "below_min")
 
-    from numpy.typing import NDArray
 
-    from pagexchange.runs.result import InputInfo
+@dataclass(frozen=True)
+class Made:
+    """What a run works on, freshly made."""
 
-_WHOLE = ("mappings", "spaces", "xanodes", "tables")
-_CHUNK_BYTES = 8 << 20
+    arena: Arena
+    lists: Sequence[NDArray[np.int64]]
+    """Lists of pairs, int64[n, 2] of pfns; each is exchanged as a whole before the next."""
+    info: InputInfo
 
 
 @dataclass(frozen=True)
@@ -40,65 +48,41 @@ class _Saved:
     counters: NDArray[np.uint64]
 
 
-class RegionLike(Protocol):
-    """What is used of `pagexchange.Arena` here."""
-
-    @property
-    def memory(self) -> NDArray[np.uint8]: ...  # noqa: D102
-    @property
-    def frames(self) -> NDArray[np.uint64]: ...  # noqa: D102
-    @property
-    def entries(self) -> NDArray[Any]: ...  # noqa: D102
-    @property
-    def nodes(self) -> list[dict[str, Any]]: ...  # noqa: D102
-    def geometry(self) -> dict[str, tuple[int, int, int]]: ...  # noqa: D102
-
-
 class Workbench:
     """Arena and pairs of one run.
 
     Parameters
     ----------
     make
-        Builds the arena, the lists of pairs (int64[n, 2] of pfns; each is exchanged as a whole before the next) and the
-        description; called again by `rebuild`, and must then give the same.
+        Builds the arena, the lists of pairs and the description; called again by `rebuild`, and must then give the
+        same.
     """
 
-    def __init__(self, make: Callable[[], tuple[Any, Sequence[NDArray[np.int64]], InputInfo]]) -> None:
+    arena: Arena
+
+    def __init__(self, make: Callable[[], Made]) -> None:
         self._make = make
-        self.stamps: Any = True
-        """For the oracle: True, it shall stamp the pages; or the stamps that they have already."""
-        self.layout: Any = None
-        """For the oracle: names of the flags."""
         self._saved: _Saved | None = None
-        self.arena: Any = None
         self.generation = 0
         """Counts the arenas made; a strategy built for one arena is built again for the next."""
         self._build()
 
     def _build(self) -> None:
-        self.arena, lists, self.info = self._make()
-        self.lists = [np.asarray(pairs, dtype=np.int64).reshape(-1, 2) for pairs in lists]
+        made = self._make()
+        self.arena, self.info = made.arena, made.info
+        self.lists = [np.asarray(pairs, dtype=np.int64).reshape(-1, 2) for pairs in made.lists]
         self.pairs: NDArray[np.int64] = np.concatenate([np.zeros((0, 2), dtype=np.int64), *self.lists])
-        self.layout = getattr(self.arena, "layout", None)
         self.generation += 1
         self._save()
 
     def rebuild(self) -> None:
         """Throw the arena away and make it again, from the same input and seed."""
-        old, self.arena = self.arena, None
-        self._forget()
-        _close(old)
-        del old
+        self.close()  # before the next one is made: there may not be memory for both
         self._build()
 
-    def _forget(self) -> None:
-        """Let go of all views, which keep a mapping alive."""
-        self._saved = None
-
     def _save(self) -> None:
-        arena: RegionLike = self.arena
-        entries = arena.entries
+        entries = self.arena.entries
+        # All frames that the pairs name, those of folios from the head to the last tail.
         known = (self.pairs >= 0) & (self.pairs < len(entries))  # a list may hold bad pairs on purpose
         order = np.where(known, entries["order"][np.where(known, self.pairs, 0)], 0).astype(np.int64)
         heads = self.pairs[known]
@@ -111,7 +95,7 @@ class Workbench:
         parts = [self._part(name) for name in _WHOLE]
         self._saved = _Saved(
             words=words,
-            frames=arena.frames,
+            frames=self.arena.frames,
             entries=words[self._touched].copy(),
             parts=[part.copy() for part in parts],
             counters=self._counters().copy(),
@@ -119,13 +103,12 @@ class Workbench:
 
     def _part(self, name: str) -> NDArray[np.uint8]:
         start, count, size = self.arena.geometry()[name]
-        return self.arena.memory[start : start + count * size]  # type: ignore[no-any-return]
+        return self.arena.memory[start : start + count * size]
 
     def _counters(self) -> NDArray[np.uint64]:
         """The four counters of pages by kind in each node, as a view; free lists and statistics are not rewound."""
-        from pagexchange.oracle.format import NODE
-
-        return self._part("nodes").view(NODE)["counter"]
+        counters: NDArray[np.uint64] = self._part("nodes").view(NODE)["counter"]
+        return counters
 
     def names(self, pfn: int) -> bool:
         """Whether a pair names this frame, or the folio that it is part of."""
@@ -142,6 +125,7 @@ class Workbench:
         saved = self._saved
         assert saved is not None, "closed"
         end = len(self.pairs)
+        # Backwards: a page that two lists moved has to take the second step back first.
         for pairs in reversed(self.lists):
             start = end - len(pairs)
             done, orders = status[start:end] == 0, self.orders[start:end]
@@ -155,20 +139,13 @@ class Workbench:
 
     def statistics(self) -> dict[str, int]:
         """Sums over the nodes of what the allocator counted so far: asked, got, below_low, below_min."""
-        names = ("asked", "got", "below_low", "below_min")
-        return {name: sum(int(node[name]) for node in self.arena.nodes) for name in names}
+        return {name: sum(int(node[name]) for node in self.arena.nodes) for name in _STATISTICS}
 
     def close(self) -> None:
-        """Give the arena back."""
-        arena, self.arena = self.arena, None
-        self._forget()
-        _close(arena)
-
-
-def _close(arena: Any) -> None:  # noqa: ANN401 - a Region, or a test's own
-    """Unmap now if nobody looks at it any more; else the last view does."""
-    with suppress(BufferError, AttributeError):
-        arena.close()
+        """Give the arena back: now if nobody looks at it any more, else with the last view of it."""
+        self._saved = None
+        with suppress(BufferError):
+            self.arena.close()
 
 
 def _swap_contents(frames: NDArray[np.uint64], pairs: NDArray[np.int64], size: int) -> None:

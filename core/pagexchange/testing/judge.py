@@ -15,7 +15,7 @@ from pagexchange.arena.result import ExchangeResult
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginContractError, PluginError, raised_in
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts
-from pagexchange.host.build import Served
+from pagexchange.host.built import Served
 from pagexchange.model.config import Mode
 from pagexchange.model.statuses import errno_name
 from pagexchange.oracle import Finding, Oracle, Verdict

@@ -10,7 +10,8 @@ from pagexchange.arena.arena import Arena
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ConfigError, PluginError
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts, hookimpl
-from pagexchange.host.build import BuiltStrategy, PagexchangeHost, Served
+from pagexchange.host.build import PagexchangeHost
+from pagexchange.host.built import BuiltStrategy, Served
 from pagexchange.host.discovery import Plugin, Registry, hooks_of
 from pagexchange.model.config import Expect, Mode, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.host.build import Facts, Served
+from pagexchange.host.build import Facts
+from pagexchange.host.built import Served
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.checks.serves import ServesChecks
 from pagexchange.testing.judge import answers, ask, breaks, raised

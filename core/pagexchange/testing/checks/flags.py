@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pagexchange.hookspecs import Words
-from pagexchange.host.build import Facts, Served
+from pagexchange.host.build import Facts
+from pagexchange.host.built import Served
 from pagexchange.model.layout import Layout
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.candidates.partners import swapped

@@ -7,24 +7,21 @@ plug-in in Python is found by its frame; of a compiled one the state word tells 
 Compiled code that keeps the GIL keeps this thread from running too; what the engine calls runs without it.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import FrameType
+from typing import Final, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
-
-    from pagexchange.host.discovery import Plugin
+from pagexchange.host.discovery import Plugin
 
 VARIABLE: Final = "PAGEXCHANGE_PATIENCE"
 PATIENCE: Final = 10.0
@@ -38,6 +35,14 @@ _CALLED_IN: Final = {_INTENT: ("flags", "mapping", "data"), _DATA: ("data",), _H
 """Phase of a slot's record -> the questions whose objects are called in it."""
 
 
+class Publishing(Protocol):
+    """What shows progress: an arena."""
+
+    def published(self) -> NDArray[np.uint64]:
+        """Return the state words of all workers' slots."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """What is being waited for."""
@@ -45,7 +50,7 @@ class Call:
     strategy: str
     suspects: Callable[[], Sequence[tuple[str, Plugin]]]
     """(question, plug-in) for each plug-in that may have been called."""
-    arena: Any
+    arena: Publishing | None
     thread: int
     """Where Ctrl-C is seen: the thread that called."""
 
@@ -66,7 +71,7 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="pagexchange-watchdog", daemon=True)
 
     @classmethod
-    def from_environment(cls) -> Watchdog:
+    def from_environment(cls) -> Self:
         """Patience as the variable PAGEXCHANGE_PATIENCE says; what is no number in it is as if it were not set."""
         try:
             patience = float(os.environ.get(VARIABLE, ""))
@@ -74,7 +79,7 @@ class Watchdog:
             patience = PATIENCE
         return cls(patience if 0 <= patience <= threading.TIMEOUT_MAX else PATIENCE)
 
-    def __enter__(self) -> Watchdog:
+    def __enter__(self) -> Self:
         if self.patience:
             self._thread.start()
         return self
@@ -89,29 +94,32 @@ class Watchdog:
         self,
         strategy: str,
         suspects: Callable[[], Sequence[tuple[str, Plugin]]],
-        arena: Any = None,  # noqa: ANN401 - an Arena
+        arena: Publishing | None = None,
     ) -> Iterator[None]:
-        """Wait for what is done inside."""
+        """Wait for what is done inside; where that is within another such wait, for the inner one first."""
+        outer = self._call
         self._call = Call(strategy, suspects, arena, threading.get_ident())
         try:
             yield
         finally:
-            self._call = None
+            self._call = outer
 
     def _watch(self) -> None:
-        call, seen, since, said = None, b"", 0.0, 0.0
+        call, before, since, reported = None, b"", 0.0, 0.0
         while not self._end.wait(self.patience / LOOKS):
             now, current = time.monotonic(), self._call
             states = b"" if current is None else published(current.arena)
-            if current is None or current is not call or states != seen:
-                call, seen, since, said = current, states, now, 0.0
-            elif now - since >= max(self.patience, 2 * said):
-                said = now - since
-                self._say(message(current, states, said))
+            if current is None or current is not call or states != before:
+                call, before, since, reported = current, states, now, 0.0
+            elif now - since >= max(self.patience, 2 * reported):
+                reported = now - since
+                self._say(message(current, states, reported))
 
 
-def published(arena: Any) -> bytes:  # noqa: ANN401 - an Arena
+def published(arena: Publishing | None) -> bytes:
     """Return the state words of all workers' slots; nothing if there is no arena, or it is closed."""
+    if arena is None:
+        return b""
     try:
         words: bytes = arena.published().tobytes()
     except Exception:  # it may be closed at any time by the thread that is watched
@@ -127,9 +135,9 @@ def message(call: Call, states: bytes, seconds: float) -> str:
         f"It cannot be interrupted; end this process with `kill -9 {os.getpid()}`. "
         "Until then it keeps its locks, and nobody takes them"
     )
-    found = _in_python(suspects, call.thread)
-    if found:
-        plugin, frame, interruptible = found
+    running = _in_python(suspects, call.thread)
+    if running:
+        plugin, frame, interruptible = running
         where = f"does not return from {frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno}. "
         return (
             start
@@ -137,13 +145,14 @@ def message(call: Call, states: bytes, seconds: float) -> str:
             + ("Ctrl-C stops it; the batch that it was called for is put back" if interruptible else kill)
         )
     phases = {int(word) & 0xFF for word in np.frombuffer(states, dtype=np.uint64)}
-    asked = {question for phase in phases for question in _CALLED_IN.get(phase, ())}
-    blamed = {plugin.name: plugin for question, plugin in suspects if question in asked}
+    # Compiled code has no frame to be found by: the step that a worker is in leaves the plug-ins asked in that step.
+    questions = {question for phase in phases for question in _CALLED_IN.get(phase, ())}
+    blamed = {plugin.name: plugin for question, plugin in suspects if question in questions}
     if not blamed:
         return start + "no plug-in is being called. " + kill
     names = ", ".join(_named(plugin) for plugin in blamed.values())
     one = "" if len(blamed) == 1 else "one of "
-    step = "moving data" if asked == {"data"} else "computing flags, finding slots or preparing to move data"
+    step = "moving data" if questions == {"data"} else "computing flags, finding slots or preparing to move data"
     return start + f"{one}{names} does not return from {step}. " + kill
 
 

@@ -1,0 +1,130 @@
+"""A strategy that is built: who serves each question of it, who wraps the answers, who watches."""
+
+import dataclasses
+from typing import Any
+
+import pluggy
+
+from pagexchange.errors import PluginContractError, PluginError, in_words
+from pagexchange.host.blame import hook_failed, name_of, object_failed
+from pagexchange.host.discovery import Plugin
+from pagexchange.model.config import StrategySpec
+
+OBSERVERS = ("run_started", "exchange_started", "exchange_finished", "run_finished")
+"""The hooks that are told something and answer nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """Who answers a question, and with what."""
+
+    question: str
+    """`flags`, `data` or `mapping`."""
+    plugin: str
+    object: Any
+    """What the engine calls: a native object or a Python callable."""
+    native: bool
+    distribution: str
+    version: str
+    file: str
+    options: dict[str, Any]
+    """As the strategy gives them."""
+    wrappers: tuple[str, ...]
+    """Plug-ins that wrapped the answer, or could have; outermost first."""
+    instance: object = dataclasses.field(repr=False, default=None)
+    """The plug-in itself."""
+
+    def describe(self) -> dict[str, str]:
+        """Return what the object says about itself: ISA chosen, what it will allocate."""
+        try:
+            if not callable(getattr(self.object, "describe", None)):
+                return {}
+            return {str(key): str(value) for key, value in self.object.describe().items()}
+        except Exception as error:
+            reason = f"describe() failed: {in_words(error, self.file)}"
+            facts = {"plugin": self.plugin, "distribution": self.distribution, "version": self.version}
+            raise PluginError(reason, **facts) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """A plug-in of a chain that does not serve, and why."""
+
+    question: str
+    plugin: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class BuiltStrategy:
+    """A strategy, ready to be used on the arena that it was built for."""
+
+    spec: StrategySpec
+    flags: Served
+    data: tuple[Served, ...]
+    """The chain: a pair that a mover's `prepare` refuses with -ENOMEM goes to the next one."""
+    mapping: Served
+    skipped: tuple[Skipped, ...]
+    wrappers: tuple[str, ...]
+    """What stands under `wrap`, outermost first: wrappers, and observers."""
+    plugins: tuple[tuple[str, Plugin], ...] = dataclasses.field(repr=False)
+    """(question or `wrap`, plug-in) of all that the strategy names, those that decline too: whose code may run."""
+    hook: pluggy.HookRelay = dataclasses.field(repr=False)
+    """The observers: `built.hook.run_started(strategy=built.spec, arena=arena)` and so on."""
+
+    @property
+    def served(self) -> tuple[Served, ...]:
+        """Who answers, in the order in which the questions come up in an exchange: flags, mapping, each of data."""
+        return (self.flags, self.mapping, *self.data)
+
+    @property
+    def native(self) -> bool:
+        """Whether no Python runs per batch."""
+        return all(served.native for served in self.served)
+
+    @property
+    def observed(self) -> bool:
+        """Whether there is anybody to `tell`."""
+        return any(getattr(self.hook, event).get_hookimpls() for event in OBSERVERS)
+
+    def at_work(self, *questions: str) -> list[Plugin]:
+        """Return the plug-ins that answer these questions, and all that may have wrapped the answers."""
+        names = {served.plugin for served in self.served if served.question in questions}
+        return [
+            plugin
+            for question, plugin in self.plugins
+            if question == "wrap" or (question in questions and plugin.name in names)
+        ]
+
+    def tell(self, event: str, **facts: object) -> list[Any]:
+        """Call a hook of all plug-ins of the strategy; PluginError names the one that raised."""
+        hook: pluggy.HookCaller = getattr(self.hook, event)
+        try:
+            answers: list[Any] = hook(**facts)
+        except Exception as error:
+            raise hook_failed(error, hook, [plugin for _, plugin in self.plugins]) from error
+        return answers
+
+    def report(self) -> dict[str, Any]:
+        """Return what its plug-ins want to have in the report, by plug-in's own keys."""
+        merged: dict[str, Any] = {}
+        for part in reversed(self.tell("strategy_report")):
+            if not isinstance(part, dict):
+                raise self._no_report(part)
+            merged |= part
+        return merged
+
+    def _no_report(self, part: object) -> PluginContractError:
+        # pluggy's list of answers does not tell whose each is, and leaves out None: of several, all are named.
+        names = list(dict.fromkeys(name_of(impl) for impl in self.hook.strategy_report.get_hookimpls()))
+        only = next((plugin for _, plugin in self.plugins if [plugin.name] == names), None)
+        facts = {"distribution": only.distribution, "version": only.version} if only else {}
+        return PluginContractError("strategy_report", " or ".join(names), "a dict or None", part, **facts)
+
+    def object_failed(self, error: Exception, plugin: str) -> PluginError:
+        """Return the error to raise for an exception of one of its objects, that of the plug-in of this name."""
+        served = next((served for served in (self.flags, *self.data, self.mapping) if served.plugin == plugin), None)
+        if served is None:
+            return object_failed(error, "", plugin)
+        facts = {"distribution": served.distribution, "version": served.version, "file": served.file}
+        return object_failed(error, served.question, plugin, **facts)

@@ -1,0 +1,150 @@
+"""What a run knows of one strategy so far, call by call, and the result that it makes of this at the end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from time import process_time_ns
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pagexchange.arena.arena import Arena
+from pagexchange.arena.strategy import Strategy
+from pagexchange.host.blame import with_cure
+from pagexchange.model.config import StrategySpec
+from pagexchange.model.statuses import errno_name
+from pagexchange.runs.contenders import plugins
+from pagexchange.runs.result import Costs, Lost, PlugIn, Round, StrategyResult, Verdict, judge
+from pagexchange.runs.workbench import Workbench
+from pagexchange_native.engine.steps import COSTS
+
+Bind: TypeAlias = Callable[[StrategySpec, Arena], Strategy]
+"""Makes a strategy ready for an arena; raises PagexchangeError if a plug-in cannot."""
+
+
+@dataclass
+class Outcome:
+    """What became of all lists of a workbench: the sum over the calls, one for each list."""
+
+    status: NDArray[np.int32]
+    ns: dict[str, float]
+    moved: dict[str, int]
+    retries: int
+    touched: list[str]
+    cpu_ns: int
+
+
+@dataclass
+class Tally:
+    """What is known of one strategy so far."""
+
+    spec: StrategySpec
+    strategy: Strategy | None = None
+    generation: int = 0
+    """Of the arena that `strategy` is bound to."""
+    verdict: Verdict = "not run"
+    reason: str = ""
+    plugins: list[PlugIn] = field(default_factory=list)
+    checked: Outcome | None = None
+    """The first call, whose statuses all later ones should have too."""
+    lost: list[Lost] = field(default_factory=list)
+    allocator: dict[str, int] = field(default_factory=dict)
+    """What the checked call changed of `Workbench.statistics`."""
+    seconds: float = 0.0
+    """Of a call and the way back, as the checked call had them."""
+    rounds: list[Round] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is anything to time."""
+        return (
+            self.verdict in ("exact", "loses", "unchecked")
+            and self.checked is not None
+            and bool((self.checked.status == 0).any())
+        )
+
+    def exchange(self, bench: Workbench, bind: Bind) -> Outcome:
+        """Call it once for each list, bound to this very arena: a rebuilt one is another."""
+        if self.strategy is None or self.generation != bench.generation:
+            self.strategy = bind(self.spec, bench.arena)
+            self.plugins = plugins(self.strategy.built)
+            self.generation = bench.generation
+        start = process_time_ns()
+        results = [self.strategy.exchange(pairs) for pairs in bench.lists]
+        cpu_ns = process_time_ns() - start
+        return Outcome(
+            status=np.concatenate([np.zeros(0, dtype=np.int32), *(result.status for result in results)]),
+            ns={name: float(sum(result.ns[name] for result in results)) for name in ("total", *COSTS)},
+            moved={name: sum(r.moved[name] for r in results) for name in results[0].moved} if results else {},
+            retries=sum(result.retries for result in results),
+            touched=list(dict.fromkeys(name for result in results for name in result.touched)),
+            cpu_ns=cpu_ns,
+        )
+
+    def failed(self, error: Exception) -> None:
+        """A plug-in raised: say so, with what to do."""
+        self.verdict, self.reason = "failed", with_cure(error)
+
+    def result(self, bench: Workbench) -> StrategyResult:
+        """Everything as the value that a run returns."""
+        spec, checked = self.spec, self.checked
+        costs, low, high = medians(self.rounds)
+        status = np.zeros(0, dtype=np.int32) if checked is None else checked.status
+        exchanged = int((status == 0).sum())
+        isa = next((p.details["isa"] for p in self.plugins if p.question == "data" and "isa" in p.details), None)
+        return StrategyResult(
+            name=spec.name,
+            summary=spec.summary,
+            verdict=self.verdict,
+            expected=spec.expect,
+            as_expected=judge(spec.expect, self.verdict, pressure=bench.info.free is not None),
+            reason=self.reason,
+            pairs=len(bench.pairs),
+            exchanged=exchanged,
+            refused=errno_names(status),
+            ns_per_pair=costs,
+            ns_per_pair_low=low,
+            ns_per_pair_high=high,
+            gb_per_s=speed(bench, status, costs),
+            frames_asked=self.allocator.get("asked", 0),
+            frames_allocated=self.allocator.get("got", 0),
+            below_low=self.allocator.get("below_low", 0),
+            below_min=self.allocator.get("below_min", 0),
+            moved=checked.moved if checked else {},
+            retries=checked.retries if checked else 0,
+            mode=spec.mode,
+            threads=spec.threads,
+            isa=isa,
+            plugins=self.plugins,
+            lost=self.lost,
+            report=self.report,
+            rounds=self.rounds,
+        )
+
+
+def medians(rounds: list[Round]) -> tuple[Costs | None, float | None, float | None]:
+    """Costs per exchanged pair, ns: the medians, and the lowest and the highest total. None without a sample."""
+    per = [one.ns.per(one.exchanged) for one in rounds if one.exchanged]
+    if not per:
+        return None, None, None
+    # Each part separately, not the parts of the median call: a pause in one call then shows in no part.
+    costs = Costs(**{name: round(median(getattr(sample, name) for sample in per), 2) for name in ("total", *COSTS)})
+    return costs, min(sample.total for sample in per), max(sample.total for sample in per)
+
+
+def speed(bench: Workbench, status: NDArray[np.int32], costs: Costs | None) -> float | None:
+    """Bytes that changed place, both pages of a pair counted, per ns: that is 10^9 bytes per second."""
+    done = status == 0
+    if costs is None or not costs.total or not done.any():
+        return None
+    moved = int((2 << bench.orders[done]).sum()) * bench.info.page_size
+    return round(moved / int(done.sum()) / costs.total, 3)
+
+
+def errno_names(status: NDArray[np.int32]) -> dict[str, int]:
+    """Refused pairs by errno name, most frequent first."""
+    values, counts = np.unique(-status[status != 0], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return {errno_name(int(values[i])): int(counts[i]) for i in order}
