@@ -22,7 +22,7 @@ class Meter:
     def records(self) -> NDArray[Any]: ...
 
 class FaultPlan:
-    """Whose turn it is to fail, and with which errno."""
+    """Which pairs or pages fail, and with which errno."""
 
     def __init__(self, error: int, nth: int = 0, every: int = 0) -> None: ...
     @property

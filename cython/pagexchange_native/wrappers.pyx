@@ -33,7 +33,7 @@ cdef struct record_row:  # an item of RECORD
 
 cdef struct batch_record:  # one call, in the ring of the last ones
     record_row row         # ns of CLOCK_MONOTONIC; pairs, or pages; ns
-    uint64_t claim         # 1 while somebody writes or copies it
+    uint64_t claim         # 1 while a thread writes or copies it
 
 cdef struct call_meter:  # added to by all worker threads at once, atomically
     uint64_t calls
@@ -147,7 +147,7 @@ cdef class Meter:
 
 
 cdef class FaultPlan:
-    """Whose turn it is to fail, and with which errno: the nth pair or page, counted from 1, and every so many."""
+    """Which pairs or pages fail, and with which errno: the nth, counted from 1, and every so many."""
 
     cdef fault_plan plan
 
@@ -162,7 +162,7 @@ cdef class FaultPlan:
 
     @property
     def failed(self):
-        """Pairs, or pages, whose turn it was."""
+        """How many pairs, or pages, were made to fail."""
         return pgx_load64(&self.plan.failed)
 
 
@@ -216,7 +216,7 @@ cdef int forward_exchange(void *ctx, const uint64_t *a, const uint64_t *b, uint6
 
 
 cdef class WrappedFlags(FlagPolicy):
-    """Watches a flag policy. A fault plan refuses every batch that contains a pair whose turn it is to fail."""
+    """Watches a flag policy. A fault plan refuses every batch that contains a pair that is to fail."""
 
     cdef readonly FlagPolicy inner
     cdef object watch
@@ -283,7 +283,7 @@ cdef class WrappedMover(DataMover):
         self.ops.threads = inner.ops.threads
         self.ops.ctx = &self.context
         self.ops.move = forward_move
-        # A plan asks in `prepare` whose turn it is; a meter does not count calls that nobody would have made.
+        # A plan counts pairs in `prepare`; a meter is not to count calls that the engine would not make.
         if inner.ops.prepare != NULL or self.context.watch.plan != NULL:
             self.ops.prepare = forward_prepare
         if inner.ops.release != NULL:

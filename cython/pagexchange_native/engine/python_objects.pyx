@@ -5,18 +5,20 @@ An exception, a wrong shape or a wrong dtype is kept in `error` and ends the cal
 the batch as it was.
 """
 
-import numpy as np
-
-from pagexchange_native.arena.reentry import plugin_of
-
 from libc.errno cimport EBADMSG
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+import numpy as np
+
+from pagexchange_native.arena.reentry import plugin_of
 from pagexchange_native.buffers cimport address
-from pagexchange_native.plugin cimport pgx_find
 from pagexchange_native.format cimport PGX_LOG_WHOLE, pgx_region
+from pagexchange_native.movers.mover cimport DataMover
+from pagexchange_native.plugin cimport pgx_find
+from pagexchange_native.policies.find_slot cimport MappingUpdater
+from pagexchange_native.policies.flag_policy cimport FlagPolicy
 
 PAGE = np.dtype([("mapping", "<u8"), ("index", "<u8"), ("pfn", "<u4"), ("status", "<i4")])
 
@@ -44,6 +46,10 @@ cdef object _copied(const uint64_t *words, size_t n):
 
 cdef class PythonFlags(FlagPolicy):
     """Flag policy from a callable: (a: uint64[n], b: uint64[n]) -> (new_a, new_b)."""
+
+    cdef readonly object function
+    cdef readonly object arena
+    cdef public object error
 
     def __init__(self, function, arena):
         self.function = function
@@ -78,6 +84,10 @@ cdef int _call_flags(PythonFlags self, const uint64_t *a, const uint64_t *b, uin
 
 cdef class PythonMapping(MappingUpdater):
     """Mapping updater from a callable: (pages: structured[n], arena) -> (offset: uint64[n], found: uint64[n])."""
+
+    cdef readonly object function
+    cdef readonly object arena
+    cdef public object error
 
     def __init__(self, function, arena):
         self.function = function
@@ -123,6 +133,8 @@ cdef class PythonMover(DataMover):
 
     `pieces` are all frames of the arena cut into pieces of 4096 bytes; piece a[i] and piece b[i] trade their contents.
     """
+
+    cdef readonly object function
 
     def __init__(self, function):
         self.function = function

@@ -12,6 +12,10 @@ from pagexchange_native.format cimport PGX_CHUNK
 cdef enum:
     MOST_THREADS = 32  # as `vm.limit_mt_num` allowed
 
+cdef struct list_options:
+    const pgx_isa *isa
+    bint prefetch
+
 
 cdef void exchange_list(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
     cdef list_options *options = <list_options *>ctx
@@ -44,6 +48,8 @@ cdef class ListExchange(DataMover):
     NotImplementedError
         This CPU does not have the instruction set.
     """
+
+    cdef list_options options
 
     def __init__(self, str isa="auto", bint prefetch=True, int threads=1):
         if not 1 <= threads <= MOST_THREADS:

@@ -40,8 +40,10 @@ cdef inline bint ours(pgx_region *region, uint32_t slot, uint32_t temp) noexcept
 
 
 cdef int take(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
-    """A folio of the pair's order, from the first node that gives one: as a zone list does. Locked, so that nobody
-    exchanges it."""
+    """Take a folio of the pair's order from the first node that gives one, as a zone list does.
+
+    It is locked: no worker can exchange it.
+    """
     cdef int64_t pfn = -ENOMEM
     cdef uint32_t node
     pair.temp = 0
@@ -119,6 +121,8 @@ cdef class TempPage(DataMover):
     A pair for which no folio is found is refused with -ENOMEM. With "per-worker" the steps stay safe because step 0
     of a pair is published before its first copy: until then the folio may be what the pair before still needs.
     """
+
+    cdef bint shared
 
     def __init__(self, str source="local"):
         if source not in ("local", "per-worker"):

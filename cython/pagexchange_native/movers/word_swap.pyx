@@ -33,6 +33,8 @@ cdef class WordSwap(DataMover):
         This CPU does not have it.
     """
 
+    cdef const pgx_isa *isa
+
     def __init__(self, str isa="auto"):
         self.isa = isa_of(isa)
         self.name = "word-swap"

@@ -4,9 +4,3 @@ from pagexchange_native.plugin cimport NativeObject, pgx_mapping_ops
 
 cdef class MappingUpdater(NativeObject):
     cdef pgx_mapping_ops ops
-
-cdef class XArrayCursor(MappingUpdater):
-    pass
-
-cdef class RadixTree(MappingUpdater):
-    pass

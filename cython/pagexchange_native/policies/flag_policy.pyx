@@ -51,7 +51,7 @@ cdef class FlagPolicy(NativeObject):
                                  "exchange")
 
     def __call__(self, a, b):
-        """Return what the frames with the words `a` and `b` shall have after the exchange of their pages.
+        """Return what the frames with the words `a` and `b` are to have after the exchange of their pages.
 
         Parameters
         ----------
@@ -108,6 +108,8 @@ cdef class MaskedWord(FlagPolicy):
         The layout's mask of bits that belong to the page.
     """
 
+    cdef uint64_t swap
+
     def __init__(self, uint64_t swap):
         self.swap = swap
         self.name = "masked-word"
@@ -144,39 +146,47 @@ cdef class WholeWord(FlagPolicy):
 
 # ---- per-flag ---------------------------------------------------------------------------------------------------------
 
+cdef struct rfc_masks:
+    uint64_t[10] taken       # read and cleared, in the order of the source
+    uint64_t swapcache       # sampled after them, cleared and set at the end
+    uint64_t writeback       # cleared, never set again
+    uint64_t elsewhere       # moved by other steps of the exchange
+    uint64_t last_cpupid
+
+
 cdef inline uint64_t rfc_take(const rfc_masks *m, uint64_t *word, uint64_t *swapcache) noexcept nogil:
-    """Reads and clears flag by flag; returns the flags seen, as a number with one bit per name."""
-    cdef uint64_t seen = 0
+    """Reads and clears flag by flag; returns those that were set, as a number with one bit per name."""
+    cdef uint64_t flags = 0
     cdef int i
     for i in range(10):
         if word[0] & m.taken[i]:
-            seen |= 1 << i
+            flags |= 1 << i
             word[0] &= ~m.taken[i]
     swapcache[0] = word[0] & m.swapcache
     word[0] &= ~m.writeback
-    return seen
+    return flags
 
 
-cdef inline void rfc_set(const rfc_masks *m, uint64_t *word, uint64_t seen) noexcept nogil:
+cdef inline void rfc_set(const rfc_masks *m, uint64_t *word, uint64_t flags) noexcept nogil:
     cdef int i
     for i in range(10):
-        if seen & (1 << i) and not (i == UNEVICTABLE and seen & (1 << ACTIVE)):
+        if flags & (1 << i) and not (i == UNEVICTABLE and flags & (1 << ACTIVE)):
             word[0] |= m.taken[i]
 
 
 cdef int rfc(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,
              size_t n) noexcept nogil:
     cdef const rfc_masks *m = <const rfc_masks *>ctx
-    cdef uint64_t x, y, seen_x, seen_y, swapcache_x, swapcache_y, differ
+    cdef uint64_t x, y, flags_x, flags_y, swapcache_x, swapcache_y, differ
     cdef size_t i
     for i in range(n):
         differ = (a[i] ^ b[i]) & m.elsewhere  # before the flags, as in the proposal
         x = a[i] ^ differ
         y = b[i] ^ differ
-        seen_x = rfc_take(m, &x, &swapcache_x)
-        seen_y = rfc_take(m, &y, &swapcache_y)
-        rfc_set(m, &y, seen_x)
-        rfc_set(m, &x, seen_y)
+        flags_x = rfc_take(m, &x, &swapcache_x)
+        flags_y = rfc_take(m, &y, &swapcache_y)
+        rfc_set(m, &y, flags_x)
+        rfc_set(m, &x, flags_y)
         differ = (x ^ y) & m.last_cpupid
         x = (x ^ differ) & ~m.swapcache
         y = (y ^ differ) & ~m.swapcache
@@ -198,10 +208,13 @@ cdef class PerFlag(FlagPolicy):
     Notes
     -----
     Where `checked` and `swapcache` are one bit, it is lost on both pages: `checked` is read and cleared first, so
-    `swapcache` is then seen as clear, and clearing `swapcache` at the end removes what `checked` had set crosswise.
+    `swapcache` is then read as clear, and clearing `swapcache` at the end removes what `checked` had set crosswise.
     `workingset`, `reclaim` (readahead) and `private_2` stay behind. `writeback` is cleared and never set again.
     Of a page that is active and unevictable, `unevictable` is lost (Linux asserts that there is none).
     """
+
+    cdef rfc_masks masks
+    cdef tuple used
 
     def __init__(self, masks):
         cdef int i
@@ -229,6 +242,12 @@ cdef class PerFlag(FlagPolicy):
 
 
 # ---- two-pass -----------------------------------------------------------------------------------------------------------
+
+cdef struct helper_masks:
+    uint64_t[14] copied      # by today's helper, in its order
+    uint64_t swap            # of the layout
+    uint64_t added           # of it, what the helper does not know
+
 
 cdef inline uint64_t migrated(const helper_masks *m, uint64_t new, uint64_t old) noexcept nogil:
     """The word of the frame `new`, which holds no page, after the page state of `old` was migrated to it."""
@@ -268,6 +287,9 @@ cdef class TwoPass(FlagPolicy):
     clear. So that nothing is lost the helper is extended here with whatever of `swap` it does not cover (`added`).
     Of a page that is active and unevictable, which Linux asserts never to exist, it moves both.
     """
+
+    cdef helper_masks masks
+    cdef tuple used
 
     def __init__(self, masks, uint64_t swap):
         cdef int i

@@ -6,7 +6,7 @@
 #include "arena.h"
 
 /* ---- flags: a pure function on flag words ------------------------------------------------------------------------
- * a[i] is the word of the lower frame of pair i, b[i] of the higher one. new_a[i] is what the LOWER FRAME shall have
+ * a[i] is the word of the lower frame of pair i, b[i] of the higher one. new_a[i] is what the LOWER FRAME is to have
  * afterwards, new_b[i] the higher one. Returns 0 or -errno for the whole batch. */
 typedef int (*pgx_flags_fn)(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b, size_t n);
 
