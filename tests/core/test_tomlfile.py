@@ -5,7 +5,7 @@ import time
 
 import pytest
 import tomli
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pagexchange.errors import ConfigError
@@ -120,6 +120,7 @@ def write(value):
     raise AssertionError(value)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(keys, values, max_size=4))
 def test_the_text_at_a_value_s_place_is_that_value(data):
     text = "".join(f"{quote(key)}\t=  {write(value)}\n" for key, value in data.items())
