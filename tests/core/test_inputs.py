@@ -40,9 +40,9 @@ def test_live_takes_a_sample_that_fits_into_half_of_the_memory_and_says_so(monke
     monkeypatch.setattr("pagexchange.pages.snapshot.proc.reader.processes", lambda proc: [os.getpid()])
     ran = pagexchange("run", "--live", "--rounds", "0", "--strategy", "word-swap", "--json")
     assert ran.code == 0, ran.err
-    found = json.loads(ran.out)["input"]
-    assert found["pages"] * (4096 + backing.METADATA) <= 1 << 22
-    assert any(note.startswith("a sample: ") for note in found["details"]["notes"])
+    made = json.loads(ran.out)["input"]
+    assert made["pages"] * (4096 + backing.METADATA) <= 1 << 22
+    assert any(note.startswith("a sample: ") for note in made["details"]["notes"])
 
 
 def test_what_fits_is_run(monkeypatch):
@@ -102,6 +102,6 @@ def test_where_no_page_is_hotter_than_another_a_run_says_so_but_a_number_of_pair
     alike = [*SMALL, "--rounds", "0", "--strategy", "word-swap", "--set", f"workload.hot={hot}"]
     ran = pagexchange("run", *alike)
     assert (ran.code, ran.out) == (3, "")
-    said = "made-up pages: there is no hot page on 'slow' with a colder one of its order on 'fast'"
-    assert ran.err == f"pagexchange: {said}\n"
+    sentence = "made-up pages: there is no hot page on 'slow' with a colder one of its order on 'fast'"
+    assert ran.err == f"pagexchange: {sentence}\n"
     assert pagexchange("run", *alike, "--pairs", "5").code == 0

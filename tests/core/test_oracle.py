@@ -315,10 +315,12 @@ def test_a_planted_fault_is_wrong_and_named(
 ) -> None:
     verdict = judge(fault)
     assert verdict.kind == "wrong"
-    said = [str(finding) for finding in verdict.findings]
-    assert (what, pfn, expected, got) in [(one.what, one.pfn, one.expected, one.got) for one in verdict.findings], said
-    assert all(len(sentence) > 10 for sentence in said)
-    assert verdict.total == sum(verdict.by_kind.values()) == total >= len(verdict.findings), said
+    sentences = [str(finding) for finding in verdict.findings]
+    assert (what, pfn, expected, got) in [
+        (finding.what, finding.pfn, finding.expected, finding.got) for finding in verdict.findings
+    ], sentences
+    assert all(len(sentence) > 10 for sentence in sentences)
+    assert verdict.total == sum(verdict.by_kind.values()) == total >= len(verdict.findings), sentences
 
 
 def test_a_wrong_word_is_traced_to_where_it_came_from() -> None:
@@ -456,8 +458,8 @@ def test_a_verdict_in_one_line() -> None:
     assert str(Verdict("exact")) == "exact: 0 frames compared in full, nothing lost"
     assert str(judge()) == f"exact: {judge().checked['frames']} frames compared in full, nothing lost"
     assert str(Verdict("loses", {"young": 1, "lru": 20})) == "loses: young (1 pages), lru (20 pages)"
-    found = [Finding("contents", 7, 1, 2, "frame 7 is empty"), Finding("lock", 8, 0, 1, "frame 8 is locked")]
-    wrong = Verdict("wrong", {}, found, 12)
+    findings = [Finding("contents", 7, 1, 2, "frame 7 is empty"), Finding("lock", 8, 0, 1, "frame 8 is locked")]
+    wrong = Verdict("wrong", {}, findings, 12)
     assert str(wrong) == "wrong: 12 findings; the first: frame 7 is empty"
     assert str(replace(wrong, lost={"young": 3})) == f"{wrong}; also loses young (3 pages)"
     assert str(Verdict("wrong")) == "wrong: 0 findings; the first: "
@@ -465,8 +467,8 @@ def test_a_verdict_in_one_line() -> None:
 
 
 def test_findings_are_kept_up_to_a_limit_of_each_kind_and_in_all_and_counted_beyond() -> None:
-    found = Collector(cap=5, cap_per_kind=3)
-    found.add_where(
+    findings = Collector(cap=5, cap_per_kind=3)
+    findings.add_where(
         "a",
         np.array([True, False, True, True, True]),
         np.arange(5),
@@ -474,26 +476,26 @@ def test_findings_are_kept_up_to_a_limit_of_each_kind_and_in_all_and_counted_bey
         np.arange(5) + 10,
         lambda p, w, g: f"{p} {w} {g}",
     )
-    found.add("b", 7, 0, 1, "b")
-    found.add_where("b", np.zeros(2, bool), 1, 1, 1, lambda *_: "never")
-    found.add_where("c", np.ones(2, bool), [8, 9], 0, 1, lambda p, *_: f"c {p}")
-    assert [(one.what, one.pfn, one.got, str(one)) for one in found.kept] == [
+    findings.add("b", 7, 0, 1, "b")
+    findings.add_where("b", np.zeros(2, bool), 1, 1, 1, lambda *_: "never")
+    findings.add_where("c", np.ones(2, bool), [8, 9], 0, 1, lambda p, *_: f"c {p}")
+    assert [(finding.what, finding.pfn, finding.got, str(finding)) for finding in findings.kept] == [
         ("a", 0, 10, "0 1 10"), ("a", 2, 12, "2 1 12"), ("a", 3, 13, "3 1 13"), ("b", 7, 1, "b"), ("c", 8, 1, "c 8")
     ]  # fmt: skip
-    assert (found.by_kind, found.total) == ({"a": 4, "b": 1, "c": 2}, 7)
-    again = Collector(known=found.reported)
+    assert (findings.by_kind, findings.total) == ({"a": 4, "b": 1, "c": 2}, 7)
+    again = Collector(known=findings.reported)
     again.add("b", 7, 0, 1, "known")
     again.add("b", 7, 0, 2, "another value")
     again.add_where("a", np.ones(5, bool), np.arange(5), 1, np.arange(5) + 10, lambda p, *_: f"a {p}")
-    assert [str(one) for one in again.kept] == ["another value", "a 1"]
+    assert [str(finding) for finding in again.kept] == ["another value", "a 1"]
 
 
 def test_of_any_number_of_findings_all_are_counted() -> None:
-    found = Collector()
+    findings = Collector()
     for total in (100_001, 200_002):
-        found.add_where("a", np.ones(100_001, bool), np.arange(100_001), 1, 0, lambda p, *_: f"a {p}")
-        assert (found.by_kind, found.total) == ({"a": total}, total)
-    assert len(found.kept) == found.cap_per_kind
+        findings.add_where("a", np.ones(100_001, bool), np.arange(100_001), 1, 0, lambda p, *_: f"a {p}")
+        assert (findings.by_kind, findings.total) == ({"a": total}, total)
+    assert len(findings.kept) == findings.cap_per_kind
 
 
 def test_what_was_held_before_is_not_held_against_the_exchange() -> None:
@@ -561,7 +563,7 @@ def test_many_findings_are_counted_and_few_are_made() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "sentence"),
     [
         ({"magic": b"PGXARENb"}, "magic is b'PGXARENb'"),
         ({"version": 2}, "version is 2"),
@@ -574,11 +576,11 @@ def test_many_findings_are_counted_and_few_are_made() -> None:
         ({"page_size": 4, "page_shift": 2}, "page size 4 is not 2"),
     ],
 )
-def test_bytes_that_are_no_arena_are_refused(changes: dict[str, object], said: str) -> None:
+def test_bytes_that_are_no_arena_are_refused(changes: dict[str, object], sentence: str) -> None:
     toy = make()
     for name, value in changes.items():
         toy.memory[: f.HEADER.itemsize].view(f.HEADER)[0][name] = value
-    with pytest.raises(ArenaFormatError, match=f"^arena header: {said}"):
+    with pytest.raises(ArenaFormatError, match=f"^arena header: {sentence}"):
         check(toy)
 
 

@@ -108,9 +108,9 @@ def pte_to_free(toy: Toy) -> None:
 
 
 def pte_inside_folio(toy: Toy) -> None:
-    one, two = toy.pte_words(BIG_B + 1)[0], toy.pte_words(BIG_B + 2)[0]
+    first, second = toy.pte_words(BIG_B + 1)[0], toy.pte_words(BIG_B + 2)[0]
     pte = toy.raw.tables["pte"]["pte"]
-    pte[one], pte[two] = int(pte[two]), int(pte[one])
+    pte[first], pte[second] = int(pte[second]), int(pte[first])
 
 
 def pte_of_a_tail_missing(toy: Toy) -> None:
@@ -462,11 +462,13 @@ def test_a_broken_rule_is_named(
 ) -> None:
     toy = make()
     fault(toy)
-    found = check(toy)
-    said = [str(finding) for finding in found]
-    named = [(one.what, one.pfn, one.expected, one.got) for one in found if words in str(one)]
-    assert values in named, said
-    assert len(found) == total, said
+    findings = check(toy)
+    sentences = [str(finding) for finding in findings]
+    named = [
+        (finding.what, finding.pfn, finding.expected, finding.got) for finding in findings if words in str(finding)
+    ]
+    assert values in named, sentences
+    assert len(findings) == total, sentences
 
 
 def test_a_page_that_nobody_holds_is_leaked() -> None:
@@ -481,9 +483,9 @@ def test_a_position_that_appears_or_vanishes_is_wrong() -> None:
         array, _ = toy.slot_word(0, 7)
         oracle = Oracle.before(toy, layout=LAYOUT)
         array[8 if change == 0 else 40] = change
-        said = [str(finding) for finding in oracle.after(np.empty((0, 2), np.int64), []).findings]
+        sentences = [str(finding) for finding in oracle.after(np.empty((0, 2), np.int64), []).findings]
         words = "mapping 0 index 40 was empty before" if change else "mapping 0 index 8 is empty now"
-        assert words in said
+        assert words in sentences
 
 
 def test_a_lock_or_pin_of_somebody_else_must_survive() -> None:
@@ -493,7 +495,7 @@ def test_a_lock_or_pin_of_somebody_else_must_survive() -> None:
     oracle = Oracle.before(toy)
     toy.raw.entries["owner"][A] = 0
     toy.raw.pins[1, 1] = 0
-    found = oracle.after(np.empty((0, 2), np.int64), []).findings
-    said = {str(one): (one.what, one.pfn, one.expected, one.got) for one in found}
-    assert said[f"frame {A} was locked by slot 1 and is not now"] == ("lock", A, 2, 0)
-    assert said[f"frame {B} was pinned before and is not pinned now"] == ("pin", B, B + 1, 0)
+    findings = oracle.after(np.empty((0, 2), np.int64), []).findings
+    sentences = {str(finding): (finding.what, finding.pfn, finding.expected, finding.got) for finding in findings}
+    assert sentences[f"frame {A} was locked by slot 1 and is not now"] == ("lock", A, 2, 0)
+    assert sentences[f"frame {B} was pinned before and is not pinned now"] == ("pin", B, B + 1, 0)

@@ -30,11 +30,11 @@ def tables(arena):
     space = raw[:, :4].copy().view("<u4").ravel()
     base = raw[:, 8:16].copy().view("<u8").ravel()
     entry = raw[:, 64:].copy().view("<u8").reshape(n, 64, 2)[:, :, 0]
-    found = {}
+    entries = {}
     for table in np.flatnonzero(space):
         for slot in np.flatnonzero(entry[table] & np.uint64(1)):
-            found[int(space[table]) - 1, int(base[table]) + int(slot)] = int(entry[table, slot]) >> 12
-    return found
+            entries[int(space[table]) - 1, int(base[table]) + int(slot)] = int(entry[table, slot]) >> 12
+    return entries
 
 
 def check_at_rest(arena, population):
@@ -365,9 +365,9 @@ def test_an_arena_of_the_packaged_snapshot_is_at_rest_and_says_what_linux_said(s
     arena, population = arena_from_snapshot(snapshot, split=split, layout=layout, seed=5)
     with arena:
         check_at_rest(arena, population)
-        found = folios(snapshot)
+        folded = folios(snapshot)
         assert population.pages == int(snapshot.is_page().sum())
-        words, linux = arena.flags[population.pfns], snapshot.flags[found.row]
+        words, linux = arena.flags[population.pfns], snapshot.flags[folded.row]
         names = {
             "REFERENCED": "referenced", "UPTODATE": "uptodate", "DIRTY": "dirty", "ACTIVE": "active", "LRU": "lru",
             "IDLE": "idle", "MLOCKED": "mlocked", "UNEVICTABLE": "unevictable", "SWAPBACKED": "swapbacked",
@@ -377,15 +377,15 @@ def test_an_arena_of_the_packaged_snapshot_is_at_rest_and_says_what_linux_said(s
                 (words & np.uint64(arena.layout.flag(ours).mask)) != 0, (linux & mask(theirs)) != 0, theirs
             )
         # who maps what, compared with the snapshot's own rows
-        recorded = np.bincount(snapshot.map_frame, minlength=len(snapshot))[found.row]
-        made_up = (found.kind == KINDS["anon"]) & (recorded == 0)
+        mapped = np.bincount(snapshot.map_frame, minlength=len(snapshot))[folded.row]
+        made_up = (folded.kind == KINDS["anon"]) & (mapped == 0)
         entry = arena.entries[population.pfns]
         if population.counts["other_addresses"] == 0:
-            np.testing.assert_array_equal(entry["mapcount"], recorded + made_up)
-        known = found.file >= 0
-        np.testing.assert_array_equal(entry["index"][known].astype(np.int64), snapshot.index[found.row[known]])
+            np.testing.assert_array_equal(entry["mapcount"], mapped + made_up)
+        known = folded.file >= 0
+        np.testing.assert_array_equal(entry["index"][known].astype(np.int64), snapshot.index[folded.row[known]])
         number: dict[int, int] = {}
-        for file, mapping in zip(found.file[known].tolist(), entry["mapping"][known].tolist(), strict=True):
+        for file, mapping in zip(folded.file[known].tolist(), entry["mapping"][known].tolist(), strict=True):
             assert number.setdefault(file, mapping) == mapping
         assert len(set(number.values())) == len(number)
         share = (1 << population.order.astype(int))[population.node == 0].sum() / population.pages
@@ -421,7 +421,7 @@ def test_an_anonymous_page_at_two_addresses_keeps_one_and_says_so():
         ("in part", [(0, 1024 + k, k) for k in range(5)], [0] * 8),
         ("whole by one, in part by another", [(s, 64 + k, k) for s in (0, 1) for k in range(8 - s)], [0] * 8),
         ("whole by two", [(s, 64 + k, k) for s in (0, 1) for k in range(8)], [3]),
-        ("by nobody", [], [3]),
+        ("by no process", [], [3]),
     ],
 )
 def test_a_folio_stays_one_if_whoever_maps_it_maps_all_of_it(name, mappings, orders):
@@ -495,10 +495,10 @@ def test_as_many_tree_nodes_and_page_tables_are_counted_as_a_plan_needs():
         return Plan(none, file, index, none.astype(np.uint64), none > 0, none, space, vpn, folio, space >= 0)
 
     files = [(0, 0), (0, 63), (0, 64), (1, 5), (-1, 0), (-1, 64 * 64)]
-    one = plan(files, [(0, 0, 4), (0, 63, 4), (0, 64, 5), (1, 64 * 64, 5)])
+    planned = plan(files, [(0, 0, 4), (0, 63, 4), (0, 64, 5), (1, 64 * 64, 5)])
     # of each file and each space: its leaves, and as many levels above as the highest has
     base = np.zeros(6, np.uint8)
-    assert (placement.xa_nodes(one, base), placement.page_tables(one, base)) == (3 + 2 + 2 + 2, 3)
+    assert (placement.xa_nodes(planned, base), placement.page_tables(planned, base)) == (3 + 2 + 2 + 2, 3)
     huge = plan([(-1, 0)], [(0, 512, 0), (1, 512, 0)])
     assert placement.page_tables(huge, np.array([9], np.uint8)) == 16
     assert placement.page_tables(huge, np.array([6], np.uint8)) == 2
@@ -622,11 +622,11 @@ def test_an_unknown_split_is_refused(split):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "sentence"),
     [({"free": -1}, "free -1: 0 or more"), ({"hot": -0.1}, "hot -0.1: a share"), ({"hot": 1.1}, "hot 1.1: a share")],
 )
-def test_a_number_that_cannot_be_is_refused_by_name(wrong, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_number_that_cannot_be_is_refused_by_name(wrong, sentence):
+    with pytest.raises(ValueError, match=sentence):
         arena_from_snapshot(snapshot_of([CACHE]), **wrong)
     arena_from_snapshot(snapshot_of([CACHE]), free=0, hot=1)[0].close()
 

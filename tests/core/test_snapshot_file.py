@@ -261,9 +261,9 @@ def test_what_is_neither_true_nor_false_is_refused(value):
     data = file_format.dumps(small(content=True))
     known = file_format.loads(data, "s").content_known
     assert known is not None
-    one = bytes([*known.view(np.uint8)[:-1], value])
+    wrong = bytes([*known.view(np.uint8)[:-1], value])
     with pytest.raises(SnapshotError, match="section content_known holds values that are neither true nor false"):
-        file_format.loads(rewritten(data, exchanged("content_known", lambda _: zlib.compress(one))), "s")
+        file_format.loads(rewritten(data, exchanged("content_known", lambda _: zlib.compress(wrong))), "s")
 
 
 def test_a_file_without_one_of_its_sections_says_which(data):

@@ -218,7 +218,7 @@ def test_named_processes_bring_their_frames_only(fake):
 
 
 @pytest.mark.parametrize(
-    ("budget", "seen", "left"),
+    ("budget", "pages", "left"),
     [
         (1, [1000], -3),
         (4, [1000, 1001, 1003], 0),
@@ -226,10 +226,10 @@ def test_named_processes_bring_their_frames_only(fake):
         (9, [1000, 1001, 1003, 9000, 9001], 3),
     ],
 )
-def test_no_more_of_the_address_space_is_looked_at_than_the_budget_allows(fake, budget, seen, left, monkeypatch):
+def test_no_more_of_the_address_space_is_looked_at_than_the_budget_allows(fake, budget, pages, left, monkeypatch):
     read = mappings.Recording(left=budget)
     mappings.read(fake.write(), 7, PAGE, read, must=True)
-    assert read.all().vpn.tolist() == seen
+    assert read.all().vpn.tolist() == pages
     assert read.left == left
     monkeypatch.setattr(mappings, "Recording", partial(mappings.Recording, left=budget))
     notes = take(proc=fake.root, pids=[7]).notes
@@ -241,13 +241,13 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
     fake.area(7, 13_000, [14], perms="---p")
     fake.area(7, 14_000, [20], perms="r--p", inode=55, offset=4, name="/secret/name")
     fake.area(8, 1, [None, 15, None])
-    seen = mappings.Recording()
+    recording = mappings.Recording()
     for pid in (7, 8):
-        mappings.read(fake.write() if pid == 7 else fake.root, pid, PAGE, seen, must=True)
-    found = seen.all()
+        mappings.read(fake.write() if pid == 7 else fake.root, pid, PAGE, recording, must=True)
+    maps = recording.all()
     shared = FILE | WRITABLE | SHARED
     rows = zip(
-        *(getattr(found, name).tolist() for name in ("space", "vpn", "pfn", "bits", "file", "index")), strict=True
+        *(getattr(maps, name).tolist() for name in ("space", "vpn", "pfn", "bits", "file", "index")), strict=True
     )
     assert list(rows) == [
         (0, 1000, 10, WRITABLE, -1, 0), (0, 1001, 11, WRITABLE, -1, 0),
@@ -258,8 +258,8 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
         (1, 7003, 20, shared, 0, 4), (1, 7004, 21, shared, 0, 5), (1, 7005, 22, shared, 0, 6),
         (1, 2, 15, WRITABLE, -1, 0),
     ]  # fmt: skip
-    assert (seen.pids, seen.file_names) == ([7, 8], ["/secret/name", "/other"])
-    assert mappings.BUDGET - seen.left == 9 + 8  # what is reserved only was not looked at
+    assert (recording.pids, recording.file_names) == ([7, 8], ["/secret/name", "/other"])
+    assert mappings.BUDGET - recording.left == 9 + 8  # what is reserved only was not looked at
 
 
 @pytest.mark.parametrize("how", ["missing", "no numbers"])
@@ -525,7 +525,7 @@ def test_a_machine_too_large_to_scan_is_sampled_with_all_that_is_mapped(fake, mo
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "sentence"),
     [
         (0, "none"),
         (1, "LOCKED"),
@@ -534,8 +534,8 @@ def test_a_machine_too_large_to_scan_is_sampled_with_all_that_is_mapped(fake, mo
         (1 << 62 | 1 << 63, "bit62|bit63"),
     ],
 )
-def test_a_word_is_described_by_the_names_of_its_bits(word, said):
-    assert kpageflags.describe(word) == said
+def test_a_word_is_described_by_the_names_of_its_bits(word, sentence):
+    assert kpageflags.describe(word) == sentence
 
 
 def test_heat_orders_active_before_referenced_before_idle():

@@ -621,14 +621,14 @@ class Mapping(MappingUpdaterContract):
         def find(pages, arena):
             raw = read(arena)
             rows = [slot_of(raw, int(page["mapping"]), int(page["index"])) for page in pages]
-            offset, found = np.array(rows, dtype=np.uint64).reshape(-1, 2).T.copy()
+            offset, entries = np.array(rows, dtype=np.uint64).reshape(-1, 2).T.copy()
             if direct:
-                self.spoil(arena, pages, offset, found)
-            return offset, found
+                self.spoil(arena, pages, offset, entries)
+            return offset, entries
 
         return find
 
-    def spoil(self, arena, pages, offset, found): ...
+    def spoil(self, arena, pages, offset, entries): ...
 
 
 class TestRightUpdater(Mapping):
@@ -638,14 +638,14 @@ class TestRightUpdater(Mapping):
 class TestDoesNotSeeFar(Mapping):
     breaks = ("mapping-finds-the-slot",)
 
-    def spoil(self, arena, pages, offset, found):
+    def spoil(self, arena, pages, offset, entries):
         offset[(pages["index"] >= 1 << 35) & (pages["index"] <= 1 << 36)] = 0
 
 
 class TestDoesNotSeeVeryFar(Mapping):
     breaks = ("mapping-finds-the-slot",)
 
-    def spoil(self, arena, pages, offset, found):
+    def spoil(self, arena, pages, offset, entries):
         offset[pages["index"] > 1 << 45] = 0
 
 
@@ -660,7 +660,7 @@ class Remembers(Mapping):
 class TestRemembersPlaces(Remembers):
     breaks = ("mapping-finds-the-slot",)
 
-    def spoil(self, arena, pages, offset, found):
+    def spoil(self, arena, pages, offset, entries):
         for i, page in enumerate(pages[["mapping", "index"]].tolist()):
             offset[i] = self.known.setdefault(page, offset[i])
 
@@ -668,10 +668,10 @@ class TestRemembersPlaces(Remembers):
 class TestRemembersPages(Remembers):
     breaks = ("mapping-misses-what-is-gone",)
 
-    def spoil(self, arena, pages, offset, found):
+    def spoil(self, arena, pages, offset, entries):
         for i, page in enumerate(pages[["mapping", "index"]].tolist()):
-            found[i] = found[i] or self.known.get(page, 0)
-            self.known[page] = found[i]
+            entries[i] = entries[i] or self.known.get(page, 0)
+            self.known[page] = entries[i]
 
 
 class TestRemembersLists(Remembers):
@@ -679,7 +679,7 @@ class TestRemembersLists(Remembers):
 
     breaks = ("mapping-answers-in-any-order",)
 
-    def spoil(self, arena, pages, offset, found):
+    def spoil(self, arena, pages, offset, entries):
         if len(pages) > 2:
             offset[:] = self.known.setdefault(len(pages), offset.copy())
 
@@ -687,7 +687,7 @@ class TestRemembersLists(Remembers):
 class TestFailsForNoPage(Mapping):
     breaks = ("mapping-answers-in-any-order",)
 
-    def spoil(self, arena, pages, offset, found):
+    def spoil(self, arena, pages, offset, entries):
         if not len(pages):
             raise IndexError("no page")
 
@@ -695,22 +695,22 @@ class TestFailsForNoPage(Mapping):
 class TestStores(Mapping):
     breaks = ("mapping-stores-nothing",)
 
-    def spoil(self, arena, pages, offset, found):
+    def spoil(self, arena, pages, offset, entries):
         arena.frames[0, 0] += np.uint64(1)
 
 
 class TestStoresInTheHeader(Mapping):
     breaks = ("mapping-stores-nothing",)
 
-    def spoil(self, arena, pages, offset, found):
+    def spoil(self, arena, pages, offset, entries):
         read(arena).header["uuid"] = b"another"
 
 
 class TestEchoes(Mapping):
     breaks = ("mapping-misses-what-is-gone",)
 
-    def spoil(self, arena, pages, offset, found):
-        found[:] = [entry_of(int(pfn)) for pfn in pages["pfn"]]
+    def spoil(self, arena, pages, offset, entries):
+        entries[:] = [entry_of(int(pfn)) for pfn in pages["pfn"]]
 
 
 class TestAnswersNoPageInAnotherType(Mapping):
@@ -726,7 +726,7 @@ class TestAnswersNoPageInAnotherType(Mapping):
 class TestAnswersEachPageOnce(Mapping):
     breaks = ("mapping-answers-in-any-order",)
 
-    def spoil(self, arena, pages, offset, found):
+    def spoil(self, arena, pages, offset, entries):
         again = np.append(False, pages[1:] == pages[:-1])
         offset[again] = 0
 

@@ -12,7 +12,7 @@ from pagexchange.testing import CLAUSES
 from tests.testing import broken
 
 FILE = Path(broken.__file__)
-CASES = {name: one for name, one in vars(broken).items() if name.startswith("Test")}
+CASES = {name: case for name, case in vars(broken).items() if name.startswith("Test")}
 CELLS = (
     "linux-6.18-anon-file-order0",
     "linux-6.18-shmem-anon-order4",
@@ -36,7 +36,7 @@ def failed(tmp_path_factory):
         "def pytest_collection_modifyitems(items):\n"
         "    def kept(item):\n"
         "        cell = getattr(item, 'callspec', None) and item.callspec.params.get('cell')\n"
-        "        wide = [one for _, values in getattr(item.function, 'axes', ()) for one in values(False)]\n"
+        "        wide = [value for _, values in getattr(item.function, 'axes', ()) for value in values(False)]\n"
         "        return cell is None or len(wide) < 7 or 'serves' in item.name or str(cell) in CELLS\n"
         "    items[:] = [item for item in items if kept(item)]\n"
     )
@@ -45,15 +45,15 @@ def failed(tmp_path_factory):
     path = os.pathsep.join([str(folder), *sys.path])
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 1, done.stdout + done.stderr
-    found: dict[str, dict[str, str]] = {name: {} for name in CASES}
+    failures: dict[str, dict[str, str]] = {name: {} for name in CASES}
     ran = set()
     for case in ElementTree.parse(report).iter("testcase"):
         name, test = case.attrib["classname"].rpartition(".")[2], case.attrib["name"].partition("[")[0]
         ran.add(name)
         for failure in (*case.iter("failure"), *case.iter("error")):
-            found[name][test] = f"{failure.get('message')}\n{failure.text}"
+            failures[name][test] = f"{failure.get('message')}\n{failure.text}"
     assert ran == set(CASES)
-    return found
+    return failures
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -66,7 +66,7 @@ def test_to_raise_while_being_made_breaks_a_clause_and_to_decline_does_not(how: 
     def made(make: Any) -> object:
         return judge.bound(mover(make), arena) if how == "bound" else judge.answers(mover(make), "data", arena)
 
-    for fails, said in (
+    for fails, sentence in (
         (raising(ZeroDivisionError("half a page")), "ZeroDivisionError: half a page"),
         (lambda arena: 3, "it returned int: 3"),
     ):
@@ -75,7 +75,7 @@ def test_to_raise_while_being_made_breaks_a_clause_and_to_decline_does_not(how: 
         assert caught.type is pytest.fail.Exception
         first, second, third = str(caught.value).splitlines()
         assert first == f"broken: {CLAUSES['a-plug-in-serves-or-declines']}"
-        assert said in second
+        assert sentence in second
         assert "nothing here that the clause of this test could judge" in third
     for declines in (raising(PluginError("serves none")), lambda arena: None):
         with pytest.raises(pytest.skip.Exception, match="declined: "):
@@ -86,8 +86,8 @@ def test_to_raise_while_being_made_breaks_a_clause_and_to_decline_does_not(how: 
 def test_exchanges_that_never_meet_the_readers_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(Cell(left="file"))
     monkeypatch.setattr(reading, "_MOST", 3)
-    (said,) = reading.read_while(right().build(scene.arena), scene)
-    assert re.fullmatch(r"3 exchanges moved \d+ pairs while readers read \d+ pages", said)
+    (sentence,) = reading.read_while(right().build(scene.arena), scene)
+    assert re.fullmatch(r"3 exchanges moved \d+ pairs while readers read \d+ pages", sentence)
 
 
 def test_the_plain_walk_finds_a_page_by_each_of_its_indexes_and_nothing_beyond() -> None:
@@ -107,15 +107,15 @@ def test_the_plain_walk_finds_a_page_by_each_of_its_indexes_and_nothing_beyond()
 
 
 def test_a_picture_shows_what_differs() -> None:
-    one, other = Scene(Cell()), Scene(Cell())
-    assert Picture.of(one.arena).differences(Picture.of(other.arena)) == []
-    used = int(other.arena.alloc(0)[0])
-    before, after = Picture.of(one.arena), Picture.of(other.arena)
+    scene, same = Scene(Cell()), Scene(Cell())
+    assert Picture.of(scene.arena).differences(Picture.of(same.arena)) == []
+    used = int(same.arena.alloc(0)[0])
+    before, after = Picture.of(scene.arena), Picture.of(same.arena)
     assert any(line.startswith(f"frame {used}: state is ") for line in before.differences(after))
-    other.arena.free([used])
-    read(other.arena).nodes["counter"][1, 0] += 5
-    (said,) = before.differences(Picture.of(other.arena))
-    assert said.startswith("node 1: counters are [")
+    same.arena.free([used])
+    read(same.arena).nodes["counter"][1, 0] += 5
+    (sentence,) = before.differences(Picture.of(same.arena))
+    assert sentence.startswith("node 1: counters are [")
 
 
 def test_a_run_says_its_versions_as_far_as_they_are_known() -> None:
@@ -166,7 +166,7 @@ class IsKilled(Odd):
 
 
 @pytest.mark.parametrize(
-    ("mover", "said"),
+    ("mover", "sentence"),
     [
         (UnknownLog, "its log is 'whole-page', from which nothing can be finished"),
         (Odd, "it wrote nothing"),
@@ -176,9 +176,9 @@ class IsKilled(Odd):
         (IsKilled, "ended the process that moved"),
     ],
 )
-def test_a_mover_that_cannot_be_finished_is_told_why(mover: type[Odd], said: str) -> None:
+def test_a_mover_that_cannot_be_finished_is_told_why(mover: type[Odd], sentence: str) -> None:
     try:
         (line,) = recovery.not_recovered([mover()])
     except pytest.fail.Exception as failed:
         line = str(failed)
-    assert said in line
+    assert sentence in line

@@ -116,14 +116,14 @@ def stranger(tmp_path: Path):
 
 def test_a_strangers_plug_in_is_judged_by_one_command(stranger):
     folder = stranger("stranger-swap = stranger_swap:Swap")
-    code, said = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "mine or stranger", "-v")
-    assert code == 0, said
-    assert "1 strategies of ../my.toml: mine (exact)" in said
-    assert "plug-ins of stranger 2.5: stranger-swap" in said
-    assert "not judged yet: a-dead-process-is-finished" in said
-    assert "TestStrategies::test_the_contents_move[mine-linux-6.18-anon-file-order4] PASSED" in said
-    assert "TestDataMovers::test_data_exchanges_every_byte[stranger-swap[step=3]-5x16KiB] PASSED" in said
-    assert "TestDataMovers::test_data_exchanges_every_byte[stranger-swap-1x2048KiB] PASSED" in said
+    code, output = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "mine or stranger", "-v")
+    assert code == 0, output
+    assert "1 strategies of ../my.toml: mine (exact)" in output
+    assert "plug-ins of stranger 2.5: stranger-swap" in output
+    assert "not judged yet: a-dead-process-is-finished" in output
+    assert "TestStrategies::test_the_contents_move[mine-linux-6.18-anon-file-order4] PASSED" in output
+    assert "TestDataMovers::test_data_exchanges_every_byte[stranger-swap[step=3]-5x16KiB] PASSED" in output
+    assert "TestDataMovers::test_data_exchanges_every_byte[stranger-swap-1x2048KiB] PASSED" in output
 
 
 def test_a_plug_in_that_cannot_be_loaded_and_a_wrapper_that_loses_something_are_told_apart(stranger):
@@ -133,17 +133,17 @@ def test_a_plug_in_that_cannot_be_loaded_and_a_wrapper_that_loses_something_are_
         "stranger-empty = stranger_swap:Nothing",
         "stranger-gone = stranger_swap:Gone",
     )
-    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-k", "stranger and (loaded or wrapper)")
-    assert code == 1, said
-    failed = {line.partition("::")[2].partition(" ")[0] for line in said.splitlines() if line.startswith("FAILED")}
+    code, output = run(folder, *COMMAND, "--strategies=../my.toml", "-k", "stranger and (loaded or wrapper)")
+    assert code == 1, output
+    failed = {line.partition("::")[2].partition(" ")[0] for line in output.splitlines() if line.startswith("FAILED")}
     assert failed == {
         "test_a_plug_in_can_be_loaded[stranger-empty]",
         "test_a_plug_in_can_be_loaded[stranger-gone]",
         *(f"TestWrappers::test_a_wrapper_is_never_wrong[stranger-wrap-{where}]" for where in WRONG),
     }
-    assert f"broken: {CLAUSES['a-plug-in-can-be-loaded']}" in said
-    assert "stranger-gone (stranger 2.5, stranger_swap:Gone): failed: cannot be imported: AttributeError" in said
-    assert f"broken: {CLAUSES['a-wrapper-is-never-wrong']}" in said
+    assert f"broken: {CLAUSES['a-plug-in-can-be-loaded']}" in output
+    assert "stranger-gone (stranger 2.5, stranger_swap:Gone): failed: cannot be imported: AttributeError" in output
+    assert f"broken: {CLAUSES['a-wrapper-is-never-wrong']}" in output
 
 
 @pytest.mark.parametrize(
@@ -156,20 +156,22 @@ def test_a_plug_in_that_cannot_be_loaded_and_a_wrapper_that_loses_something_are_
 def test_where_a_hook_fails_its_own_clause_is_broken_and_the_others_are_not_judged(stranger, name, says):
     folder = stranger("stranger-swap = stranger_swap:Swap", f"stranger-bad = stranger_swap:{name}")
     some = "stranger-bad and (serves or data or contents and linux-5.0 or waiting)"
-    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-vrs", "-k", some)
-    assert code == 1, said
-    failed = set(re.findall(r"::(test_\w+)\[\S+ FAILED", said))
+    code, output = run(folder, *COMMAND, "--strategies=../my.toml", "-vrs", "-k", some)
+    assert code == 1, output
+    failed = set(re.findall(r"::(test_\w+)\[\S+ FAILED", output))
     assert failed == {"test_a_plug_in_serves_or_declines"}
-    assert not re.findall(r"::test_(?!a_plug_in_can_be_loaded)\w+\[\S+ PASSED", said)
-    assert re.search(r"SKIPPED \[\d\d\] .*: not judged: a-plug-in-serves-or-declines is broken, and its own test", said)
-    assert f"broken: {CLAUSES['a-plug-in-serves-or-declines']}\n  {says}" in said
+    assert not re.findall(r"::test_(?!a_plug_in_can_be_loaded)\w+\[\S+ PASSED", output)
+    assert re.search(
+        r"SKIPPED \[\d\d\] .*: not judged: a-plug-in-serves-or-declines is broken, and its own test", output
+    )
+    assert f"broken: {CLAUSES['a-plug-in-serves-or-declines']}\n  {says}" in output
 
 
 def test_a_hook_that_fails_is_never_passed_over_if_its_own_test_is_not_run(stranger):
     folder = stranger("stranger-swap = stranger_swap:Swap", "stranger-bad = stranger_swap:Raises")
-    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-k", "stranger-bad and every_byte and 1x4KiB")
-    assert code == 1, said
-    first, *_, last, judged = said[said.index("broken: ") :].splitlines()[:4]
+    code, output = run(folder, *COMMAND, "--strategies=../my.toml", "-k", "stranger-bad and every_byte and 1x4KiB")
+    assert code == 1, output
+    first, *_, last, judged = output[output.index("broken: ") :].splitlines()[:4]
     assert first == f"broken: {CLAUSES['a-plug-in-serves-or-declines']}"
     assert last == "  so there is nothing here that the clause of this test could judge"
     assert judged == "  judged: exchange_data of plug-in 'stranger-bad' (stranger 2.5)"
@@ -184,14 +186,14 @@ def test_a_plug_in_that_needs_an_option_stops_nobody_and_is_judged_as_the_file_u
     wrapped = STRATEGIES + 'wrap = [{ plugin = "stranger-wrap", step = 2 }]\n'
     (tmp_path / "home" / "my.toml").write_text(wrapped)
     some = "stranger and (every_byte or never_wrong or loaded)"
-    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-v", "-k", some)
-    assert code == 0, said
+    code, output = run(folder, *COMMAND, "--strategies=../my.toml", "-v", "-k", some)
+    assert code == 0, output
     for name in ("swap", "other", "wrap"):
         assert (
             f"not judged with its defaults: plug-in 'stranger-{name}' (stranger 2.5): missing key 'step'. "
-            "Cure: name it, with its options, in a strategy of the file" in said
+            "Cure: name it, with its options, in a strategy of the file" in output
         )
-    judged = set(re.findall(r"::test_(\w+)\[(stranger\S*?)(?:-python|-native|-\d|\])", said))
+    judged = set(re.findall(r"::test_(\w+)\[(stranger\S*?)(?:-python|-native|-\d|\])", output))
     assert judged == {
         ("data_exchanges_every_byte", "stranger-swap[step=3"),
         ("a_wrapper_is_never_wrong", "stranger-wrap[step=2"),
@@ -202,11 +204,11 @@ def test_a_plug_in_that_needs_an_option_stops_nobody_and_is_judged_as_the_file_u
 def test_a_plug_in_that_declines_one_question_is_judged_for_the_other(stranger):
     folder = stranger("stranger-swap = stranger_swap:Swap", "stranger-half = stranger_swap:Half")
     some = "stranger-half and (the_flags_move and order0 or data)"
-    code, said = run(folder, *COMMAND, "--strategies=../my.toml", "-v", "-k", some)
-    assert code == 0, said
-    assert "declined, so not judged: strategy 'stranger-half': nobody answers exchange_data: stranger-half" in said
-    assert "::test_the_flags_move[stranger-half-linux-5.0-anon-file-order0] PASSED" in said
-    assert not re.findall(r"::test_data_\w+\[\S+ PASSED", said)
+    code, output = run(folder, *COMMAND, "--strategies=../my.toml", "-v", "-k", some)
+    assert code == 0, output
+    assert "declined, so not judged: strategy 'stranger-half': nobody answers exchange_data: stranger-half" in output
+    assert "::test_the_flags_move[stranger-half-linux-5.0-anon-file-order0] PASSED" in output
+    assert not re.findall(r"::test_data_\w+\[\S+ PASSED", output)
 
 
 def test_native_pairs_that_are_made_to_fail_are_refused_and_lose_nothing(stranger, tmp_path):
@@ -214,29 +216,31 @@ def test_native_pairs_that_are_made_to_fail_are_refused_and_lose_nothing(strange
     wrapped = STRATEGIES.replace("mine", "faulty").replace('{ plugin = "stranger-swap", step = 3 }', '"word-swap"')
     wrapped += 'wrap = [{ plugin = "faults", every = 2, error = "EBUSY" }]\n'
     (tmp_path / "home" / "my.toml").write_text(wrapped)
-    code, said = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "faulty and order0 and linux-6.18")
-    assert code == 1, said
-    failed = {line.partition("::test_")[2].partition("[")[0] for line in said.splitlines() if line.startswith("FAILED")}
+    code, output = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "faulty and order0 and linux-6.18")
+    assert code == 1, output
+    failed = {
+        line.partition("::test_")[2].partition("[")[0] for line in output.splitlines() if line.startswith("FAILED")
+    }
     assert failed == {"every_pair_is_exchanged"}
-    assert "pair 1 has status -EBUSY" in said
+    assert "pair 1 has status -EBUSY" in output
 
 
 def test_a_strategy_and_a_plug_in_of_one_name_have_names_of_their_own(stranger, tmp_path):
     folder = stranger("stranger-swap = stranger_swap:Swap")
     text = STRATEGIES.replace("mine", "stranger-swap").replace('{ plugin = "stranger-swap", step = 3 }', '"word-swap"')
     (tmp_path / "home" / "my.toml").write_text(text)
-    code, said = run(folder, *COMMAND, "--strategies", "../my.toml", "--collect-only", "-k", "stranger and order0")
-    assert code == 0, said
-    assert "[stranger-swap-linux-6.18-anon-file-order0]" in said
-    assert "[stranger-swap-data-linux-6.18-anon-file-order0]" in said
+    code, output = run(folder, *COMMAND, "--strategies", "../my.toml", "--collect-only", "-k", "stranger and order0")
+    assert code == 0, output
+    assert "[stranger-swap-linux-6.18-anon-file-order0]" in output
+    assert "[stranger-swap-data-linux-6.18-anon-file-order0]" in output
 
 
 def test_without_a_file_the_packaged_strategies_are_judged(stranger):
-    code, said = run(stranger(), *COMMAND, "--collect-only")
-    assert code == 0, said
-    assert "7 strategies of strategies.toml: " in said
-    assert "[list-exchange-linux-5.0-anon-anon-order0]" in said
-    assert "[rfc-2019-unknown-flag-file-file-order0-one-mapping]" in said
+    code, output = run(stranger(), *COMMAND, "--collect-only")
+    assert code == 0, output
+    assert "7 strategies of strategies.toml: " in output
+    assert "[list-exchange-linux-5.0-anon-anon-order0]" in output
+    assert "[rfc-2019-unknown-flag-file-file-order0-one-mapping]" in output
 
 
 def test_a_file_that_brings_a_layout_is_judged_under_it_too(stranger, tmp_path):
@@ -245,9 +249,9 @@ def test_a_file_that_brings_a_layout_is_judged_under_it_too(stranger, tmp_path):
     layout += 'warm = { bit = 1, policy = "swap", meaning = "touched" }\n'
     (tmp_path / "home" / "own.toml").write_text('schema = 1\nname = "bare"\n' + layout)
     (tmp_path / "home" / "my.toml").write_text(STRATEGIES + '[arena]\nlayout = "own.toml"\n')
-    code, said = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "own-layout", "-v")
-    assert code == 0, said
-    assert "test_the_flags_move[mine-own-layout-anon-file-order0] PASSED" in said
+    code, output = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "own-layout", "-v")
+    assert code == 0, output
+    assert "test_the_flags_move[mine-own-layout-anon-file-order0] PASSED" in output
 
 
 @pytest.mark.parametrize(
@@ -267,12 +271,12 @@ def test_what_is_wrong_with_the_file_is_one_usage_error(stranger, tmp_path, text
     (tmp_path / "home" / "my.toml").unlink()
     if text is not None:
         (tmp_path / "home" / "my.toml").write_text(text)
-    code, said = run(folder, *COMMAND, "--strategies", "../my.toml")
-    assert code == 4, said
-    assert said.count("ERROR: --strategies: ") == 1
+    code, output = run(folder, *COMMAND, "--strategies", "../my.toml")
+    assert code == 4, output
+    assert output.count("ERROR: --strategies: ") == 1
     for problem in problems:
-        assert problem in said
-    assert "Traceback" not in said
+        assert problem in output
+    assert "Traceback" not in output
 
 
 def test_other_runs_of_pytest_load_nothing_of_it(stranger):
@@ -283,8 +287,8 @@ def test_other_runs_of_pytest_load_nothing_of_it(stranger):
         "    assert not {'pagexchange', 'pagexchange.testing', 'numpy'} & set(sys.modules)\n"
         "    assert 'strategies' not in vars(pytestconfig.option)\n"
     )
-    code, said = run(folder, "test_mine.py")
-    assert code == 0, said
-    code, said = run(folder, "test_mine.py", "--strategies=my.toml")
-    assert code == 4, said
-    assert "unrecognized arguments: --strategies=my.toml" in said
+    code, output = run(folder, "test_mine.py")
+    assert code == 0, output
+    code, output = run(folder, "test_mine.py", "--strategies=my.toml")
+    assert code == 4, output
+    assert "unrecognized arguments: --strategies=my.toml" in output

@@ -34,7 +34,7 @@ onlooker.look_at(int(sys.argv[1]))
 """
 
 
-def seen(does: str, how: tuple[str, ...] = USUAL) -> tuple[int, str]:
+def looked_at(does: str, how: tuple[str, ...] = USUAL) -> tuple[int, str]:
     """Start a run that is looked at: how it ended, and what was written when both were gone."""
     command = [sys.executable, "-P", "-c", RUN.format(how=how) + does]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60)
@@ -42,7 +42,7 @@ def seen(does: str, how: tuple[str, ...] = USUAL) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("does", "said"),
+    ("does", "sentence"),
     [
         ("tell(['ended', 'late', 0]); os._exit(3)", "\nended\n"),
         ("tell(['earlier', '', 0], ['later', '', 0]); os._exit(3)", "\nlater\n"),
@@ -52,8 +52,8 @@ def seen(does: str, how: tuple[str, ...] = USUAL) -> tuple[int, str]:
         ("os._exit(3)", ""),
     ],
 )
-def test_a_run_that_ends_is_told_what_it_was_in_the_middle_of(does: str, said: str) -> None:
-    assert seen(does) == (3, said)
+def test_a_run_that_ends_is_told_what_it_was_in_the_middle_of(does: str, sentence: str) -> None:
+    assert looked_at(does) == (3, sentence)
 
 
 @pytest.mark.parametrize(
@@ -65,18 +65,18 @@ def test_a_run_that_ends_is_told_what_it_was_in_the_middle_of(does: str, said: s
     ],
 )
 def test_nothing_is_said_of_a_run_that_is_in_time_and_then_done(does: str) -> None:
-    assert seen(f"{does}\ntell(None); done()") == (0, "")
+    assert looked_at(f"{does}\ntell(None); done()") == (0, "")
 
 
 def test_a_run_that_is_late_is_aborted_and_told_so() -> None:
-    assert seen("tell(['ended', 'late', 0.6]); time.sleep(60)") == (-signal.SIGABRT, "\nlate\n")
+    assert looked_at("tell(['ended', 'late', 0.6]); time.sleep(60)") == (-signal.SIGABRT, "\nlate\n")
 
 
 def test_a_run_that_does_not_go_when_it_is_aborted_is_killed() -> None:
     ignores = "signal.signal(signal.SIGABRT, signal.SIG_IGN); tell(['ended', 'late', 0.6]); time.sleep(60)"
-    assert seen(ignores, ("-c", SOON)) == (-signal.SIGKILL, "\nlate\n")
+    assert looked_at(ignores, ("-c", SOON)) == (-signal.SIGKILL, "\nlate\n")
 
 
 def test_an_interrupt_of_both_is_left_to_the_run() -> None:
     both = "tell(['ended', 'late', 0]); signal.signal(signal.SIGINT, signal.SIG_IGN); "
-    assert seen(f"{both}looks.send_signal(signal.SIGINT); time.sleep(0.2); os._exit(3)") == (3, "\nended\n")
+    assert looked_at(f"{both}looks.send_signal(signal.SIGINT); time.sleep(0.2); os._exit(3)") == (3, "\nended\n")

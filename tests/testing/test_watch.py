@@ -55,9 +55,9 @@ def judged(tmp_path):
 
 @pytest.mark.parametrize("does", [LOOP, HOLDS_THE_GIL])
 def test_a_call_that_never_returns_is_ended_and_named(judged, does):
-    code, said = judged("--seconds=2", in_call=does)
+    code, output = judged("--seconds=2", in_call=does)
     assert code not in (0, 1)
-    *_, clause, place, who, cure = said.strip().splitlines()
+    *_, clause, place, who, cure = output.strip().splitlines()
     assert clause == f"broken: {CLAUSES['data-exchanges-every-byte']}"
     assert place.endswith("::TestDataMovers::test_data_exchanges_every_byte[bad-1x4KiB]")
     assert who == (
@@ -67,14 +67,14 @@ def test_a_call_that_never_returns_is_ended_and_named(judged, does):
         "  Cure: the stacks above say where it is; --seconds gives it another time, 0 any; "
         "PAGEXCHANGE_BLOCK=bad judges the others without it"
     )
-    assert "awful_plugins.py" in said  # the stacks
+    assert "awful_plugins.py" in output  # the stacks
 
 
 @pytest.mark.parametrize(("does", "status"), [(CRASH, None), (LEAVE, 1), ("os._exit(7)", 7), ("os.abort()", None)])
 def test_a_call_that_ends_the_run_is_named(judged, does, status):
-    code, said = judged(in_call=does)
+    code, output = judged(in_call=does)
     assert code == status or (status is None and code < 0)
-    *_, clause, place, who, cure = said.strip().splitlines()
+    *_, clause, place, who, cure = output.strip().splitlines()
     assert clause == f"broken: {CLAUSES['data-exchanges-every-byte']}"
     assert place.endswith("::TestDataMovers::test_data_exchanges_every_byte[bad-1x4KiB]")
     assert who == (
@@ -95,33 +95,33 @@ def test_a_call_that_ends_the_run_is_named(judged, does, status):
     ],
 )
 def test_what_ends_the_run_before_the_first_test_is_named_too(judged, where, clause, who):
-    code, said = judged(**{where: LEAVE})
+    code, output = judged(**{where: LEAVE})
     assert code == 1
-    assert said.strip().splitlines()[-3] == f"broken: {CLAUSES[clause]}"
-    assert f"  {who}: the process of this run ended here" in said
+    assert output.strip().splitlines()[-3] == f"broken: {CLAUSES[clause]}"
+    assert f"  {who}: the process of this run ended here" in output
 
 
 def test_a_test_of_ones_own_is_watched_too(tmp_path):
     folder = tmp_path / "home" / "deep"
     folder.mkdir(parents=True)
     (folder / "test_mine.py").write_text(MINE)
-    code, said = run(folder, "test_mine.py", "-k", "every_byte")
+    code, output = run(folder, "test_mine.py", "-k", "every_byte")
     assert code == 1
-    assert f"broken: {CLAUSES['data-exchanges-every-byte']}\n  test_mine.py::TestMine::test_data_exchanges" in said
-    assert "exchange_data of plug-in 'TestMine': the process of this run ended here" in said
+    assert f"broken: {CLAUSES['data-exchanges-every-byte']}\n  test_mine.py::TestMine::test_data_exchanges" in output
+    assert "exchange_data of plug-in 'TestMine': the process of this run ended here" in output
 
 
 def test_nothing_is_said_of_a_run_that_ends_by_itself(judged):
-    code, said = judged("--seconds=0")
-    assert code == 0, said
-    assert "ended here" not in said
-    assert "never returned" not in said
+    code, output = judged("--seconds=0")
+    assert code == 0, output
+    assert "ended here" not in output
+    assert "never returned" not in output
 
 
 @pytest.mark.parametrize("given", ["-1", "nan", "soon"])
 def test_a_time_that_no_test_can_keep_is_refused(tmp_path, given):
     folder = tmp_path / "home" / "deep"
     folder.mkdir(parents=True)
-    code, said = run(folder, *COMMAND, f"--seconds={given}")
+    code, output = run(folder, *COMMAND, f"--seconds={given}")
     assert code == 4
-    assert "argument --seconds: " in said
+    assert "argument --seconds: " in output

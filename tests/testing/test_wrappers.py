@@ -174,16 +174,16 @@ def judged(tmp_path_factory):
     stranger(folder / SITE, MODULE, "wraps", **{name: f"wraps_plugins:{value}" for name, value in PLUGINS.items()})
     (folder / "home" / "deep").mkdir(parents=True)
     (folder / "home" / "my.toml").write_text(STRATEGIES)
-    code, said = run(folder / "home" / "deep", *COMMAND, "--strategies=../my.toml", "-k", "TestWrappers", "-vrs")
-    assert code == 1, said
-    return said
+    code, output = run(folder / "home" / "deep", *COMMAND, "--strategies=../my.toml", "-k", "TestWrappers", "-vrs")
+    assert code == 1, output
+    return output
 
 
 def failed(judged, clause, name):
     """Where a wrapper broke a clause."""
-    found = re.findall(rf"::{CLAUSES[clause].test}\[{re.escape(name)}-((?:python|native).*)\] FAILED", judged)
-    assert not found or f"broken: {CLAUSES[clause]}" in judged
-    return set(found)
+    broken = re.findall(rf"::{CLAUSES[clause].test}\[{re.escape(name)}-((?:python|native).*)\] FAILED", judged)
+    assert not broken or f"broken: {CLAUSES[clause]}" in judged
+    return set(broken)
 
 
 @pytest.mark.parametrize("name", CAUGHT)
@@ -199,8 +199,8 @@ def test_a_wrapper_whose_hook_fails_breaks_the_clause_of_hooks_and_is_named(judg
     if not where:
         return
     named = rf"  judged: a wrapper of plug-in '{name}' \(wraps 2.5\)"
-    said = rf"^broken: {re.escape(str(CLAUSES[SERVES]))}\n  .*{words}.*\n{named}"
-    assert len(re.findall(said, judged, re.M)) == len(where)
+    pattern = rf"^broken: {re.escape(str(CLAUSES[SERVES]))}\n  .*{words}.*\n{named}"
+    assert len(re.findall(pattern, judged, re.M)) == len(where)
     others = re.findall(rf"::{CLAUSES[NEVER_WRONG].test}\[{name}-.*\] ([A-Z]+)", judged)
     assert others == 12 * ["SKIPPED" if where == ALL else "PASSED"]
 
