@@ -10,10 +10,11 @@ from pagexchange.model.layout import Layout
 from pagexchange.pages import arena_from_snapshot, fill, flagwords, placement, populate_synthetic, synthetic
 from pagexchange.pages.folios import folios
 from pagexchange.pages.placement import KINDS, Plan
-from pagexchange.pages.snapshot import Snapshot, kpageflags
+from pagexchange.pages.snapshot import Snapshot
 from pagexchange.pages.snapshot import format as file_format
-from pagexchange.pages.snapshot.kpageflags import mask
-from pagexchange.pages.snapshot.snapshot import WRITABLE
+from pagexchange.pages.snapshot.proc import kpageflags
+from pagexchange.pages.snapshot.proc.kpageflags import mask
+from pagexchange.pages.snapshot.proc.mappings import WRITABLE
 from pagexchange.pages.within import within
 from pagexchange_native.arena.region import STATES
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import SnapshotError
-from pagexchange.pages.snapshot import Snapshot, kpageflags
+from pagexchange.pages.snapshot import Snapshot
 from pagexchange.pages.snapshot import format as file_format
+from pagexchange.pages.snapshot.proc import kpageflags
 from pagexchange.pages.snapshot.snapshot import ARRAYS, MAX_FRAMES, MAX_MAPPINGS
 
 PREFIX = 48

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import SnapshotError
-from pagexchange.pages.snapshot import Snapshot, identity, kpageflags, sample, take
+from pagexchange.pages.snapshot import Snapshot, identity, sample, take
 from pagexchange.pages.snapshot import format as file_format
-from pagexchange.pages.snapshot.kpageflags import mask
-from pagexchange.pages.snapshot.proc import mappings, reader
-from pagexchange.pages.snapshot.snapshot import EXCLUSIVE, FILE, SHARED, WRITABLE
+from pagexchange.pages.snapshot.proc import kpageflags, mappings, reader
+from pagexchange.pages.snapshot.proc.kpageflags import mask
+from pagexchange.pages.snapshot.proc.mappings import EXCLUSIVE, FILE, SHARED, WRITABLE
 from pagexchange.pages.snapshot.take import _read_contents
 
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.model.layout import Layout
-from pagexchange.pages.snapshot import kpageflags
+from pagexchange.pages.snapshot.proc import kpageflags
 
 Words = NDArray[np.uint64]
 

@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.pages.snapshot import kpageflags
-from pagexchange.pages.snapshot.snapshot import WRITABLE, Snapshot
+from pagexchange.pages.snapshot.proc import kpageflags
+from pagexchange.pages.snapshot.proc.mappings import WRITABLE
+from pagexchange.pages.snapshot.snapshot import Snapshot
 
 MAX_ORDER: Final = 9
 """Larger folios (hugetlb pages of 1 GiB) become several of this order."""

@@ -13,7 +13,8 @@ from pagexchange.model.layout import Layout
 from pagexchange.pages import flagwords
 from pagexchange.pages.folios import ANON, FILE, SHMEM, Folios, folios
 from pagexchange.pages.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
-from pagexchange.pages.snapshot import Snapshot, kpageflags
+from pagexchange.pages.snapshot import Snapshot
+from pagexchange.pages.snapshot.proc import kpageflags
 from pagexchange.pages.within import within
 from pagexchange_native.arena.backing import METADATA, refuse_more_than_available
 from pagexchange_native.arena.region import BATCH

@@ -17,7 +17,7 @@ from pagexchange.pages import flagwords, placement
 from pagexchange.pages.folios import ANON, FILE, SHMEM, folios
 from pagexchange.pages.placement import KINDS, Plan, Population, count_kinds, place
 from pagexchange.pages.snapshot import format as file_format
-from pagexchange.pages.snapshot import kpageflags
+from pagexchange.pages.snapshot.proc import kpageflags
 
 FLAGS: Final = ("realistic", "random", "plain")
 MAPPED: Final = 0.5

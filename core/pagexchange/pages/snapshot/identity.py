@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.pages.snapshot import kpageflags
+from pagexchange.pages.snapshot.proc import kpageflags
 from pagexchange.pages.snapshot.proc.frames import Frames
-from pagexchange.pages.snapshot.snapshot import FILE
+from pagexchange.pages.snapshot.proc.mappings import FILE
 
 
 def identities(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.pages.snapshot import kpageflags
+from pagexchange.pages.snapshot.proc import kpageflags
 from pagexchange.pages.snapshot.snapshot import Snapshot
 
 

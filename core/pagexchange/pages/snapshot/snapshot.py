@@ -10,23 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.pages.snapshot import kpageflags
+from pagexchange.pages.snapshot.proc import kpageflags
 
 MAX_FRAMES: Final = 1 << 26
 """Most frames that one snapshot holds: 256 GiB in 4 KiB pages."""
 MAX_MAPPINGS: Final = 1 << 27
 MAX_INDEX: Final = 1 << 52
 """Positions in files and virtual page numbers lie below this."""
-
-# bits of map_bits
-EXCLUSIVE: Final = 1
-"""Linux is certain that no other process maps the page (pagemap bit 56)."""
-FILE: Final = 2
-"""A page of a file or of shared memory (pagemap bit 61)."""
-WRITABLE: Final = 4
-"""The VMA may be written."""
-SHARED: Final = 8
-"""The VMA is shared: its writes reach the file."""
 
 ARRAYS: Final[dict[str, str]] = {
     "pfn": "<u8", "flags": "<u8", "count": "<u4", "file": "<i4", "index": "<u8",
@@ -61,7 +51,7 @@ class Snapshot:
     map_frame: NDArray[np.uint32]
     """uint32[m]: row of the frame that is mapped there."""
     map_bits: NDArray[np.uint8]
-    """uint8[m]: EXCLUSIVE, FILE, WRITABLE, SHARED."""
+    """uint8[m]: EXCLUSIVE, FILE, WRITABLE, SHARED of `proc.mappings`."""
     facts: dict[str, Any] = field(default_factory=dict)
     """About the machine and the recording: see `take`."""
     content: NDArray[np.uint8] | None = None

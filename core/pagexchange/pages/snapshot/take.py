@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.pages.snapshot import identity, kpageflags, sample
-from pagexchange.pages.snapshot.proc import frames, mappings, reader
-from pagexchange.pages.snapshot.snapshot import FILE, Snapshot
+from pagexchange.pages.snapshot import identity, sample
+from pagexchange.pages.snapshot.proc import frames, kpageflags, mappings, reader
+from pagexchange.pages.snapshot.proc.mappings import FILE
+from pagexchange.pages.snapshot.snapshot import Snapshot
 
 PROC: Final = Path("/proc")
 MAX_CONTENTS: Final = 1 << 16

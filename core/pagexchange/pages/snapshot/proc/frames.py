@@ -8,8 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.pages.snapshot import kpageflags
-from pagexchange.pages.snapshot.proc import reader
+from pagexchange.pages.snapshot.proc import kpageflags, reader
 
 SCAN: Final = 1 << 25
 """Frames that are looked at where a limit is given: of a larger machine, every k-th stretch."""

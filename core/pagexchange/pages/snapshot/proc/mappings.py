@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
 from pagexchange.pages.snapshot.proc import reader
-from pagexchange.pages.snapshot.snapshot import EXCLUSIVE, FILE, SHARED, WRITABLE
+
+# What a row's `bits` say; a snapshot keeps them as its `map_bits`.
+EXCLUSIVE: Final = 1
+"""Linux is certain that no other process maps the page (pagemap bit 56)."""
+FILE: Final = 2
+"""A page of a file or of shared memory (pagemap bit 61)."""
+WRITABLE: Final = 4
+"""The VMA may be written."""
+SHARED: Final = 8
+"""The VMA is shared: its writes reach the file."""
 
 BUDGET: Final = 1 << 27
 """Pages of address space that are looked at, of all processes together: 512 GiB, about a second."""
