@@ -11,6 +11,7 @@ import pytest
 from pagexchange.testing import CLAUSES
 from tests.testing import broken
 
+pytestmark = pytest.mark.slow
 FILE = Path(broken.__file__)
 CASES = {name: case for name, case in vars(broken).items() if name.startswith("Test")}
 CELLS = (

@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
+
 from pagexchange.host import read
 from pagexchange.testing import CLAUSES
 from tests.testing.suite import COMMAND, run
 
 
+@pytest.mark.slow
 def test_the_shipped_strategies_and_plug_ins_keep_every_clause(tmp_path):
     code, output = run(tmp_path, *COMMAND, "-v", "-W", "error")
     assert code == 0, output[-5000:]

@@ -8,6 +8,7 @@ from pagexchange.testing import CLAUSES
 from tests.core.command_line import stranger
 from tests.testing.suite import COMMAND, SITE, run
 
+pytestmark = pytest.mark.slow
 MODULE = '''
 import threading
 from dataclasses import dataclass
