@@ -1,4 +1,4 @@
-"""What a native plug-in gives the engine: the function tables of `plugin.h`, their constants, the class that holds one."""
+"""What a native plug-in gives the engine: the function tables of `plugin.h`, their constants, the class around one."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -69,7 +69,7 @@ cdef extern from "pagexchange/plugin.h" nogil:
 cdef class NativeObject:  # base of FlagPolicy, DataMover and MappingUpdater: each adds its table, `ops`
     cdef public str name
     cpdef dict describe(self)
-    # What is wrong with the table, or "". A subclass with a table of its own gives `wrong_header` what each table begins
-    # with (abi, size), the size that it should have, and whether the function is there that none can do without.
+    # What is wrong with the table, or "". A subclass with a table of its own gives `wrong_header` what each table
+    # begins with (abi, size), the size that it should have, and whether the function is there that it must have.
     cdef str wrong_table(self)
     cdef str wrong_header(self, uint32_t abi, uint32_t size, size_t expected, bint there, str function)

@@ -2,9 +2,9 @@
 # cython: freethreading_compatible=False
 """Wrappers around native objects: they measure, or make fail, what the wrapped one does, without Python.
 
-A wrapper keeps the wrapped object and a copy of its table, and forwards every function past a watch: a `Meter` counts what
-comes back, a `FaultPlan` says before the call which of its pairs fail. Worker threads share one wrapper, so all counting
-is atomic.
+A wrapper keeps the wrapped object and a copy of its table, and forwards every function past a watch: a `Meter` counts
+what comes back, a `FaultPlan` says which pairs of a call fail. Worker threads share one wrapper, so all counting is
+atomic.
 """
 
 from libc.stddef cimport size_t
@@ -24,7 +24,7 @@ from pagexchange_native.policies.flag_policy cimport FlagPolicy
 RECORD = np.dtype([("start_ns", "<u8"), ("n", "<u8"), ("ns", "<u8")])
 
 
-# ---- what watches -------------------------------------------------------------------------------------------------------
+# ---- what watches ----------------------------------------------------------------------------------------------------
 
 cdef struct record_row:  # an item of RECORD
     uint64_t start
@@ -118,7 +118,7 @@ cdef class Meter:
         free(self.meter.ring)
 
     def counts(self):
-        """Return calls, items, ns, prepares (pairs), prepare_ns (with `release`), refused (pairs, or pages not found)."""
+        """Return calls, items, ns, prepares (pairs), prepare_ns (with `release`), refused (pairs; pages not found)."""
         cdef call_meter *meter = &self.meter
         return {
             "calls": pgx_load64(&meter.calls),
@@ -179,7 +179,7 @@ cdef watches watches_of(object watch) except *:
     return pointers
 
 
-# ---- what is wrapped ----------------------------------------------------------------------------------------------------
+# ---- what is wrapped -------------------------------------------------------------------------------------------------
 
 cdef struct wrapped_flags:
     pgx_flags_ops inner

@@ -108,7 +108,7 @@ cdef class MappingUpdater(NativeObject):
         table["mapping"] = mapping
         table["index"] = np.asarray(pages["index"]).reshape(-1)
         table["pfn"] = np.asarray(pages["pfn"]).reshape(-1)
-        # The caller's part of the contract: each array is held, once, and its shape stays while the words are looked up.
+        # The caller's part of the contract: each array is held, once, so that its shape stays during the look-up.
         held = np.unique(mapping[mapping < arena.region.nmappings])
         cdef pgx_find *wanted = <pgx_find *>address(table)
         cdef const uint64_t *hold = <const uint64_t *>address(held)

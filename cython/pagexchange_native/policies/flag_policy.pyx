@@ -121,7 +121,7 @@ cdef class MaskedWord(FlagPolicy):
         return {"moves": f"{bin(self.swap).count('1')} bits, mask {self.swap:#x}"}
 
 
-# ---- whole-word -------------------------------------------------------------------------------------------------------
+# ---- whole-word ------------------------------------------------------------------------------------------------------
 
 cdef int whole(void *ctx, const uint64_t *a, const uint64_t *b, uint64_t *new_a, uint64_t *new_b,
                size_t n) noexcept nogil:
@@ -144,7 +144,7 @@ cdef class WholeWord(FlagPolicy):
         return {"moves": "64 bits, node and zone included"}
 
 
-# ---- per-flag ---------------------------------------------------------------------------------------------------------
+# ---- per-flag --------------------------------------------------------------------------------------------------------
 
 cdef struct rfc_masks:
     uint64_t[10] taken       # read and cleared, in the order of the source
@@ -241,7 +241,7 @@ cdef class PerFlag(FlagPolicy):
         return {"moves": ", ".join(self.used)}
 
 
-# ---- two-pass -----------------------------------------------------------------------------------------------------------
+# ---- two-pass --------------------------------------------------------------------------------------------------------
 
 cdef struct helper_masks:
     uint64_t[14] copied      # by today's helper, in its order

@@ -45,7 +45,9 @@ const pgx_isa *pgx_isa_find(const char *name, int *known);
  * cannot see through: else it might put a `rep movs` here. */
 static void *(*const volatile pgx_library_copy)(void *, const void *, size_t) = memcpy;
 
-static inline void pgx_copy_page(uint8_t *to, const uint8_t *from, uint64_t bytes) { pgx_library_copy(to, from, bytes); }
+static inline void pgx_copy_page(uint8_t *to, const uint8_t *from, uint64_t bytes) {
+    pgx_library_copy(to, from, bytes);
+}
 
 /* T = A; publish 1; A = B; publish 2; B = T. Step 0 is published before T is written, because T may be the one that the
  * pair before it still calls open. From step `step` on, as above. */
@@ -67,7 +69,7 @@ static inline void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint
  * chunk; -EUCLEAN for a step that the move does not have (then nothing is touched). */
 int pgx_move_resume(const pgx_isa *isa, uint32_t kind, const pgx_move *move, const pgx_log *log, uint64_t step);
 
-/* ---- loops of the 2019 thread, without a log ---- */
+/* ---- loops of the 2019 thread, without a log: for `bench`; the scalar loops of moves.c move words in the same way */
 
 static inline uint64_t pgx_load_word(const uint8_t *p) {
     uint64_t x;
@@ -87,7 +89,8 @@ static inline void pgx_rfc_swap(uint8_t *a, uint8_t *b, uint64_t bytes) {
 }
 
 /* What the compiler makes of it: `__restrict__` counts only as long as this is a function of its own. */
-__attribute__((noinline, unused)) static void pgx_auto_swap(uint8_t *__restrict__ a, uint8_t *__restrict__ b, uint64_t bytes) {
+__attribute__((noinline, unused)) static void pgx_auto_swap(uint8_t *__restrict__ a, uint8_t *__restrict__ b,
+                                                            uint64_t bytes) {
     for (uint64_t i = 0; i < bytes / 8; i++) {
         uint64_t x, y;
         memcpy(&x, a + i * 8, 8);
