@@ -425,7 +425,7 @@ FAULTS: list[tuple[Callable[[Toy], None], str, tuple[str, int, Any, Any], int]] 
     (pin(OTHER + 1, True), f"frame {OTHER} is pinned by worker slot 2", ("pin", 5, 0, 6), 1),
     (
         pin(OTHER + 1 | 1 << 63, False),
-        f"frame {OTHER} is pinned by worker slot 2, which nobody has claimed",
+        f"frame {OTHER} is pinned by worker slot 2, which no worker has claimed",
         ("pin", 5, 0, 9223372036854775814),
         1,
     ),

@@ -92,13 +92,13 @@ def compare_places(before: State, after: State, exp: Expected, findings: Collect
         w, g = (int(want[i]) >> 2) - 1, (int(now.entry[i]) >> 2) - 1
         kind, prefix = ("refused-pair", "refused pair: ") if refused[i] else ("slot-entry", "")
         findings.add(kind, w, w, g, f"{prefix}{name} points at frame {g}, its page is in frame {w}")
-    for field, what in (("order", "slot-order"), ("marks", "marks")):
+    for field, kind in (("order", "slot-order"), ("marks", "marks")):
         w, g = getattr(old, field), getattr(now, field)
         rows = np.flatnonzero(w != g)
         for i in rows[:1000].tolist():
             place = f"mapping {old.owner[i]} index {old.index[i]}"
             sentence = f"{place}: {field} is {g[i]}, was {w[i]} and stays with the position"
-            findings.add(what, old.number[i], w[i], g[i], sentence)
+            findings.add(kind, old.number[i], w[i], g[i], sentence)
 
 
 def compare_ptes(before: State, after: State, exp: Expected, findings: Collector) -> None:

@@ -96,21 +96,21 @@ class Collector:
         """How many findings there were, kept or not."""
         return sum(self.by_kind.values())
 
-    def add(self, what: str, pfn: SupportsIndex, expected: object, got: object, sentence: str) -> None:
+    def add(self, kind: str, pfn: SupportsIndex, expected: object, got: object, sentence: str) -> None:
         """Takes one finding."""
         expected, got, number = _plain(expected), _plain(got), operator.index(pfn)
-        if (number, got) in self.known.get(what, ()):
+        if (number, got) in self.known.get(kind, ()):
             return
-        count = self.by_kind.get(what, 0)
-        self.by_kind[what] = count + 1
+        count = self.by_kind.get(kind, 0)
+        self.by_kind[kind] = count + 1
         if count < _REMEMBERED:
-            self.reported.setdefault(what, set()).add((number, got))
+            self.reported.setdefault(kind, set()).add((number, got))
         if count < self.cap_per_kind and len(self.kept) < self.cap:
-            self.kept.append(Finding(what, number, expected, got, sentence))
+            self.kept.append(Finding(kind, number, expected, got, sentence))
 
     def add_where(
         self,
-        what: str,
+        kind: str,
         bad: NDArray[np.bool_],
         pfns: ArrayLike,
         expected: ArrayLike,
@@ -128,6 +128,6 @@ class Collector:
             zip(where[:_REMEMBERED].tolist(), want[:_REMEMBERED].tolist(), have[:_REMEMBERED].tolist(), strict=True)
         ):
             # `add` refuses what is known, so with `known` any row may turn out to be among the first few
-            self.add(what, p, w, h, say(p, w, h) if i < self.cap_per_kind or self.known else "")
+            self.add(kind, p, w, h, say(p, w, h) if i < self.cap_per_kind or self.known else "")
         if len(rows) > _REMEMBERED:
-            self.by_kind[what] = self.by_kind.get(what, 0) + len(rows) - _REMEMBERED
+            self.by_kind[kind] = self.by_kind.get(kind, 0) + len(rows) - _REMEMBERED

@@ -97,7 +97,7 @@ def _nothing_held(state: State, findings: Collector) -> None:
     claimed = (state.slots[:, 1] & np.uint64(0xFF)) != 0
     for s, word in zip(slot.tolist(), state.pins[slot, k].tolist(), strict=True):
         pfn = (word & (2**63 - 1)) - 1
-        owner = f"worker slot {s}" if claimed[s] else f"worker slot {s}, which nobody has claimed"
+        owner = f"worker slot {s}" if claimed[s] else f"worker slot {s}, which no worker has claimed"
         findings.add("pin", pfn, 0, word, f"frame {pfn} is pinned by {owner}")
     groups = (
         ("mapping", state.mappings["pages"]["lock"], "its tree is locked"),
@@ -402,7 +402,7 @@ def _references(state: State, words: Words, findings: Collector) -> None:
     )  # fmt: skip
     unheld = (want == 0) & (have == 0)
     findings.add_where(
-        "leak", unheld, used, FREE, USED, lambda p, *_: f"frame {p} is in use and nobody holds it: leaked"
+        "leak", unheld, used, FREE, USED, lambda p, *_: f"frame {p} is in use and nothing holds it: leaked"
     )
 
 

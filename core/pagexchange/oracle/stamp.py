@@ -164,9 +164,9 @@ def verify_stamps(
     _over(chosen, int(raw.header["page_size"]), threads, compare)
     wrong.sort()
     for i, pfn in enumerate(wrong):
-        what = "refused-pair" if refused is not None and refused[pfn] else "contents"
+        kind = "refused-pair" if refused is not None and refused[pfn] else "contents"
         sentence = _what_it_holds(frames[pfn], pfn, stamps, pattern) if i < findings.cap else ""
-        findings.add(what, pfn, int(ids[pfn]), None, f"{'refused pair: ' if what != 'contents' else ''}{sentence}")
+        findings.add(kind, pfn, int(ids[pfn]), None, f"{'refused pair: ' if kind != 'contents' else ''}{sentence}")
     return int(len(chosen) * frames.shape[1] * 8)
 
 

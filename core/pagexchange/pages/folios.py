@@ -1,7 +1,7 @@
 """Turns a snapshot's frames into folios that an arena can hold: whole, aligned, each page at one place.
 
-A folio stays one where its frames are all there, a power of two of them, and whoever maps it maps all of it at an
-aligned address. Otherwise it becomes base pages, as Linux splits a folio of which only a part is wanted.
+A folio stays one where its frames are all there, a power of two of them, and each process that maps it maps all of it
+at an aligned address. Otherwise it becomes base pages, as Linux splits a folio of which only a part is wanted.
 
 The arrays below are of two kinds, and the code relies on it: *by row* of the snapshot, where what is true of a folio
 stands at the row of its first frame, and *by folio*, numbered from 0 in ascending frames.

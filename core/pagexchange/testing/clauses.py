@@ -24,6 +24,8 @@ class Clause:
         return f"{self.name} ({self.source}): {self.says}"
 
 
+# Sentences and not numbers alone: a report must be readable without this file. A name is never used again for another
+# sentence, because strangers' pages and skip lists quote it.
 EXCHANGE: Final = (
     Clause(
         "a-plug-in-serves-or-declines",

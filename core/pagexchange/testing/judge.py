@@ -160,6 +160,7 @@ def ask(clause: str, served: Served, call: Callable[..., Any], *arguments: objec
 
 def two_arrays(clause: str, served: Served, answer: Any) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: ANN401
     """Return an answer of two arrays, of whatever shape; one of anything else breaks the clause."""
+    # Only that there are two: a wrong shape or dtype is the clause's own sentence, with what was expected.
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         reason = f"its object for {QUESTIONS[served.question]} returned {answer!r:.120}, must be two arrays"
         breaks(clause, [str(about(served, f"{reason}. Cure: let it answer as pagexchange/hookspecs.py says"))])

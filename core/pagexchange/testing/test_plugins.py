@@ -50,6 +50,7 @@ class TestWrappers(WrapperChecks):
         return subjects(config).wrappers
 
 
+# Beside the classes' own hook: a plug-in that cannot be loaded makes no candidate, only this test.
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test for each plug-in."""
     if "info" in metafunc.fixturenames:

@@ -37,7 +37,7 @@ def take(
     seed: int = 0,
     proc: Path = PROC,
 ) -> Snapshot:
-    """Record this machine's pages: flags, identities, sharing; nothing that tells whose they are.
+    """Record this machine's pages: flags, identities, sharing; nothing that tells which user or program they belong to.
 
     Parameters
     ----------
@@ -72,10 +72,7 @@ def take(
     page_size = os.sysconf("SC_PAGE_SIZE")
     wanted = None if pids is None else sorted({int(pid) for pid in pids})
     notes: list[str] = []
-    try:
-        readable = reader.processes(proc)
-    except OSError as error:
-        raise SnapshotError(f"{proc}: cannot be read: {error.strerror}; is it mounted?") from error
+    readable = _processes(proc)
     with_frames = _frames_readable(proc, notes)
     if not with_frames and wanted is None:
         readable = [os.getpid()]
@@ -90,16 +87,10 @@ def take(
     tally: dict[str, int] = {}
     total = 0
     if with_frames:
-        try:
-            (number, words, count), total = frames.scan(proc, pfn, limit, tally, only_mapped=wanted is not None)
-        except OSError as error:
-            raise SnapshotError(f"{error.filename or proc}: cannot be read: {error.strerror}") from error
+        (number, words, count), total = _scan(proc, pfn, limit, tally, only_mapped=wanted is not None)
     else:
         (number, words, count), pfn = identity.made_up(maps.file, maps.index, maps.bits)
-    row, is_there = _rows_of(number, pfn)
-    # pagemap calls a page anonymous or not, and so do its flags: where they differ the frame has changed hands
-    same = np.zeros(len(pfn), dtype=bool)
-    same[is_there] = ((maps.bits[is_there] & FILE) != 0) == ((words[row[is_there]] & kpageflags.ANON) == 0)
+    row, is_there, same = _rows_of(pfn, maps, number, words)
     file, index, same = identity.identities(number, words, row, maps.file, maps.index, same)
     facts: dict[str, Any] = {
         "kernel": _release(), "machine": platform.machine(), "page_size": page_size,
@@ -140,18 +131,49 @@ def take(
     return snapshot
 
 
-def _rows_of(number: NDArray[np.uint64], pfn: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Row of each mapping's frame among the frames `number` (ascending), and whether it is one of them."""
+def _processes(proc: Path) -> list[int]:
+    try:
+        return reader.processes(proc)
+    except OSError as error:
+        raise SnapshotError(f"{proc}: cannot be read: {error.strerror}; is it mounted?") from error
+
+
+def _scan(
+    proc: Path, mapped: NDArray[np.uint64], limit: int | None, tally: dict[str, int], *, only_mapped: bool
+) -> tuple[frames.Frames, int]:
+    try:
+        return frames.scan(proc, mapped, limit, tally, only_mapped=only_mapped)
+    except OSError as error:
+        raise SnapshotError(f"{error.filename or proc}: cannot be read: {error.strerror}") from error
+
+
+def _rows_of(
+    pfn: NDArray[np.uint64], maps: mappings.Mappings, number: NDArray[np.uint64], words: NDArray[np.uint64]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where the mappings lead, among the frames `number` (ascending) with these flags words.
+
+    Returns
+    -------
+    intp[m]
+        Row of each mapping's frame; any row where there is none.
+    bool[m]
+        Whether the frame is one of them.
+    bool[m]
+        Whether pagemap and the flags agree on what it is.
+    """
     row = np.searchsorted(number, pfn)
     row[row == len(number)] = 0  # past the end: some row, so that it may be used as an index
     is_there = (number[row] == pfn) if len(number) else np.zeros(len(pfn), dtype=bool)
-    return row, is_there
+    # pagemap calls a page anonymous or not, and so do its flags: where they differ the frame has changed hands
+    same = np.zeros(len(pfn), dtype=bool)
+    same[is_there] = ((maps.bits[is_there] & FILE) != 0) == ((words[row[is_there]] & kpageflags.ANON) == 0)
+    return row, is_there, same
 
 
 def _note_what_is_missing(recording: mappings.Recording, notes: list[str]) -> None:
     if recording.denied:
-        who, whose = ("1 process", "its") if recording.denied == 1 else (f"{recording.denied} processes", "their")
-        notes.append(f"{who} may not be read; {whose} pages appear without their mappings.")
+        owners, their = ("1 process", "its") if recording.denied == 1 else (f"{recording.denied} processes", "their")
+        notes.append(f"{owners} may not be read; {their} pages appear without their mappings.")
     if recording.left <= 0:
         notes.append(f"only the first {mappings.BUDGET} pages of address space were looked at.")
 
@@ -207,7 +229,7 @@ def _read_contents(proc: Path, snapshot: Snapshot, pid: NDArray[np.int64], vpn: 
 
 
 def _release() -> str:
-    """Linux's version, without the builder's own suffix: it can tell whose machine it is."""
+    """Linux's version, without the builder's own suffix: it can identify the machine."""
     number = re.match(r"[0-9.]+", platform.release())
     return number.group().rstrip(".") if number else "unknown"
 

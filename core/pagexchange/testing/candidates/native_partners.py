@@ -9,6 +9,8 @@ from pagexchange_native.movers.word_swap import WordSwap
 from pagexchange_native.policies.find_slot import XArrayCursor
 from pagexchange_native.policies.flag_policy import MaskedWord
 
+# Wrapped native objects go another way than Python ones: their tables are called without the GIL. And a mover that
+# works through a frame has functions (take and give back) that one in place leaves empty.
 FLAGS: Final = "native-flags"
 DATA: Final = "native-data"
 TEMP: Final = "native-temp"

@@ -117,7 +117,7 @@ class DataChecks(ServesChecks):
 
 
 class Rows:
-    """Memory with rows to exchange among rows that nobody may touch: every other row is a guard."""
+    """Memory with rows to exchange among rows that no mover may touch: every other row is a guard."""
 
     def __init__(self, load: Load, seed: int = 0) -> None:
         self.load = load

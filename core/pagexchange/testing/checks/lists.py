@@ -62,6 +62,7 @@ class ListChecks(Judging):
         scene = Scene(cell)
         strategy = bound(candidate, scene.arena)
         before = Picture.of(scene.arena)
+        # Whatever an exchange does to what is not compared elsewhere, doing it twice must undo it.
         for _ in range(2):
             statuses("twice-is-the-identity", strategy, scene.pairs)
         _same("twice-is-the-identity", before, Picture.of(scene.arena))

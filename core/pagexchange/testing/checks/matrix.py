@@ -24,6 +24,7 @@ class MatrixChecks(ServesChecks):
         if candidate.exact:
             pytest.skip("exact: judged by all the others")
 
+    # One exchange serves all tests of a cell (`outcome_of`); a test for each clause, so that a report names clauses.
     @over("cell", exchange_cells)
     def test_every_pair_is_exchanged(self, candidate: Candidate, cell: Cell) -> None:
         """Pages of every kind, order and size; a strategy that declares to refuse may refuse them all."""

@@ -69,6 +69,7 @@ def exchange_cells(own_layout: bool) -> tuple[Cell, ...]:
     return (*cells, *_PAIRWISE)
 
 
+# Faults that need three unusual things at once are rare; a full product would take hours.
 _PAIRWISE: Final = (
     Cell(SHIPPED[0], order=9, pairs=2),
     Cell(SHIPPED[0], left="shmem", right="anon", order=4, pairs=2, mode="sync-light"),

@@ -49,6 +49,7 @@ class Image:
         if word & 0xFF != _DATA or row >= _ROWS or step > last:
             return f"the publish word {word:#x} names no step of the move"
         (self._finish_temp if log == "temp" else self._finish_undo)(row, step)
+        # Rows before this one are done, this one is finished from the log, and those behind it are untouched.
         for later in range(row + 1, _ROWS):
             self._swap(later, slice(0, _SIZE))
         return ""
@@ -77,6 +78,7 @@ class Image:
 
 def not_recovered(movers: Sequence[Any]) -> list[str]:
     """Step through each native mover; say after which instructions its log was not enough. Skips what cannot be."""
+    # A mover in Python has no log to read: before it is called the engine copies whole pages.
     native = [mover for mover in movers if isinstance(mover, DataMover)]
     if not native:
         pytest.skip("in Python: runs under a log of whole pages that the engine writes")

@@ -48,6 +48,7 @@ def look_at(run: int) -> None:
 
 def _end(run: int) -> None:
     """Abort it: pytest's fault handler then writes where each thread is. Kill it if it does not go."""
+    # SIGABRT first: pytest's fault handler answers it with the stacks of all threads.
     for number in (signal.SIGABRT, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.kill(run, number)

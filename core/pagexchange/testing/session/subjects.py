@@ -162,8 +162,9 @@ def _shipped() -> Config:
 
 
 def _wrong_defaults(target: Any) -> str:  # noqa: ANN401 - a stranger's class
-    """Say why a plug-in with options cannot be made without any; one whose class fails is judged, and so is found."""
+    """Say why a plug-in with options cannot be made without any."""
     problems: list[str] = []
+    # An exception of its class is no wrong default: such a plug-in is judged, and its clauses report it.
     with suppress(Exception):
         make({}, target, lambda _path, problem, _value: problems.append(problem))
     return "; ".join(problems)

@@ -82,10 +82,11 @@ class Watch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Say the same of what the fixtures have made, and at a clause that is broken whose objects were judged."""
+        """Watch the test's own call, knowing what its fixtures have made; a broken clause names the origins."""
         clause = _clause_of(item)
         if clause is None:
             return (yield)
+        # Only now has the fixture `candidate` of a contract class a value, and the object a name.
         who = _judged(getattr(item, "funcargs", {}))
         with self.over(clause.name, who, item.nodeid):
             try:
@@ -130,6 +131,7 @@ class Watch:
         names = ",".join(dict.fromkeys(strange))
         others = f"; PAGEXCHANGE_BLOCK={names} judges the others without it" if names else ""
         start = f"broken: {clause}{place}\n  {judged}: "
+        # Both messages are made before the test runs: afterwards this process may be gone.
         ended = f"{start}the process of this run ended here, by a crash, by an exit, or by a signal from outside\n"
         ended += "  Cure: the stack above, if there is one, says where; this test alone, in a debugger, says more"
         ended += others
@@ -156,5 +158,6 @@ def _judged(values: Any) -> Sequence[Origin]:  # noqa: ANN401 - a test's argumen
 
 def _not_as_success(leave: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:
     """Return an `os._exit` that does not let a run that was ended in the middle of it look like one that passed."""
+    # In a fork of the run the status is the child's own affair.
     run = os.getpid()
     return lambda status: leave(status or 1 if os.getpid() == run else status)
