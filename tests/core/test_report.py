@@ -1,21 +1,20 @@
 """The table for people: what a reader must see in five seconds, in a pipe and on a terminal."""
 
-import io
 import re
-import subprocess
-import sys
 from typing import Any
 
 import msgspec
 import pytest
 
 from pagexchange.cli import report
+from pagexchange.cli.layout import nanoseconds, render
+from pagexchange.cli.ranking import clear, ranked
 from pagexchange.runs.result import Lost, RunResult
 from tests.core.fake_runs import seven, strategy
 
 
 def text(result: RunResult, width: int = 100, **kwargs: Any) -> str:
-    return report.plain(report.blocks(result, **kwargs), width)
+    return render(report.blocks(result, **kwargs), width)
 
 
 def row(printed: str, name: str) -> list[str]:
@@ -51,11 +50,11 @@ def test_a_faster_median_is_no_win_when_a_round_disagrees() -> None:
 
 
 def test_a_win_needs_more_rounds_than_luck_gives() -> None:
-    assert [report.clear(n, n) for n in (1, 3, 4, 5, 15)] == [True] * 5
-    assert not report.clear(2, 3)
-    assert not report.clear(4, 5)
-    assert report.clear(12, 15)
-    assert not report.clear(11, 15)
+    assert [clear(n, n) for n in (1, 3, 4, 5, 15)] == [True] * 5
+    assert not clear(2, 3)
+    assert not clear(4, 5)
+    assert clear(12, 15)
+    assert not clear(11, 15)
 
 
 def test_what_was_lost_is_named() -> None:
@@ -101,7 +100,7 @@ def test_two_strategies_may_share_refusals_and_one_has_only_its_own() -> None:
     lines = text(seven(strategies=both)).splitlines()
     assert any(line.startswith("every one  2,000 pairs are refused by all, untouched: 2,000 EBUSY (") for line in lines)
     assert next(line for line in lines if "refuses" in line).startswith(
-        "b          refuses 1 pairs, untouched: 1 EAGAIN ("
+        "b          refuses 1 pair, untouched: 1 EAGAIN ("
     )
     alone = text(seven(strategies=both[:1]))
     assert "every one" not in alone
@@ -186,30 +185,9 @@ def test_a_strategy_that_was_not_measured_has_no_row_under_pressure() -> None:
     assert [line.split()[0] for line in table[2:]] == ["strategy", "list-exchange"]
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 120])
-def test_the_report_fits_its_width(width: int) -> None:
-    result = under_pressure(seven())
-    million = strategy("list-exchange", 540.4, pairs=1_000_000, exchanged=1_000_000)
-    printed = text(msgspec.structs.replace(result, strategies=[million, *result.strategies[:5]]), width)
-    limit = max(width, 80)  # the pressure table has nothing to leave out
-    assert max(map(len, printed.splitlines())) <= limit
-    head = next(line for line in printed.splitlines() if line.startswith("strategy"))
-    assert ("finish" in head) == (width >= 100)
-
-
 def test_in_a_pipe_there_is_neither_colour_nor_box() -> None:
     assert re.search(r"[\x1b│─━┃╭]", text(under_pressure(seven()))) is None
     assert text(seven(), ascii_only=True).isascii()
-
-
-def test_a_terminal_shows_the_same_words_in_colour() -> None:
-    from rich.console import Console
-
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=100, color_system="standard")
-    report.show(report.blocks(seven()), console)
-    assert "\x1b[" in out.getvalue()
-    assert re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).split() == text(seven()).split()
 
 
 def test_an_empty_or_interrupted_run_is_reported() -> None:
@@ -222,16 +200,6 @@ def test_an_empty_or_interrupted_run_is_reported() -> None:
     text(seven(strategies=[]))
 
 
-def test_a_line_that_is_just_full_has_no_space_after_it() -> None:
-    full = [report.Line([report.Cell("aaaa bbb "), report.Cell("ccc")])]
-    assert [[cell.text for cell in line] for line in report.lines(full, 8)] == [["aaaa bbb"], ["ccc"]]
-
-
-def test_rich_is_not_imported_for_a_pipe() -> None:
-    code = "import sys, pagexchange.cli.report as r; assert 'rich' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_counts_are_written_in_full_below_a_million() -> None:
     many = [
         strategy("a", 500.0, exchanged=999_999),
@@ -242,11 +210,60 @@ def test_counts_are_written_in_full_below_a_million() -> None:
     assert (row(printed, "b")[3:5], row(printed, "b")[-2:]) == (["1.00", "M"], ["2.35", "M"])
 
 
-@pytest.mark.parametrize(
-    ("ns", "said"), [(0.0, "0"), (0.4, "0.4"), (9.94, "9.9"), (9.95, "10"), (10.4, "10"), (1234.5, "1,234")]
-)
-def test_nanoseconds_have_a_decimal_below_ten(ns: float, said: str) -> None:
-    assert report._ns(ns) == said
+def test_strategies_stand_by_verdict_and_then_by_speed() -> None:
+    verdicts = ["not run", "failed", "refused", "starved", "wrong", "loses", "unchecked", "exact"]
+    rows = [strategy(verdict.replace(" ", "-"), 100.0 + at, verdict=verdict) for at, verdict in enumerate(verdicts)]
+    result = seven(strategies=[*rows, strategy("slow", 900.0)])
+    assert [one.verdict for one in ranked(result)] == ["exact", *verdicts[::-1]]
+    assert [one.name for one in ranked(result)][:2] == ["exact", "slow"]
+
+
+HEADS = [
+    "strategy",
+    "verdict",
+    "pairs",
+    "ns/pair",
+    "ratio",
+    "lock",
+    "flags",
+    "data",
+    "map",
+    "finish",
+    "GB/s",
+    "allocates",
+]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_the_report_fits_its_width_and_no_column_is_lost(width: int) -> None:
+    result = under_pressure(seven())
+    million = strategy("list-exchange", 540.4, pairs=1_000_000, exchanged=1_000_000)
+    result = msgspec.structs.replace(result, strategies=[million, *result.strategies[:5]])
+    printed = text(result, width)
+    assert max(map(len, printed.splitlines())) <= max(width, 64)  # the table of pressure needs 64
+    heads = [line.split() for line in printed.splitlines() if line.startswith("strategy ")]
+    if width >= 100:
+        assert heads[0] == HEADS
+        assert heads[1] == [
+            "strategy",
+            "exchanged",
+            *["frames", "asked", "frames", "got", "below", "low", "below", "min"],
+            "ENOMEM",
+        ]
+    else:
+        assert heads[0] == [*HEADS[:5], "allocates"]
+        assert heads[1] == ["strategy", *HEADS[5:11]]
+    assert ("frames asked" in printed) == (width >= 80)
+    assert text(result, 200).split() == text(result, 100).split()
+
+
+def test_the_split_of_the_time_below_a_narrow_table_has_the_strategies_that_were_timed() -> None:
+    wide, narrow = text(seven(), 120), text(seven(), 80)
+    split = narrow[narrow.index("lock") :].partition("\n\n")[0].splitlines()[1:]
+    assert [line.split()[0] for line in split] == [one.name for one in ranked(seven()) if one.ns_per_pair]
+    for line in split:
+        name, *cells = line.split()
+        assert row(wide, name)[6:12] == cells
 
 
 def test_a_verdict_shows_whether_it_is_good_bearable_or_not_as_expected() -> None:
@@ -256,74 +273,38 @@ def test_a_verdict_shows_whether_it_is_good_bearable_or_not_as_expected() -> Non
         strategy("wrong", 700.0, verdict="wrong"),
         strategy("refused", None, expected="refused", verdict="refused", refused={"EPERM": 12_288}),
     ]
-    table = report.blocks(seven(strategies=several))[2]
-    assert isinstance(table, report.Table)
-    assert [(r[1].text, r[1].style) for r in table.rows] == [
-        ("exact ✓", "good"), ("loses ✓", "warn"), ("wrong ✗", "bad"), ("refused ✓", "warn")
-    ]  # fmt: skip
+    coloured = render(report.blocks(seven(strategies=several)), 120, "standard")
+    for shown in (
+        "\x1b[32mexact ✓\x1b[0m",
+        "\x1b[33mloses ✓\x1b[0m",
+        "\x1b[1;31mwrong ✗\x1b[0m",
+        "\x1b[33mrefused ✓\x1b[0m",
+    ):
+        assert shown in coloured
 
 
-def test_a_pipe_has_a_hundred_columns() -> None:
-    for length, lines in ((100, 1), (101, 2)):
-        line = report.Line([report.Cell("x" * 49 + " " + "y" * (length - 50))])
-        assert len(report.plain([line]).splitlines()) == lines
-
-
-def test_texts_stand_left_and_numbers_right() -> None:
-    cells = [("a", "1"), ("longer", "1,000")]
-    table = report.Table(
-        (report.Column("name", left=True), report.Column("n")), [[report.Cell(text) for text in row] for row in cells]
-    )
-    assert report.plain([table]) == "name        n\na           1\nlonger  1,000\n"
-
-
-def test_words_are_wrapped_under_the_indent_and_keep_their_style() -> None:
-    cells = [report.Cell("head ", "bold"), report.Cell("one two three "), report.Cell("four ", "warn")]
-    line = report.Line([*cells, report.Cell("five six", "warn"), report.Cell(" end")], indent=2)
-    assert report.lines([line], 10) == [
-        [report.Cell("head ", "bold"), report.Cell("one")],
-        [report.Cell("  two")],
-        [report.Cell("  three")],
-        [report.Cell("  "), report.Cell("four", "warn")],
-        [report.Cell("  "), report.Cell("five six", "warn")],
-        [report.Cell("  end")],
-    ]
-    assert report.lines([line], 100) == [
-        [*cells[:2], report.Cell("four five six", "warn"), report.Cell(" end")],
-    ]
-    assert report.lines([report.Line([report.Cell("a-word-that-is-too-long ok")], indent=2)], 6) == [
-        [report.Cell("a-word-that-is-too-long")],
-        [report.Cell("  ok")],
-    ]
-
-
-def test_a_column_of_sentences_is_wrapped_in_the_width_that_is_left() -> None:
-    sentence = report.Cell("words that do not fit on the one line that there is", "dim")
-    columns = (report.Column("step", left=True), report.Column("what", left=True, prose=True))
-    table = report.Table(columns, [[report.Cell("1 lock"), sentence], [report.Cell("2"), report.Cell("short")]])
-    assert report.plain([table], 40).splitlines() == [
-        "step    what",
-        "1 lock  words that do not fit on the one",
-        "        line that there is",
-        "2       short",
-    ]
-    assert max(map(len, report.plain([table], 10).splitlines())) == 8 + report.PROSE
+def test_a_terminal_shows_the_same_words_in_colour() -> None:
+    coloured = render(report.blocks(seven()), 100, "standard")
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split() == text(seven()).split()
 
 
 @pytest.mark.parametrize(
-    ("width", "heads"), [(19, "a b c d"), (18, "a b c d"), (17, "a c"), (12, "a c"), (6, "a c"), (5, "a")]
+    ("ns", "said"), [(0.0, "0"), (0.4, "0.4"), (9.94, "9.9"), (9.95, "10"), (10.4, "10"), (1234.5, "1,234")]
 )
-def test_the_columns_of_the_highest_rank_go_first_and_together(width: int, heads: str) -> None:
-    columns = [report.Column(head, rank=rank) for head, rank in (("a", 0), ("b", 2), ("c", 1), ("d", 2))]
-    table = report.Table(columns, [[report.Cell(text) for text in ("1", "22222", "333", "444")]])
-    fitted = table.fitted(width)
-    assert " ".join(column.head for column in fitted.columns) == heads
-    assert [len(row) for row in fitted.rows] == [len(fitted.columns)]
+def test_nanoseconds_have_a_decimal_below_ten(ns: float, said: str) -> None:
+    assert nanoseconds(ns) == said
 
 
-def test_strategies_stand_by_verdict_and_then_by_speed() -> None:
-    verdicts = ["not run", "failed", "refused", "starved", "wrong", "loses", "unchecked", "exact"]
-    rows = [strategy(verdict.replace(" ", "-"), 100.0 + at, verdict=verdict) for at, verdict in enumerate(verdicts)]
-    result = seven(strategies=[*rows, strategy("slow", 900.0)])
-    assert [one.verdict for one in report.ranked(result)] == ["exact", *verdicts[::-1]]
-    assert [one.name for one in report.ranked(result)][:2] == ["exact", "slow"]
+def test_what_a_strange_name_holds_is_shown_and_does_nothing() -> None:
+    name = "[bold]red[/bold] \x1b[31m:smile:\x9b2J\u202e"
+    shown = "[bold]red[/bold] \\x1b[31m:smile:\\x9b2J\\u202e"
+    for colour in (None, "standard"):
+        strange = strategy(
+            name, 500.0, summary=name, verdict="failed", reason=f"two\nlines\tof {name}", report={name: name}
+        )
+        printed = render(report.blocks(seven(strategies=[strange], warnings=[name])), 300, colour)
+        assert printed.count(shown) >= 5
+        assert f"two lines of {shown}" in printed
+        assert not re.search(r"\x1b(?!\[[0-9;]*m)|[\x9b\u202e]", printed)
+        assert ("\x1b" in printed) == (colour is not None)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import click
 
+from pagexchange.cli.exits import EXIT_USAGE
+from pagexchange.cli.terminal import say
+from pagexchange.host import read
+from pagexchange.host.discovery import Registry
+
 
 @click.command(short_help="Say all that is wrong with a strategies file.")
 @click.argument("file", required=False, type=click.Path(dir_okay=False))
@@ -18,18 +23,16 @@ def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> N
 
     Exit codes: 0 nothing is wrong, 2 something is.
     """
-    from pagexchange.host import read
-    from pagexchange.host.discovery import Registry
-
     problems = read.check(file, overrides)
     for problem in problems:
-        click.echo(str(problem), err=True)
+        say(str(problem), err=True)
     if problems:
         n = len(problems)
-        click.echo(f"{n} error{'' if n == 1 else 's'}", err=True)
-        ctx.exit(2)
-    found = read.load(file, overrides=overrides)
-    names = ", ".join(found.strategies)
-    for note in Registry(found.block).clashes(use.plugin for spec in found.strategies.values() for use in spec.uses()):
-        click.echo(f"note: {note}", err=True)
-    click.echo(f"{found.origin}: nothing is wrong; {len(found.strategies)} strategies: {names}")
+        say(f"{n} error{'' if n == 1 else 's'}", err=True)
+        ctx.exit(EXIT_USAGE)
+    config = read.load(file, overrides=overrides)
+    specs = config.strategies.values()
+    for note in Registry(config.block).clashes(use.plugin for spec in specs for use in spec.uses()):
+        say(f"note: {note}", err=True)
+    n = len(specs)
+    say(f"{config.origin}: nothing is wrong; {n} strateg{'y' if n == 1 else 'ies'}: {', '.join(config.strategies)}")

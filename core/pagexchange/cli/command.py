@@ -19,11 +19,11 @@ DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 
 VERBS: Final = {
     "run": "run.run",
-    "list": "plugins.list_plugins",
-    "explain": "plugins.explain",
+    "list": "list.list_plugins",
+    "explain": "explain.explain",
     "check": "check.check",
-    "snapshot": "machine.snapshot",
-    "env": "machine.env",
+    "snapshot": "snapshot.snapshot",
+    "env": "env.env",
     "completion": "completion.completion",
 }
 """Verb -> module beside this one and the command in it; a module is imported when its verb is used."""

@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from pagexchange.cli.terminal import say
+
 EXIT_OK: Final = 0
 EXIT_UNEXPECTED: Final = 1
 EXIT_USAGE: Final = 2
@@ -42,5 +44,5 @@ def report(error: Exception) -> int:
     if isinstance(error, MemoryError):
         text = f"not enough memory: {error}".rstrip(": ")
     located = hasattr(error, "problems")  # each of its lines begins with file:line:column
-    click.echo(text if located else f"pagexchange: {text}", err=True)
+    say(text if located else f"pagexchange: {text}", err=True)
     return code

@@ -1,27 +1,57 @@
-"""A built strategy in words: each step of an exchange in order, who serves it, and what it will allocate."""
+"""`pagexchange explain`: each step of an exchange in order, who serves it, and what it will allocate."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pagexchange.cli.report import Cell, Column, Line, Table
+import click
+
+from pagexchange.cli.completion import strategy_names
+from pagexchange.cli.terminal import print_json
+from pagexchange.host import read
+from pagexchange.host.build import Facts, PagexchangeHost
+from pagexchange.host.discovery import OWN
 from pagexchange_native.engine.steps import POINT_OF_NO_RETURN, STEPS
 
 if TYPE_CHECKING:
-    from pagexchange.cli.report import Block
+    from rich.console import RenderableType
+
+    from pagexchange.cli.layout import Words
     from pagexchange.host.built import BuiltStrategy, Served
     from pagexchange.model.config import Config
 
-LOCK = {
+LOCK: Final = {
     "async": "if one is held, the pair gets EAGAIN",
     "sync-light": "if one is held, all are let go and waited for in the order of their numbers",
 }
-WRITEBACK = {"async": "EBUSY at once", "sync": "waited for, then ETIMEDOUT"}
+WRITEBACK: Final = {"async": "EBUSY at once", "sync": "waited for, then ETIMEDOUT"}
 """What the mode changes; where it has no line, as the mode before it."""
 
 
-def plain(built: BuiltStrategy, config: Config) -> dict[str, Any]:
-    """The same as values, for --json."""
+@click.command(short_help="Show who serves each step of a strategy.")
+@click.argument("strategy", shell_complete=strategy_names)
+@click.argument("file", required=False, type=click.Path(dir_okay=False))
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="As with `run`; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def explain(strategy: str, file: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Explain STRATEGY of FILE: each step in order, who serves it, and what it will allocate.
+
+    The plug-ins are asked as in a run, for the arena that the file describes, so that the answer is what a run would
+    use here: the instruction set that this CPU has, the fall-backs that did not serve, the wrappers.
+    Without FILE the packaged file is used.
+    """
+    config = read.load(file, overrides=overrides, only=[strategy])
+    built = PagexchangeHost(config.block).build(config.strategy(strategy), Facts.of(config))
+    if as_json:
+        print_json(values(built, config))
+        return
+    from pagexchange.cli.layout import show  # imports rich
+
+    show(blocks(built, config))
+
+
+def values(built: BuiltStrategy, config: Config) -> dict[str, Any]:
+    """The explanation for programs."""
     spec = built.spec
     return {
         "schema": 1,
@@ -35,76 +65,83 @@ def plain(built: BuiltStrategy, config: Config) -> dict[str, Any]:
         "layout": config.layout.name,
         "plugins": [
             {
-                "question": one.question,
-                "name": one.plugin,
-                "distribution": one.distribution,
-                "version": one.version,
-                "file": one.file,
-                "native": one.native,
-                "options": one.options,
-                "details": one.describe(),
-                "wrappers": list(one.wrappers),
+                "question": served.question,
+                "name": served.plugin,
+                "distribution": served.distribution,
+                "version": served.version,
+                "file": served.file,
+                "native": served.native,
+                "options": served.options,
+                "details": served.describe(),
+                "wrappers": list(served.wrappers),
             }
-            for one in built.served
+            for served in built.served
         ],
         "skipped": [{"question": s.question, "name": s.plugin, "reason": s.reason} for s in built.skipped],
         "wrappers": list(built.wrappers),
     }
 
 
-def blocks(built: BuiltStrategy, config: Config) -> list[Block]:
+def blocks(built: BuiltStrategy, config: Config) -> list[RenderableType]:
     """The explanation for people."""
+    from rich.text import Text
+
+    from pagexchange.cli.layout import Layouts, Paragraph, table
+
     spec = built.spec
-    out: list[Block] = [Line([Cell(spec.name, "bold"), Cell(f"  {spec.summary}")], indent=2)]
-    threads = spec.threads
-    how = "no Python in a batch" if built.native else "Python in each batch, under a whole-page log"
-    out.append(
-        Line(
-            [
-                Cell(f"from {config.origin}; expected to be {spec.expect}; mode {spec.mode}; "),
-                Cell(f"{threads} thread{'' if threads == 1 else 's'}; {how}; flags as in {config.layout.name}"),
-            ]
-        )
-    )
-    table = Table(
-        (Column("step", left=True), Column("served by", left=True), Column("what happens", left=True, prose=True))
-    )
-    notes: list[Block] = []
-    answers = built.served
-    notes_of = {
-        "lock": LOCK.get(spec.mode, LOCK["sync-light"]),
-        "check": f"write-back: {WRITEBACK.get(spec.mode, WRITEBACK['async'])}",
-        "prepare": "a pair that finds no frame "
-        + ("gets ENOMEM" if len(built.data) == 1 else "goes to the next mover"),
+    threads = f"{spec.threads} thread{'' if spec.threads == 1 else 's'}"
+    python = "no Python in a batch" if built.native else "Python in each batch, under a whole-page log"
+    facts = f"mode {spec.mode}; {threads}; {python}; flags as in {config.layout.name}"
+    heads = ("step", "served by", "what happens")
+    lines: list[tuple[str, Words, Words]] = []
+    lines += [(served.question, (served.plugin, "bold"), _about(served)) for served in built.served]
+    lines += [(skipped.question, skipped.plugin, f" does not serve: {skipped.reason}") for skipped in built.skipped]
+    if built.wrappers:
+        lines.append(("wrapped by", ", ".join(built.wrappers), " (outermost first)"))
+    indent = max(len(label) for label, *_ in lines) + 2
+    return [
+        Paragraph((spec.name, "bold"), f"  {spec.summary}"),
+        Paragraph(f"from {config.origin}; expected to be {spec.expect}; {facts}"),
+        Text(),
+        Layouts([table(_steps(built), heads, left=heads[:2], prose=heads[2])]),
+        Text(),
+        *(Paragraph(*words, label=(f"{label}: ", "dim"), indent=indent) for label, *words in lines),
+    ]
+
+
+def _steps(built: BuiltStrategy) -> list[dict[str, Words]]:
+    """The rows of the table: the engine's steps, with what mode and chain change about them."""
+    mode = built.spec.mode
+    details = {
+        "lock": LOCK.get(mode, LOCK["sync-light"]),
+        "check": f"write-back: {WRITEBACK.get(mode, WRITEBACK['async'])}",
+        "prepare": f"a pair that finds no frame {'gets ENOMEM' if len(built.data) == 1 else 'goes to the next mover'}",
     }
+    rows: list[dict[str, Words]] = []
     for number, step in enumerate(STEPS, 1):
         if step.name == POINT_OF_NO_RETURN:
-            point = "the point of no return: nothing below may fail, allocate, block or run Python"
-            table.rows.append([Cell("-" * 11, "dim"), Cell("-" * 9, "dim"), Cell(point, "warn")])
-        names = [one.plugin for one in answers if one.question == step.server]
-        server = " then ".join(names) if names else step.server
-        action = "; ".join(filter(None, (step.action, notes_of.get(step.name))))
-        row = [Cell(f"{number:>2} {step.name}"), Cell(server, "bold" if names else "dim"), Cell(action, "dim")]
-        table.rows.append(row)
-    for one in answers:
-        notes.append(Line([Cell(f"{one.question}: ", "dim"), Cell(one.plugin, "bold"), Cell(_about(one))], indent=2))
-    for skipped in built.skipped:
-        notes.append(
-            Line([Cell(f"{skipped.question}: ", "dim"), Cell(f"{skipped.plugin} does not serve: {skipped.reason}")])
+            line = "the point of no return: nothing below may fail, allocate, block or run Python"
+            rows.append({"step": ("-" * 11, "dim"), "served by": ("-" * 9, "dim"), "what happens": (line, "warn")})
+        servers = [served.plugin for served in built.served if served.question == step.server]
+        detail = details.get(step.name)
+        rows.append(
+            {
+                "step": f"{number:>2} {step.name}",
+                "served by": (" then ".join(servers), "bold") if servers else (step.server, "dim"),
+                "what happens": (f"{step.action}; {detail}" if detail else step.action, "dim"),
+            }
         )
-    if built.wrappers:
-        notes.append(Line([Cell("wrapped by: ", "dim"), Cell(", ".join(built.wrappers) + " (outermost first)")]))
-    return [*out, Line([]), table, Line([]), *notes]
+    return rows
 
 
-def _about(one: Served) -> str:
-    origin = f"built in, {one.version}" if one.distribution == "pagexchange" else f"{one.distribution} {one.version}"
-    parts = [origin, "native" if one.native else "Python"]
-    parts += [f"{key}: {value}" for key, value in one.describe().items() if key != "name"]
-    if one.options:
-        parts.append("options " + ", ".join(f"{key} = {value!r}" for key, value in one.options.items()))
+def _about(served: Served) -> str:
+    origin = f"built in, {served.version}" if served.distribution == OWN else f"{served.distribution} {served.version}"
+    parts = [origin, "native" if served.native else "Python"]
+    parts += [f"{key}: {value}" for key, value in served.describe().items() if key != "name"]
+    if served.options:
+        parts.append("options " + ", ".join(f"{key} = {value!r}" for key, value in served.options.items()))
     else:
         parts.append("no options given")
-    if one.wrappers:
-        parts.append("wrapped by " + ", ".join(one.wrappers))
+    if served.wrappers:
+        parts.append("wrapped by " + ", ".join(served.wrappers))
     return f" ({'; '.join(parts)})"

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from pagexchange.cli.terminal import print_blocks, print_json, speaks_unicode, strategy_names
+from pagexchange.arena import hugepages
+from pagexchange.arena.strategy import bind
+from pagexchange.cli import terminal
+from pagexchange.cli.completion import strategy_names
+from pagexchange.host import read
+from pagexchange.host.build import PagexchangeHost
+from pagexchange.host.watchdog import Watchdog
+from pagexchange.runs import inputs
+from pagexchange.runs.contenders import contenders
+from pagexchange.runs.run import run as run_all
+from pagexchange.runs.verdict import Stamping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,17 +80,6 @@ def run(
     """
     if snapshot is not None and live:
         raise click.UsageError("--input and --live exclude each other")
-    from pagexchange.arena import hugepages
-    from pagexchange.arena.strategy import bind
-    from pagexchange.cli.report import blocks
-    from pagexchange.host import read
-    from pagexchange.host.build import PagexchangeHost
-    from pagexchange.host.watchdog import Watchdog
-    from pagexchange.runs.contenders import contenders
-    from pagexchange.runs.inputs import workbench
-    from pagexchange.runs.run import run as run_all
-    from pagexchange.runs.verdict import Stamping
-
     given = [("workload.free", free), ("workload.pairs", pairs), ("run.seed", seed)]
     settings = [*overrides, *(f"{key}={value}" for key, value in given if value is not None)]
     # A plug-in that cannot be loaded fails its own strategy; the others run.
@@ -91,7 +90,7 @@ def run(
     verify = verify or ("once" if config.run.verify else "none")
     with watchdog, progress_bar(show=not quiet) as progress:
         progress(0, 0, "making the arena")
-        bench = workbench(config, file=snapshot, live=live)
+        bench = inputs.workbench(config, file=snapshot, live=live)
         result = run_all(
             bench,
             specs,
@@ -105,9 +104,11 @@ def run(
     clashes = host.registry.clashes({use.plugin for spec in specs for use in spec.uses()})
     result = msgspec.structs.replace(result, warnings=[*result.warnings, *clashes, *hugepages.missing(bench.arena)])
     if as_json:
-        print_json(result)
+        terminal.print_json(result)
     elif not quiet:
-        print_blocks(blocks(result, ascii_only=not speaks_unicode(sys.stdout)))
+        from pagexchange.cli import layout, report  # they import rich
+
+        layout.show(report.blocks(result, ascii_only=not terminal.speaks_unicode(sys.stdout)))
     bench.close()
     ctx.exit(result.exit_code)
 
@@ -121,13 +122,13 @@ def progress_bar(*, show: bool) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    columns = (TextColumn("{task.description:40}"), BarColumn(30), TaskProgressColumn())
+    columns = (TextColumn("{task.description:40}", markup=False), BarColumn(30), TaskProgressColumn())
     # No refresh thread: it would wake up inside of what is timed.
     with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
         task = bar.add_task("", total=None)
 
         def tell(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=what)
+            bar.update(task, completed=done, total=total or None, description=terminal.visible(what))
             bar.refresh()
 
         yield tell

@@ -1,47 +1,18 @@
-"""What several verbs share: names to complete, where a report goes, and JSON on stdout."""
+"""What a stream can show: width, colour, characters; and everything's way to it, without raw control characters."""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from pagexchange.runs.result import to_json
 
-    from pagexchange.cli.report import Block
-
-PIPE_WIDTH = 100
-
-
-def strategy_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Strategies of the file that the command line names, or of the packaged one: for shell completion."""
-    from pagexchange.errors import PagexchangeError
-    from pagexchange.host import read
-
-    # While an option still lacks its value, click leaves the arguments unsorted.
-    file = ctx.params.get("file") or next(iter(ctx.args), None)
-    try:
-        names = read.load(file, plugins=False).strategies
-    except PagexchangeError:
-        return []
-    return [name for name in names if name.startswith(incomplete)]
-
-
-def plugin_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Installed plug-ins, none of which is imported: for shell completion."""
-    from pagexchange.host.discovery import Registry
-
-    return [name for name in Registry().names() if name.startswith(incomplete)]
-
-
-def print_json(value: Any) -> None:  # noqa: ANN401 - a result, or plain values
-    """One JSON object on stdout, and nothing else."""
-    from pagexchange.runs.result import to_json
-
-    click.echo(to_json(value))
+PIPE_WIDTH: Final = 100
 
 
 def fancy(stream: Any) -> bool:  # noqa: ANN401 - a text stream
@@ -51,29 +22,43 @@ def fancy(stream: Any) -> bool:  # noqa: ANN401 - a text stream
 
 def speaks_unicode(stream: Any) -> bool:  # noqa: ANN401 - a text stream
     """Whether check marks can be written to a stream."""
-    try:
-        "✓✗".encode(getattr(stream, "encoding", None) or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+    return _writable("✓✗", stream) == "✓✗"
 
 
 def width(stream: Any) -> int:  # noqa: ANN401 - a text stream
     """Columns to write in: the terminal's, or COLUMNS, or 100 in a pipe."""
     if stream.isatty() or os.environ.get("COLUMNS", "").isdigit():
-        import shutil
-
         return max(40, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
     return PIPE_WIDTH
 
 
-def print_blocks(blocks: Sequence[Block]) -> None:
-    """A report on stdout: in colour on a terminal, plain elsewhere."""
-    from pagexchange.cli.report import plain, show
+def visible(words: str) -> str:
+    """Return words as one line that does nothing to a terminal: white space is a space, a control character its escape.
 
-    if fancy(sys.stdout):
-        from rich.console import Console
+    Escape sequences could hide or forge what is printed after them; so could characters that turn the direction.
+    """
+    line = re.sub(r"[\t\n\v\f\r]+", " ", words)
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
-        show(blocks, Console(width=width(sys.stdout), highlight=False))
-    else:
-        click.echo(plain(blocks, width(sys.stdout)), nl=False)
+
+def write(text: str, *, err: bool = False) -> None:
+    """Write a text whose lines are fit to be seen, with escapes for characters that the stream's encoding lacks."""
+    click.echo(_writable(text, sys.stderr if err else sys.stdout), nl=False, err=err)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a message, in which names may be a stranger's, line by line."""
+    write("".join(f"{visible(line)}\n" for line in text.split("\n")), err=err)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - a result, or plain values
+    """One JSON object on stdout, and nothing else."""
+    click.echo(to_json(value))
+
+
+def _writable(text: str, stream: Any) -> str:  # noqa: ANN401 - a text stream
+    try:
+        encoding = getattr(stream, "encoding", None) or "ascii"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    except LookupError:
+        return text.encode("ascii", "backslashreplace").decode()

@@ -1,10 +1,15 @@
-"""`pagexchange snapshot` and `pagexchange env`: what this machine's pages are like, and what machine it is."""
+"""`pagexchange snapshot`: this machine's page frames in a file that `run` can use."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from pagexchange.cli.terminal import print_json
+from pagexchange.cli.terminal import print_json, say
+from pagexchange.model.sizes import format_size
+from pagexchange.pages.snapshot import format as file_format
+from pagexchange.pages.snapshot import take
 
 
 @click.command(short_help="Record this machine's page frames into a file.")
@@ -37,11 +42,6 @@ def snapshot(
 
     Use it with `pagexchange run --input OUT`. Exit codes: 0 written, 2 wrong usage, 3 /proc or OUT cannot be used.
     """
-    from pathlib import Path
-
-    from pagexchange.pages.snapshot import format as file_format
-    from pagexchange.pages.snapshot import take
-
     path = Path(out)
     if path.exists() and not force:
         raise click.UsageError(f"{out} exists; give another name, or --force to replace it")
@@ -51,26 +51,11 @@ def snapshot(
     if as_json:
         print_json({"schema": 1, "path": out, "bytes": path.stat().st_size, **summary})
         return
-    from pagexchange.model.sizes import format_size
-
-    click.echo(
+    processes = f"{summary['spaces']:,} process{'' if summary['spaces'] == 1 else 'es'}"
+    say(
         f"{out}: {summary['frames']:,} frames ({summary['anonymous']:,} anonymous, {summary['file']:,} file, "
-        f"{summary['shared_memory']:,} shared memory), {summary['mappings']:,} mappings of {summary['spaces']:,} "
-        f"processes, {format_size(path.stat().st_size)}"
+        f"{summary['shared_memory']:,} shared memory), {summary['mappings']:,} mappings of {processes}, "
+        f"{format_size(path.stat().st_size)}"
     )
     for note in taken.notes:
-        click.echo(f"note: {note}", err=True)
-
-
-@click.command(short_help="Say what machine this is.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object; null is not available.")
-def env(as_json: bool) -> None:
-    """Say what machine this is: all that a result depends on and that can be read. No setting is ever changed."""
-    from pagexchange.runs.environment import collect, lines
-
-    found = collect()
-    if as_json:
-        print_json(found)
-        return
-    for what, value in lines(found):
-        click.echo(f"{what:24}{value}")
+        say(f"note: {note}", err=True)
