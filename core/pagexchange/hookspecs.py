@@ -102,7 +102,7 @@ class PythonFlagPolicy(Protocol):
     """A flag policy in Python: pure, it touches no memory of the arena."""
 
     def __call__(self, a: Words, b: Words) -> tuple[Words, Words]:
-        """Return (new_a, new_b), uint64[n] each: what the frames of `a` and of `b` shall have after the exchange.
+        """Return (new_a, new_b), uint64[n] each: what the frames of `a` and of `b` must hold after the exchange.
 
         `a` and `b`, uint64[n], are read-only: the words of the lower and of the higher frame of each pair. The core
         uses the bits whose policy is `swap`, and refuses the pair by name if a `stay` bit would move.
@@ -222,12 +222,20 @@ def update_mapping(arena: ArenaFacts) -> MappingUpdater | None:
 
 @hookspec
 def run_started(strategy: StrategySpec, arena: Region) -> None:
-    """Watch a run begin. Called: once per strategy and arena, before its first exchange there. Optional."""
+    """Watch a run begin. Called: once per strategy and arena, before its first exchange there. Optional.
+
+    The four hooks that watch are called by whoever exchanges, `pagexchange run` or a program; `arena` is the
+    `pagexchange.Arena`. They are called one at a time, also when several threads exchange; what they take is not in the
+    times of the result. One that raises fails the call that it was told of, and PluginError names the plug-in.
+    """
 
 
 @hookspec
 def exchange_started(strategy: StrategySpec, arena: Region, pairs: Numbers) -> None:
-    """Watch a list go in: `pairs`, int64[n, 2], read-only. Called: before each call of `exchange`. Optional."""
+    """Watch a list go in: `pairs`, int64[n, 2], read-only. Called: before each call of `exchange`. Optional.
+
+    A number that is no int64, or a frame of another arena, is -1 in it.
+    """
 
 
 @hookspec
@@ -237,12 +245,18 @@ def exchange_finished(
     pairs: Numbers,
     statuses: npt.NDArray[np.int32],
 ) -> None:
-    """Watch a list come out: `statuses`, int32[n], 0 or -errno. Called: after each call of `exchange`. Optional."""
+    """Watch a list come out: `statuses`, int32[n], 0 or -errno, read-only. Optional.
+
+    Called: after each call of `exchange`; not after one that raised.
+    """
 
 
 @hookspec
 def run_finished(strategy: StrategySpec, arena: Region) -> None:
-    """Watch a run end. Called: once per strategy, after all exchanges, also of an interrupted run. Optional."""
+    """Watch a run end. Called: once per strategy, after all exchanges, also of an interrupted run. Optional.
+
+    A program's run ends when it calls `Strategy.finish`.
+    """
 
 
 @hookspec

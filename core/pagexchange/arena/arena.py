@@ -79,6 +79,7 @@ class Arena(LaidOutRegion):
         ------
         ValueError, ConfigError, ArenaAccessError, ArenaFullError
         """
+        # What is wrong with numbers of frames and the page size itself is for the region to say: it checks them anyway.
         size = parse_size(page_size)
         if nodes is None:
             nodes = {"fast": "64 MiB", "slow": "64 MiB"}
@@ -105,7 +106,7 @@ class Arena(LaidOutRegion):
 
     def close(self) -> None:
         """Unmap the arena. BufferError while a view of it is alive or an exchange runs on it."""
-        self.strategies.clear()
+        self.strategies.clear()  # each of them refers to the arena
         super().close()
 
     def __repr__(self) -> str:
@@ -208,6 +209,7 @@ class Arena(LaidOutRegion):
             return Strategy(self, wanted, mode)
         if not isinstance(wanted, str):
             raise TypeError(f"strategy: want a name, a BuiltStrategy or a Strategy, got {type(wanted).__name__}")
+        # Kept, because finding it means reading the file and the metadata of every installed distribution.
         key = (wanted, mode)
         if key not in self.strategies:
             self.strategies[key] = strategy_of_file(wanted, self, mode=mode)

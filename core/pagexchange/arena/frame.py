@@ -55,6 +55,7 @@ class Frame:
     @property
     def head(self) -> int:
         """First frame of the folio that it belongs to."""
+        # The entry holds pfn + 1, so that an entry of zeros is a sound one: no head.
         return self._field("head") - 1 if self.state == "tail" else self.pfn
 
     @property
@@ -82,7 +83,7 @@ class Frame:
         """One of anon, file, raw (no mapping), none (not in use)."""
         if self.state != "used":
             return "none"
-        mapping = self._field("mapping")
+        mapping = self._field("mapping")  # as Linux has it: a tag in the low bits tells anonymous pages
         return "raw" if mapping == 0 else "anon" if mapping & 1 else "file"
 
     @property

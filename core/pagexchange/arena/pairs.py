@@ -17,6 +17,7 @@ def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[n
 
     A number that int64 cannot hold becomes -1: out of range, a status as for any other wrong frame.
     """
+    # Frames are rare, and looking for them costs a look at each pair: an array is taken as it is.
     foreign = None
     if _with_frames(pairs):
         foreign = np.array([any(isinstance(x, Frame) and x.arena is not arena for x in _members(p)) for p in pairs])
@@ -33,8 +34,10 @@ def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[n
         raise TypeError(f"pairs: want an (n, 2) array of integers, got dtype {array.dtype}")
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"pairs: want shape (n, 2), got {array.shape}")
+    # What uint64 holds beyond int64 would wrap to some frame that exists; the largest of all wraps to -1.
     if array.dtype.kind == "u" and array.dtype.itemsize == 8:
         array = np.where(array > np.uint64(np.iinfo(np.int64).max), np.uint64(np.iinfo(np.uint64).max), array)
+    # Always a copy: another thread may change the caller's array during the call.
     return np.ascontiguousarray(array).astype(np.int64, casting="unsafe", copy=True), foreign
 
 

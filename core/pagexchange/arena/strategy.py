@@ -79,7 +79,7 @@ class Strategy:
         # What a callable raised is kept until its call ends: two calls at once could raise each other's errors.
         self._turn = nullcontext() if self.native else threading.Lock()
         self._watchdog = watchdog
-        # Asked once: a strategy that nobody watches shall pay for observers with one look at a bool per call.
+        # Settled here, so that a strategy without observers pays one test of a bool per call for the possibility.
         self._attended = watchdog is not None or built.observed
         self._begun = False
         self._telling = threading.RLock()  # an observer may itself call: that is told as well
@@ -175,16 +175,16 @@ class Strategy:
         threads: int | None,
     ) -> ExchangeResult:
         """The same, with observers told before and after, and the watchdog."""
-        seen = _read_only(pairs)
+        shown = _read_only(pairs)
         with self._telling:
             if not self._begun:
                 self._begun = True  # also if it fails: those who were told are not told twice
                 self._tell("run_started")
-            self._tell("exchange_started", pairs=seen)
+            self._tell("exchange_started", pairs=shown)
         with self._watched():
             result = self._call(pairs, foreign, status, sequential, threads)
         try:
-            self._tell("exchange_finished", pairs=seen, statuses=_read_only(status))
+            self._tell("exchange_finished", pairs=shown, statuses=_read_only(status))
         except PluginError as error:  # the pages were exchanged all the same
             _with_status(error, status)
             raise

@@ -87,13 +87,13 @@ def object_failed(
 ) -> PluginError:
     """Return the error to raise for an exception of the object that answers a question, during an exchange."""
     place = raised_in(error, file)
-    what = f"{in_words(error, file)}; the pages of its batch are as they were"
+    reason = f"{in_words(error, file)}; the pages of its batch are as they were"
     # What checks the answers raises TypeError, and is no line of the plug-in's file.
     if question and isinstance(error, TypeError) and not place:
         hook = f"the object of {QUESTIONS[question]}"
         expected = "what its protocol says"
-        return PluginContractError(hook, plugin, expected, what, distribution=distribution, version=version)
-    return PluginError(what, plugin=plugin, distribution=distribution, version=version)
+        return PluginContractError(hook, plugin, expected, reason, distribution=distribution, version=version)
+    return PluginError(reason, plugin=plugin, distribution=distribution, version=version)
 
 
 def suspects(plugins: Iterable[Plugin]) -> str:

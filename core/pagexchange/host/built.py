@@ -85,6 +85,7 @@ class BuiltStrategy:
     @property
     def observed(self) -> bool:
         """Whether there is anybody to `tell`."""
+        # `strategy_report` does not count: it is asked after the run, and so costs a call nothing.
         return any(getattr(self.hook, event).get_hookimpls() for event in OBSERVERS)
 
     def at_work(self, *questions: str) -> list[Plugin]:
@@ -108,6 +109,7 @@ class BuiltStrategy:
     def report(self) -> dict[str, Any]:
         """Return what its plug-ins want to have in the report, by plug-in's own keys."""
         merged: dict[str, Any] = {}
+        # pluggy's answers come last registered first; back in the order of registering, the later one overrides.
         for part in reversed(self.tell("strategy_report")):
             if not isinstance(part, dict):
                 raise self._no_report(part)

@@ -110,10 +110,10 @@ class Registry:
         from_variable = (name.strip() for name in os.environ.get(BLOCK_VARIABLE, "").split(","))
         self.blocked = frozenset(block) | frozenset(name for name in from_variable if name)
         try:
-            found = metadata.entry_points(group=hookspecs.GROUP) if entry_points is None else entry_points
+            entries = metadata.entry_points(group=hookspecs.GROUP) if entry_points is None else entry_points
         except OSError as error:
             raise PluginError(f"the metadata of an installed distribution cannot be read: {error}") from error
-        self.entries = sorted(found, key=_rank)
+        self.entries = sorted(entries, key=_rank)
         self._first: dict[str, metadata.EntryPoint] = {}
         for entry in self.entries:
             self._first.setdefault(entry.name, entry)
@@ -144,19 +144,20 @@ class Registry:
             distribution, version = _origin(entry)
             raise PluginError("is blocked", plugin=name, distribution=distribution, version=version)
         if name not in self._loaded:
+            # A failure is kept too: importing again what raised half-way may do anything, even seem to work.
             try:
                 self._loaded[name] = _load(entry)
             except PluginError as error:
                 self._loaded[name] = error
-        found = self._loaded[name]
-        if isinstance(found, PluginError):
-            raise found
-        return found
+        plugin = self._loaded[name]
+        if isinstance(plugin, PluginError):
+            raise plugin
+        return plugin
 
     def loaded(self, name: str) -> Plugin | None:
         """Return a plug-in that was imported already, and is sound."""
-        found = self._loaded.get(name)
-        return found if isinstance(found, Plugin) else None
+        plugin = self._loaded.get(name)
+        return plugin if isinstance(plugin, Plugin) else None
 
     def clashes(self, names: Iterable[str]) -> list[str]:
         """Return one sentence for each of these names that more than one distribution has a plug-in of."""
@@ -191,6 +192,7 @@ class Registry:
                 options=plugin.options if plugin else (),
             )
 
+        # Shadowed before blocked: blocking is by name, and would hide that there are two.
         first = self._first[entry.name]
         if first is not entry:
             return info("shadowed", f"by {' '.join(_origin(first))}, which has a plug-in of this name too. {_RENAME}")

@@ -108,6 +108,7 @@ class Watchdog:
         call, before, since, reported = None, b"", 0.0, 0.0
         while not self._end.wait(self.patience / LOOKS):
             now, current = time.monotonic(), self._call
+            # Read without a lock: whoever is watched may hold it.
             states = b"" if current is None else published(current.arena)
             if current is None or current is not call or states != before:
                 call, before, since, reported = current, states, now, 0.0
@@ -163,6 +164,7 @@ def _named(plugin: Plugin) -> str:
 def _in_python(suspects: Sequence[tuple[str, Plugin]], caller: int) -> tuple[Plugin, FrameType, bool] | None:
     """Return the plug-in whose Python code runs, where, and whether that is the thread that sees Ctrl-C."""
     by_file = {plugin.file: plugin for _, plugin in suspects if plugin.file}
+    # The caller's thread first: if several run code of plug-ins, its is the one that Ctrl-C can stop.
     frames = sys._current_frames()
     for thread in sorted(frames, key=lambda thread: thread != caller):
         frame: FrameType | None = frames[thread]

@@ -15,6 +15,7 @@ def contenders(config: Config, names: Sequence[str] = ()) -> list[StrategySpec]:
     UnknownStrategyError
         A name is not in the file.
     """
+    # Each name is looked up, so that a misspelt one is an error and not a strategy less.
     for name in names:
         config.strategy(name)
     return [spec for name, spec in config.strategies.items() if not names or name in names]

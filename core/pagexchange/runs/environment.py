@@ -85,15 +85,15 @@ def _x86(flag: str) -> bool:
 
 def _caches(root: Path) -> dict[str, int] | None:
     """Bytes by name: L1d, L1i, L2, L3 of the first CPU."""
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     with suppress(OSError):
         for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
             level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
             match = re.fullmatch(r"(\d+)([KMG]?)", size or "")
             if level and kind and match:
                 name = f"L{level}" + {"Data": "d", "Instruction": "i"}.get(kind, "")
-                found[name] = int(match.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[match.group(2)]
-    return found or None
+                sizes[name] = int(match.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[match.group(2)]
+    return sizes or None
 
 
 def _memory(root: Path) -> dict[str, Any]:

@@ -13,16 +13,13 @@ from pagexchange.pages import Population, arena_from_snapshot, populate_syntheti
 from pagexchange.pages.choose import choose, leave_free
 from pagexchange.pages.snapshot import Snapshot, take
 from pagexchange.pages.snapshot import format as file_format
+from pagexchange.pages.unseen import draw_unseen
 from pagexchange.runs.result import InputInfo
 from pagexchange.runs.workbench import Made, Workbench
 from pagexchange_native.arena import backing
 
 LISTS: Final = 64
 """Bytes that a run takes for each pair: lists, statuses, and what choosing them needs."""
-
-UNSEEN: Final = {"workingset": 16, "dropbehind": 64}
-"""Flags of Linux that /proc/kpageflags does not show -> one page in how many gets it, drawn by the seed: a guess, but
-without any such page nobody could see that a strategy forgets them."""
 
 
 def workbench(config: Config, *, file: str | None = None, live: bool = False) -> Workbench:
@@ -69,19 +66,6 @@ def _options(config: Config) -> dict[str, Any]:
         "watermarks": arena.watermarks,
         "path": None if arena.path is None else config.resolve(arena.path),
     }
-
-
-def _draw_unseen(config: Config, arena: Arena, population: Population) -> str:
-    """Set the unseen flags that the layout has, on some pages; a note that says so."""
-    # A stream of its own, so that one more draw here changes nothing that is drawn elsewhere from the same seed.
-    random = np.random.default_rng([config.run.seed, 0x75])
-    drawn = []
-    for name, share in UNSEEN.items():
-        if name in config.layout and config.layout.flag(name).policy == "swap":
-            some = population.pfns[random.integers(share, size=len(population)) == 0]
-            arena.set_flags(some, config.layout.flag(name).mask)
-            drawn.append(f"{name} on {len(some):,} pages")
-    return f"drawn by the seed, because /proc/kpageflags does not show them: {', '.join(drawn)}" if drawn else ""
 
 
 def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
@@ -153,7 +137,7 @@ def _chosen(
     notes: Sequence[str],
 ) -> Made:
     work = config.workload
-    unseen = _draw_unseen(config, arena, population)
+    unseen = draw_unseen(arena, population, config.run.seed)
     fast, slow = config.arena.nodes
     lists = choose(
         arena,

@@ -1,4 +1,4 @@
-"""What a run found out: plain values, the same for the table, for `--json` and for a program that calls `run()`.
+"""What a run measured: plain values, the same for the table, for `--json` and for a program that calls `run()`.
 
 Times are nanoseconds, sizes are bytes, errors are errno names. `None` means "not measured" or "not available", never 0.
 A new field may be added within one `SCHEMA`; a field that changes its meaning or goes away raises the number.
@@ -21,7 +21,7 @@ loses: the pages are where they should be, but page flags were lost; `lost` name
 refused: not one pair was exchanged, and nothing changed.
 starved: the same, for the single reason that no free frame was left.
 wrong: contents, identity, counts or slots are wrong, or a refused pair was touched.
-unchecked: something was exchanged, and nobody compared (`--verify none`).
+unchecked: something was exchanged, and nothing was compared (`--verify none`).
 failed: the plug-in (or its construction) raised; `reason` says what.
 not run: interrupted before its first round was over."""
 

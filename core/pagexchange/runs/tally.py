@@ -71,6 +71,7 @@ class Tally:
             self.strategy = bind(self.spec, bench.arena)
             self.plugins = plugins(self.strategy.built)
             self.generation = bench.generation
+        # CPU time of all threads; the wall time of each call is the engine's own, taken inside of it.
         start = process_time_ns()
         results = [self.strategy.exchange(pairs) for pairs in bench.lists]
         cpu_ns = process_time_ns() - start
@@ -139,6 +140,7 @@ def speed(bench: Workbench, status: NDArray[np.int32], costs: Costs | None) -> f
     done = status == 0
     if costs is None or not costs.total or not done.any():
         return None
+    # 2^order frames in each of two folios: 2 << order
     moved = int((2 << bench.orders[done]).sum()) * bench.info.page_size
     return round(moved / int(done.sum()) / costs.total, 3)
 
