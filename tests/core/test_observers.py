@@ -145,6 +145,13 @@ def test_the_run_starts_with_the_first_call_and_ends_when_it_is_finished(host, p
     assert strategy.finish() == {"told": [*run, "run_started", *CALL, "run_finished"]}
 
 
+def test_a_strategy_that_is_called_in_several_modes_is_in_one_run(host, pages):
+    strategy = watched(host, pages, "watcher")
+    for mode in ("sync", None, "sync-light"):
+        pages.arena.exchange([pages.pair()], strategy, mode=mode)
+    assert strategy.finish() == {"told": ["run_started", *CALL, *CALL, *CALL, "run_finished"]}
+
+
 def test_a_call_that_is_refused_is_no_call(host, pages):
     strategy = watched(host, pages, "watcher")
     with pytest.raises(ValueError, match="want shape"):

@@ -204,7 +204,7 @@ class Arena(LaidOutRegion):
         if isinstance(wanted, Strategy):
             if wanted.arena is not self:
                 raise ValueError("the strategy is bound to another arena; build it for this one")
-            return wanted if mode is None else Strategy(self, wanted.built, mode, wanted.timeout)
+            return wanted.in_mode(mode)
         if isinstance(wanted, BuiltStrategy):
             return Strategy(self, wanted, mode)
         if not isinstance(wanted, str):

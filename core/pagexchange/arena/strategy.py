@@ -81,8 +81,6 @@ class Strategy:
         self._watchdog = watchdog
         # Settled here, so that a strategy without observers pays one test of a bool per call for the possibility.
         self._attended = watchdog is not None or built.observed
-        self._begun = False
-        self._telling = threading.RLock()  # an observer may itself call: that is told as well
 
     def __repr__(self) -> str:
         return f"<Strategy {self.name!r} on {self.arena!r}>"
@@ -91,6 +89,12 @@ class Strategy:
     def native(self) -> bool:
         """True when no Python runs between the first pair of a list and the last."""
         return bool(self._native.native)
+
+    def in_mode(self, mode: Mode | None) -> "Strategy":
+        """Return it with another mode, on the same arena; itself if that is its own, or None."""
+        if mode in (None, self.mode):
+            return self
+        return Strategy(self.arena, self.built, mode, self.timeout, self._watchdog)
 
     def exchange(
         self,
@@ -123,9 +127,11 @@ class Strategy:
         PluginError
             A plug-in raised.
         """
-        begun, self._begun = self._begun, False
-        if begun:
-            self._tell("run_finished")
+        run = self.built.run
+        with run.telling:
+            begun, run.begun = run.begun, False
+            if begun:
+                self._tell("run_finished")
         with self._watched():
             return self.built.report()
 
@@ -176,9 +182,10 @@ class Strategy:
     ) -> ExchangeResult:
         """The same, with observers told before and after, and the watchdog."""
         shown = _read_only(pairs)
-        with self._telling:
-            if not self._begun:
-                self._begun = True  # also if it fails: those who were told are not told twice
+        run = self.built.run
+        with run.telling:
+            if not run.begun:
+                run.begun = True  # also if it fails: those who were told are not told twice
                 self._tell("run_started")
             self._tell("exchange_started", pairs=shown)
         with self._watched():
@@ -191,7 +198,7 @@ class Strategy:
         return result
 
     def _tell(self, event: str, **facts: NDArray[Any]) -> None:
-        with self._telling, self._watched():
+        with self.built.run.telling, self._watched():
             self.built.tell(event, strategy=self.built.spec, arena=self.arena, **facts)
 
     def _watched(self) -> AbstractContextManager[None]:

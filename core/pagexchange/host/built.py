@@ -1,6 +1,7 @@
 """A strategy that is built: who serves each question of it, who wraps the answers, who watches."""
 
 import dataclasses
+import threading
 from typing import Any
 
 import pluggy
@@ -55,6 +56,15 @@ class Skipped:
     reason: str
 
 
+class ObservedRun:
+    """How far the run is that the observers of a built strategy watch: one run, however often the strategy is bound."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.telling = threading.RLock()
+        """Held while they are told. An observer may itself exchange, and that is told as well: so it is re-entrant."""
+
+
 @dataclasses.dataclass(frozen=True)
 class BuiltStrategy:
     """A strategy, ready to be used on the arena that it was built for."""
@@ -71,6 +81,7 @@ class BuiltStrategy:
     """(question or `wrap`, plug-in) of all that the strategy names, those that decline too: whose code may run."""
     hook: pluggy.HookRelay = dataclasses.field(repr=False)
     """The observers: `built.hook.run_started(strategy=built.spec, arena=arena)` and so on."""
+    run: ObservedRun = dataclasses.field(repr=False, compare=False, default_factory=ObservedRun)
 
     @property
     def served(self) -> tuple[Served, ...]:
@@ -84,7 +95,7 @@ class BuiltStrategy:
 
     @property
     def observed(self) -> bool:
-        """Whether there is anybody to `tell`."""
+        """Whether a plug-in watches calls."""
         # `strategy_report` does not count: it is asked after the run, and so costs a call nothing.
         return any(getattr(self.hook, event).get_hookimpls() for event in OBSERVERS)
 
