@@ -1,4 +1,4 @@
-"""Runs a command, but not for ever."""
+"""Runs a command that may hang."""
 
 import os
 import signal
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 def within(seconds: float, command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> tuple[int | None, str]:
-    """Return how the command ended and what it said; None: its time was over, and it was killed with all it started."""
+    """Return exit code and output of a command; None: its time was over, and it was killed with all that it started."""
     with subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     ) as run:  # fmt: skip
         try:
-            said = run.communicate(timeout=seconds)[0]
+            output = run.communicate(timeout=seconds)[0]
         except subprocess.TimeoutExpired:
             os.killpg(run.pid, signal.SIGKILL)
             run.communicate()
             return None, ""
-        return run.returncode, said
+        return run.returncode, output
