@@ -231,6 +231,7 @@ def test_an_override_is_as_if_the_file_had_said_it(tmp_path, override, expected)
         ("run.seed=x", f"--set run.seed=x: run.seed: {WANT_SEED}, got 'x'"),
         ("run.sede=1", "--set run.sede=1: run.sede: unknown key 'sede'; did you mean 'seed'?"),
         ("rum.seed=1", "--set rum.seed=1: rum: unknown key 'rum'; did you mean 'run'?"),
+        ("rum.seed.x=1", "--set rum.seed.x=1: rum: unknown key 'rum'; did you mean 'run'?"),
         ("strategy.fats.threads=1", "--set strategy.fats.threads=1: no strategy 'fats'; did you mean 'fast'?"),
         ("strategy.fast.data.7.isa=x", "--set strategy.fast.data.7.isa=x: strategy.fast.data is a list of 2"),
         ("run.seed.x=1", "--set run.seed.x=1: run.seed is a value, not a table"),

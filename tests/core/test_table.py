@@ -1,11 +1,13 @@
 """The one checker of tables: what msgspec refuses is said in TOML's words, at the innermost place, all at once."""
 
 import enum
+import sys
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, NewType, NotRequired, TypedDict
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, NewType, NotRequired, TypedDict
 
 import msgspec
 import pytest
@@ -41,6 +43,12 @@ class Pair(NamedTuple):
 class Typed(TypedDict):
     number: int
     name: NotRequired[str]
+
+
+@dataclass
+class Counted:
+    every: ClassVar[int] = 0
+    low: int = 0
 
 
 class Colour(enum.Enum):
@@ -83,7 +91,9 @@ def problems(value: object, hint: Any) -> list[str]:
         (3, list[int], "k: expected a list, got 3"),
         (3, str | list[str], "k: expected a string or a list, got 3"),
         ([1, 2], tuple[int, int, int], "k: expected a list of 3, got [1, 2]"),
+        (3, Final[str], "k: expected a string, got 3"),
         (3, dict[str, Any], "k: expected a table, got 3"),
+        ([1], dict[str, int], "k: expected a table, got [1]"),
         ([], Point, "k: expected a table, got []"),
         # one of several words: the nearest
         ("rad", Literal["red", "blue"], "k: unknown value 'rad'; did you mean 'red'?"),
@@ -103,7 +113,8 @@ def problems(value: object, hint: Any) -> list[str]:
         ({"x": 1, "names": {"a": "x"}}, Point, "k.names.a: expected an integer, got 'x'"),
         ({"longName": 1, "other": "x"}, Camel, "k.other: expected an integer, got 'x'"),
         ({"number": 1, "name": 2}, Typed, "k.name: expected a string, got 2"),
-        ({"type": "square", "size": 3}, Circle | Square, "k.size: expected a string, got 3"),
+        ({"type": "square", "size": 1.5}, Circle | Square, "k.size: expected a string, got 1.5"),
+        ({"low": "x", "every": 3}, Counted, "k.low: expected an integer, got 'x'"),
         ([{"longName": "x"}], list[Camel], "k.0.longName: expected an integer, got 'x'"),
         # a key
         ({"anno": 1}, dict[Literal["anon", "file"], int], "[k.anno]: unknown key 'anno'; did you mean 'anon'?"),
@@ -120,6 +131,13 @@ def problems(value: object, hint: Any) -> list[str]:
 def test_what_is_wrong_is_said_at_its_innermost_place_in_the_words_of_toml(value, hint, expected):
     (problem,) = problems(value, hint)
     assert problem.startswith(expected)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no `type X = ...`")
+def test_an_alias_is_what_it_stands_for():
+    alias = vars(typing)["TypeAliasType"]("alias", Percent)
+    assert problems(101, alias) == ["k: expected an integer from 0 to 100, got 101"]
+    assert problems([1, 101], list.__class_getitem__(alias)) == ["k.1: expected an integer from 0 to 100, got 101"]
 
 
 def test_what_is_wrong_inside_is_said_all_at_once():

@@ -164,7 +164,7 @@ class _Reader:
         arena = self.arena(convert(tables.get("arena", {}), c.ArenaConfig, self.bad, ("arena",)))
         workload = self.workload(convert(tables.get("workload", {}), c.WorkloadConfig, self.bad, ("workload",)))
         blocked = convert(tables.get("plugins", {}), _Plugins, self.bad, ("plugins",)).get("block", ())
-        strategies = self.strategies(tables.get("strategy", {}), run)
+        strategies = {name: self.strategy(name, table, run) for name, table in tables.get("strategy", {}).items()}
         for name in only or ():
             if name not in strategies:
                 raise UnknownStrategyError(name, strategies)
@@ -241,9 +241,6 @@ class _Reader:
         return size
 
     # ---- strategies -----------------------------------------------------------------------------------------------
-
-    def strategies(self, table: dict[str, Any], run: c.RunConfig) -> dict[str, c.StrategySpec]:
-        return {name: self.strategy(name, value, run) for name, value in table.items()}
 
     def strategy(self, name: str, table: object, run: c.RunConfig) -> c.StrategySpec:
         path: KeyPath = ("strategy", name)

@@ -194,8 +194,7 @@ def _parts(value: object, hint: object) -> Iterator[tuple[str | int, object, obj
 
 
 def _is_table(target: type) -> bool:
-    structured = dataclasses.is_dataclass(target) or issubclass(target, msgspec.Struct) or typing.is_typeddict(target)
-    return structured or hasattr(target, "__attrs_attrs__")
+    return dataclasses.is_dataclass(target) or issubclass(target, msgspec.Struct) or typing.is_typeddict(target)
 
 
 def _keys(target: type, table: Mapping[str, object]) -> dict[str, object]:
