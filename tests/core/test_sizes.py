@@ -26,3 +26,9 @@ def test_units_are_powers_of_1024(text, size):
 def test_a_size_is_a_whole_number_of_bytes_in_range(size):
     with pytest.raises(ValueError, match="want a whole number of bytes"):
         parse_size(size)
+
+
+def test_a_size_beyond_any_number_is_refused_like_another():
+    for size in ("9" * 400, 1 << 2000, 1 << 20_000):  # infinite as a float; and what Python does not even print
+        with pytest.raises(ValueError, match="want a whole number of bytes"):
+            parse_size(size)

@@ -143,6 +143,7 @@ class _Reader:
         self.overrides: dict[KeyPath, str] = {}  # path -> the override that everything below it came from
 
     def bad(self, path: KeyPath, problem: str, value: bool = True) -> None:
+        # The innermost override wins: an earlier one may have made the table that a later one writes into.
         for end in range(len(path), 0, -1):
             if path[:end] in self.overrides:
                 self.problems.append(Problem(f"--set {self.overrides[path[:end]]}", problem, where=dotted(path)))
@@ -156,6 +157,7 @@ class _Reader:
             self.problems.append(Problem(f"--set {text}", str(error)))
 
     def read(self, only: Sequence[str] | None, plugins: bool, broken: bool) -> c.Config | None:
+        """Check every section, whatever is wrong with the others; a Config only if nothing is."""
         tables = convert(self.data, _File, self.bad)
         check_schema(self.data, c.SCHEMA, self.bad)
         if not tables.get("strategy", "strategy" in self.data):
@@ -187,7 +189,7 @@ class _Reader:
         page_size = self.size(("arena", "page_size"), values.get("page_size", c.ArenaConfig().page_size))
         if page_size is not None and (not 4096 <= page_size <= 2 << 20 or page_size & (page_size - 1)):
             self.bad(("arena", "page_size"), f"{page_size} bytes: want a power of two from 4096 to 2 MiB")
-            page_size = None
+            page_size = None  # or each node would be blamed too, for not being a multiple of it
         values["page_size"] = page_size
         nodes = {}
         for name, given in values.get("nodes", c.ArenaConfig().nodes).items():
@@ -215,6 +217,7 @@ class _Reader:
             Layout.load(name, self.base)
         except ConfigError as error:
             first = error.problems[0]
+            # What is wrong inside the layout's file has places of its own; else the name is wrong, and stands here.
             if first.line or len(error.problems) > 1:
                 self.bad(("arena", "layout"), f"the layout file {name!r} is wrong")
                 self.problems.extend(error.problems)
@@ -252,6 +255,7 @@ class _Reader:
                 if key not in table:
                     self.bad(path, f"missing key {key!r}: name the plug-in that answers it", False)
         chains = {key: self.uses((*path, key), good[key]) for key in (*QUESTIONS, "wrap") if key in good}
+        # A Config is made only if nothing was reported: until then, defaults stand in for what is wrong or missing.
         values = dict.fromkeys(QUESTIONS, ()) | {"mode": run.mode, "threads": run.threads} | good | chains
         return c.StrategySpec(name, **values)
 
@@ -282,12 +286,13 @@ class _Reader:
     def plugins(self, registry: Registry, specs: Sequence[c.StrategySpec], broken: bool) -> None:
         """Check that the plug-ins exist and take their options: by their own types, before anything runs."""
         for use in (use for spec in specs for use in spec.uses()):
-            named = (*use.where, "plugin") if self.is_table(use.where) else use.where
+            named = (*use.where, "plugin") if self.is_table(use.where) else use.where  # where the file has the name
             try:
                 registry.load(use.plugin).make(use.options, self.bad, use.where)
             except UnknownPluginError as error:
                 self.bad(named, error.reason)
             except PluginError as error:
+                # A blocked one is as if it declined: the next of the chain serves, or building says that none does.
                 if broken and use.plugin not in registry.blocked:
                     self.bad(named, str(error))
 

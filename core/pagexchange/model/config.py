@@ -101,7 +101,7 @@ class PluginUse:
     plugin: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     where: tuple[str | int, ...] = dataclasses.field(default=(), repr=False, compare=False)
-    """Its place in the file."""
+    """Its place in the file; the same plug-in with the same options is the same use wherever it stands."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

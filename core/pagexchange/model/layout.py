@@ -126,7 +126,7 @@ class Layout:
 
     @cached_property
     def _by_name(self) -> dict[str, Flag]:
-        flags = {flag.name: flag for flag in self.flags}
+        flags = {flag.name: flag for flag in self.flags}  # words are read in loops over all frames: found once
         return flags | {alias: flags[name] for alias, name in self.aliases.items()}
 
     def __contains__(self, name: object) -> bool:
@@ -193,6 +193,7 @@ class Layout:
         parts: tuple[Flag | Field, ...] = (*self.flags, *self.fields)
         for part in parts:
             masks[part.policy] |= part.mask
+        # Linux may use a bit that a layout does not name, so it must not travel with a page.
         masks["stay"] |= ALL & ~(masks["swap"] | masks["refuse"])
         return masks[policy]
 
@@ -305,13 +306,13 @@ class _Check:
         """Return the fields, each below the one before it, from the top of the word downwards."""
         fields: list[Field] = []
         top = WORD
-        for name, entry in table.items():
+        for name, entry in table.items():  # a field has a width and no place: so that fields cannot overlap
             good = self.entry(_FieldEntry, ("fields", name), entry)
             width = good.get("width", 0)
             if width > top:
                 problem = f"{width} bits, but only {top} of {WORD} are left: more than {WORD} bits"
                 self.bad(("fields", name, "width"), problem)
-                width = top
+                width = top  # the word is full: what follows is wrong too, and each is told how much is left
             top -= width
             fields.append(Field(name, top, width, good.get("policy", "stay"), good.get("meaning", "")))
         return fields
@@ -321,7 +322,7 @@ class _Check:
         for flag in flags:
             if flag.bit in taken:
                 self.bad(("flags", flag.name, "bit"), f"bit {flag.bit} is already {taken[flag.bit]!r}")
-            taken.setdefault(flag.bit, flag.name)
+            taken.setdefault(flag.bit, flag.name)  # a third one is told the first
         for field in fields:
             hit = [flag.name for flag in flags if field.mask >> flag.bit & 1]
             if hit:

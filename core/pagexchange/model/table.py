@@ -22,6 +22,8 @@ from pagexchange.model.tomlfile import KeyPath
 
 Report = Callable[[KeyPath, str, bool], None]
 """`report(path, problem, value)`: something is wrong at a path; with its value, or else with its key."""
+Wrong = tuple[KeyPath, str, bool]
+"""The arguments of one report."""
 
 REQUIRED: Final = "<required>"
 _WORDS: Final[Mapping[Any, str]] = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
@@ -57,7 +59,7 @@ def options_of(target: object) -> tuple[Option, ...]:
         fields = [
             (field.name, _default(field.default, field.default_factory, dataclasses.MISSING))
             for field in dataclasses.fields(target)
-            if field.init and not field.name.startswith("_")
+            if field.init and not field.name.startswith("_")  # the others are the plug-in's own state
         ]
     elif issubclass(target, msgspec.Struct):
         fields = [
@@ -112,6 +114,7 @@ def convert(table: object, target: Any, report: Report, path: KeyPath = ()) -> d
         except (TypeError, ValueError, OverflowError) as error:  # a stranger's type that msgspec does not know
             report((*path, key), f"cannot be checked as {option.type}: {error}", True)
     for key, option in options.items():
+        # a key whose value is wrong is not missing: that was reported above
         if option.required and key not in table:
             report(path, f"missing key {key!r}", False)
     return good
@@ -119,7 +122,7 @@ def convert(table: object, target: Any, report: Report, path: KeyPath = ()) -> d
 
 def make(table: Mapping[str, object], target: Any, report: Report, path: KeyPath = ()) -> Any:  # noqa: ANN401
     """Return an instance of a class made from a table, or None after everything wrong was reported."""
-    problems: list[tuple[KeyPath, str, bool]] = []
+    problems: list[Wrong] = []
     values = convert(table, target, lambda *problem: problems.append(problem), path)
     for problem in problems:
         report(*problem)
@@ -153,7 +156,7 @@ def show(value: object) -> str:
 # ---- what is wrong with a value that msgspec refuses -----------------------------------------------------------------
 
 
-def _problems(value: object, hint: object, path: KeyPath, at_value: bool = True) -> Iterator[tuple[KeyPath, str, bool]]:
+def _problems(value: object, hint: object, path: KeyPath, at_value: bool = True) -> Iterator[Wrong]:
     """Yield what is wrong with a value (or with a key), each as deep inside as it can be found."""
     try:
         msgspec.convert(value, hint)
@@ -188,7 +191,7 @@ def _parts(value: object, hint: object) -> Iterator[tuple[str | int, object, obj
     elif isinstance(value, list | tuple) and issubclass(origin, Collection) and not issubclass(origin, Mapping):
         if hasattr(origin, "_fields"):  # a NamedTuple
             args = tuple(typing.get_type_hints(origin, include_extras=True).values())
-        elif len(args) == 1 or args[1:] == (...,):
+        elif len(args) == 1 or args[1:] == (...,):  # list[X], set[X], tuple[X, ...]
             args = args[:1] * len(value)
         yield from ((number, *part, True) for number, part in enumerate(zip(value, args, strict=False)))
 
@@ -232,6 +235,7 @@ def _wanted(value: object, hint: object) -> str:
         return _limited(_WORDS[origin], metas)
     if not isinstance(origin, type):
         return ""
+    # A list or a table that is refused although it is one: the reason is inside, where nothing was found to blame.
     if _is_table(origin) or issubclass(origin, Mapping):
         return "" if isinstance(value, dict) else "a table"
     if issubclass(origin, list | tuple | set | frozenset):
@@ -243,17 +247,17 @@ def _wanted(value: object, hint: object) -> str:
 
 def _limited(noun: str, metas: list[object]) -> str:
     """Return `an integer from 1 to 64`; empty if the type demands something that these words do not say."""
-    found = [meta for meta in metas if isinstance(meta, msgspec.Meta)]
-    if any(getattr(meta, name) is not None for meta in found for name in _DEMANDS):
+    meanings = [meta for meta in metas if isinstance(meta, msgspec.Meta)]  # others may annotate a type for themselves
+    if any(getattr(meta, name) is not None for meta in meanings for name in _DEMANDS):
         return ""
-    limits = {name: limit for meta in found for name in _LIMITS if (limit := getattr(meta, name)) is not None}
+    limits = {name: limit for meta in meanings for name in _LIMITS if (limit := getattr(meta, name)) is not None}
     if limits.keys() == {"ge", "le"}:
         return f"{noun} from {_number(limits['ge'])} to {_number(limits['le'])}"
     return " ".join([noun, " and ".join(f"{_LIMITS[name]} {_number(limit)}" for name, limit in limits.items())]).strip()
 
 
-def _number(limit: float) -> str:
-    return str(int(limit) if limit == int(limit) else limit)
+def _number(limit: object) -> str:
+    return f"{limit:.15g}" if isinstance(limit, float) else str(limit)
 
 
 def _choices(hint: object) -> list[str]:

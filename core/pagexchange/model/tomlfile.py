@@ -42,7 +42,7 @@ class TomlFile:
         origin = str(path) if origin is None else origin
         try:
             with Path(path).open("rb") as file:
-                raw = file.read(MAX_BYTES + 1)
+                raw = file.read(MAX_BYTES + 1)  # /dev/zero, or a snapshot given by mistake, must not fill the memory
         except IsADirectoryError:
             raise ConfigError(Problem(origin, "is a directory, not a TOML file")) from None
         except FileNotFoundError:
@@ -70,7 +70,7 @@ class TomlFile:
     @classmethod
     def from_text(cls, text: str, origin: str) -> "TomlFile":
         """Parse a string."""
-        text = text.replace("\r\n", "\n")
+        text = text.replace("\r\n", "\n")  # as tomli does, so that offsets are those of the text that it parsed
         try:
             data = tomli.loads(text)
         except tomli.TOMLDecodeError as error:
@@ -88,10 +88,10 @@ class TomlFile:
 
         The index of the whole file is built in one pass, the first time it is asked for.
         """
-        if not self._lines:
+        if not self._lines:  # only a file with something wrong in it pays for the scan
             self._lines = [0, *(m.end() for m in re.finditer("\n", self.text))]
             _Scanner(self.text, self._keys, self._values).scan()
-        for end in range(len(path), 0, -1):
+        for end in range(len(path), 0, -1):  # what is missing has no place: the table that lacks it has one
             offset = (self._values if value else self._keys).get(path[:end])
             if offset is not None:
                 row = bisect_right(self._lines, offset)
@@ -116,7 +116,7 @@ class _Scanner:
 
     def __init__(self, text: str, keys: dict[KeyPath, int], values: dict[KeyPath, int]) -> None:
         self.text, self.keys, self.values = text, keys, values
-        self.at = 0
+        self.at = 0  # offset of the next character to be read
         self.last: dict[KeyPath, int] = {}  # array of tables -> number of its newest element
 
     def scan(self) -> None:
@@ -147,14 +147,14 @@ class _Scanner:
                 self.values.setdefault(path, start)
                 self.last[path] = self.last.get(path, -1) + 1
             else:
-                # what is only implied, `a` of [a.b], points at the header that implies it, until its own comes
+                # What is only implied, `a` of [a.b], points at the header that implies it, until its own comes.
                 self.keys.setdefault(path, start)
                 self.values.setdefault(path, start)
             if path in self.last:
                 path += (self.last[path],)
                 self.keys.setdefault(path, start)
                 self.values.setdefault(path, start)
-        self.keys[path] = self.values[path] = start
+        self.keys[path] = self.values[path] = start  # its own header: better than one that implied it
         return path
 
     def key(self) -> list[str]:
@@ -166,6 +166,7 @@ class _Scanner:
                 start = self.at
                 self.string()
                 raw = self.text[start : self.at]
+                # A literal string is as it stands; escapes of a basic one are tomli's to read.
                 parts.append(str(tomli.loads(f"k = {raw}")["k"]) if quote == '"' else raw[1:-1])
             else:
                 match = _BARE_KEY.match(self.text, self.at)
@@ -187,7 +188,7 @@ class _Scanner:
         path = prefix
         for part in self.key():
             path += (part,)
-            self.keys.setdefault(path, start)
+            self.keys.setdefault(path, start)  # of a.b = 1 and a.c = 2, `a` is where it came first
         self.at += 1  # the equals sign
         self.spaces()
         for end in range(len(prefix) + 1, len(path) + 1):
@@ -216,6 +217,7 @@ class _Scanner:
                 self.separator()
             self.at += 1
         else:
+            # A number, a date, true, false: where it ends is enough.
             match = _BARE_VALUE.match(self.text, self.at)
             self.at = match.end() if match else self.at + 1
 
