@@ -275,6 +275,23 @@ def test_explain_names_the_wrappers_outermost_first_and_what_each_wraps():
     assert "wrapped by" not in pagexchange("explain", "word-swap").out
 
 
+def test_a_control_character_of_a_file_is_shown_and_does_nothing(tmp_path):
+    strange, shown = r'"\u001b[31mred[/]"', r"\x1b[31mred[/]"
+    file = tmp_path / "s.toml"
+    served = "flags = 'masked-word'\ndata = 'word-swap'\nmapping = 'xarray'"
+    file.write_text(f"schema = 1\n[strategy.good]\nsummary = {strange}\n{served}\n")
+    explained = pagexchange("explain", "good", str(file))
+    assert (explained.code, explained.out.splitlines()[0]) == (0, f"good  {shown}")
+    assert "\x1b" not in explained.out
+    file.write_text(f"schema = 1\n[strategy.{strange}]\nflags = {strange}\n")
+    for verb in ("check", "run"):
+        ran = pagexchange(verb, str(file))
+        assert (ran.code, ran.out) == (2, "")
+        assert f"unknown plug-in '{shown}'" in ran.err
+        assert f'strategy."{shown}": a strategy\'s name is lower case' in ran.err
+        assert "\x1b" not in ran.err
+
+
 def test_a_strategy_that_nobody_serves_ends_in_4(strange):
     ran = pagexchange("explain", "word-swap", "--set", "strategy.word-swap.data=declines")
     assert (ran.code, ran.out) == (4, "")

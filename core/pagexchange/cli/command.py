@@ -57,15 +57,15 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module, _, attribute = VERBS[cmd_name].partition(".")
-        found = getattr(importlib.import_module(f"pagexchange.cli.{module}"), attribute)
-        assert isinstance(found, click.Command)
-        return found
+        command = getattr(importlib.import_module(f"pagexchange.cli.{module}"), attribute)
+        assert isinstance(command, click.Command)
+        return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:  # noqa: ANN401 - click's own triple
         """Like click's, with the nearest verb in the message."""
         name = args[0] if args else ""
-        near = get_close_matches(name.lower(), VERBS, n=1)
-        if name not in VERBS and not name.startswith("-"):
+        if name not in VERBS and not name.startswith("-"):  # an option here is click's to complain about
+            near = get_close_matches(name.lower(), VERBS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(VERBS)}"
             ctx.fail(f"No such command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
@@ -90,7 +90,7 @@ class Verbs(click.Group):
         debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
         try:
             code = super().main(args, prog_name, standalone_mode=False, **extra)
-            sys.stdout.flush()
+            sys.stdout.flush()  # here, where a broken pipe is caught: at the interpreter's end it would be a traceback
         except (KeyboardInterrupt, click.Abort):
             click.echo("pagexchange: interrupted", err=True)
             return EXIT_INTERRUPTED
@@ -118,6 +118,7 @@ def _reader_may_leave() -> Iterator[None]:
 
 def _reader_left() -> int:
     """The reader of a pipe has seen enough (`| head`): not an error, and nothing more to say."""
+    # The interpreter flushes stdout once more at its end, and would complain: let that go nowhere.
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_OK
