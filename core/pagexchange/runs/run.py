@@ -114,11 +114,15 @@ class _Turns:
         self.progress = progress
         self.done = 0
 
+    @property
+    def total(self) -> int:
+        """Calls in all; while the number of rounds is open, with the most that it may become."""
+        return len(self.tallies) * (1 + (ROUNDS[1] if self.rounds is None else self.rounds))
+
     def tell(self, what: str) -> None:
-        """Say what comes now. The number of rounds that is still open counts as the most that it may become."""
+        """Say what comes now."""
         if self.progress:
-            rounds = ROUNDS[1] if self.rounds is None else self.rounds
-            self.progress(self.done, len(self.tallies) * (1 + rounds), what)
+            self.progress(self.done, self.total, what)
         self.done += 1
 
     def check_all(self) -> None:
@@ -138,7 +142,7 @@ class _Turns:
         generation = bench.generation
         for number in range(rounds):
             fit = [tally for tally in self.tallies if tally.runs]
-            # Calls that fall away count as over at the start of their round.
+            # The calls of strategies that fell out count as over at the start of the round.
             self.done = len(self.tallies) * (number + 2) - len(fit)
             for position, tally in enumerate(self.random.sample(fit, len(fit))):
                 self.tell(f"round {number + 1} of {rounds}: {tally.spec.name}")
@@ -161,8 +165,7 @@ class _Turns:
                 except PagexchangeError as error:
                     tally.failed(error)
         if self.progress:
-            total = len(self.tallies) * (1 + (ROUNDS[1] if self.rounds is None else self.rounds))
-            self.progress(total, total, "")
+            self.progress(self.total, self.total, "")
 
 
 def _check(bench: Workbench, tally: Tally, bind: Bind, oracle: Stamping | None) -> None:
