@@ -30,6 +30,7 @@ def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> N
         n = len(problems)
         say(f"{n} error{'' if n == 1 else 's'}", err=True)
         ctx.exit(EXIT_USAGE)
+    # After the errors: which of two plug-ins with one name is taken matters once all names are right.
     config = read.load(file, overrides=overrides)
     specs = config.strategies.values()
     for note in Registry(config.block).clashes(use.plugin for spec in specs for use in spec.uses()):

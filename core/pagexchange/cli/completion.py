@@ -33,6 +33,7 @@ def strategy_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
     """Strategies of the file that the command line names, or of the packaged one: for shell completion."""
     # While an option still lacks its value, click leaves the arguments unsorted.
     file = ctx.params.get("file") or next(iter(ctx.args), None)
+    # Without plug-ins: a broken one must not cost the completion, nor a slow one a second at each key.
     try:
         names = read.load(file, plugins=False).strategies
     except PagexchangeError:

@@ -40,6 +40,7 @@ def explain(strategy: str, file: str | None, overrides: tuple[str, ...], as_json
     use here: the instruction set that this CPU has, the fall-backs that did not serve, the wrappers.
     Without FILE the packaged file is used.
     """
+    # Only this strategy: an error in another one of the file does not stand in the way of explaining it.
     config = read.load(file, overrides=overrides, only=[strategy])
     built = PagexchangeHost(config.block).build(config.strategy(strategy), Facts.of(config))
     if as_json:
@@ -112,6 +113,7 @@ def blocks(built: BuiltStrategy, config: Config) -> list[RenderableType]:
 def _steps(built: BuiltStrategy) -> list[dict[str, Words]]:
     """The rows of the table: the engine's steps, with what mode and chain change about them."""
     mode = built.spec.mode
+    # The table of steps is the engine's and knows no mode; what a mode or a chain changes is said here.
     details = {
         "lock": LOCK.get(mode, LOCK["sync-light"]),
         "check": f"write-back: {WRITEBACK.get(mode, WRITEBACK['async'])}",

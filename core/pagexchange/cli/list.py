@@ -45,6 +45,7 @@ def list_plugins(names: tuple[str, ...], block: tuple[str, ...], as_json: bool) 
       wraps                 it may stand around the plug-in of a question, or of all three
       observes              it is told of runs and exchanges, or reports at their end
     """
+    # Names are looked up before anything is imported: a mistyped one costs no import of strangers.
     registry = Registry(block)
     for name in names:
         if name not in registry.names():

@@ -53,6 +53,7 @@ def _of(s: StrategyResult, shared: dict[str, int]) -> Iterator[Words]:
     broken = [lost for lost in s.lost if lost.kind != "flag"]
     if broken:
         yield f"breaks {'; '.join(map(_broken, broken))}", "bad"
+    # One that exchanges nothing says all its refusals: the shared ones are those of strategies that exchange.
     own = {name: n for name, n in s.refused.items() if shared.get(name) != n or not s.exchanged}
     if own:
         refuses = f"refuses {_pairs(own)}" if s.exchanged else "refuses every pair"
@@ -60,8 +61,10 @@ def _of(s: StrategyResult, shared: dict[str, int]) -> Iterator[Words]:
     if len(s.moved) > 1:
         first, *others = [f"{name} exchanges {count(n)}" for name, n in s.moved.items()]
         yield f"of its movers {first}, {', '.join(others)} for want of a frame"
+    # Of a broken contract the reason stands beside the errno already, as its meaning.
     if s.reason and "EBADMSG" not in own:
         yield s.reason, "" if s.as_expected else "bad"
+    # Interrupted is not unexpected: the closing line names what was not run.
     if not s.as_expected and s.verdict != "not run":
         yield f"expected: {s.expected}", "bad"
     for name, value in s.report.items():

@@ -43,6 +43,7 @@ def closing(result: RunResult) -> list[Words]:
     if best and best.ns_per_pair:
         words += [(best.name, "bold"), " " + _why(result, best)]
     words += [(f"{warning} ", "bad") for warning in result.warnings]
+    # Last, because read first: whether all did as expected is the exit code in words.
     wrong = [s.name for s in result.strategies if not s.as_expected and s.verdict != "not run"]
     left = [s.name for s in result.strategies if s.verdict == "not run"]
     if left:
@@ -88,6 +89,7 @@ def clear(ahead: int, n: int) -> bool:
 
     Fewer than five rounds can never say so; there all of them must agree.
     """
+    # Four of four come by chance once in 16: no evidence, so all must agree, and the words say of how many rounds.
     if n < 5:
         return ahead == n
     tail: int = sum(math.comb(n, k) for k in range(ahead, n + 1))

@@ -70,6 +70,7 @@ def _table(result: RunResult, marks: tuple[str, str]) -> Layouts:
     if not any(s.ns_per_pair for s in result.strategies):  # nothing was timed
         return Layouts([table(rows, ("strategy", "verdict", "pairs", "allocates"), left=LEFT)])
     speed, parts = ("strategy", "verdict", "pairs", "ns/pair", "ratio"), (*SPLIT, "GB/s")
+    # Below the first table a row of dashes would say nothing: who was not timed is seen above.
     timed = [row for row, s in zip(rows, ranked(result), strict=True) if s.ns_per_pair]
     return Layouts(
         [table(rows, (*speed, *parts, "allocates"), left=LEFT)],
@@ -103,7 +104,7 @@ def _pressure(result: RunResult) -> Iterator[RenderableType]:
     asked = result.input.free or 0
     left = "no free frame" if asked == 0 else "1 free frame" if asked == 1 else f"{count(asked)} free frames"
     if any(int(node["free"]) < asked for node in result.input.nodes):
-        left = f"at most {left}"
+        left = f"at most {left}"  # the pages of the input took more than would leave so many
     yield Paragraph(("Under pressure", "bold"), f"  {left} left per node" + (f" ({nodes})" if nodes else ""))
     yield Text()
     rows = [_pressed(s) for s in ranked(result) if s.verdict not in ("failed", "not run")]

@@ -43,6 +43,7 @@ def snapshot(
     Use it with `pagexchange run --input OUT`. Exit codes: 0 written, 2 wrong usage, 3 /proc or OUT cannot be used.
     """
     path = Path(out)
+    # Before recording: on a large machine that takes its time.
     if path.exists() and not force:
         raise click.UsageError(f"{out} exists; give another name, or --force to replace it")
     taken = take(pids=pids or None, contents=contents, names=names, limit=limit, seed=seed)

@@ -28,6 +28,7 @@ def speaks_unicode(stream: Any) -> bool:  # noqa: ANN401 - a text stream
 def width(stream: Any) -> int:  # noqa: ANN401 - a text stream
     """Columns to write in: the terminal's, or COLUMNS, or 100 in a pipe."""
     if stream.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        # Below 40 a sentence beside a name would get a word a line: the terminal may wrap.
         return max(40, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
     return PIPE_WIDTH
 
