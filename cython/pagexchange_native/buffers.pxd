@@ -32,9 +32,9 @@ cdef inline bint _has_items(const Py_buffer *buffer, ItemType item) noexcept:
 
 
 cdef inline object view_of(object array, str name, ItemType item, int ndim, bint writable=False):
-    """Return a memoryview of an array that was handed in, or raise: ValueError for its shape or dtype, TypeError for no buffer.
+    """Return a memoryview of an array that was handed in.
 
-    `name` is the parameter's, for the message.
+    `name` is the parameter's, for the message of ValueError (shape, dtype, layout); TypeError: it has no buffer at all.
     """
     view = PyMemoryView_FromObject(array)
     cdef Py_buffer *buffer = PyMemoryView_GET_BUFFER(view)
@@ -68,7 +68,7 @@ cdef inline Py_ssize_t extent(object view, int axis) noexcept:
 cdef inline void *address(object array) except? NULL:
     """First item of an array (or bytearray) that the caller made itself, of the type that it made, and holds meanwhile.
 
-    Nothing is checked but contiguity (BufferError), and the buffer is not held: nobody else may be able to resize it.
+    Nothing is checked but contiguity (BufferError), and the buffer is not held: no other code may be able to resize it.
     """
     cdef Py_buffer buffer
     PyObject_GetBuffer(array, &buffer, PyBUF_SIMPLE)

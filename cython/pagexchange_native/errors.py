@@ -1,6 +1,7 @@
 """The errors that the arena raises; `pagexchange.errors` has the whole tree."""
 
 import errno
+import os
 from typing import ClassVar, Final
 
 
@@ -51,3 +52,16 @@ _NOT_TAKEN: Final = {
 def not_taken(where: str, code: int, kept: str) -> ArenaError:
     """Return the error for a page that cannot be taken out of a mapping or a space; `kept` says why for ETXTBSY."""
     return ArenaError(f"{where}: {_NOT_TAKEN.get(code, kept)}")
+
+
+def not_placed(where: str, code: int, wanted: str, place: str, lacking: str) -> Exception:
+    """Return the error for a page that cannot be placed in a mapping or a space.
+
+    `wanted` says which pages can be placed, `place` is the word for where it was to go, `lacking` says of what there is
+    too little and which options of an arena give more.
+    """
+    if code == errno.EINVAL:
+        return ValueError(f"{where}: want {wanted}")
+    if code in (errno.EBUSY, errno.EEXIST):
+        return ArenaError(f"{where}: the page is locked, or the {place} is taken")
+    return ArenaFullError(code, f"{where}: {os.strerror(code)}: {lacking}")

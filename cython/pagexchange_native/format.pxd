@@ -50,9 +50,7 @@ cdef extern from "pagexchange/arena.h" nogil:
     const uint64_t PGX_PTE_PRESENT
     const uint64_t PGX_PTE_MIGRATION
     const uint64_t PGX_PTE_WRITE
-    const uint64_t PGX_PTE_DIRTY
     const uint64_t PGX_PTE_ACCESSED
-    const uint64_t PGX_PTE_EXCLUSIVE
     const uint64_t PGX_PTE_BITS
 
     ctypedef struct pgx_entry:

@@ -14,6 +14,14 @@ def as_pfns(values: ArrayLike, what: str = "pfns") -> NDArray[np.int64]:
     return np.ascontiguousarray(array.reshape(-1)).astype(np.int64, copy=False)
 
 
+def as_places(places: ArrayLike, pfns: ArrayLike, what: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return positions and the frames that go there, as int64[n] each. `what` names the positions in an error."""
+    at, frames = as_pfns(places, what), as_pfns(pfns)
+    if len(at) != len(frames):
+        raise ValueError(f"{len(at)} {what} for {len(frames)} frames")
+    return at, frames
+
+
 def as_words(values: ArrayLike, what: str) -> NDArray[np.uint64]:
     """Return an integer, or an array of them, as uint64."""
     array = _integers(values, what)

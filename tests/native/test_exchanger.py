@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pagexchange_native.arena.region import Region
 from pagexchange_native.engine.exchange import Exchanger
+from pagexchange_native.engine.python_objects import PythonMover
+from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.movers.word_swap import WordSwap
 from pagexchange_native.policies.find_slot import XArrayCursor
 from pagexchange_native.policies.flag_policy import MaskedWord
@@ -75,3 +78,19 @@ def test_pairs_may_be_read_only_and_none_at_all(engine: Exchanger) -> None:
     engine.exchange(read_only(np.array([[0, 1]], np.int64)), status)
     assert status[0] < 0  # both are free
     assert engine.exchange(np.zeros((0, 2), np.int64), np.zeros(0, np.int32))[6] == 0
+
+
+class PythonicSwap(WordSwap):
+    """A native mover whatever its name says."""
+
+
+class Swift(PythonMover):
+    """A Python mover whatever its name says."""
+
+
+def test_what_is_native_follows_from_the_type_of_the_objects_not_from_their_names(small_region: Region) -> None:
+    def native(mover: DataMover) -> bool:
+        return Exchanger(small_region, MaskedWord(0), [WordSwap(), mover], XArrayCursor()).native
+
+    assert native(PythonicSwap())
+    assert not native(Swift(lambda pieces, a, b: None))

@@ -22,7 +22,7 @@ ALLOWED = r"""
 # The buffer protocol has this name from Python 3.12 on.
 pagexchange_native\.arena\.region\.Region\.__buffer__
 # Nothing in them can be called from Python.
-pagexchange_native\.engine\.(guarded_move|helpers|worker)
+pagexchange_native\.engine\.worker
 pagexchange_native\.xarray\.store
 """
 

@@ -83,8 +83,8 @@ cdef inline int64_t _take(pgx_region *r, uint32_t n, pgx_node *node, uint32_t or
     e = &r.entries[pfn]
     if e.state != PGX_FREE or e.order != o:
         return -EUCLEAN
-    # Locked before it looks like a page, so that nobody can exchange it. Who has a free frame locked is about to see
-    # that it is free, and to let it go.
+    # Locked before it looks like a page, so that no worker can exchange it. A worker that has a free frame
+    # locked is about to see that it is free, and to let it go.
     if lock_as and not pgx_cas32(&e.owner, 0, lock_as):
         return -EAGAIN
     if _unlink(r, n, node, pfn, o) != 0:

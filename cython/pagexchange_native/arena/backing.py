@@ -41,7 +41,7 @@ class Backing:
         try:
             made = os.memfd_create("pagexchange", flags)
             try:
-                # Reopened, so that locks belong to a file description that nobody else can share by dup.
+                # Reopened, so that locks belong to a file description that no other process can share by dup.
                 self.fd = os.open(f"/proc/self/fd/{made}", os.O_RDWR | os.O_CLOEXEC)
             finally:
                 os.close(made)

@@ -1,4 +1,4 @@
-"""Spin locks in shared memory. The word names its owner, slot + 1, so that recovery can tell whose a lock was."""
+"""Spin locks in shared memory. The word names its owner, slot + 1, so that recovery can tell who died with it."""
 
 from libc.stdint cimport uint32_t
 

@@ -18,7 +18,8 @@ cdef inline uint32_t *_link(const Items *items, uint32_t number) noexcept nogil:
     return <uint32_t *>(items.link + number * items.size)
 
 
-cdef inline int pool_take(pgx_region *r, const Items *items, in_use_fn in_use, uint32_t n, uint32_t *numbers) noexcept nogil:
+cdef inline int pool_take(pgx_region *r, const Items *items, in_use_fn in_use, uint32_t n,
+                          uint32_t *numbers) noexcept nogil:
     """Takes n items or none: 0 and their numbers, -ENOMEM, or -EUCLEAN when the free list leads to an item in use.
 
     The caller has the pool locked, and marks the items before it unlocks. Nothing is written before all are found, so

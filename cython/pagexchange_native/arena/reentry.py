@@ -1,4 +1,4 @@
-"""Whose Python plug-in runs in this thread: it may not ask for what its own call holds, or it would wait for ever."""
+"""Which arena called the Python plug-in that runs in this thread: it may not ask for what that call holds."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _running = _Running()
 
 @contextmanager
 def plugin_of(arena: object) -> Iterator[None]:
-    """Run a plug-in's callable for an arena; it may use another arena, whose plug-ins may run inside."""
+    """Run a plug-in's callable for an arena; it may use another arena, and plug-ins of that one may run inside."""
     before, _running.arena = _running.arena, arena
     try:
         yield

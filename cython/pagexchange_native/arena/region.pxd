@@ -8,7 +8,7 @@ cdef class Region:
     cdef pgx_region *region  # private geometry; NULL after close()
     cdef int fd
     cdef int pid             # of the process that mapped it
-    cdef int exports         # live views
+    cdef int exports         # live views, and calls that run without the GIL: close() is refused meanwhile
     cdef readonly object path
     cdef readonly str backing
     cdef object __weakref__

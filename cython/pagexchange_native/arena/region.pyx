@@ -120,7 +120,7 @@ cdef void _unmap(Region self) noexcept:
     self.region = NULL
 
 
-cdef int64_t first_refused(pgx_region *r, const int64_t *pfns, int64_t n, uint64_t *seen, bint whole) noexcept nogil:
+cdef int64_t _first_refused(pgx_region *r, const int64_t *pfns, int64_t n, uint64_t *seen, bint whole) noexcept nogil:
     """Place of the first that has no reference to drop (`whole`: that has another user), or came before; or n.
 
     `seen` has a bit per frame, all clear.
@@ -336,10 +336,10 @@ cdef class Region:
         cdef pgx_node *n
         cdef uint32_t i
         self.check()
-        found = []
+        nodes = []
         for i in range(self.region.nnodes):
             n = &self.region.nodes[i]
-            found.append({
+            nodes.append({
                 "name": (<bytes>n.name[:32]).split(b"\0")[0].decode(errors="replace"),
                 "number": n.number, "start": self.region.node_start[i], "frames": self.region.node_frames[i],
                 "min": n.wm_min, "low": n.wm_low, "high": n.wm_high, "free": pgx_load64(&n.free),
@@ -347,7 +347,7 @@ cdef class Region:
                 "below_low": pgx_load64(&n.below_low), "below_min": pgx_load64(&n.below_min),
                 "counters": {name: pgx_load64(&n.counter[k]) for k, name in enumerate(COUNTERS)},
             })
-        return found
+        return nodes
 
     def node_number(self, node):
         """Number of a node given by name or number; LookupError says which there are."""
@@ -473,7 +473,7 @@ cdef class Region:
         cdef uint64_t *seen = <uint64_t *>address(bits)
         cdef int64_t n = len(array)
         with nogil:
-            bad = first_refused(self.region, which, n, seen, False)
+            bad = _first_refused(self.region, which, n, seen, False)
             if bad == n:
                 for i in range(n):
                     if put_reference(self.region, <uint32_t>which[i], True) != MAY_PUT:  # another thread dropped it meanwhile
@@ -492,7 +492,7 @@ cdef class Region:
         cdef uint64_t *seen = <uint64_t *>address(bits)
         cdef int64_t n = len(array)
         with nogil:
-            bad = first_refused(self.region, which, n, seen, True)
+            bad = _first_refused(self.region, which, n, seen, True)
             if bad == n:
                 for i in range(n):
                     pgx_reserve(self.region, <uint32_t>which[i])
@@ -500,7 +500,7 @@ cdef class Region:
             self._refuse(which[bad], True)
 
     def _refuse(self, pfn, whole):
-        """Say what `first_refused` found."""
+        """Raise for the frame that `_first_refused` stopped at."""
         cdef pgx_entry *e = self.entry(pfn)
         why = _WHY_NOT_PUT[put_reference(self.region, pfn, False)]
         if not why and whole and (pgx_load32(&e.refs) != 1 or not pgx_load8(&e.held)):

@@ -12,6 +12,10 @@ cdef extern from "<errno.h>":
         EUSERS
 
 
+cdef enum:
+    FACE = 0  # the slot of calls from Python
+
+
 cdef inline int64_t claim_slot(pgx_region *r) noexcept nogil:
     """A free worker slot (never 0, which is for calls from Python), or -EUSERS."""
     cdef uint32_t i

@@ -8,7 +8,7 @@ read through a buffer, statuses are written into one, workers are private C stru
 import numpy as np
 
 from pagexchange_native.errors import ArenaFullError
-from pagexchange_native.engine.python_objects import PythonMover
+from pagexchange_native.engine.python_objects import PythonFlags, PythonMapping, PythonMover
 from pagexchange_native.arena.reentry import plugin_of, refuse_plugin_of
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -20,19 +20,15 @@ from libc.string cimport memcmp, memcpy
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.policies.find_slot cimport MappingUpdater
 from pagexchange_native.policies.flag_policy cimport FlagPolicy
-from pagexchange_native.engine.guarded_move cimport guard_install
+from pagexchange_native.engine.threads cimport MOST_THREADS, run_jobs
 from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.buffers cimport INT32, INT64, address, extent, items, view_of
 from pagexchange_native.format cimport *
 from pagexchange_native.arena.slots cimport claim_slot, release_slot
 from pagexchange_native.engine.worker cimport (
-    ASYNC, MOVERS, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker, now_ns, peek, run_batch,
+    ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker, guard_install, now_ns, peek,
+    run_batch,
 )
-
-cdef extern from "<pthread.h>" nogil:
-    ctypedef unsigned long pthread_t
-    int pthread_create(pthread_t *thread, void *attr, void *(*start)(void *) noexcept nogil, void *arg)
-    int pthread_join(pthread_t thread, void **value)
 
 cdef extern from "<errno.h>":
     enum:
@@ -40,11 +36,10 @@ cdef extern from "<errno.h>":
         EUSERS
 
 MODES = {"async": ASYNC, "sync-light": SYNC_LIGHT, "sync": SYNC}
-MAX_THREADS = 64
+MAX_THREADS = MOST_THREADS
 
 cdef enum:
-    PENDING = 1   # status of a pair that nobody has looked at yet
-    POLL = 64     # batches between two looks at pending signals
+    POLL = 64  # batches between two looks at pending signals
 
 cdef struct Share:  # what one worker thread gets of a list
     Worker *w
@@ -55,7 +50,7 @@ cdef struct Share:  # what one worker thread gets of a list
     int64_t lo
     int64_t hi
     bint lead           # runs in the caller's own thread
-    uint32_t *stop      # set when the call shall end
+    uint32_t *stop      # not 0: the call is to end; 1 a plug-in failed, 2 a signal came
 
 
 cdef inline bint _seen(uint64_t *bits, uint64_t pfn) noexcept nogil:
@@ -102,7 +97,8 @@ cdef void _peek_batch(Worker *w) noexcept nogil:
         p.status = rc
 
 
-cdef void _run_share(Share *s) noexcept nogil:
+cdef void *_run_share(void *job) noexcept nogil:
+    cdef Share *s = <Share *>job
     cdef Worker *w = s.w
     cdef Work *p
     cdef int64_t at = s.lo
@@ -148,7 +144,7 @@ cdef void _run_share(Share *s) noexcept nogil:
         while True:
             kept = 0
             for i in range(w.n):
-                if w.work[i].status == 1:
+                if w.work[i].status == NEXT_MOVER:
                     w.work[kept] = w.work[i]
                     w.work[kept].status = 0
                     w.work[kept].done = 0
@@ -171,6 +167,7 @@ cdef void _run_share(Share *s) noexcept nogil:
                 if s.status[at] == PENDING:
                     s.status[at] = -ECANCELED if pgx_load32(s.stop) == 1 else -EINTR
                 at += 1
+    return NULL
 
 
 cdef bint _signalled(void *self) noexcept nogil:
@@ -181,11 +178,6 @@ cdef bint _signalled(void *self) noexcept nogil:
             (<Exchanger>self).error = error
             return True
     return False
-
-
-cdef void *_thread(void *arg) noexcept nogil:
-    _run_share(<Share *>arg)
-    return NULL
 
 
 cdef int _python_move(void *strategy, Worker *w) noexcept nogil:
@@ -200,6 +192,94 @@ cdef int _python_move_gil(Exchanger self, Worker *w) noexcept:
         self.error = error
         self.error_from = self.movers[w.mover]
         return -EBADMSG
+
+
+cdef int _check_call(Exchanger self, object pairs, object status, uint32_t threads) except -1:
+    """Refuses a call whose lists do not fit together, or that comes from a plug-in of the same arena."""
+    self.arena.check()
+    if extent(pairs, 1) != 2:
+        raise ValueError(f"pairs: want shape (n, 2), got ({extent(pairs, 0)}, {extent(pairs, 1)})")
+    if extent(status, 0) != extent(pairs, 0):
+        raise ValueError(f"status: want {extent(pairs, 0)} elements, got {extent(status, 0)}")
+    if not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"threads {threads}: want 1 to {MOST_THREADS}")
+    refuse_plugin_of(self.arena, "exchange pages")
+    return 0
+
+
+cdef uint32_t _claim_workers(Exchanger self, Share *share, uint32_t want) except 0:
+    """Claims up to `want` workers, one for each share; how many it got. Fewer are no error: only none at all is one."""
+    cdef pgx_region *r = self.arena.region
+    cdef uint32_t got = 0
+    cdef int64_t slot = 0
+    while got < want:
+        slot = claim_slot(r)
+        if slot < 0:
+            break
+        share[got].w = self.worker(<uint32_t>slot)
+        if share[got].w == NULL:
+            release_slot(r, <uint32_t>slot)
+            break
+        got += 1
+    if got:
+        return got
+    if slot >= 0:
+        raise MemoryError(f"no memory for a worker: {sizeof(Worker)} bytes")
+    raise ArenaFullError(
+        EUSERS, f"all {r.nslots - 1} workers of the arena are busy; create it with more (workers=...)"
+    )
+
+
+cdef void _expect_all(const Share *whole) noexcept nogil:
+    """Marks every pair of a list in order as not yet looked at: what is wrong with one is found when its turn comes."""
+    cdef int64_t i
+    for i in range(whole.hi):
+        whole.status[i] = PENDING
+
+
+cdef void _share_out(const Share *whole, Share *share, uint32_t n, uint32_t split) noexcept nogil:
+    """Cuts a list into n parts that differ by one pair at most."""
+    cdef Worker *w
+    cdef uint32_t k
+    for k in range(n):
+        w = share[k].w
+        w.split = split
+        share[k] = whole[0]
+        share[k].w = w
+        share[k].lo = whole.hi * k // n
+        share[k].hi = whole.hi * (k + 1) // n
+        share[k].lead = k == 0
+
+
+cdef tuple _sum_up(Exchanger self, Share *share, uint32_t n, uint64_t wall):
+    """Adds up what the workers counted, and gives their slots back. What `exchange` returns."""
+    cdef Worker *w
+    cdef uint64_t asked = 0
+    cdef uint64_t got = 0
+    cdef uint64_t retries = 0
+    cdef uint64_t violation = 0
+    cdef uint64_t[T_PARTS] parts
+    cdef uint64_t[MOVERS] moved
+    cdef uint32_t k
+    cdef int i
+    for i in range(T_PARTS):
+        parts[i] = 0
+    for i in range(MOVERS):
+        moved[i] = 0
+    for k in range(n):
+        w = share[k].w
+        for i in range(T_PARTS):
+            parts[i] += w.ns[i]
+        for i in range(MOVERS):
+            moved[i] += w.moved[i]
+        asked += w.asked
+        got += w.got
+        retries += w.retries + w.tries
+        violation |= w.violation
+        release_slot(self.arena.region, w.slot)
+    # Objects are made only now: had there been no memory for one, the slots would have stayed taken.
+    return (wall, tuple([parts[i] for i in range(T_PARTS)]), asked, got, retries, violation, n,
+            tuple([moved[i] for i in range(<int>self.plan.n_movers)]))
 
 
 cdef class Exchanger:
@@ -273,7 +353,8 @@ cdef class Exchanger:
     @property
     def native(self):
         """True when no Python runs between the first pair of a list and the last."""
-        return not any(type(o).__name__.startswith("Python") for o in [self.flags, self.mapping, *self.movers])
+        objects = [self.flags, self.mapping, *self.movers]
+        return not any(isinstance(each, (PythonFlags, PythonMapping, PythonMover)) for each in objects)
 
     cdef Worker *worker(self, uint32_t slot) noexcept nogil:
         cdef Worker *w = self.workers[slot]
@@ -318,39 +399,18 @@ cdef class Exchanger:
             (wall ns, (lock, flags, data, mapping, finish) ns summed over workers, frames asked, frames got, retries,
             violation mask, workers used, pairs that each mover exchanged)
         """
-        cdef Region arena = self.arena
+        cdef Share[MOST_THREADS] share
+        cdef Share whole
+        cdef uint32_t stop = 0
+        cdef uint32_t split = 1
+        cdef uint32_t got
+        cdef uint64_t *seen
+        cdef uint64_t start, wall
         pairs = view_of(pairs, "pairs", INT64, 2)
         status = view_of(status, "status", INT32, 1, writable=True)
-        cdef const int64_t *pair = <const int64_t *>items(pairs)
-        cdef int32_t *outcome = <int32_t *>items(status)
         cdef int64_t n = extent(pairs, 0)
         cdef uint32_t want = self.threads if threads is None else <uint32_t>int(threads)
-        cdef uint32_t k
-        cdef uint32_t got = 0
-        cdef int64_t slot
-        cdef int i
-        cdef Share[64] share
-        cdef pthread_t[64] thread
-        cdef bint[64] started
-        cdef uint32_t stop = 0
-        cdef uint64_t *seen = NULL
-        cdef uint64_t t0
-        cdef uint64_t wall
-        cdef uint64_t[5] parts
-        cdef uint64_t asked = 0
-        cdef uint64_t frames = 0
-        cdef uint64_t retries = 0
-        cdef uint64_t violation = 0
-        cdef uint64_t[MOVERS] moved
-        cdef uint32_t split = 1
-        arena.check()
-        if extent(pairs, 1) != 2:
-            raise ValueError(f"pairs: want shape (n, 2), got ({n}, {extent(pairs, 1)})")
-        if extent(status, 0) != n:
-            raise ValueError(f"status: want {n} elements, got {extent(status, 0)}")
-        if not 1 <= want <= MAX_THREADS:
-            raise ValueError(f"threads {want}: want 1 to {MAX_THREADS}")
-        refuse_plugin_of(arena, "exchange pages")
+        _check_call(self, pairs, status, want)
         if n == 0:
             return 0, (0, 0, 0, 0, 0), 0, 0, 0, 0, 0, (0,) * len(self.movers)
         guard_install()
@@ -359,71 +419,36 @@ cdef class Exchanger:
         if n < want:  # fewer pairs than threads: the threads share each folio instead
             split = want
             want = 1
-        seen = <uint64_t *>calloc((arena.region.nframes >> 6) + 1, 8)
+        seen = <uint64_t *>calloc((self.arena.region.nframes >> 6) + 1, 8)
         if seen == NULL:
-            raise MemoryError(f"no memory for a bit per frame: {(arena.region.nframes >> 6) * 8 + 8} bytes")
-        while got < want:
-            slot = claim_slot(arena.region)
-            if slot < 0:
-                break
-            share[got].w = self.worker(<uint32_t>slot)
-            if share[got].w == NULL:
-                release_slot(arena.region, <uint32_t>slot)
-                break
-            got += 1
-        if got == 0:
-            free(seen)
-            if slot >= 0:
-                raise MemoryError(f"no memory for a worker: {sizeof(Worker)} bytes")
-            raise ArenaFullError(
-                EUSERS, f"all {arena.region.nslots - 1} workers of the arena are busy; create it with more (workers=...)"
-            )
-        arena.exports += 1
-        for i in range(T_PARTS):
-            parts[i] = 0
-        for i in range(MOVERS):
-            moved[i] = 0
-        t0 = now_ns()
-        with nogil:
+            raise MemoryError(f"no memory for a bit per frame: {(self.arena.region.nframes >> 6) * 8 + 8} bytes")
+        try:
+            got = _claim_workers(self, share, want)
+            whole.self = <void *>self
+            whole.pairs = <const int64_t *>items(pairs)
+            whole.status = <int32_t *>items(status)
+            whole.seen = NULL
             if sequential:
-                for k in range(n):
-                    outcome[k] = PENDING
-            else:
-                _screen(arena.region, pair, outcome, seen, n)
-            for k in range(got):
-                share[k].w.split = split
-                share[k].self = <void *>self
-                share[k].pairs = pair
-                share[k].status = outcome
-                share[k].seen = seen if sequential else NULL
-                share[k].lo = n * k // got
-                share[k].hi = n * (k + 1) // got
-                share[k].lead = k == 0
-                share[k].stop = &stop
-            for k in range(1, got):
-                started[k] = pthread_create(&thread[k], NULL, _thread, &share[k]) == 0
-            _run_share(&share[0])
-            for k in range(1, got):
-                if started[k]:
-                    pthread_join(thread[k], NULL)
+                whole.seen = seen
+            whole.lo = 0
+            whole.hi = n
+            whole.stop = &stop
+            self.arena.exports += 1  # keeps it open while other Python threads run
+            start = now_ns()
+            with nogil:
+                if sequential:
+                    _expect_all(&whole)
                 else:
-                    _run_share(&share[k])
-        wall = now_ns() - t0
-        free(seen)
-        for k in range(got):
-            for i in range(T_PARTS):
-                parts[i] += share[k].w.ns[i]
-            asked += share[k].w.asked
-            frames += share[k].w.got
-            retries += share[k].w.retries + share[k].w.tries
-            violation |= share[k].w.violation
-            for i in range(MOVERS):
-                moved[i] += share[k].w.moved[i]
-            release_slot(arena.region, share[k].w.slot)
-        arena.exports -= 1
+                    _screen(self.arena.region, whole.pairs, whole.status, seen, n)
+                _share_out(&whole, share, got, split)
+                run_jobs(_run_share, share, sizeof(Share), got)
+            wall = now_ns() - start
+            self.arena.exports -= 1
+        finally:
+            free(seen)
+        result = _sum_up(self, share, got, wall)
         self._raise()
-        return (wall, (parts[0], parts[1], parts[2], parts[3], parts[4]), asked, frames, retries, violation, got,
-                tuple([moved[i] for i in range(<int>self.plan.n_movers)]))
+        return result
 
     def _raise(self):
         """Raise what a Python plug-in raised during the call."""
@@ -436,7 +461,7 @@ cdef class Exchanger:
         error, self.error = self.error, None
         origin, self.error_from = self.error_from, None
         if error is not None:
-            if origin is not None:  # else a signal's handler raised it: nobody's plug-in
+            if origin is not None:  # else a signal's handler raised it, and no plug-in is to blame
                 error.pagexchange_plugin = origin.name
             raise error
 

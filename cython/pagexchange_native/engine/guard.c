@@ -30,7 +30,7 @@ static void pass_on(int number, siginfo_t *info, void *context) {
         before.sa_handler(number);
     } else {
         signal(number, SIG_DFL);
-        if (info->si_code <= 0) /* sent by somebody: it does not come again by itself */
+        if (info->si_code <= 0) /* sent by a process: it does not come again when the handler returns */
             raise(number);
     }
 }

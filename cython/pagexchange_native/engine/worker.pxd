@@ -1,10 +1,16 @@
 """One worker's private state, and the steps of an exchange on it. See `worker.pyx`."""
 
+from libc.errno cimport EINVAL, ENOENT, EPERM, EUCLEAN
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+from pagexchange_native.format cimport *
 from pagexchange_native.plugin cimport pgx_find, pgx_flags_ops, pgx_mapping_ops, pgx_move, pgx_mover_ops
-from pagexchange_native.format cimport PGX_BATCH, pgx_entry, pgx_mapping, pgx_region, pgx_slot
+
+cdef extern from "<errno.h>":
+    enum:
+        EHWPOISON
 
 cdef enum:
     MOVERS = 4      # in a chain, at most
@@ -13,6 +19,10 @@ cdef enum:
     ASYNC = 0       # never waits
     SYNC_LIGHT = 1  # waits for page locks, not for write-back
     SYNC = 2        # waits for both, within the timeout
+
+cdef enum:  # what a pair's status says besides 0 and -errno, while a call goes on
+    PENDING = 1     # nothing has looked at it yet
+    NEXT_MOVER = 2  # this mover could not take what it needs: the chain's next one is asked
 
 cdef enum:  # how far a pair has come: what undoing it has to undo
     LOCKED_0 = 1
@@ -40,7 +50,7 @@ ctypedef int (*python_move_fn)(void *strategy, Worker *w) noexcept nogil
 cdef struct Work:
     uint32_t pfn[2]    # ascending
     uint32_t order
-    int32_t status     # 0 going on, 1 not exchanged by this mover (another is asked), -errno
+    int32_t status     # 0 going on, NEXT_MOVER, -errno
     uint32_t done      # the bits above
     int64_t at         # position in the caller's list
     uint64_t mapping[2]  # mapping number + 1 of a file page, else 0: a private copy
@@ -83,6 +93,35 @@ cdef struct Worker:
     uint32_t find_of[256]
     pgx_move moves[128]
 
+# Catches SIGBUS in frames from now on, unless that is done; OSError when it cannot be.
+cdef int guard_install() except -1
+# Exchanges the pairs in `w.work[:w.n]` that have status 0; each has its final status afterwards.
 cdef void run_batch(Worker *w) noexcept nogil
-cdef uint64_t now_ns() noexcept nogil
-cdef int peek(const pgx_region *r, uint32_t pfn, uint32_t *order) noexcept nogil
+
+
+cdef inline uint64_t now_ns() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
+
+
+cdef inline int peek(const pgx_region *r, uint32_t pfn, uint32_t *order) noexcept nogil:
+    """Whether this frame's page can be exchanged: 0 and its order, or -errno. Looked at once more under the lock."""
+    cdef const pgx_entry *e = &r.entries[pfn]
+    cdef uint8_t state = pgx_load8(&e.state)
+    cdef uint64_t flags
+    if state == PGX_FREE:
+        return -ENOENT
+    if state == PGX_TAIL:
+        return -EINVAL
+    if state != PGX_USED:
+        return -EPERM
+    flags = pgx_load64(&e.flags)
+    if flags & r.layout.hwpoison:
+        return -EHWPOISON
+    if flags & r.layout.reserved:
+        return -EPERM
+    order[0] = pgx_load8(&e.order)
+    if order[0] > PGX_MAX_ORDER or pfn + (1ull << order[0]) > r.nframes or pfn & ((1u << order[0]) - 1):
+        return -EUCLEAN
+    return 0

@@ -11,56 +11,34 @@ A pair that cannot go on is put back by `drop`, the mirror of everything above t
 Works on private copies of pfns, orders and numbers: what lies in shared memory is read once and checked.
 """
 
+import os
+
 from libc.errno cimport (
     EAGAIN, EBADMSG, EBUSY, EINVAL, EIO, ENOENT, ENOMEM, EOPNOTSUPP, EPERM, ETIMEDOUT, EUCLEAN,
 )
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport usleep
 
+from pagexchange_native.arena.references cimport structural_refs
 from pagexchange_native.engine.guarded_move cimport move_guarded, readable
 from pagexchange_native.engine.helpers cimport move_split
-from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_log_step, pgx_mover_ops
-from pagexchange_native.pages.page_tables cimport pte_at, rewrite
-from pagexchange_native.arena.references cimport structural_refs
 from pagexchange_native.format cimport *
+from pagexchange_native.pages.page_tables cimport pte_at, rewrite
+from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_log_step, pgx_mover_ops
 from pagexchange_native.xarray.tree cimport xa_release, xa_tryhold
-
-cdef extern from "<errno.h>":
-    enum:
-        EHWPOISON
 
 cdef extern from "<sched.h>" nogil:
     int sched_yield()
 
 
-cdef uint64_t now_ns() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
+cdef extern from "pagexchange/guard.h" nogil:
+    int pgx_guard_install()
 
 
-# ---- validate --------------------------------------------------------------------------------------------------------
-
-cdef int peek(const pgx_region *r, uint32_t pfn, uint32_t *order) noexcept nogil:
-    """Can this frame's page be exchanged at all? 0 and its order, or -errno. Looks once; asked again under the lock."""
-    cdef const pgx_entry *e = &r.entries[pfn]
-    cdef uint8_t state = pgx_load8(&e.state)
-    cdef uint64_t flags
-    if state == PGX_FREE:
-        return -ENOENT
-    if state == PGX_TAIL:
-        return -EINVAL
-    if state != PGX_USED:
-        return -EPERM
-    flags = pgx_load64(&e.flags)
-    if flags & r.layout.hwpoison:
-        return -EHWPOISON
-    if flags & r.layout.reserved:
-        return -EPERM
-    order[0] = pgx_load8(&e.order)
-    if order[0] > PGX_MAX_ORDER or pfn + (1ull << order[0]) > r.nframes or pfn & ((1u << order[0]) - 1):
-        return -EUCLEAN
+cdef int guard_install() except -1:
+    cdef int rc = pgx_guard_install()
+    if rc != 0:
+        raise OSError(-rc, f"SIGBUS cannot be caught: {os.strerror(-rc)}")
     return 0
 
 
@@ -71,7 +49,7 @@ cdef inline bint _trylock(Worker *w, uint32_t pfn) noexcept nogil:
     if not pgx_cas32(&e.owner, 0, w.slot + 1):
         return False
     if pgx_or64(&e.flags, w.r.layout.locked) & w.r.layout.locked:
-        pgx_store32(&e.owner, 0)  # somebody set the flag by hand: it is theirs
+        pgx_store32(&e.owner, 0)  # set by hand, not by a lock: it is not ours to clear
         return False
     return True
 
@@ -531,7 +509,7 @@ cdef void _prepare(Worker *w) noexcept nogil:
                 w.asked += 1ull << w.work[i].order
                 w.got += 1ull << w.work[i].order
         elif rc == -ENOMEM and w.mover + 1 < w.plan.n_movers:
-            drop(w, i, 1)
+            drop(w, i, NEXT_MOVER)
         else:
             drop(w, i, _errno(rc))
 
@@ -581,7 +559,7 @@ cdef void _refuse_unreadable(Worker *w) noexcept nogil:
 
 cdef void _give_up(Worker *w, uint32_t i, int status) noexcept nogil:
     """Drops a pair after the point of no return: its data are back already. The next pair's step is published first, so
-    that nobody takes this one for open."""
+    that recovery does not take this one for open."""
     w.rec.pair[i].status = status
     pgx_publish(&w.rec.state, ((<uint64_t>i + 1) << 48) | PGX_DATA)
     drop(w, i, status)
@@ -631,7 +609,7 @@ cdef void _data(Worker *w) noexcept nogil:
 # ---- apply and finish ------------------------------------------------------------------------------------------------------
 
 cdef inline void _merge_flags(pgx_region *r, pgx_entry *e, uint64_t new) noexcept nogil:
-    """Takes the policy's word under the layout's mask; a bit that somebody sets meanwhile is kept."""
+    """Takes the policy's word under the layout's mask; a bit that is set meanwhile is kept."""
     cdef uint64_t swap = r.layout.swap
     cdef uint64_t current = pgx_load64(&e.flags)
     while not pgx_cas64(&e.flags, current, (current & ~swap) | (new & swap)):

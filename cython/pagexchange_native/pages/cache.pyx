@@ -1,33 +1,25 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The page cache: which frame holds which page of a mapping (`filemap_add_folio`, `filemap_remove_folio`)."""
 
-import os
 from operator import index as as_int
 
 import numpy as np
 
-from pagexchange_native.errors import ArenaError, ArenaFullError, not_taken
-from pagexchange_native.integers import as_pfns, as_words
 from pagexchange_native.arena.reentry import refuse_plugin_of
+from pagexchange_native.errors import ArenaError, not_placed, not_taken
+from pagexchange_native.integers import as_pfns, as_places, as_words
 
 from libc.errno cimport EAGAIN, EBUSY, EFAULT, EINVAL, ENOENT, ETXTBSY
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.allocator cimport pgx_free
 from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.slots cimport FACE
+from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
+from pagexchange_native.pages.placing cimport Target, place_all, state_before
 from pagexchange_native.xarray.store cimport xa_store
 from pagexchange_native.xarray.tree cimport xa_load, xa_lock, xa_unlock
-
-cdef enum:
-    FACE = 0  # the slot of calls from Python
-
-
-# What a page had before it was added, for taking it out again as it was.
-cdef enum:
-    WAS_HELD = 1
-    WAS_SWAPBACKED = 2
-
 
 cdef pgx_mapping *_mapping(Region arena, object number) except NULL:
     arena.check()
@@ -53,8 +45,9 @@ cdef void _count(pgx_region *r, pgx_mapping *m, uint64_t pfn, uint64_t frames) n
         pgx_add64(&node.counter[PGX_NR_DIRTY], frames)
 
 
-cdef int _add(pgx_region *r, uint32_t number, uint64_t index, uint64_t pfn, uint8_t *was) noexcept nogil:
-    cdef pgx_mapping *m = &r.mappings[number]
+cdef int _add(const Target *t, uint64_t index, uint64_t pfn, uint8_t *was) noexcept nogil:
+    cdef pgx_region *r = t.r
+    cdef pgx_mapping *m = &r.mappings[t.number]
     cdef pgx_entry *e
     cdef uint64_t old = 0
     cdef uint64_t frames, k
@@ -66,7 +59,8 @@ cdef int _add(pgx_region *r, uint32_t number, uint64_t index, uint64_t pfn, uint
         return -EINVAL
     if not pgx_cas32(&e.owner, 0, FACE + 1):
         return -EBUSY
-    if pgx_load8(&e.state) != PGX_USED or e.mapping or e.mapcount or e.order > PGX_MAX_ORDER or index & ((1ull << e.order) - 1):
+    if pgx_load8(&e.state) != PGX_USED or e.mapping or e.mapcount or e.order > PGX_MAX_ORDER \
+            or index & ((1ull << e.order) - 1):
         pgx_store32(&e.owner, 0)
         return -EINVAL
     frames = 1ull << e.order
@@ -78,8 +72,8 @@ cdef int _add(pgx_region *r, uint32_t number, uint64_t index, uint64_t pfn, uint
     else:
         rc = xa_store(r, &m.pages, index, e.order, pgx_xa_entry(pfn), &old)
     if rc == 0:
-        was[0] = (WAS_HELD if e.held else 0) | (WAS_SWAPBACKED if pgx_load64(&e.flags) & r.layout.swapbacked else 0)
-        pgx_store64(&e.mapping, <uint64_t>(number + 1) << 2)
+        was[0] = state_before(r, e)
+        pgx_store64(&e.mapping, <uint64_t>(t.number + 1) << 2)
         e.index = index
         if m.shmem:
             pgx_or64(&e.flags, r.layout.swapbacked)
@@ -93,7 +87,10 @@ cdef int _add(pgx_region *r, uint32_t number, uint64_t index, uint64_t pfn, uint
 
 
 cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinned) noexcept nogil:
-    """Takes the page at `index` out of the tree: its frame, locked, with the cache's references; or -errno. A pinned one if `pinned`."""
+    """Takes the page at `index` out of the tree: its frame, locked, with the cache's references; or -errno.
+
+    `pinned`: a pinned one, too.
+    """
     cdef pgx_mapping *m = &r.mappings[number]
     cdef uint64_t entry = xa_load(r, &m.pages, index)
     cdef uint64_t old = 0
@@ -124,20 +121,13 @@ cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinn
     return <int64_t>pfn
 
 
-cdef void _undo(pgx_region *r, uint32_t number, uint64_t index, uint8_t was) noexcept nogil:
-    """Takes a page out again that `_add` has put there, and leaves it as it was."""
-    cdef int64_t pfn = -EBUSY
-    cdef pgx_entry *e
-    while pfn == -EBUSY or pfn == -EAGAIN:  # an exchange that has the page lets it go
-        pfn = _take_out(r, number, index, True)
-    if pfn < 0:
-        return
-    e = &r.entries[pfn]
-    if not was & WAS_SWAPBACKED:
-        pgx_and64(&e.flags, ~r.layout.swapbacked)
-    pgx_store8(&e.held, was & WAS_HELD)
-    pgx_add32(&e.refs, e.held - <uint32_t>(1u << e.order))
-    pgx_store32(&e.owner, 0)
+cdef int64_t _take_out_again(const Target *t, uint64_t index) noexcept nogil:
+    """Whoever pinned the page since it was added gets it back as it was, pinned."""
+    return _take_out(t.r, t.number, index, True)
+
+
+cdef uint32_t _refs(const pgx_entry *e) noexcept nogil:
+    return 1u << e.order
 
 
 def add(Region arena, mapping, indexes, pfns):
@@ -146,37 +136,25 @@ def add(Region arena, mapping, indexes, pfns):
     A folio's index is a multiple of its size. The pages must be in use and nowhere mapped. All or nothing: ValueError,
     ArenaError or ArenaFullError names the first that cannot be added.
     """
-    cdef uint32_t number
-    cdef int rc = 0
-    cdef int64_t i = 0
-    cdef int64_t n
+    cdef Target target
+    cdef int64_t n, bad
+    cdef int code = 0
     _mapping(arena, mapping)
     refuse_plugin_of(arena, "add pages to a mapping")
-    number = <uint32_t>mapping
-    cdef const int64_t[::1] at = as_pfns(indexes, "indexes")
-    cdef const int64_t[::1] where = as_pfns(pfns)
-    if at.shape[0] != where.shape[0]:
-        raise ValueError(f"{at.shape[0]} indexes for {where.shape[0]} frames")
-    n = at.shape[0]
-    cdef uint8_t[::1] was = np.empty(n, dtype=np.uint8)
+    target = Target(arena.region, <uint32_t>mapping, 0)
+    at, frames = as_places(indexes, pfns, "indexes")
+    before = np.empty(len(at), dtype=np.uint8)
+    cdef const int64_t *index = <const int64_t *>address(at)
+    cdef const int64_t *pfn = <const int64_t *>address(frames)
+    cdef uint8_t *was = <uint8_t *>address(before)
+    n = len(at)
     with nogil:
-        for i in range(n):
-            rc = _add(arena.region, number, <uint64_t>at[i], <uint64_t>where[i], &was[i])
-            if rc != 0:
-                n = i
-                while n > 0:
-                    n -= 1
-                    _undo(arena.region, number, <uint64_t>at[n], was[n])
-                break
-    if rc == -EINVAL:
-        raise ValueError(
-            f"frame {where[i]} at index {at[i]}: want a page in use, not yet mapped, at a multiple of its size"
+        bad = place_all(&target, index, pfn, n, was, &code, _add, _take_out_again, _refs)
+    if bad < n:
+        raise not_placed(
+            f"frame {pfn[bad]} at index {index[bad]}", -code, "a page in use, not yet mapped, at a multiple of its size",
+            "position", "no XArray node left; create the arena with more (xa_nodes=...)",
         )
-    if rc == -EBUSY:
-        raise ArenaError(f"frame {where[i]} at index {at[i]}: the page is locked, or the position is taken")
-    if rc:
-        raise ArenaFullError(-rc, f"frame {where[i]} at index {at[i]}: {os.strerror(-rc)}: no XArray node left; "
-                             "create the arena with more (xa_nodes=...)")
 
 
 def load(Region arena, mapping, index):

@@ -1,30 +1,27 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Address spaces: page tables of 64 entries below an XArray, and the reverse map from a page to its entries."""
 
-import os
 from operator import index as as_int
 
 import numpy as np
 
-from pagexchange_native.errors import ArenaError, ArenaFullError, not_taken
-from pagexchange_native.integers import as_pfns
+from pagexchange_native.errors import ArenaError, not_placed, not_taken
+from pagexchange_native.integers import as_places
 
 from libc.errno cimport EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ETXTBSY, EUCLEAN
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from posix.unistd cimport usleep
+from libc.string cimport memset
 
 from pagexchange_native.arena.allocator cimport pgx_free
+from pagexchange_native.arena.locks cimport spin_lock, spin_unlock
+from pagexchange_native.arena.pool cimport Items, pool_give, pool_take
 from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.slots cimport FACE
+from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
+from pagexchange_native.pages.placing cimport Target, place_all, state_before
 from pagexchange_native.xarray.store cimport xa_store
 from pagexchange_native.xarray.tree cimport xa_load, xa_lock, xa_unlock
-
-cdef enum:
-    FACE = 0  # the slot of calls from Python
-    # What a page had before it was mapped, for unmapping it again as it was.
-    WAS_HELD = 1
-    WAS_SWAPBACKED = 2
-
 
 cdef pgx_space *_space(Region arena, object number) except NULL:
     arena.check()
@@ -33,54 +30,39 @@ cdef pgx_space *_space(Region arena, object number) except NULL:
     return &arena.region.spaces[<uint32_t>number]
 
 
-cdef inline void _spin(uint32_t *lock) noexcept nogil:
-    cdef uint32_t spins = 0
-    while not pgx_cas32(lock, 0, FACE + 1):
-        spins += 1
-        if spins & 0x3ff:
-            pgx_pause()
-        else:
-            usleep(50)
+cdef inline Items _tables(pgx_region *r) noexcept nogil:
+    return Items(&r.header.tables, r.ntables, <uint8_t *>&r.tables[0].next, sizeof(pgx_table))
+
+
+cdef bint _in_use(const pgx_region *r, uint32_t number) noexcept nogil:
+    return r.tables[number].space != 0
 
 
 cdef int64_t _take_table(pgx_region *r, uint32_t space, uint64_t base) noexcept nogil:
-    cdef pgx_pool *pool = &r.header.tables
-    cdef int64_t number
+    """Number of an empty table for a space, or -ENOMEM, -EUCLEAN."""
+    cdef Items tables = _tables(r)
+    cdef uint32_t number = 0
+    cdef int rc
     cdef pgx_table *t
-    cdef uint32_t k
-    if pgx_fail_alloc(r):
-        return -ENOMEM
-    _spin(&pool.lock)
-    if pool.free_head and pool.free_head <= r.ntables:
-        number = pool.free_head - 1
-        pool.free_head = r.tables[number].next
-        pool.free -= 1
-    elif pool.fresh < r.ntables:
-        number = pool.fresh
-        pool.fresh += 1
-    else:
-        number = -ENOMEM
-    pgx_store32(&pool.lock, 0)
-    if number >= 0:
+    spin_lock(&tables.pool.lock, FACE + 1)
+    rc = pool_take(r, &tables, _in_use, 1, &number)
+    if rc == 0:
         t = &r.tables[number]
-        t.count = 0
+        memset(t, 0, sizeof(pgx_table))
         t.base = base
-        t.next = 0
-        for k in range(PGX_TABLE_SLOTS):
-            t.pte[k].pte = 0
-            t.pte[k].next = 0
         t.space = space + 1
+    spin_unlock(&tables.pool.lock)
+    if rc != 0:
+        return rc
     return number
 
 
 cdef void _give_table(pgx_region *r, uint32_t number) noexcept nogil:
-    cdef pgx_pool *pool = &r.header.tables
+    cdef Items tables = _tables(r)
+    spin_lock(&tables.pool.lock, FACE + 1)
     r.tables[number].space = 0
-    _spin(&pool.lock)
-    r.tables[number].next = pool.free_head
-    pool.free_head = number + 1
-    pool.free += 1
-    pgx_store32(&pool.lock, 0)
+    pool_give(&tables, number)
+    spin_unlock(&tables.pool.lock)
 
 
 cdef int64_t _table(pgx_region *r, uint32_t space, uint64_t vpn, bint make) noexcept nogil:
@@ -123,7 +105,9 @@ cdef int _drop_empty(pgx_region *r, uint32_t space, uint64_t vpn, uint64_t frame
     return 0
 
 
-cdef int _map(pgx_region *r, uint32_t space, uint64_t vpn, uint64_t pfn, uint64_t bits, uint8_t *was) noexcept nogil:
+cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was) noexcept nogil:
+    cdef pgx_region *r = target.r
+    cdef uint32_t space = target.number
     cdef pgx_entry *e
     cdef pgx_space *s = &r.spaces[space]
     cdef uint64_t frames, k, t
@@ -143,7 +127,7 @@ cdef int _map(pgx_region *r, uint32_t space, uint64_t vpn, uint64_t pfn, uint64_
             or (e.mapping & 3 == PGX_ANON and e.index != vpn):
         pgx_store32(&e.owner, 0)
         return -EINVAL
-    _spin(&s.lock)
+    spin_lock(&s.lock, FACE + 1)
     # All tables first, so that a lack of one changes nothing.
     for t in range((frames + PGX_TABLE_SLOTS - 1) // PGX_TABLE_SLOTS):
         number = _table(r, space, vpn + t * PGX_TABLE_SLOTS, True)
@@ -162,12 +146,12 @@ cdef int _map(pgx_region *r, uint32_t space, uint64_t vpn, uint64_t pfn, uint64_
             pte = &r.tables[number].pte[(vpn + k) % PGX_TABLE_SLOTS]
             pte.next = 0
             r.tables[number].count += 1
-            pgx_store64(&pte.pte, (pfn + k) << 12 | bits | PGX_PTE_PRESENT)
+            pgx_store64(&pte.pte, (pfn + k) << 12 | target.bits | PGX_PTE_PRESENT)
             if k == 0:
                 pte.next = e.rmap
                 e.rmap = <uint32_t>(number * PGX_TABLE_SLOTS + (vpn % PGX_TABLE_SLOTS) + 1)
         s.nr_ptes += frames
-        was[0] = (WAS_HELD if e.held else 0) | (WAS_SWAPBACKED if pgx_load64(&e.flags) & r.layout.swapbacked else 0)
+        was[0] = state_before(r, e)
         pgx_add32(&e.refs, 1 - e.held)
         pgx_store8(&e.held, 0)
         if e.mapping == 0:
@@ -179,13 +163,16 @@ cdef int _map(pgx_region *r, uint32_t space, uint64_t vpn, uint64_t pfn, uint64_
         pgx_store32(&e.mapcount, e.mapcount + 1)
     else:
         _drop_empty(r, space, vpn, frames)
-    pgx_store32(&s.lock, 0)
+    spin_unlock(&s.lock)
     pgx_store32(&e.owner, 0)
     return rc
 
 
 cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees) noexcept nogil:
-    """Empties the entries of the page at `vpn`: its frame, locked, with the reference they had; or -errno. `frees`: the last one will be dropped."""
+    """Empties the entries of the page at `vpn`: its frame, locked, with the reference they had; or -errno.
+
+    `frees`: that reference will be dropped, so that the last one of a pinned page must stay.
+    """
     cdef pgx_space *s = &r.spaces[space]
     cdef uint64_t word = _read(r, space, vpn)
     cdef uint64_t pfn = word >> 12
@@ -211,7 +198,7 @@ cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees) noe
     if rc:
         pgx_store32(&e.owner, 0)
         return rc
-    _spin(&s.lock)
+    spin_lock(&s.lock, FACE + 1)
     frames = 1ull << e.order
     number = _table(r, space, vpn, False)
     mine = <uint32_t>(number * PGX_TABLE_SLOTS + vpn % PGX_TABLE_SLOTS + 1)
@@ -237,26 +224,16 @@ cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees) noe
         pgx_add64(&r.nodes[pgx_node_of(r, pfn)].counter[PGX_NR_ANON], -frames)
         pgx_store64(&e.mapping, 0)
         e.index = 0
-    pgx_store32(&s.lock, 0)
+    spin_unlock(&s.lock)
     return <int64_t>pfn
 
 
-cdef void _undo(pgx_region *r, uint32_t space, uint64_t vpn, uint8_t was) noexcept nogil:
-    """Unmaps a page again that `_map` has mapped, and leaves it as it was."""
-    cdef int64_t pfn = -EBUSY
-    cdef pgx_entry *e
-    while pfn == -EBUSY or pfn == -EAGAIN:  # an exchange that has the page lets it go
-        pfn = _unmap(r, space, vpn, False)
-    if pfn < 0:
-        return
-    e = &r.entries[pfn]
-    if not was & WAS_SWAPBACKED:
-        pgx_and64(&e.flags, ~r.layout.swapbacked)
-    if was & WAS_HELD:
-        pgx_store8(&e.held, 1)
-    else:
-        pgx_add32(&e.refs, <uint32_t>-1)
-    pgx_store32(&e.owner, 0)
+cdef int64_t _unmap_again(const Target *t, uint64_t vpn) noexcept nogil:
+    return _unmap(t.r, t.number, vpn, False)
+
+
+cdef uint32_t _refs(const pgx_entry *e) noexcept nogil:
+    return 1
 
 
 def map(Region arena, space, vpns, pfns, write=True):
@@ -265,38 +242,26 @@ def map(Region arena, space, vpns, pfns, write=True):
     The first mapping of a page without a mapping makes it anonymous. All or nothing: ValueError, ArenaError or
     ArenaFullError names the first page that cannot be mapped.
     """
-    cdef uint32_t number
-    cdef int rc = 0
-    cdef int64_t i = 0
-    cdef int64_t n
+    cdef Target target
+    cdef int64_t n, bad
+    cdef int code = 0
     cdef uint64_t bits = PGX_PTE_ACCESSED | (PGX_PTE_WRITE if write else 0)
     _space(arena, space)
-    number = <uint32_t>space
-    cdef const int64_t[::1] at = as_pfns(vpns, "virtual pages")
-    cdef const int64_t[::1] where = as_pfns(pfns)
-    if at.shape[0] != where.shape[0]:
-        raise ValueError(f"{at.shape[0]} virtual pages for {where.shape[0]} frames")
-    n = at.shape[0]
-    cdef uint8_t[::1] was = np.empty(n, dtype=np.uint8)
+    target = Target(arena.region, <uint32_t>space, bits)
+    at, frames = as_places(vpns, pfns, "virtual pages")
+    before = np.empty(len(at), dtype=np.uint8)
+    cdef const int64_t *vpn = <const int64_t *>address(at)
+    cdef const int64_t *pfn = <const int64_t *>address(frames)
+    cdef uint8_t *was = <uint8_t *>address(before)
+    n = len(at)
     with nogil:
-        for i in range(n):
-            rc = _map(arena.region, number, <uint64_t>at[i], <uint64_t>where[i], bits, &was[i])
-            if rc != 0:
-                n = i
-                while n > 0:
-                    n -= 1
-                    _undo(arena.region, number, <uint64_t>at[n], was[n])
-                break
-    if rc == -EINVAL:
-        raise ValueError(
-            f"frame {where[i]} at virtual page {at[i]}: want a page in use at a multiple of its size; an anonymous page "
-            "that is mapped already keeps its virtual page number"
+        bad = place_all(&target, vpn, pfn, n, was, &code, _map, _unmap_again, _refs)
+    if bad < n:
+        raise not_placed(
+            f"frame {pfn[bad]} at virtual page {vpn[bad]}", -code,
+            "a page in use at a multiple of its size; an anonymous page that is mapped already keeps its virtual page number",
+            "place", "no page table left; create the arena with more (page_tables=..., xa_nodes=...)",
         )
-    if rc == -EBUSY or rc == -EEXIST:
-        raise ArenaError(f"frame {where[i]} at virtual page {at[i]}: the page is locked, or the place is taken")
-    if rc:
-        raise ArenaFullError(-rc, f"frame {where[i]} at virtual page {at[i]}: {os.strerror(-rc)}: no page table left; "
-                             "create the arena with more (page_tables=..., xa_nodes=...)")
 
 
 def translate(Region arena, space, vpn):

@@ -13,6 +13,7 @@ from libc.errno cimport EBUSY, EINVAL, ENOMEM
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.slots cimport FACE
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport (
     PGX_XA_MARKS,
@@ -51,8 +52,6 @@ from pagexchange_native.xarray.tree cimport (
     xas_find_word,
     xas_init,
 )
-
-cdef uint32_t FACE = 0  # the worker slot in whose name Python's changes are made
 
 MAX_INDEX = 2**64 - 1
 MAX_ID = 2**32 - 1  # largest index that `alloc` gives out when no other is named: xa_limit_32b

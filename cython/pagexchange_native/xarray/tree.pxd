@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The XArray's tree as it lies in the arena: encoding, lock, look-up, cursor. Searches are in `search`, changes in `store`.
+"""The XArray's tree as it lies in the arena: encoding, lock, look-up, cursor. See `search`, and `store` for changes.
 
 Semantics are those of Linux's lib/xarray.c. Node numbers stand where Linux has pointers, and each is checked against the
 private region, so that no tree, however damaged, leads out of the arena or round in a circle: a child's shift is its
@@ -54,7 +54,7 @@ cdef inline bint xa_trylock(pgx_xarray *xa, uint32_t slot) noexcept nogil:
 
 
 cdef inline void xa_lock(pgx_xarray *xa, uint32_t slot) noexcept nogil:
-    """Wait until nobody holds the array, then own it. The word names the owner's slot: recovery can tell whose it was."""
+    """Wait until the array has no holder and no writer, then own it. The word names the slot, for recovery."""
     cdef uint32_t turn = 0
     while not xa_trylock(xa, slot):
         wait_turn(turn)
@@ -195,7 +195,7 @@ cdef inline uint64_t _peek(const pgx_region *r, const pgx_xarray *xa, uint64_t i
 
 
 cdef inline uint64_t xa_load(const pgx_region *r, const pgx_xarray *xa, uint64_t index) noexcept nogil:
-    """The entry that covers `index`, 0 for none or a reservation. Takes no lock, and never leaves the arena, whatever lies in it.
+    """The entry that covers `index`, 0 for none or a reservation. Without a lock; never leaves the arena.
 
     An answer counts when `seq` was even before and the same after.
 

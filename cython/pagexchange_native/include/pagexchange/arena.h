@@ -123,9 +123,7 @@ typedef struct pgx_pte {
 #define PGX_PTE_PRESENT 1ull
 #define PGX_PTE_MIGRATION 2ull /* instead of PRESENT: whoever touches it waits for the page's lock */
 #define PGX_PTE_WRITE 4ull
-#define PGX_PTE_DIRTY 8ull
 #define PGX_PTE_ACCESSED 16ull
-#define PGX_PTE_EXCLUSIVE 32ull
 #define PGX_PTE_BITS 0xfffull
 
 #define PGX_TABLE_SLOTS 64
@@ -219,7 +217,7 @@ typedef struct pgx_side {
 
 typedef struct pgx_pair {
     pgx_side side[2];
-    int32_t status; /* 0 going on; PGX_PENDING not begun; -errno dropped out */
+    int32_t status; /* 0 going on; above 0 left to another mover; -errno dropped out */
     uint32_t temp;  /* frame taken by PGX_LOG_TEMP, pfn + 1 */
     uint32_t order;
     uint32_t kind;  /* enum pgx_log_kind */
