@@ -270,6 +270,12 @@ def test_only_the_strategies_that_are_used_need_their_plug_ins(tmp_path):
         read.load(path, only=["ohter"])
 
 
+def test_what_may_be_empty_or_blocked_is_no_mistake(tmp_path):
+    assert wrong(tmp_path, GOOD + "wrap = []\n") == []
+    blocked = GOOD.replace("[run]", '[plugins]\nblock = ["list-exchange"]\n[run]')  # word-swap serves
+    assert wrong(tmp_path, blocked) == []
+
+
 def test_a_plug_in_that_would_not_serve_the_arena_is_found_before_a_run(tmp_path: Path) -> None:
     missing = next(isa for isa in ("neon", "avx2") if isa not in available_isas())
     chain = 'data = ["list-exchange", { plugin = "word-swap", isa = "scalar" }]'

@@ -104,6 +104,7 @@ name = "mine"
 locked = { bit = 0, policy = "stay", meaning = "lock" }
 dirty = { bit = 3, policy = "swap", meaning = "d" }
 """
+FIELDS = [("x", 65), ("y", 1)]
 
 
 def load(tmp_path: Path, text: str) -> Layout:
@@ -178,6 +179,23 @@ def test_a_layout_of_ones_own_needs_little(tmp_path):
 def test_a_wrong_layout_is_refused_with_its_place(tmp_path, change, expected):
     assert change[0] in GOOD
     assert any(expected in problem for problem in problems(tmp_path, GOOD.replace(*change)))
+
+
+def test_flags_are_in_the_order_of_their_bits_however_the_file_has_them(tmp_path):
+    text = GOOD.replace("locked = { bit = 0", "locked = { bit = 8")  # where no waiters are, any bit will do
+    assert [flag.name for flag in load(tmp_path, text).flags] == ["dirty", "locked"]
+
+
+def test_each_field_that_does_not_fit_is_told_how_much_is_left(tmp_path):
+    fields = "".join(f'{name} = {{ width = {width}, policy = "stay", meaning = "" }}\n' for name, width in FIELDS)
+    assert [
+        problem.split(": ", 1)[1]
+        for problem in problems(tmp_path, GOOD.replace("[flags]", f"[fields]\n{fields}[flags]"))
+    ] == [
+        "fields.x.width: 65 bits, but only 64 of 64 are left: more than 64 bits",
+        "fields.x.width: lies on bits 0 to 63, over the flags locked, dirty",
+        "fields.y.width: 1 bits, but only 0 of 64 are left: more than 64 bits",
+    ]
 
 
 def test_locked_and_waiters_share_a_byte(tmp_path):
