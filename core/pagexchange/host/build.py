@@ -260,6 +260,7 @@ class _Build:
             raise PluginContractError(hook, plugin.name, f"{expected}, not a class", answer, **facts)
         if not callable(answer) or inspect.iscoroutinefunction(answer) or inspect.isgeneratorfunction(answer):
             raise PluginContractError(hook, plugin.name, expected, answer, **facts)
+        # Tried now: a wrong number of arguments would else be noticed by the first exchange only.
         try:
             inspect.signature(answer).bind(*range(_ARGUMENTS[hook]))
         except TypeError as error:

@@ -37,6 +37,7 @@ class Served:
 
     def describe(self) -> dict[str, str]:
         """Return what the object says about itself: ISA chosen, what it will allocate."""
+        # All within the try: of a stranger's object even the look-up of an attribute may raise.
         try:
             if not callable(getattr(self.object, "describe", None)):
                 return {}

@@ -238,7 +238,7 @@ def _load(entry: metadata.EntryPoint) -> Plugin:
             # a compiled plug-in made for another layout of our classes would only warn, then compute nonsense
             warnings.filterwarnings("error", message=".*size changed.*", category=RuntimeWarning)
             target = entry.load()
-    except (KeyboardInterrupt, MemoryError):
+    except (KeyboardInterrupt, MemoryError):  # neither is the plug-in's fault
         raise
     except BaseException as error:  # a plug-in that calls sys.exit() while imported is a failed plug-in too
         cure = f". {_REBUILD}" if "size changed" in str(error) or "wrong signature" in str(error) else ""

@@ -150,6 +150,7 @@ def _chosen(
     )
     if not lists:
         raise ArenaError(f"{name}: there is no hot page on {slow!r} with a colder one of its order on {fast!r}")
+    # The first page of each pair tells for both: pairs are chosen among folios of one order.
     orders = arena.entries["order"][np.concatenate(lists)[:, 0]]
     info = InputInfo(
         name=name,

@@ -171,7 +171,7 @@ class _Turns:
 def _check(bench: Workbench, tally: Tally, bind: Bind, oracle: Stamping | None) -> None:
     """The untimed first call: verified in full. Leaves the arena as it was."""
     before = oracle.before(bench) if oracle else None
-    statistics = bench.statistics()
+    statistics = bench.statistics()  # they only grow, and going back leaves them: so their difference counts
     start = time.perf_counter()
     try:
         outcome = tally.exchange(bench, bind)

@@ -70,6 +70,7 @@ class Tally:
         if self.strategy is None or self.generation != bench.generation:
             self.strategy = bind(self.spec, bench.arena)
             self.plugins = plugins(self.strategy.built)
+            # Last: a plug-in that fails above has not touched this arena, and a new one need not be made for it.
             self.generation = bench.generation
         # CPU time of all threads; the wall time of each call is the engine's own, taken inside of it.
         start = process_time_ns()

@@ -91,6 +91,7 @@ class Workbench:
         self._touched = touched[touched < len(entries)]
         self.orders = order[:, 0]
         """int64[n]: order of each pair's first folio."""
+        # Only these: a right exchange writes no other entry, and after a wrong one the arena is made anew.
         words = entries.view(np.uint64).reshape(len(entries), -1)
         parts = [self._part(name) for name in _WHOLE]
         self._saved = _Saved(
@@ -150,6 +151,7 @@ class Workbench:
 
 def _swap_contents(frames: NDArray[np.uint64], pairs: NDArray[np.int64], size: int) -> None:
     """Swap folios of `size` frames, a few MiB at a time."""
+    # In parts, because `held` is a copy: of a long list it would be half as much memory as the pages.
     rows = max(1, _CHUNK_BYTES // (frames.shape[1] * 8 * size))
     offsets = np.arange(size)
     for start in range(0, len(pairs), rows):
