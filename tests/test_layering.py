@@ -67,7 +67,7 @@ def test_the_core_names_no_built_in_plug_in():
     assert len(BUILT_IN) >= 14
     # The default strategy is called as its mover is; the oracle and the suite report what they find in an XArray.
     others = {
-        ("arena/arena.py", "list-exchange"), ("oracle/trees.py", "xarray"), ("testing/judge.py", "xarray"),
+        ("arena/arena.py", "list-exchange"), ("oracle/trees.py", "xarray"), ("testing/verdict/judge.py", "xarray"),
     }  # fmt: skip
     for path in sorted(CORE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -14,13 +14,14 @@ from pagexchange.errors import PluginError
 from pagexchange.host.discovery import Registry
 from pagexchange.host.read import load
 from pagexchange.oracle.format import read
-from pagexchange.testing import CLAUSES, judge, plugin
+from pagexchange.testing import CLAUSES, plugin
 from pagexchange.testing.candidates.candidate import Candidate, of_object
 from pagexchange.testing.candidates.partners import entry_of, slot_of
 from pagexchange.testing.scene import reading, recovery
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.picture import Picture
 from pagexchange.testing.scene.scene import Scene
+from pagexchange.testing.verdict import judge
 from pagexchange_native.movers.word_swap import WordSwap
 
 CLAUSE = "data-exchanges-every-byte"

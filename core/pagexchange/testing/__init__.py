@@ -12,13 +12,13 @@ Or subclass what fits, in a file of your own; `make` is called for each arena th
 Needs pytest: `pip install pagexchange[testing]`.
 """
 
-from pagexchange.testing.clauses import CLAUSES, Clause
 from pagexchange.testing.contracts import (
     DataMoverContract,
     FlagPolicyContract,
     MappingUpdaterContract,
     StrategyContract,
 )
+from pagexchange.testing.verdict.clauses import CLAUSES, Clause
 
 __all__ = [
     "CLAUSES",

@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 
 from pagexchange.errors import PagexchangeError
-from pagexchange.testing.clauses import CLAUSES
 from pagexchange.testing.session import watch
 from pagexchange.testing.session.subjects import Subjects
+from pagexchange.testing.verdict.clauses import CLAUSES
 
 _SUBJECTS: Final = pytest.StashKey[Subjects]()
 _OPTION: Final = "--strategies"

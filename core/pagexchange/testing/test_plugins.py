@@ -10,8 +10,8 @@ from pagexchange.testing.checks.data import DataChecks
 from pagexchange.testing.checks.flags import FlagChecks
 from pagexchange.testing.checks.mapping import MappingChecks
 from pagexchange.testing.checks.wrappers import WrapperChecks
-from pagexchange.testing.judge import breaks
 from pagexchange.testing.plugin import subjects
+from pagexchange.testing.verdict.judge import breaks
 
 
 class TestFlagPolicies(FlagChecks):

@@ -12,10 +12,10 @@ from pagexchange.host.build import Facts
 from pagexchange.host.built import Served
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.checks.serves import ServesChecks
-from pagexchange.testing.judge import answers, ask, breaks, raised
 from pagexchange.testing.scene.cells import NEWEST
 from pagexchange.testing.scene.layouts import layout_named
 from pagexchange.testing.session.axes import over
+from pagexchange.testing.verdict.judge import answers, ask, breaks, raised
 from pagexchange_native.movers.mover import DataMover
 
 Bytes = NDArray[np.uint8]

@@ -12,9 +12,9 @@ from pagexchange.model.layout import Layout
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.candidates.partners import swapped
 from pagexchange.testing.checks.serves import ServesChecks
-from pagexchange.testing.judge import answers, ask, breaks, two_arrays
 from pagexchange.testing.scene.layouts import OWN, SHIPPED, UNKNOWN, layout_named
 from pagexchange.testing.session.axes import over
+from pagexchange.testing.verdict.judge import answers, ask, breaks, two_arrays
 
 _DRAWN: Final = 200
 

@@ -10,13 +10,13 @@ from pagexchange.errors import PluginError
 from pagexchange.model.config import Mode
 from pagexchange.model.statuses import REASONS
 from pagexchange.testing.candidates.candidate import Candidate
-from pagexchange.testing.judge import bound, breaks, exchange, statuses
 from pagexchange.testing.scene.cells import MANY, SHAPES, Cell
 from pagexchange.testing.scene.layouts import SHIPPED
 from pagexchange.testing.scene.picture import Picture
 from pagexchange.testing.scene.refusals import Refusals
 from pagexchange.testing.scene.scene import Pairs, Scene
 from pagexchange.testing.session.axes import Judging, over
+from pagexchange.testing.verdict.judge import bound, breaks, exchange, statuses
 
 
 class ListChecks(Judging):

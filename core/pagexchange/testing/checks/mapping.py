@@ -12,8 +12,8 @@ from pagexchange.oracle.format import read
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.candidates.partners import entry_of, slot_of
 from pagexchange.testing.checks.serves import ServesChecks
-from pagexchange.testing.judge import answers, ask, breaks, two_arrays
 from pagexchange.testing.session.axes import over
+from pagexchange.testing.verdict.judge import answers, ask, breaks, two_arrays
 
 _PAGE = np.dtype([("mapping", "<u8"), ("index", "<u8"), ("pfn", "<u4"), ("status", "<i4")])
 _ORDERS = (0, 1, 4, 6)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from pagexchange.testing import judge
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.checks.serves import ServesChecks
-from pagexchange.testing.judge import breaks, outcome_of, show
 from pagexchange.testing.scene.cells import Cell, exchange_cells, unknown_flag_cells
 from pagexchange.testing.scene.layouts import NEW_FLAGS
 from pagexchange.testing.session.axes import over
+from pagexchange.testing.verdict import judge
+from pagexchange.testing.verdict.judge import breaks, outcome_of, show
 
 
 class MatrixChecks(ServesChecks):

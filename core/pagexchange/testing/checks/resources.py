@@ -5,14 +5,14 @@ from typing import Final
 
 import pytest
 
-from pagexchange.testing import judge
 from pagexchange.testing.candidates.candidate import Candidate, takes_frames
-from pagexchange.testing.judge import bound, breaks, exchange
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.reading import read_while
 from pagexchange.testing.scene.recovery import not_recovered
 from pagexchange.testing.scene.scene import Scene
 from pagexchange.testing.session.axes import Judging, over
+from pagexchange.testing.verdict import judge
+from pagexchange.testing.verdict.judge import bound, breaks, exchange
 
 _STARVED: Final = (0, -errno.ENOMEM)
 

@@ -1,13 +1,13 @@
 """The clause that all others rest on: without an object there is nothing that they could judge."""
 
 from pagexchange.errors import PluginError
-from pagexchange.testing import judge
 from pagexchange.testing.candidates.candidate import Candidate
-from pagexchange.testing.judge import breaks
 from pagexchange.testing.scene.cells import PAGE_SIZES, Cell
 from pagexchange.testing.scene.layouts import OWN, SHIPPED, UNKNOWN
 from pagexchange.testing.scene.scene import Scene
 from pagexchange.testing.session.axes import Judging, over
+from pagexchange.testing.verdict import judge
+from pagexchange.testing.verdict.judge import breaks
 
 
 def arenas(own_layout: bool) -> tuple[Cell, ...]:

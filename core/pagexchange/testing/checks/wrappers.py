@@ -4,10 +4,10 @@ from typing import Final
 
 from pagexchange.testing.candidates.candidate import AROUND, Candidate
 from pagexchange.testing.checks.serves import arenas, serves_or_declines
-from pagexchange.testing.judge import bound, breaks, exchange
 from pagexchange.testing.scene.cells import MANY, Cell
 from pagexchange.testing.scene.scene import Scene
 from pagexchange.testing.session.axes import Judging, over
+from pagexchange.testing.verdict.judge import bound, breaks, exchange
 
 # A wrapper is called once for each batch and worker: one call, several, several at a time, and one folio that several
 # workers move in parts.

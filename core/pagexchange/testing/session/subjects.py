@@ -15,10 +15,10 @@ from pagexchange.host.discovery import PluginInfo
 from pagexchange.model.config import Config, Expect, PluginUse
 from pagexchange.model.table import make
 from pagexchange.testing.candidates.candidate import Candidate, Origin, WithPartners, of_file, of_plugin, of_wrapper
-from pagexchange.testing.judge import declines
 from pagexchange.testing.scene.cells import NEWEST
 from pagexchange.testing.scene.layouts import SHIPPED, layout_named
 from pagexchange.testing.session.watch import Watching, unwatched
+from pagexchange.testing.verdict.judge import declines
 
 
 @dataclasses.dataclass(frozen=True)

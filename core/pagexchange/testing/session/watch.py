@@ -17,8 +17,8 @@ import pytest
 
 from pagexchange.host.discovery import OWN, PluginInfo
 from pagexchange.testing.candidates.candidate import Candidate, Origin
-from pagexchange.testing.clauses import CLAUSES, Clause
 from pagexchange.testing.session import onlooker
+from pagexchange.testing.verdict.clauses import CLAUSES, Clause
 
 SECONDS: Final = 120.0
 """That one test may take."""

@@ -20,9 +20,9 @@ from pagexchange.model.config import Mode
 from pagexchange.model.statuses import errno_name
 from pagexchange.oracle import Finding, Oracle, Verdict
 from pagexchange.testing.candidates.candidate import Candidate
-from pagexchange.testing.clauses import CLAUSES
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.scene import Pairs, Scene
+from pagexchange.testing.verdict.clauses import CLAUSES
 
 # Clause -> kinds of the oracle's findings. What is named nowhere here breaks `nothing-else-changes`.
 _BREAKS: Final = {
