@@ -36,7 +36,7 @@ def test_the_state_tells_where_it_stands(xa):
 
 
 def test_set_order_rounds_the_index_down(xa):
-    cursor = xa.cursor(1000, 9)
+    cursor = Cursor(xa, 1000, 9)
     assert (cursor.index, cursor.order) == (512, 9)
     cursor.store(3)
     assert xa.get_order(1023) == 9

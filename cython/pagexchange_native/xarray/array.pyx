@@ -401,12 +401,6 @@ cdef class XArray:
         for index, _ in self.items():
             yield index
 
-    def cursor(self, index=0, order=0):
-        """Make a cursor, Linux's XA_STATE, that stands before `index`."""
-        from pagexchange_native.xarray.cursor import Cursor  # here, since it imports this module
-
-        return Cursor(self, index, order)
-
     # ---- many indexes at once, without the GIL -------------------------------------------------------------------
 
     def bulk_store(self, indexes, values):

@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from pagexchange_native.xarray.array import RESERVED
+from pagexchange_native.xarray.cursor import Cursor
 from tests.native.xarray_suite.helpers import LAST, items, store
 
 
@@ -57,7 +58,7 @@ def test_check_reserve__is_not_empty_and_reads_as_nothing(xa, index):
     assert items(xa) == []
     assert list(xa.bulk_load([index])) == [-1]
     assert xa.words([index])[0] == xa.words([index], cursor=False)[0] == 0
-    assert xa.cursor(index).load() is RESERVED
+    assert Cursor(xa, index).load() is RESERVED
     xa.reserve(index)
     xa.release(index)
     assert xa.empty
@@ -83,7 +84,7 @@ def test_check_reserve__a_used_slot_is_neither_reserved_nor_released(xa, small_r
 def test_check_reserve__cmpxchg_tells_it_from_nothing(xa):
     xa.reserve(5)
     assert xa.cmpxchg(5, None, 1) is None
-    assert xa.cursor(5).load() is RESERVED
+    assert Cursor(xa, 5).load() is RESERVED
     assert xa.cmpxchg(5, RESERVED, 1) is None
     assert xa.load(5) == 1
     xa.release(5)

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from pagexchange_native.xarray.cursor import Cursor
 from tests.native.xarray_suite.helpers import LAST, each, erase, items, store, value_at
 
 
@@ -87,13 +88,13 @@ def test_check_find_2(xa):
 def test_check_find_3(xa):
     for i in range(100):
         for j in range(100):
-            cursor = xa.cursor(j)
+            cursor = Cursor(xa, j)
             assert cursor.find_marked(i, 0) is None
             if j > i:
                 assert (cursor.state, cursor.index) == ("RESTART", j)
         store(xa, i)
         xa.set_mark(i, 0)
-        cursor = xa.cursor(i)
+        cursor = Cursor(xa, i)
         assert cursor.find_marked(i, 0) == i
         assert cursor.find_marked(i, 0) is None
         assert cursor.state == "RESTART"
@@ -104,7 +105,7 @@ def test_check_find_3__an_end_before_the_entry_that_it_stands_on_is_the_end(xa):
     for index in (3, 70, 80):
         store(xa, index)
         xa.set_mark(index, 0)
-    cursor = xa.cursor(70)
+    cursor = Cursor(xa, 70)
     assert cursor.find() == 70
     assert cursor.find(50) is None
     assert (cursor.state, cursor.index) == ("BOUNDS", 70)
@@ -137,7 +138,7 @@ def test_check_find_4(xa):
 
 def find_entry(xa, value):
     """Index of a value, found by going through all with a pause after each four; -1 for none, or for the last index."""
-    cursor = xa.cursor()
+    cursor = Cursor(xa)
     for checked, (index, found) in enumerate(each(cursor), 1):
         if found == value:
             return index if index != LAST else -1
@@ -178,7 +179,7 @@ def test_check_pause(xa, descending):
     assert items(xa) == stored
     for pauses in (False, True):
         for start in {stored[0][0], stored[0][0] + (1 << stored[0][1]) - 1, stored[0][0] + (1 << stored[0][1]) // 3}:
-            cursor, seen = xa.cursor(start), []
+            cursor, seen = Cursor(xa, start), []
             for found in each(cursor):
                 seen.append(found)
                 if pauses:
@@ -190,7 +191,7 @@ def test_check_pause(xa, descending):
 def test_check_pause__what_comes_while_paused_is_seen_when_it_lies_ahead(xa):
     store(xa, 8, 3)
     store(xa, 40)
-    cursor = xa.cursor(9)
+    cursor = Cursor(xa, 9)
     assert cursor.find() == 8
     cursor.pause()
     assert (cursor.index, cursor.state) == (16, "RESTART")
@@ -204,7 +205,7 @@ def test_check_pause__what_comes_while_paused_is_seen_when_it_lies_ahead(xa):
 def test_check_pause__on_an_empty_slot_goes_past_that_slot(xa):
     store(xa, 5 << 12, 12)
     store(xa, 7 << 12, 12)
-    cursor = xa.cursor((6 << 12) + 9)
+    cursor = Cursor(xa, (6 << 12) + 9)
     assert cursor.load() is None
     cursor.pause()
     assert cursor.index == 7 << 12

@@ -8,13 +8,14 @@ import pytest
 
 from pagexchange_native.errors import ArenaFullError
 from pagexchange_native.xarray.array import RESERVED, XArray
+from pagexchange_native.xarray.cursor import Cursor
 from tests.native.xarray_suite.helpers import LAST, check_trees, items, loads, marks
 
 # ---- sticky errors ---------------------------------------------------------------------------------------------------
 
 
 def test_gap_sticky_errors__every_call_does_nothing_until_reset(xa, small_region):
-    cursor = xa.cursor(70)
+    cursor = Cursor(xa, 70)
     small_region.fail_alloc = 1
     assert cursor.store(1) is None
     assert (cursor.error, cursor.state) == (errno.ENOMEM, "ERROR")
@@ -55,7 +56,7 @@ def test_gap_sticky_errors__every_call_does_nothing_until_reset(xa, small_region
 
 @pytest.mark.parametrize("clear", ["set", "set_order", "reset"])
 def test_gap_sticky_errors__one_that_was_there_survives_until_cleared(xa, clear):
-    cursor = xa.cursor(3)
+    cursor = Cursor(xa, 3)
     cursor.set_error(errno.EEXIST)
     assert cursor.store(1) is None
     assert cursor.error == errno.EEXIST
@@ -70,7 +71,7 @@ def test_gap_sticky_errors__one_that_was_there_survives_until_cleared(xa, clear)
 
 
 def test_gap_sticky_errors__a_second_failure_does_not_hide_the_first(xa, small_region):
-    cursor = xa.cursor(70)
+    cursor = Cursor(xa, 70)
     cursor.set_error(errno.EEXIST)
     small_region.fail_alloc = 1
     cursor.store(1)
@@ -105,7 +106,7 @@ CALLS = {
 
 def through_a_cursor(xa, index, order):
     """Store through a cursor, which must carry the error until it is reset and then do its work."""
-    cursor = xa.cursor(index, order)
+    cursor = Cursor(xa, index, order)
     cursor.store(1)
     if cursor.error:
         assert cursor.state == "ERROR"
@@ -172,7 +173,7 @@ def refuse_each(region, call, before, index, order, recycled):
         refusals += 1
     region.fail_alloc = 0
     assert refusals > 0
-    assert xa.cursor(index).load() == (RESERVED if call == "reserve" else 1)
+    assert Cursor(xa, index).load() == (RESERVED if call == "reserve" else 1)
     replaced = order > 0 and index == 0
     assert [xa.load(at) for at, _ in before] == [1 if replaced else at for at, _ in before]
     if not replaced:  # a store takes what it needs, and asks for nothing else

@@ -10,6 +10,7 @@ import pytest
 from pagexchange_native.engine.python_objects import PythonMover
 from pagexchange_native.policies.find_slot import RadixTree, XArrayCursor
 from pagexchange_native.xarray.array import RESERVED
+from pagexchange_native.xarray.cursor import Cursor
 from tests.native.xarray_suite.helpers import LAST, items, marks, store
 from tests.native.xarray_suite.pages import SLOTS, Pages
 
@@ -26,7 +27,7 @@ REPLACE = {
     "store": lambda xa, index, value: xa.store(index, value),
     "store of its order": lambda xa, index, value: xa.store(index, value, xa.get_order(index)),
     "cmpxchg": lambda xa, index, value: xa.cmpxchg(index, xa.load(index), value),
-    "cursor": lambda xa, index, value: xa.cursor(index).store(value),
+    "cursor": lambda xa, index, value: Cursor(xa, index).store(value),
     "bulk_store": lambda xa, index, value: xa.bulk_store([index], [value]),
     "word": write_word,
     "reserve and store": lambda xa, index, value: [xa.store(index, RESERVED), xa.store(index, value)],

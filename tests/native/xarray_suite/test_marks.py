@@ -1,5 +1,6 @@
 """Marks: one per entry and kind, seen from every level of the tree, gone with the entry."""
 
+from pagexchange_native.xarray.cursor import Cursor
 from tests.native.xarray_suite.helpers import LAST, each, erase, items, store
 from tests.native.xarray_suite.helpers import marks as marks_at
 
@@ -94,7 +95,7 @@ def test_check_xa_mark_2__init_marks_clears_the_single_entry(xa):
     store(xa, 0)
     xa.set_mark(0, 0)
     xa.set_mark(0, 2)
-    cursor = xa.cursor()
+    cursor = Cursor(xa)
     cursor.load()
     assert cursor.get_mark(0)
     cursor.init_marks()
@@ -112,7 +113,7 @@ def test_check_xa_mark_2__init_marks_clears_each_of_1000_while_iterating(xa):
     store(xa, 70000)
     xa.set_mark(70000, 1)
     assert [index for index, _ in xa.items(mark=0)] == list(range(3500, 4500))
-    cursor, count = xa.cursor(), 0
+    cursor, count = Cursor(xa), 0
     for _ in each(cursor, 0):
         assert cursor.get_mark(2)
         cursor.init_marks()
@@ -131,7 +132,7 @@ def test_check_xa_mark_3__a_marked_search_from_inside_finds_the_entry_once(xa):
     xa.set_mark(0x41, 0)
     assert [marks(xa, i) for i in range(0x3F, 0x46)] == [set(), {0}, {0}, {0}, {0}, set(), set()]
     assert items(xa, 0x41, mark=0) == [(0x41, 0x40)]
-    cursor = xa.cursor(0x41)
+    cursor = Cursor(xa, 0x41)
     assert cursor.find_marked(LAST, 0) == 0x40
     assert cursor.index == 0x40
     assert cursor.find_marked(LAST, 0) is None
@@ -146,7 +147,7 @@ def test_check_xa_mark_3__a_marked_search_skips_the_unmarked_at_every_level(xa):
     for index in wanted:
         xa.set_mark(index, 1)
     assert [index for index, _ in xa.items(mark=1)] == wanted
-    assert [index for index, _ in each(xa.cursor(), 1)] == wanted
+    assert [index for index, _ in each(Cursor(xa), 1)] == wanted
     for k, index in enumerate(wanted):
         assert xa.find(index, mark=1)[0] == index
         assert xa.find(index, index, mark=1)[0] == index

@@ -2,11 +2,12 @@
 
 import pytest
 
+from pagexchange_native.xarray.cursor import Cursor
 from tests.native.xarray_suite.helpers import LAST, erase, store, value_at
 
 
 def test_check_move_tiny(xa):
-    cursor = xa.cursor()
+    cursor = Cursor(xa)
     assert [cursor.next(), cursor.next()] == [None, None]
     assert cursor.index == 1
     cursor.set(0)
@@ -25,7 +26,7 @@ def test_check_move_tiny(xa):
 def test_check_move_max(xa):
     store(xa, LAST)
     for pauses in (False, True):
-        cursor = xa.cursor()
+        cursor = Cursor(xa)
         assert cursor.find() == value_at(LAST)
         assert cursor.index == LAST
         if pauses:
@@ -45,7 +46,7 @@ def test_check_move_max(xa):
 def test_check_move_small(xa, index):
     store(xa, 0)
     store(xa, index)
-    cursor = xa.cursor()
+    cursor = Cursor(xa)
     expected = {0: 0, index: index}
     for i in range(4 * index):
         assert cursor.next() == expected.get(i)
@@ -63,7 +64,7 @@ def test_check_move_small(xa, index):
 
 def step_through(xa, count, hole):
     """Step from the last of `count` entries down below 0, and up again; nothing in `hole`."""
-    cursor = xa.cursor(count)
+    cursor = Cursor(xa, count)
     assert cursor.prev() is None
     for i in range(count - 1, -1, -1):
         assert cursor.prev() == (None if i in hole else i)

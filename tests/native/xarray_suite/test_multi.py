@@ -7,6 +7,7 @@ import pytest
 
 from pagexchange_native.errors import ArenaFullError
 from pagexchange_native.xarray.array import RESERVED
+from pagexchange_native.xarray.cursor import Cursor
 from tests.native.xarray_suite.helpers import LAST, each, erase, items, loads, store, top_of, value_at
 
 ORDERS = range(20)
@@ -34,7 +35,7 @@ def test_check_multi_store_1(xa, order):
 
 def test_check_multi_store_2(xa):
     store(xa, 4095, 9)
-    cursor = xa.cursor(4095)
+    cursor = Cursor(xa, 4095)
     assert cursor.store(2) == 4095
     assert cursor.index == 4095
     assert list(loads(xa, 3583, 514)) == [-1, *[2] * 512, -1]
@@ -52,9 +53,9 @@ def test_check_multi_store_3(xa, order):
     first = 3 << order
     store(xa, first, order)
     for start in {0, first, first + (1 << order) // 2, first + (1 << order) - 1}:
-        assert [value for _, value in each(xa.cursor(start))] == [first]
+        assert [value for _, value in each(Cursor(xa, start))] == [first]
         assert [value for _, value in xa.items(start)] == [first]
-    assert xa.cursor(first + (1 << order)).find() is None
+    assert Cursor(xa, first + (1 << order)).find() is None
     assert xa.find(first + (1 << order)) is None
 
 
@@ -168,7 +169,7 @@ def test_check_multi_store__a_smaller_nothing_removes_the_whole_entry(xa):
 
 def add(xa, index, order):
     """Add a folio where nothing is, through a cursor of its order; -ENOMEM is all that may happen."""
-    cursor = xa.cursor(index, order)
+    cursor = Cursor(xa, index, order)
     assert list(cursor.for_each_conflict()) == []
     assert cursor.store(value_at(index)) is None
     cursor.check()
@@ -176,7 +177,7 @@ def add(xa, index, order):
 
 def get_entry(xa, index, between=None):
     """Look a folio up as one does who takes a reference: load, take, load again, and once more when it was another."""
-    cursor = xa.cursor(index)
+    cursor = Cursor(xa, index)
     while True:
         value = cursor.load()
         if value is None or value is RESERVED:
@@ -190,7 +191,7 @@ def get_entry(xa, index, between=None):
 
 def del_entry(xa, index):
     """Delete the folio at an index by its own order; that order."""
-    cursor = xa.cursor(index)
+    cursor = Cursor(xa, index)
     order = cursor.get_order()
     cursor.set_order(index, order)
     cursor.store(None)
@@ -314,7 +315,7 @@ def test_check_get_order__of_the_largest(xa, order):
 @pytest.mark.parametrize("order", ORDERS)
 def test_check_xas_get_order(xa, order):
     size = 1 << order
-    cursor = xa.cursor()
+    cursor = Cursor(xa)
     for k in range(10):
         first = k * size
         store(xa, first, order)
@@ -331,7 +332,7 @@ def test_check_xas_conflict_get_order(xa, order):
     for k in range(10):
         first = k << order
         store(xa, first, order)
-        cursor = xa.cursor()
+        cursor = Cursor(xa)
         for smaller in range(order + 1):
             ranges = list(range(first, first + (1 << order), 1 << smaller))
             if order > 10 and len(ranges) > 6:
@@ -353,7 +354,7 @@ def test_check_xas_conflict_get_order(xa, order):
 def check_store(xa, start, order, present):
     """Store over `present` entries: that many conflicts before, one entry after."""
     first = start >> order << order
-    cursor = xa.cursor(start, order)
+    cursor = Cursor(xa, start, order)
     assert len(list(cursor.for_each_conflict())) == present
     assert (cursor.index, cursor.state) == (first, "RESTART")
     cursor.store(value_at(start))

@@ -7,6 +7,7 @@ import pytest
 
 from pagexchange_native.errors import ArenaFullError
 from pagexchange_native.xarray.array import MAX_VALUE
+from pagexchange_native.xarray.cursor import Cursor
 from tests.native.xarray_suite.helpers import (
     LAST,
     each,
@@ -103,7 +104,7 @@ def test_check_xa_shrink__erasing_the_second_entry_leaves_the_first_in_the_head(
     store(xa, 0)
     alone = head_of(small_region)
     xa.store(1, 2)
-    cursor = xa.cursor(1)
+    cursor = Cursor(xa, 1)
     assert cursor.store(None) == 2
     assert cursor.state == "BOUNDS"
     assert head_of(small_region) == alone
@@ -116,7 +117,7 @@ def test_check_xa_shrink__erasing_the_second_entry_leaves_the_first_in_the_head(
 @pytest.mark.parametrize(("index", "order"), [(0, 0), (0, 3), (70, 0), (0, 63), (LAST, 0)])
 def test_check_xa_shrink__erasing_the_only_entry_leaves_nothing_to_stand_on(xa, index, order):
     store(xa, index, order)
-    cursor = xa.cursor(index)
+    cursor = Cursor(xa, index)
     assert cursor.store(None) == value_at(index)
     assert (cursor.state, cursor.index) == ("BOUNDS", index)
     store(xa, index)
@@ -172,7 +173,7 @@ def test_check_xas_erase__iterating_and_erasing_sees_all_in_order(xa):
         stored = [*range(start, 2 * start + 17), LAST]
         for index in stored:
             store(xa, index)
-        cursor = xa.cursor()
+        cursor = Cursor(xa)
         seen = []
         for index, _ in each(cursor):
             seen.append(index)
@@ -225,7 +226,7 @@ def test_check_store_range(xa, offset):
 def test_check_align__a_reserved_slot_is_stored_to_without_memory(xa, small_region, index):
     xa.reserve(index)
     small_region.fail_alloc = 1
-    for call in (lambda: xa.cmpxchg(index, xa.cursor(index).load(), 2), lambda: xa.store(index, 3)):
+    for call in (lambda: xa.cmpxchg(index, Cursor(xa, index).load(), 2), lambda: xa.store(index, 3)):
         call()
         assert xa.load(index) in (2, 3)
     assert small_region.fail_alloc == 1
