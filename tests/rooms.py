@@ -2,7 +2,8 @@
 
 A room is a folder of modules; a module that lies beside folders is a room of its own. An arrow is an import, at the top
 of a file, in a function or for types only alike; in a Cython file a `cimport` is one too. A floor is a step of the
-longest way down. FOLDER is a checkout of any state of the project, so that two states can be compared.
+longest way down. Lines are those of Python, Cython and C that somebody wrote. FOLDER is a checkout of any state of the
+project, so that two states can be compared.
 """
 
 import ast
@@ -116,21 +117,41 @@ def floors(graph: Graph) -> dict[str, int]:
     return level
 
 
+def lines(root: Path) -> dict[str, int]:
+    """Return folder or file beside folders -> lines of its sources; what Cython made is left out."""
+    names = rooms(imports(root))
+    count: dict[str, int] = {}
+    for source, package in SOURCES.items():
+        for path in sorted((root / source / package).rglob("*.*")):
+            made = path.suffix == ".c" and path.with_suffix(".pyx").exists()
+            if path.suffix not in (".py", ".pyi", ".pyx", ".pxd", ".c", ".h") or made:
+                continue
+            place = ".".join(
+                part for part in path.relative_to(root / source).with_suffix("").parts if part != "__init__"
+            )
+            while place and place not in names:  # a module of a room, or a header below one
+                place = place.rpartition(".")[0]
+            count[place] = count.get(place, 0) + len(path.read_text(encoding="utf-8").splitlines())
+    return count
+
+
 def main() -> None:
     """Print the rooms from the top floor down, then the sums."""
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
     graph = imports(root)
     between = rooms(graph)
     level = floors(between)
+    length = lines(root)
+    print("floor  lines  room, and what it imports from")
     for name in sorted(between, key=lambda name: (-level[name], name)):
-        print(f"floor {level[name]:2}  {name:42} {' '.join(sorted(between[name]))}")
+        print(f"{level[name]:5} {length.get(name, 0):6}  {name:42} {' '.join(sorted(between[name]))}")
     for circle in circles(between):
         print("circle of rooms:", " ".join(circle))
     for circle in circles(graph):
         print("circle of modules:", " ".join(circle))
     arrows = sum(map(len, between.values()))
     print(
-        f"{len(between)} rooms, {max(level.values())} floors, {arrows} arrows, "
+        f"{sum(length.values())} lines, {len(between)} rooms, {max(level.values())} floors, {arrows} arrows, "
         f"{len(circles(between))} circles of rooms, {len(circles(graph))} of modules"
     )
 
