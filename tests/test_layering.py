@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from tests.rooms import ROOT, circles, floors, imports, rooms
+from tests.rooms import ROOT, circles, floors, imports, named_in, rooms
 
 CORE, PLUGINS, NATIVE = ROOT / "core", ROOT / "plugins", ROOT / "cython"
 BUILT_IN = [e.name for e in entry_points(group="pagexchange.plugins") if e.dist and e.dist.name == "pagexchange"]
@@ -105,6 +105,15 @@ def test_plug_ins_do_not_reach_into_the_engine_nor_into_runs(graph):
     engine = {("pagexchange_native", "engine"), ("pagexchange", "runs"), ("pagexchange", "cli")}
     assert rooms_used
     assert rooms_used.isdisjoint(engine)
+
+
+def test_compiled_strangers_cimport_from_the_door_alone():
+    files = [*(ROOT / "examples").rglob("*.pyx"), *(ROOT / "tests/third_party/native_strangers").rglob("*.pyx")]
+    cimported = {module for file in files for module, _ in named_in(file)}
+    assert {name for name in cimported if name.startswith("pagexchange")} == {
+        "pagexchange_native",
+        "pagexchange_native.plugin",
+    }
 
 
 def test_the_rooms_can_be_counted_by_anyone():
