@@ -1,58 +1,124 @@
-"""The three roots: arrows go plugins -> core -> native, and the core names no built-in plug-in."""
+"""Imports run one way: plugins -> core -> native, and down through the rooms; the core names no built-in plug-in."""
 
 import ast
-import re
+import subprocess
+import sys
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.rooms import ROOT, circles, floors, imports, named_in, rooms
+
 CORE, PLUGINS, NATIVE = ROOT / "core", ROOT / "plugins", ROOT / "cython"
 BUILT_IN = [e.name for e in entry_points(group="pagexchange.plugins") if e.dist and e.dist.name == "pagexchange"]
 
-
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-
-
-def cython_imports(path):
-    """Imports of Python, Cython and stub files alike."""
-    return re.findall(r"^\s*(?:from|import|cimport)\s+([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-
-
-@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
-def test_the_core_imports_no_plug_in(path):
-    assert [name for name in imports(path) if name.split(".")[0] == "pagexchange_plugins"] == []
+# What is read first stands lowest: a room imports from those above it in this list, never from one below.
+ORDER = {
+    "pagexchange_native": ("errors", "format", "integers", "buffers", "plugin", "arena", "xarray", "pages", "movers",
+                           "policies", "engine", "wrappers", "bench", ""),
+    "pagexchange": ("errors", "model", "statuses", "hookspecs", "host", "arena", "", "pages", "oracle", "testing",
+                    "runs", "cli", "__main__"),
+}  # fmt: skip
+# Beyond the order: what stays apart, so that it can be believed (the oracle) or replaced (the rest).
+ONLY = {
+    "pagexchange.oracle": {"pagexchange.errors"},
+    "pagexchange.model": {"pagexchange.errors"},
+    "pagexchange.testing": {"errors", "model", "hookspecs", "host", "arena", "", "pages", "oracle"},
+}
 
 
-def test_the_native_layer_imports_neither_core_nor_plug_ins():
-    files = [file for pattern in ("*.py", "*.pyx", "*.pxd", "*.pyi") for file in NATIVE.rglob(pattern)]
-    assert len(files) > 10
-    for file in files:
-        roots = {name.split(".")[0] for name in cython_imports(file)}
-        assert roots.isdisjoint({"pagexchange", "pagexchange_plugins"}), file
+@pytest.fixture(scope="module")
+def graph():
+    return imports()
+
+
+def top(module):
+    """Package and room of a module: the first folder below the package, or the module that lies beside the folders."""
+    package, _, rest = module.partition(".")
+    return package, rest.partition(".")[0]
+
+
+def climbs(graph):
+    """Every import that does not run down, as `a -> b`."""
+    for module, targets in graph.items():
+        package, here = top(module)
+        for other, there in map(top, targets):
+            if package == other and package in ORDER and here != there:
+                order = ORDER[package]
+                if here not in order or there not in order or order.index(here) < order.index(there):
+                    yield f"{module} -> {other}.{there}"
+
+
+def test_plugins_import_core_and_native_core_imports_native_and_never_back(graph):
+    layers = ("pagexchange_native", "pagexchange", "pagexchange_plugins")
+    back = [
+        f"{module} -> {target}"
+        for module, targets in graph.items()
+        for target in targets
+        if layers.index(top(module)[0]) < layers.index(top(target)[0])
+    ]
+    assert back == []
+
+
+def test_imports_run_down_through_the_rooms(graph):
+    assert sorted(climbs(graph)) == []
+
+
+def test_an_import_that_climbs_is_seen():
+    planted = {
+        "pagexchange.model.config": {"pagexchange.host.read"},
+        "pagexchange.new_room.file": {"pagexchange.errors"},
+        "pagexchange.cli.run": {"pagexchange.runs.run"},
+    }
+    assert sorted(climbs(planted)) == [
+        "pagexchange.model.config -> pagexchange.host", "pagexchange.new_room.file -> pagexchange.errors",
+    ]  # fmt: skip
+
+
+def test_there_is_no_circle_neither_of_rooms_nor_of_modules(graph):
+    assert circles(rooms(graph)) == []
+    assert circles(graph) == []
+
+
+def test_a_circle_is_seen_and_floors_are_counted_from_what_imports_nothing():
+    planted = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a"}}
+    assert circles(planted) == [["b", "c"]]
+    assert floors(planted) == {"d": 1, "b": 2, "c": 2, "a": 3, "e": 4}
+
+
+def test_oracle_model_and_suite_stay_apart(graph):
+    for room, allowed in ONLY.items():
+        package = room.partition(".")[0]
+        inside = {target for module in graph if f"{module}.".startswith(f"{room}.") for target in graph[module]}
+        others = {target for target in inside if target.startswith(f"{package}.") or target == package}
+        others = {target for target in others if not f"{target}.".startswith(f"{room}.")}
+        wanted = {name.removeprefix("pagexchange.") for name in allowed}
+        assert {top(target)[1] for target in others} <= wanted, room
+    native = {target for module in graph if module.startswith("pagexchange.oracle") for target in graph[module]}
+    assert not [target for target in native if target.startswith("pagexchange_native")]
+
+
+def test_plug_ins_do_not_reach_into_the_engine_nor_into_runs(graph):
+    rooms_used = {
+        top(target) for module in graph if top(module)[0] == "pagexchange_plugins" for target in graph[module]
+    }
+    engine = {("pagexchange_native", "engine"), ("pagexchange", "runs"), ("pagexchange", "cli")}
+    assert rooms_used
+    assert rooms_used.isdisjoint(engine)
 
 
 def test_compiled_strangers_cimport_from_the_door_alone():
     files = [*(ROOT / "examples").rglob("*.pyx"), *(ROOT / "tests/third_party/native_strangers").rglob("*.pyx")]
-    lines = re.compile(r"^\s*(?:from\s+([\w.]+)\s+cimport|cimport\s+([\w.]+))", re.MULTILINE)
-    cimported = {name for file in files for pair in lines.findall(file.read_text(encoding="utf-8")) for name in pair}
-    assert {name for name in cimported if name.startswith("pagexchange")} == {
+    cimported = {module for file in files for module, _ in named_in(file)}
+    assert {name for name in cimported if name.startswith("pagexchange_native")} == {
         "pagexchange_native",
         "pagexchange_native.plugin",
     }
 
 
-def test_plug_ins_do_not_reach_into_the_engine():
-    files = sorted(PLUGINS.rglob("*.py"))
-    assert files
-    for file in files:
-        assert not [name for name in imports(file) if name.startswith(("pagexchange.cli", "pagexchange.runs"))], file
+def test_the_rooms_can_be_counted_by_anyone():
+    done = subprocess.run([sys.executable, "-m", "tests.rooms"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].endswith("0 circles of rooms, 0 of modules")
 
 
 def test_the_folder_cython_is_no_package():
