@@ -41,6 +41,7 @@ cdef inline int pool_take(pgx_region *r, const Items *items, in_use_fn in_use, u
             fresh += 1
         else:
             return -ENOMEM
+        # The list lies in shared memory: a damaged one must not hand out what belongs to a tree or a space.
         if in_use(r, number):
             return -EUCLEAN
         numbers[i] = number

@@ -105,6 +105,7 @@ cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinn
     e = &r.entries[pfn]
     if not pgx_cas32(&e.owner, 0, FACE + 1):
         return -EBUSY
+    # Looked up again: between the look-up and the lock an exchange may have moved the page to another frame.
     if e.mapping != <uint64_t>(number + 1) << 2 or xa_load(r, &m.pages, index) != entry:
         rc = -EAGAIN
     elif e.mapcount or (not pinned and pgx_pinned(r, pfn, e.order)):

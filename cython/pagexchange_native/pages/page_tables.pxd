@@ -56,6 +56,7 @@ cdef inline int rewrite(pgx_region *r, uint32_t rmap, uint32_t mapcount, uint32_
             else:
                 word = pgx_load64(&table.pte[i % PGX_TABLE_SLOTS].pte)
             target = word >> 12
+            # `new_pfn` passes, too: after a failure half-way the caller repeats the call the other way round.
             if target != old_pfn + i and target != new_pfn + i:
                 return -EUCLEAN
             word &= PGX_PTE_BITS & ~(PGX_PTE_PRESENT | PGX_PTE_MIGRATION)

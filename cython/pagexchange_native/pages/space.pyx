@@ -141,6 +141,7 @@ cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was) no
                 rc = -EEXIST
                 break
     if rc == 0:
+        # Nothing fails from here on: the page is locked, the space too, and every table is there.
         for k in range(frames):
             number = _table(r, space, vpn + k, False) if k % PGX_TABLE_SLOTS == 0 else number
             pte = &r.tables[number].pte[(vpn + k) % PGX_TABLE_SLOTS]
@@ -204,6 +205,7 @@ cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees) noe
     mine = <uint32_t>(number * PGX_TABLE_SLOTS + vpn % PGX_TABLE_SLOTS + 1)
     link = &e.rmap
     guard = 0
+    # Bounded by what the page says of itself, so that a chain that was damaged into a circle ends.
     while link[0] and link[0] != mine and guard <= e.mapcount:
         at = link[0] - 1
         link = &r.tables[at // PGX_TABLE_SLOTS].pte[at % PGX_TABLE_SLOTS].next
