@@ -295,7 +295,7 @@ def test_a_control_character_of_a_file_is_shown_and_does_nothing(tmp_path):
 def test_a_strategy_that_nobody_serves_ends_in_4(strange):
     ran = pagexchange("explain", "word-swap", "--set", "strategy.word-swap.data=declines")
     assert (ran.code, ran.out) == (4, "")
-    assert "nobody answers exchange_data: declines declined this arena" in ran.err
+    assert "no plug-in answers exchange_data: declines declined this arena" in ran.err
 
 
 def test_env_is_the_environment_of_a_run():

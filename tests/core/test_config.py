@@ -282,7 +282,7 @@ def test_a_plug_in_that_would_not_serve_the_arena_is_found_before_a_run(tmp_path
     assert chain in GOOD
     alone = f'data = {{ plugin = "word-swap", isa = "{missing}" }}'
     (said,) = wrong(tmp_path, GOOD.replace(chain, alone))
-    assert "s.toml:7:1: strategy.fast: strategy 'fast': nobody answers exchange_data: word-swap declined" in said
+    assert "s.toml:7:1: strategy.fast: strategy 'fast': no plug-in answers exchange_data: word-swap declined" in said
     assert f"isa '{missing}': this CPU does not have it" in said
     assert wrong(tmp_path, GOOD.replace('isa = "scalar"', f'isa = "{missing}"')) == []  # list-exchange serves
     (said,) = wrong(tmp_path, GOOD.replace(chain, 'data = "null"'))

@@ -272,7 +272,7 @@ def test_a_chain_keeps_all_that_serve_and_says_who_declined(host):
 
 
 def test_a_chain_in_which_nobody_serves_is_an_error_that_says_why(host):
-    with pytest.raises(PluginError, match="nobody answers exchange_data: mover declined this arena"):
+    with pytest.raises(PluginError, match="no plug-in answers exchange_data: mover declined this arena"):
         host.build(spec(data=(use("mover", declines=True),)), FACTS)
 
 
@@ -470,7 +470,7 @@ def test_a_blocked_plug_in_is_as_if_it_declined(entries, monkeypatch):
     built = host.build(spec(data=(use("mover"), use("both"))), FACTS)
     assert [one.plugin for one in built.data] == ["both"]
     assert built.skipped[0].reason == "is blocked"
-    with pytest.raises(PluginError, match="nobody answers exchange_data: mover is blocked"):
+    with pytest.raises(PluginError, match="no plug-in answers exchange_data: mover is blocked"):
         host.build(spec(), FACTS)
 
 

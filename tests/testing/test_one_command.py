@@ -206,7 +206,9 @@ def test_a_plug_in_that_declines_one_question_is_judged_for_the_other(stranger):
     some = "stranger-half and (the_flags_move and order0 or data)"
     code, output = run(folder, *COMMAND, "--strategies=../my.toml", "-v", "-k", some)
     assert code == 0, output
-    assert "declined, so not judged: strategy 'stranger-half': nobody answers exchange_data: stranger-half" in output
+    assert (
+        "declined, so not judged: strategy 'stranger-half': no plug-in answers exchange_data: stranger-half" in output
+    )
     assert "::test_the_flags_move[stranger-half-linux-5.0-anon-file-order0] PASSED" in output
     assert not re.findall(r"::test_data_\w+\[\S+ PASSED", output)
 

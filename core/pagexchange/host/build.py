@@ -198,7 +198,7 @@ class _Build:
         if not served:
             reasons = "; ".join(f"{s.plugin} {s.reason}" for s in self.skipped if s.question == question)
             hook = QUESTIONS[question]
-            raise PluginError(f"strategy {self.spec.name!r}: nobody answers {hook}: {reasons or 'none is named'}")
+            raise PluginError(f"strategy {self.spec.name!r}: no plug-in answers {hook}: {reasons or 'none is named'}")
         return served
 
     def answer(self, question: str, made: _Made) -> object | None:

@@ -134,7 +134,7 @@ def message(call: Call, states: bytes, seconds: float) -> str:
     suspects = list(call.suspects())
     kill = (
         f"It cannot be interrupted; end this process with `kill -9 {os.getpid()}`. "
-        "Until then it keeps its locks, and nobody takes them"
+        "Until then it keeps its locks, and no other thread takes them"
     )
     running = _in_python(suspects, call.thread)
     if running:
