@@ -1,6 +1,6 @@
 """Wrappers around native objects: they measure, or make fail, what the wrapped one does, without Python."""
 
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,13 @@ from pagexchange_native.policies.flag_policy import FlagPolicy
 
 RECORD: Final[np.dtype[np.void]]
 
+@overload
+def wrap(inner: FlagPolicy, watch: Meter | FaultPlan) -> WrappedFlags: ...
+@overload
+def wrap(inner: DataMover, watch: Meter | FaultPlan) -> WrappedMover: ...
+@overload
+def wrap(inner: MappingUpdater, watch: Meter | FaultPlan) -> WrappedUpdater: ...
+@overload
 def wrap(inner: NativeObject, watch: Meter | FaultPlan) -> WrappedFlags | WrappedMover | WrappedUpdater: ...
 
 class Meter:

@@ -17,9 +17,11 @@ class Metered(Protocol):
 
     def counts(self) -> dict[str, int]:
         """Return at least calls, items (pairs) and ns."""
+        ...
 
     def records(self) -> Any:  # noqa: ANN401 - tuples, or a NumPy array of such rows
         """Return the last calls, oldest first: start_ns, n, ns."""
+        ...
 
 
 @dataclass(frozen=True)

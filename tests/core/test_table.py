@@ -58,7 +58,7 @@ class Colour(enum.Enum):
 
 
 Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
-Deep = NewType("Deep", Percent)
+Deep = NewType("Deep", Percent)  # pyright: ignore[reportGeneralTypeIssues]  # msgspec takes it, so do we
 
 
 def problems(value: object, hint: Any) -> list[str]:

@@ -151,4 +151,4 @@ def test_nonsense_is_refused(arguments):
     with pytest.raises(TypeError, match="want a Meter or a FaultPlan, got int"):
         WrappedMover(WordSwap(), 3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="int is not a native object"):
-        wrap(3, Meter())  # type: ignore[arg-type]
+        wrap(3, Meter())  # type: ignore[call-overload]

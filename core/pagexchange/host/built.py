@@ -32,7 +32,7 @@ class Served:
     """As the strategy gives them."""
     wrappers: tuple[str, ...]
     """Plug-ins that wrapped the answer, or could have; outermost first."""
-    instance: object = dataclasses.field(repr=False, default=None)
+    instance: Any = dataclasses.field(repr=False, default=None)
     """The plug-in itself."""
 
     def describe(self) -> dict[str, str]:

@@ -256,7 +256,9 @@ class _Reader:
                     self.bad(path, f"missing key {key!r}: name the plug-in that answers it", False)
         chains = {key: self.uses((*path, key), good[key]) for key in (*QUESTIONS, "wrap") if key in good}
         # A Config is made only if nothing was reported: until then, defaults stand in for what is wrong or missing.
-        values = dict.fromkeys(QUESTIONS, ()) | {"mode": run.mode, "threads": run.threads} | good | chains
+        values: dict[str, Any] = (
+            dict.fromkeys(QUESTIONS, ()) | {"mode": run.mode, "threads": run.threads} | good | chains
+        )
         return c.StrategySpec(name, **values)
 
     def uses(self, path: KeyPath, value: object) -> tuple[c.PluginUse, ...]:

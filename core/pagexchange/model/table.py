@@ -285,7 +285,7 @@ def _plain(hint: object) -> tuple[Any, list[object]]:
             (hint,) = typing.get_args(hint)
         elif isinstance(hint, typing.NewType):
             hint = hint.__supertype__
-        elif hasattr(hint, "__value__"):  # `type X = ...`, which Python 3.11 has not
-            hint = hint.__value__
+        elif alias := getattr(hint, "__value__", None):  # `type X = ...`, which Python 3.11 has not
+            hint = alias
         else:
             return hint, metas
