@@ -298,6 +298,9 @@ cdef class XArray:
     def store_range(self, first, last, value):
         """Store over first..last, both included: one entry per largest aligned piece. Source: xa_store_range.
 
+        The pieces are entries of their own: a mark set at one index is on that piece only, and `erase` takes that piece
+        only. `RESERVED` may be stored, which Linux refuses.
+
         OSError with EINVAL when last < first. After an ENOMEM the pieces before the one that failed stay.
         """
         cdef uint64_t i = index_of(first)
@@ -370,7 +373,8 @@ cdef class XArray:
     def find(self, start=0, max=MAX_INDEX, mark=None):
         """First (index, value) from `start` to `max`, with `mark` when given; None at the end. Source: xa_find.
 
-        An entry that begins before `start` and covers it is found with `start` as its index.
+        An entry that begins before `start` and covers it is found with `start` as its index, by a mark too;
+        `Cursor.find_marked` gives the entry's first index.
         """
         cdef uint64_t i = index_of(start)
         cdef uint64_t last = index_of(max)
@@ -381,7 +385,10 @@ cdef class XArray:
         return (i, value_of(entry)) if entry else None
 
     def find_after(self, start, max=MAX_INDEX, mark=None):
-        """First (index, value) after the entry that covers `start`. Source: xa_find_after."""
+        """First (index, value) after the entry that covers `start`. Source: xa_find_after.
+
+        By a mark too: Linux's marked search that begins inside an entry of several indexes gives that entry again.
+        """
         cdef uint64_t i = index_of(start)
         cdef uint64_t last = index_of(max)
         cdef int which = _filter(mark)

@@ -223,11 +223,18 @@ cdef class Cursor:
         return value_of(entry)
 
     def find(self, max=MAX_INDEX):
-        """First value from the index on, then the one after it, and so on to `max`; None at the end. Source: xas_find."""
+        """First value from the index on, then the one after it, and so on to `max`; None at the end. Source: xas_find.
+
+        After None the cursor stands behind `max`, and a search to a later `max` goes on from there; after a search to
+        the very end it is out of bounds and stays where it was.
+        """
         return self._find(max, XA_PRESENT)
 
     def find_marked(self, max, mark):
-        """The same among the entries that have the mark. Source: xas_find_marked."""
+        """The same among the entries that have the mark; the index is then the entry's first. Source: xas_find_marked.
+
+        Begun inside an entry of several indexes it gives that entry once and goes on; Linux's gives it again for ever.
+        """
         return self._find(max, mark_of(mark))
 
     def next(self):
