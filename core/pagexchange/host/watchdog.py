@@ -152,9 +152,9 @@ def message(call: Call, states: bytes, seconds: float) -> str:
     if not blamed:
         return start + "no plug-in is being called. " + kill
     names = ", ".join(_named(plugin) for plugin in blamed.values())
-    one = "" if len(blamed) == 1 else "one of "
+    which = "" if len(blamed) == 1 else "one of "
     step = "moving data" if questions == {"data"} else "computing flags, finding slots or preparing to move data"
-    return start + f"{one}{names} does not return from {step}. " + kill
+    return start + f"{which}{names} does not return from {step}. " + kill
 
 
 def _named(plugin: Plugin) -> str:

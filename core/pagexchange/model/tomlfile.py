@@ -63,8 +63,8 @@ class TomlFile:
             before = raw[: error.start]
             line = before.count(b"\n") + 1
             column = error.start - (before.rfind(b"\n") + 1) + 1
-            what = f"is not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}"
-            raise ConfigError(Problem(origin, what, line, column)) from None
+            problem = f"is not UTF-8: byte 0x{raw[error.start]:02x} at offset {error.start}"
+            raise ConfigError(Problem(origin, problem, line, column)) from None
         return cls.from_text(text, origin)
 
     @classmethod

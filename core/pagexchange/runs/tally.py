@@ -128,7 +128,7 @@ class Tally:
 
 def medians(rounds: list[Round]) -> tuple[Costs | None, float | None, float | None]:
     """Costs per exchanged pair, ns: the medians, and the lowest and the highest total. None without a sample."""
-    per = [one.ns.per(one.exchanged) for one in rounds if one.exchanged]
+    per = [timed.ns.per(timed.exchanged) for timed in rounds if timed.exchanged]
     if not per:
         return None, None, None
     # Each part separately, not the parts of the median call: a pause in one call then shows in no part.

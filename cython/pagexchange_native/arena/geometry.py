@@ -58,7 +58,7 @@ class Geometry:
         nframes = sum(self.sizes)
         if nframes >= 1 << 31 or nframes * self.page_size > 1 << 46:
             raise ValueError(f"{nframes} frames of {self.page_size} bytes: at most 2^31 - 1 frames and 64 TiB")
-        for what, value, top in (
+        for name, value, top in (
             ("workers", workers, 4096),
             ("mappings", mappings, 1 << 24),
             ("spaces", spaces, 1 << 24),
@@ -67,7 +67,7 @@ class Geometry:
             ("page_tables", 1 if page_tables is None else page_tables, (1 << 26) - 1),
         ):
             if not 1 <= as_int(value) <= top:
-                raise ValueError(f"{what} {value}: want 1 to {top}")
+                raise ValueError(f"{name} {value}: want 1 to {top}")
         self.marks = None if watermarks is None else tuple(as_int(mark) for mark in watermarks)
         if self.marks is not None and (
             len(self.marks) != 3 or not 0 <= self.marks[0] <= self.marks[1] <= self.marks[2] < 1 << 31

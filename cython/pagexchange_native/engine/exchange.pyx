@@ -316,9 +316,9 @@ cdef class Exchanger:
         self.movers = list(movers)
         if not 1 <= len(self.movers) <= MOVERS:
             raise ValueError(f"{len(self.movers)} data movers: want 1 to {MOVERS}")
-        for what, theirs in [("flags", flags.ops.abi), ("mapping", mapping.ops.abi)]:
+        for question, theirs in [("flags", flags.ops.abi), ("mapping", mapping.ops.abi)]:
             if theirs != PGX_ABI:
-                raise ValueError(f"{what}: built for ABI {theirs}, this is ABI {PGX_ABI}; build the plug-in again")
+                raise ValueError(f"{question}: built for ABI {theirs}, this is ABI {PGX_ABI}; build the plug-in again")
         if flags.ops.exchange == NULL or mapping.ops.find == NULL:
             raise ValueError("a flag policy or a mapping updater without a function")
         self.plan.flags = flags.ops
@@ -327,12 +327,12 @@ cdef class Exchanger:
         self.plan.mode = MODES[mode]
         self.plan.timeout_ns = <uint64_t>(float(timeout) * 1e9)
         self.threads = int(threads)
-        for i, one in enumerate(self.movers):
-            mover = one
+        for i in range(len(self.movers)):
+            mover = self.movers[i]
             if mover.ops.abi != PGX_ABI:
                 raise ValueError(f"{mover.name}: built for ABI {mover.ops.abi}, this is ABI {PGX_ABI}; build it again")
             self.plan.movers[i] = mover.ops
-            if isinstance(one, PythonMover):
+            if isinstance(mover, PythonMover):
                 self.plan.python[i] = _python_move
             elif mover.ops.move == NULL:
                 raise ValueError(f"{mover.name}: a data mover without a function")
