@@ -21,7 +21,6 @@ from pagexchange_native.format cimport (
     pgx_entry,
     pgx_fail_alloc,
     pgx_load8,
-    pgx_load32,
     pgx_load64,
     pgx_node,
     pgx_node_of,

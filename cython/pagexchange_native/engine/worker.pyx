@@ -14,7 +14,7 @@ Works on private copies of pfns, orders and numbers: what lies in shared memory 
 import os
 
 from libc.errno cimport (
-    EAGAIN, EBADMSG, EBUSY, EINVAL, EIO, ENOENT, ENOMEM, EOPNOTSUPP, EPERM, ETIMEDOUT, EUCLEAN,
+    EAGAIN, EBADMSG, EBUSY, EINVAL, EIO, ENOMEM, EOPNOTSUPP, ETIMEDOUT, EUCLEAN,
 )
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from posix.unistd cimport usleep
@@ -24,7 +24,7 @@ from pagexchange_native.engine.guarded_move cimport move_guarded, readable
 from pagexchange_native.engine.helpers cimport move_split
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.page_tables cimport pte_at, rewrite
-from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_log_step, pgx_mover_ops
+from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_mover_ops
 from pagexchange_native.xarray.tree cimport xa_release, xa_tryhold
 
 cdef extern from "<sched.h>" nogil:

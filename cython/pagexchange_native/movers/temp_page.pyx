@@ -4,7 +4,7 @@
 
 from libc.errno cimport ENOMEM
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 
 from pagexchange_native.arena.allocator cimport pgx_alloc, pgx_free
 from pagexchange_native.movers.mover cimport DataMover

@@ -4,7 +4,7 @@
 
 from libc.errno cimport EAGAIN, EUCLEAN
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 
 import numpy as np
 

@@ -9,7 +9,7 @@ import errno
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from pagexchange_native.format cimport PGX_XA_MARKS, pgx_load64, pgx_region, pgx_xanode, pgx_xarray
+from pagexchange_native.format cimport PGX_XA_MARKS, pgx_load64, pgx_xanode, pgx_xarray
 from pagexchange_native.xarray.array cimport XArray, entry_of, index_of, mark_of, order_of, raise_on, value_of
 from pagexchange_native.xarray.search cimport XA_PRESENT, xa_find_raw, xa_get_mark, xa_get_order
 from pagexchange_native.xarray.store cimport xa_clear_mark, xa_set_mark, xa_store
