@@ -164,11 +164,10 @@ def _spare(snapshot: Snapshot, recorded: Folios, used: int) -> int:
 
 def _free_share(snapshot: Snapshot) -> int:
     """Free frames of the machine per 1000 pages, at most an eighth."""
-    uses = snapshot.facts.get("uses")
-    try:  # facts are JSON from a file: any of this may be missing, or of another type
-        return min(125, int(1000 * uses["free"] // max(uses["pages"], 1)))  # type: ignore[index]
-    except (TypeError, KeyError, ValueError):
+    uses = snapshot.facts.get("uses", {})
+    if not {"free", "pages"} <= uses.keys():
         return 125
+    return min(125, 1000 * uses["free"] // max(uses["pages"], 1))
 
 
 def _snapshot_plan(snapshot: Snapshot, recorded: Folios, layout: Layout, counts: dict[str, int]) -> Plan:

@@ -81,8 +81,8 @@ def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
         seed=config.run.seed,
         **_options(config),
     )
-    facts: dict[str, Any] = {key: snapshot.facts[key] for key in ("kernel", "machine", "date") if key in snapshot.facts}
-    facts["partial"] = bool(snapshot.facts.get("partial"))
+    facts: dict[str, Any] = {k: v for k, v in snapshot.facts.items() if k in ("kernel", "machine", "date")}
+    facts["partial"] = snapshot.partial
     return _chosen(config, arena, population, name, kind, facts, snapshot.notes)
 
 

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
+from pagexchange.pages.snapshot.facts import sound
 from pagexchange.pages.snapshot.snapshot import ARRAYS, MAX_FRAMES, MAX_MAPPINGS, Snapshot
 
 MAGIC: Final = b"PGXSNAP\0"
@@ -80,8 +81,8 @@ def loads(data: bytes, source: str) -> Snapshot:
     missing = [name for name in ARRAYS if name not in arrays and name not in _OPTIONAL]
     if missing:
         raise SnapshotError(f"{source}: sections missing: {', '.join(missing)}")
-    snapshot = Snapshot(**arrays, facts=header["facts"])
     try:
+        snapshot = Snapshot(**arrays, facts=sound(header["facts"]))
         snapshot.check()
     except (SnapshotError, TypeError, ValueError, ArithmeticError) as error:
         raise SnapshotError(f"{source}: {error}") from None

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
+from pagexchange.pages.snapshot import facts as fact_table
+from pagexchange.pages.snapshot.facts import Facts
 from pagexchange.pages.snapshot.proc import kpageflags
 
 MAX_FRAMES: Final = 1 << 26
@@ -52,12 +54,15 @@ class Snapshot:
     """uint32[m]: row of the frame that is mapped there."""
     map_bits: NDArray[np.uint8]
     """uint8[m]: EXCLUSIVE, FILE, WRITABLE, SHARED of `proc.mappings`."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """About the machine and the recording: see `take`."""
+    facts: Facts = field(default_factory=Facts)
+    """About the machine and the recording."""
     content: NDArray[np.uint8] | None = None
     """uint8[n, page_size], or None."""
     content_known: NDArray[np.bool_] | None = None
     """bool[n]: which rows of `content` were read."""
+
+    def __post_init__(self) -> None:
+        fact_table.sound(self.facts)
 
     def __len__(self) -> int:
         return len(self.pfn)
@@ -65,12 +70,12 @@ class Snapshot:
     @property
     def page_size(self) -> int:
         """Bytes of a base page on the machine."""
-        return int(self.facts.get("page_size", 4096))
+        return self.facts.get("page_size", 4096)
 
     @property
     def partial(self) -> bool:
         """Whether only this process could be seen, with frame numbers made up."""
-        return bool(self.facts.get("partial", False))
+        return self.facts.get("partial", False)
 
     @property
     def notes(self) -> list[str]:
@@ -100,7 +105,8 @@ class Snapshot:
         return np.bincount(self.map_frame, minlength=len(self)).astype(np.int64)
 
     def check(self) -> None:
-        """Raise SnapshotError where the arrays do not fit each other."""
+        """Raise SnapshotError where the arrays do not fit each other, or a fact is of another type than declared."""
+        fact_table.sound(self.facts)
         n, m = len(self.pfn), len(self.map_frame)
         for name in ("flags", "count", "file", "index"):
             _require(getattr(self, name).shape == (n,), f"{name}: {getattr(self, name).shape} values for {n} frames")
@@ -115,6 +121,11 @@ class Snapshot:
         _require(not n or -1 <= int(self.file.min()) <= int(self.file.max()) < n, "file: more files than frames")
         _require(not n or int(self.index.max()) < MAX_INDEX, "index: a position is out of range")
         _require(not m or int(self.map_vpn.max()) < MAX_INDEX, "map_vpn: a page number is out of range")
+        for what, names, number in (
+            ("file_names", self.facts.get("file_names"), self.nfiles),
+            ("space_names", self.facts.get("space_names"), self.nspaces),
+        ):
+            _require(names is None or len(names) >= number, f"facts.{what}: fewer than the {number} that are numbered")
         size = self.page_size
         _require(512 <= size <= 1 << 21 and size & (size - 1) == 0, f"page_size: {size}; a power of two is expected")
         if self.content is not None:
@@ -168,9 +179,9 @@ class Snapshot:
         files = self.file[rows]
         known, number = np.unique(files, return_inverse=True)
         file = (number - int(len(known) > 0 and known[0] < 0)).astype(np.int32)
-        names, facts = self.facts.get("file_names"), dict(self.facts)
-        if names is not None:
-            facts["file_names"] = [names[int(number)] for number in known if number >= 0]
+        facts = self.facts.copy()
+        if "file_names" in facts:
+            facts["file_names"] = [facts["file_names"][int(number)] for number in known if number >= 0]
         old, space = np.unique(self.map_space[keep], return_inverse=True)
         if "space_names" in facts:
             facts["space_names"] = [facts["space_names"][int(number)] for number in old]

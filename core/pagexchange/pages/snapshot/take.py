@@ -12,13 +12,14 @@ import platform
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
 from pagexchange.pages.snapshot import identity, sample
+from pagexchange.pages.snapshot.facts import Facts
 from pagexchange.pages.snapshot.proc import frames, kpageflags, mappings, reader
 from pagexchange.pages.snapshot.proc.mappings import FILE
 from pagexchange.pages.snapshot.snapshot import Snapshot
@@ -57,8 +58,7 @@ def take(
     Returns
     -------
     Snapshot
-        `facts` holds kernel, machine, page_size, date, frames (of the machine), uses (how many of them are what),
-        processes and mappings (recorded and left out, with the reason), options, partial, notes.
+        With every fact of `Facts`, names only if they were asked for.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def take(
         (number, words, count), pfn = identity.made_up(maps.file, maps.index, maps.bits)
     row, is_there, same = _rows_of(pfn, maps, number, words)
     file, index, same = identity.identities(number, words, row, maps.file, maps.index, same)
-    facts: dict[str, Any] = {
+    facts: Facts = {
         "kernel": _release(), "machine": platform.machine(), "page_size": page_size,
         "date": datetime.date.today().isoformat(), "frames": total, "uses": tally,
         "processes": {
