@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import click
 
@@ -42,21 +42,21 @@ def snapshot(
 
     Use it with `pagexchange run --input OUT`. Exit codes: 0 written, 2 wrong usage, 3 /proc or OUT cannot be used.
     """
-    path = Path(out)
     # Before recording: on a large machine that takes its time.
-    if path.exists() and not force:
+    if os.path.lexists(out) and not force:
         raise click.UsageError(f"{out} exists; give another name, or --force to replace it")
+    file_format.check_place(out, replace=force)
     taken = take(pids=pids or None, contents=contents, names=names, limit=limit, seed=seed)
-    file_format.save(taken, path)
+    size = file_format.save(taken, out, replace=force)
     summary = taken.summary()
     if as_json:
-        print_json({"schema": 1, "path": out, "bytes": path.stat().st_size, **summary})
+        print_json({"schema": 1, "path": out, "bytes": size, **summary})
         return
     processes = f"{summary['spaces']:,} process{'' if summary['spaces'] == 1 else 'es'}"
     say(
         f"{out}: {summary['frames']:,} frames ({summary['anonymous']:,} anonymous, {summary['file']:,} file, "
         f"{summary['shared_memory']:,} shared memory), {summary['mappings']:,} mappings of {processes}, "
-        f"{format_size(path.stat().st_size)}"
+        f"{format_size(size)}"
     )
     for note in taken.notes:
         say(f"note: {note}", err=True)

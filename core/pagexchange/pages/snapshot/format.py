@@ -19,8 +19,9 @@ import hashlib
 import json
 import os
 import struct
-import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
+from pagexchange.model import outfile
 from pagexchange.pages.snapshot.facts import sound
 from pagexchange.pages.snapshot.snapshot import ARRAYS, MAX_FRAMES, MAX_MAPPINGS, Snapshot
 
@@ -89,34 +91,36 @@ def loads(data: bytes, source: str) -> Snapshot:
     return snapshot
 
 
-def save(snapshot: Snapshot, path: str | os.PathLike[str]) -> None:
-    """Write the snapshot to a file, whole or not at all. With contents or names only its owner may read it.
+def save(snapshot: Snapshot, path: str | os.PathLike[str], *, replace: bool = True) -> int:
+    """Write the snapshot to a file, whole or not at all, and return its bytes. See `model.outfile` for what is no file.
+
+    With contents or names only its owner may read it.
 
     Raises
     ------
     SnapshotError
-        The snapshot is not sound, or the file cannot be written.
+        The snapshot is not sound, or the file cannot be written, or is there and may not be replaced.
     """
     snapshot.check()
-    path = Path(path)
     data = dumps(snapshot)
     private = snapshot.content is not None or "file_names" in snapshot.facts
+    with _words_for_os_errors(path, "written"):
+        outfile.write(path, data, private=private, replace=replace)
+    return len(data)
+
+
+def check_place(path: str | os.PathLike[str], *, replace: bool = True) -> None:
+    """SnapshotError if `save` could not write there: a recording takes its time, and this does not."""
+    with _words_for_os_errors(path, "written"):
+        outfile.check(path, replace=replace)
+
+
+@contextmanager
+def _words_for_os_errors(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     try:
-        # Written beside its place and moved there: a reader, or a crash, never meets half a file.
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            if not private:  # mkstemp made it 0600; a file of numbers gets what the umask gives to any new file
-                mask = os.umask(0)
-                os.umask(mask)
-                Path(name).chmod(0o666 & ~mask)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        yield
     except OSError as error:
-        raise SnapshotError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise SnapshotError(f"{os.fspath(path)}: cannot be {what}: {error.strerror or error}") from error
 
 
 def load(path: str | os.PathLike[str]) -> Snapshot:
