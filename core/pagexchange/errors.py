@@ -32,6 +32,7 @@ __all__ = [
     "PluginError",
     "Problem",
     "SnapshotError",
+    "UnknownFlagError",
     "UnknownPluginError",
     "UnknownStrategyError",
     "did_you_mean",
@@ -85,6 +86,22 @@ class UnknownStrategyError(PagexchangeError, LookupError):
 
     def __str__(self) -> str:
         return f"unknown strategy {self.name!r}{did_you_mean(self.name, self.known)}"
+
+
+class UnknownFlagError(PagexchangeError, KeyError):
+    """A layout of the flags word has no flag, or no upper field, of this name; `known` lists those that it has."""
+
+    def __init__(self, layout: str, kind: str, name: object, known: Iterable[str] = ()) -> None:
+        self.layout = layout
+        self.kind = kind
+        self.name = name
+        self.known = tuple(known)
+        super().__init__(layout, kind, name, self.known)
+
+    def __str__(self) -> str:  # KeyError's own would be the repr of it
+        near = did_you_mean(self.name, self.known, limit=0) if isinstance(self.name, str) else ""
+        names = ", ".join(self.known) or "none"
+        return f"layout {self.layout} has no {self.kind} {self.name!r}{near}{' It' if near else '; it'} has: {names}"
 
 
 class PluginError(PagexchangeError):

@@ -42,6 +42,14 @@ class ForkedArenaError(ArenaError, RuntimeError):
     """The arena was opened before a fork: the child has to open it itself."""
 
 
+def stays_here(what: str, instead: str) -> TypeError:
+    """Return the error for copying or pickling what works on an arena's memory; `instead` says what to do elsewhere."""
+    return TypeError(
+        f"{what} cannot be copied or pickled: it works on memory that this process has mapped. In another process "
+        f"{instead}; the results of calls can be sent, and their `status`"
+    )
+
+
 _NOT_TAKEN: Final = {
     errno.EFAULT: "points outside the arena; check() it",
     errno.EBUSY: "the page is locked; try again",

@@ -18,7 +18,8 @@ from pagexchange.errors import (
 )
 
 CODES = {
-    "PagexchangeError": 2, "ConfigError": 2, "UnknownStrategyError": 2, "UnknownPluginError": 2,
+    "PagexchangeError": 2, "ConfigError": 2, "UnknownStrategyError": 2, "UnknownFlagError": 2,
+    "UnknownPluginError": 2,
     "ArenaError": 3, "ArenaAccessError": 3, "ArenaFormatError": 3, "ArenaFullError": 3, "ForkedArenaError": 3,
     "SnapshotError": 3, "PluginError": 4, "PluginContractError": 4,
 }  # fmt: skip

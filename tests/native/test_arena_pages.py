@@ -238,7 +238,7 @@ def test_no_page_is_moved_to_another_node_by_its_flags(arena: Arena, field: str)
 
 def test_wrong_masks_and_frames_change_no_flag(arena: Arena) -> None:
     pfns = arena.alloc("fast", 3)
-    for mask in (-1, TOP, 1.0, "4", None, True, [4, 4]):
+    for mask in (-1, TOP, 1.0, b"4", None, True, [4, 4]):
         with unchanged(arena), pytest.raises((TypeError, ValueError)):
             arena.set_flags(pfns, mask)  # type: ignore[arg-type]
     for wrong in (-1, 64, 1 << 40, TOP):

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pagexchange.arena.frame import Frame, LaidOutRegion
+from pagexchange.arena.pairs import as_frames, as_mask
 from pagexchange.arena.result import ExchangeResult
 from pagexchange.arena.strategy import Strategy
 from pagexchange.arena.strategy import strategy as strategy_of_file
@@ -16,13 +17,25 @@ from pagexchange.host.built import BuiltStrategy
 from pagexchange.model.config import Mode
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import parse_size
-from pagexchange_native.pages import cache, space
+from pagexchange_native.integers import as_number
+from pagexchange_native.pages import cache
+from pagexchange_native.pages import space as address_space
 
 Pfns: TypeAlias = NDArray[np.int64]
+Frames: TypeAlias = ArrayLike | Frame | Iterable[SupportsIndex | Frame]
+"""Frames by number, one or several, or as objects of this arena."""
 
 
 class Arena(LaidOutRegion):
     """Page frames on named nodes in one shared memory region, with everything that says what lies where.
+
+    Make one with `Arena.create`. A page has references, and whoever has one keeps the page in its frame: `alloc` gives
+    the caller one; `cache_add` and `map` take that one over, so that from then on the page belongs to the mapping or
+    the address space, and goes with its last place there. Who wants to keep it takes one more with `get`, before or
+    after, and drops it with `put` or `free`.
+
+    Frames are given by number (pfn), as integers of Python or NumPy in any form that NumPy makes an array of, or where
+    several can be given, as `Frame` objects. Floats and bools are refused, not converted.
 
     Examples
     --------
@@ -119,39 +132,108 @@ class Arena(LaidOutRegion):
 
     # ---- pages -----------------------------------------------------------------------------------------------------
 
-    def frame(self, pfn: int) -> Frame:
+    def frame(self, pfn: SupportsIndex) -> Frame:
         """Return frame `pfn` as an object that shows what lies in it. IndexError when out of range."""
-        if not 0 <= pfn < self.nframes:
-            raise IndexError(f"frame {pfn}: out of range; the arena has frames 0 to {self.nframes - 1}")
-        return Frame(self, pfn)
+        number = as_number(pfn, "pfn")
+        if not 0 <= number < self.nframes:
+            raise IndexError(f"frame {number}: out of range; the arena has frames 0 to {self.nframes - 1}")
+        return Frame(self, number)
 
-    def cache_add(self, mapping: int, indexes: ArrayLike, pfns: ArrayLike) -> None:
-        """Put pages in use at positions of a mapping. See `pagexchange_native.pages.cache.add`."""
-        cache.add(self, mapping, indexes, pfns)
+    def set_flags(self, pfns: Frames, mask: ArrayLike | str | Iterable[str]) -> None:
+        """Set flags of pages.
+
+        Parameters
+        ----------
+        pfns
+            The frames that they lie in.
+        mask
+            Name of a flag, several names, or the bits themselves: `layout.word("dirty", "uptodate")` for all, or an
+            array with a word for each frame.
+
+        Raises
+        ------
+        UnknownFlagError
+            It lists the names that the layout has.
+        ValueError, IndexError, ArenaError
+            A flag that follows from where and what the page is; a frame that there is not; a page that an exchange has.
+        """
+        super().set_flags(as_frames(pfns, self), as_mask(mask, self.layout))
+
+    def clear_flags(self, pfns: Frames, mask: ArrayLike | str | Iterable[str]) -> None:
+        """Clear flags of pages. Arguments and errors as of `set_flags`."""
+        super().clear_flags(as_frames(pfns, self), as_mask(mask, self.layout))
+
+    def cache_add(self, mapping: int, indexes: ArrayLike | Iterable[SupportsIndex], pfns: Frames) -> None:
+        """Put pages in use at positions of a mapping, and hand them over to it.
+
+        The reference that `alloc` gave is the mapping's from then on: who wants the page after `cache_remove` needs one
+        of `get`. All or nothing, and of a call that raises no reference is taken.
+
+        Parameters
+        ----------
+        mapping : int
+            From `new_mapping`.
+        indexes : integers, n of them
+            Position of each page, in base pages; of a large folio a multiple of its size.
+        pfns : n frames
+            Where the pages lie: each in use, in no mapping, and not mapped by a page table.
+
+        Raises
+        ------
+        ValueError
+            A page or a position that no repetition makes right. It names the first, its place in the list, and why.
+        ArenaError
+            The position is taken, or the page is locked or frozen at this moment.
+        ArenaFullError
+            No XArray node is left.
+        LookupError
+            No such mapping.
+        """
+        cache.add(self, mapping, indexes, as_frames(pfns, self))
 
     def cache_load(self, mapping: int, index: int) -> int:
         """Return the frame that holds position `index` of a mapping, or -1."""
         return cache.load(self, mapping, index)
 
     def cache_remove(self, mapping: int, index: int) -> int:
-        """Take the page at `index` out of a mapping; return its frame, or -1."""
+        """Take the page at `index` out of a mapping; return its frame, freed if nothing else holds the page, or -1."""
         return cache.remove(self, mapping, index)
 
-    def set_private(self, pfns: ArrayLike, values: ArrayLike) -> None:
+    def set_private(self, pfns: Frames, values: ArrayLike) -> None:
         """Attach private data to pages of a mapping: the flag, the word, a reference."""
-        cache.set_private(self, pfns, values)
+        cache.set_private(self, as_frames(pfns, self), values)
 
-    def map(self, space_: int, vpns: ArrayLike, pfns: ArrayLike, *, write: bool = True) -> None:
-        """Map pages at virtual page numbers of a space. See `pagexchange_native.pages.space.map`."""
-        space.map(self, space_, vpns, pfns, write)
+    def map(self, space: int, vpns: ArrayLike | Iterable[SupportsIndex], pfns: Frames, *, write: bool = True) -> None:
+        """Map pages at virtual page numbers of a space.
 
-    def unmap(self, space_: int, vpn: int) -> int:
-        """Remove the page-table entries of the page at `vpn`; return its frame, or -1."""
-        return space.unmap(self, space_, vpn)
+        The first mapping of a page without a mapping makes it anonymous, and takes over the reference that `alloc`
+        gave: `unmap` of its last place frees it, unless somebody has one of `get`. All or nothing, as `cache_add`.
 
-    def translate(self, space_: int, vpn: int) -> int:
+        Parameters
+        ----------
+        space : int
+            From `new_space`.
+        vpns : integers, n of them
+            Virtual page number of each; of a large folio a multiple of its size.
+        pfns : n frames
+            Where the pages lie. An anonymous page that is mapped already keeps its virtual page number in every space.
+        write : bool
+            May they be written to through this mapping.
+
+        Raises
+        ------
+        ValueError, ArenaError, ArenaFullError, LookupError
+            As of `cache_add`.
+        """
+        address_space.map(self, space, vpns, as_frames(pfns, self), write)
+
+    def unmap(self, space: int, vpn: int) -> int:
+        """Remove the page-table entries of the page at `vpn`; return its frame, freed with its last one, or -1."""
+        return address_space.unmap(self, space, vpn)
+
+    def translate(self, space: int, vpn: int) -> int:
         """Return the frame that virtual page `vpn` leads to, or -1."""
-        return space.translate(self, space_, vpn)
+        return address_space.translate(self, space, vpn)
 
     # ---- exchange --------------------------------------------------------------------------------------------------
 

@@ -29,9 +29,12 @@ class LaidOutRegion(Region):
         return MAX_ORDER
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Frame:
-    """Frame `pfn` of an arena. Its properties are read when asked for; nothing is kept."""
+    """Frame `pfn` of an arena. Its properties are read when asked for; nothing is kept.
+
+    Two of them are equal when they are the same frame of the same arena, whatever lies in it by then.
+    """
 
     arena: LaidOutRegion
     pfn: int
@@ -106,6 +109,11 @@ class Frame:
         """The frame's contents, uint64[page_size // 8], no copy."""
         contents: NDArray[np.uint64] = self.arena.frames[self.pfn]
         return contents
+
+    def __repr__(self) -> str:
+        if self.arena.closed or self.arena.forked or not 0 <= self.pfn < self.arena.nframes:
+            return f"<Frame {self.pfn} of {self.arena!r}>"
+        return f"<Frame {str(self).removeprefix('frame ')}>"
 
     def __str__(self) -> str:
         if self.kind == "none":

@@ -1,6 +1,5 @@
-"""The arguments of a call - pairs, statuses, number of threads - checked and as the engine takes them."""
+"""The arguments of a call - frames, flags, pairs, statuses, threads - checked and as the engine takes them."""
 
-import operator
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -8,8 +7,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.frame import Frame
+from pagexchange.model.layout import Layout
 from pagexchange_native.arena.region import Region
 from pagexchange_native.engine.exchange import MAX_THREADS
+from pagexchange_native.integers import as_number, is_integer, listed
+
+
+def as_frames(frames: Any, arena: Region) -> Any:  # noqa: ANN401 - numbers in any form that NumPy takes
+    """Return Frames, one or several, as their numbers; numbers as they are. ValueError: a frame of another arena."""
+    frames = [frames] if isinstance(frames, Frame) else listed(frames)
+    if not isinstance(frames, Sequence) or not any(isinstance(frame, Frame) for frame in frames):
+        return frames
+    for frame in frames:
+        if isinstance(frame, Frame) and frame.arena is not arena:
+            raise ValueError(f"{frame!r} is a frame of another arena")
+    return [_number(frame) for frame in frames]
+
+
+def as_mask(flags: Any, layout: Layout) -> Any:  # noqa: ANN401 - as above
+    """Return the name of a flag, or several names, as the bits that they stand for; numbers as they are.
+
+    UnknownFlagError says which names the layout has.
+    """
+    if isinstance(flags, str):
+        return layout.word(flags)
+    if isinstance(flags, np.ndarray) and flags.dtype.kind in "UT":
+        flags = flags.reshape(-1).tolist()
+    elif not isinstance(flags, np.ndarray):
+        flags = list(flags) if isinstance(flags, set | frozenset) else listed(flags)
+    if isinstance(flags, Sequence) and not isinstance(flags, bytes) and all(isinstance(x, str) for x in flags):
+        return layout.word(*flags)  # without a name no bit, which changes nothing
+    return flags
 
 
 def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
@@ -19,6 +47,7 @@ def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[n
     """
     # Frames are rare, and looking for them costs a look at each pair: an array is taken as it is.
     foreign = None
+    pairs = listed(pairs)  # such as zip(slow, fast)
     if _with_frames(pairs):
         foreign = np.array([any(isinstance(x, Frame) and x.arena is not arena for x in _members(p)) for p in pairs])
         pairs = [[-1 if f else _number(x) for x in _members(p)] for p, f in zip(pairs, foreign, strict=True)]
@@ -28,8 +57,8 @@ def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[n
         raise ValueError(f"pairs: want an (n, 2) array of integers: {error}") from None
     if array.shape in ((0,), (1, 0), (0, 2)):
         array = np.empty((0, 2), dtype=np.int64)
-    if array.dtype == object and all(isinstance(x, int) for x in array.ravel()):
-        array = np.vectorize(lambda x: x if -(1 << 63) <= x < 1 << 63 else -1, otypes=[np.int64])(array)
+    if array.dtype == object and all(is_integer(x) for x in array.ravel()):
+        array = np.vectorize(lambda x: int(x) if -(1 << 63) <= x < 1 << 63 else -1, otypes=[np.int64])(array)
     if array.dtype.kind not in "iu":  # a duration is an np.integer to NumPy
         raise TypeError(f"pairs: want an (n, 2) array of integers, got dtype {array.dtype}")
     if array.ndim != 2 or array.shape[1] != 2:
@@ -72,10 +101,7 @@ def as_threads(threads: int | None) -> int | None:
     """Return a number of threads that the engine can take; None leaves it to the strategy."""
     if threads is None:
         return None
-    try:
-        number = operator.index(threads)
-    except TypeError:
-        raise TypeError(f"threads {threads!r}: want an integer") from None
+    number = as_number(threads, "threads")
     if not 1 <= number <= MAX_THREADS:
         raise ValueError(f"threads {number}: want 1 to {MAX_THREADS}")
     return number

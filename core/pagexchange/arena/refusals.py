@@ -13,14 +13,19 @@ _PIN: Final = (1 << 63) - 1
 """A word of the pin table without the bit that says "for long": pfn + 1."""
 
 
-def why(arena: LaidOutRegion, code: int, pair: tuple[int, int], *, waited: bool, touched: tuple[str, ...] = ()) -> str:
+def why(
+    arena: LaidOutRegion | None, code: int, pair: tuple[int, int], *, waited: bool, touched: tuple[str, ...] = ()
+) -> str:
     """Return why a pair has this errno, from what its frames look like now; what is over by now is not seen.
 
+    `arena`: None, closed, or of the parent process, it cannot be looked at: then what the errno means in general.
     `waited`: the call was one that waits for write-back, so to advise that one is no use.
     `touched`: what the flag policy would have moved and may not, by name.
     """
     if code == errno.EBADMSG and touched:
         return f"the flag policy touched {', '.join(touched)}, which the layout says stays with the frame"
+    if arena is None or arena.closed or arena.forked:
+        return reason(code)
     if code == errno.EINVAL:
         return _invalid(arena, *pair)
     if code not in (errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT):

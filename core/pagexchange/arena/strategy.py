@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from pagexchange_native.arena.region import BATCH
 from pagexchange_native.engine.exchange import Exchanger
 from pagexchange_native.engine.python_objects import PythonFlags, PythonMapping, PythonMover
 from pagexchange_native.engine.steps import COSTS
+from pagexchange_native.errors import stays_here
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
@@ -38,8 +39,20 @@ def _named(native: Adapter, served: Served) -> Adapter:
     return native
 
 
+class _Call(NamedTuple):
+    """The arguments of a call of `Strategy.exchange`, checked."""
+
+    pairs: NDArray[np.int64]
+    foreign: NDArray[np.bool_] | None
+    status: NDArray[np.int32]
+    sequential: bool
+    threads: int | None
+
+
 class Strategy:
     """A strategy bound to one arena: made once, called often. A call of a native one makes no object per pair.
+
+    `pagexchange.strategy(name, arena)` makes one from a strategies file.
 
     Its observers are told of each call, one of them at a time, also when several threads call. A call that raises is
     not told to be finished.
@@ -62,6 +75,7 @@ class Strategy:
         timeout: float | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
+        _want("Strategy: want an Arena and a BuiltStrategy", (arena, LaidOutRegion), (built, BuiltStrategy))
         self.arena = arena
         self.built = built
         self.name = built.spec.name
@@ -84,6 +98,9 @@ class Strategy:
 
     def __repr__(self) -> str:
         return f"<Strategy {self.name!r} on {self.arena!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise stays_here("a strategy", f"build it there: pagexchange.strategy({self.name!r}, arena)")
 
     @property
     def native(self) -> bool:
@@ -116,8 +133,8 @@ class Strategy:
             )
         status = as_status(out, len(numbers), self.arena)
         refuse_plugin_of(self.arena, "exchange pages")  # before it waits for its own turn to be over
-        call = self._attended_call if self._attended else self._call
-        return call(numbers, foreign, status, order == "sequential", workers)
+        call = _Call(numbers, foreign, status, order == "sequential", workers)
+        return self._attended_call(call) if self._attended else self._call(call)
 
     def finish(self) -> dict[str, Any]:
         """Tell the observers that the run is over; return what the plug-ins want to have in the report.
@@ -135,31 +152,24 @@ class Strategy:
         with self._watched():
             return self.built.report()
 
-    def _call(
-        self,
-        pairs: NDArray[np.int64],
-        foreign: NDArray[np.bool_] | None,
-        status: NDArray[np.int32],
-        sequential: bool,
-        threads: int | None,
-    ) -> ExchangeResult:
+    def _call(self, call: _Call) -> ExchangeResult:
         try:
             with self._turn:
                 wall, parts, asked, got, retries, violation, workers, by_mover = self._native.exchange(
-                    pairs, status, sequential=sequential, threads=threads
+                    call.pairs, call.status, sequential=call.sequential, threads=call.threads
                 )
         except Exception as error:
             plugin = getattr(error, "pagexchange_plugin", None)  # the engine's mark on what a plug-in's callable raised
             if plugin is None:
                 raise
-            raise _with_status(self.built.object_failed(error, plugin), status) from error
-        if foreign is not None:
-            status[foreign] = -errno.EXDEV  # to the engine they were out of range
+            raise _with_status(self.built.object_failed(error, plugin), call.status) from error
+        if call.foreign is not None:
+            call.status[call.foreign] = -errno.EXDEV  # to the engine they were out of range
         moved: Counter[str] = Counter()
         for served, n in zip(self.built.data, by_mover, strict=True):
             moved[served.plugin] += n
         return ExchangeResult(
-            status=status,
+            status=call.status,
             ns={"total": wall, **dict(zip(COSTS, parts, strict=True))},
             workers=workers,
             frames_asked=asked,
@@ -167,21 +177,14 @@ class Strategy:
             moved=dict(moved),
             retries=retries,
             touched=touched_names(self.arena, violation) if violation else (),
-            _pairs=pairs,
+            _pairs=call.pairs,
             _arena=self.arena,
             _waited=self.mode == "sync",
         )
 
-    def _attended_call(
-        self,
-        pairs: NDArray[np.int64],
-        foreign: NDArray[np.bool_] | None,
-        status: NDArray[np.int32],
-        sequential: bool,
-        threads: int | None,
-    ) -> ExchangeResult:
+    def _attended_call(self, call: _Call) -> ExchangeResult:
         """The same, with observers told before and after, and the watchdog."""
-        shown = _read_only(pairs)
+        shown = _read_only(call.pairs)
         run = self.built.run
         with run.telling:
             if not run.begun:
@@ -189,11 +192,11 @@ class Strategy:
                 self._tell("run_started")
             self._tell("exchange_started", pairs=shown)
         with self._watched():
-            result = self._call(pairs, foreign, status, sequential, threads)
+            result = self._call(call)
         try:
-            self._tell("exchange_finished", pairs=shown, statuses=_read_only(status))
+            self._tell("exchange_finished", pairs=shown, statuses=_read_only(call.status))
         except PluginError as error:  # the pages were exchanged all the same
-            _with_status(error, status)
+            _with_status(error, call.status)
             raise
         return result
 
@@ -220,6 +223,13 @@ def _read_only(values: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
+def _want(what: str, *arguments: tuple[object, type]) -> None:
+    """Raise TypeError where an argument is no such object: the two ways to a strategy are easily mixed up."""
+    if not all(isinstance(value, kind) for value, kind in arguments):
+        got = " and ".join(type(value).__name__ for value, _ in arguments)
+        raise TypeError(f"{what}, got {got}; pagexchange.strategy(name, arena) makes one from a strategies file")
+
+
 def strategy(
     name: str,
     arena: LaidOutRegion,
@@ -244,7 +254,10 @@ def strategy(
     Raises
     ------
     ConfigError, UnknownStrategyError, PluginError
+    TypeError
+        `name` is no text, or `arena` no Arena.
     """
+    _want("strategy: want its name and an Arena", (name, str), (arena, LaidOutRegion))
     config = read.load(file, only=[name])
     return bind(PagexchangeHost(config.block), config.strategy(name), arena, mode=mode, timeout=timeout)
 

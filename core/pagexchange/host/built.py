@@ -66,7 +66,7 @@ class ObservedRun:
         """Held while they are told. An observer may itself exchange, and that is told as well: so it is re-entrant."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class BuiltStrategy:
     """A strategy, ready to be used on the arena that it was built for."""
 
@@ -78,11 +78,15 @@ class BuiltStrategy:
     skipped: tuple[Skipped, ...]
     wrappers: tuple[str, ...]
     """What stands under `wrap`, outermost first: wrappers, and observers."""
-    plugins: tuple[tuple[str, Plugin], ...] = dataclasses.field(repr=False)
+    plugins: tuple[tuple[str, Plugin], ...]
     """(question or `wrap`, plug-in) of all that the strategy names, those that decline too: whose code may run."""
-    hook: pluggy.HookRelay = dataclasses.field(repr=False)
+    hook: pluggy.HookRelay
     """The observers: `built.hook.run_started(strategy=built.spec, arena=arena)` and so on."""
-    run: ObservedRun = dataclasses.field(repr=False, compare=False, default_factory=ObservedRun)
+    run: ObservedRun = dataclasses.field(default_factory=ObservedRun)
+
+    def __repr__(self) -> str:
+        answers = "; ".join(f"{served.question} {served.plugin}" for served in self.served)
+        return f"<BuiltStrategy {self.spec.name!r}: {answers}>"
 
     @property
     def served(self) -> tuple[Served, ...]:

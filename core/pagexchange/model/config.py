@@ -103,6 +103,9 @@ class PluginUse:
     where: tuple[str | int, ...] = dataclasses.field(default=(), repr=False, compare=False)
     """Its place in the file; the same plug-in with the same options is the same use wherever it stands."""
 
+    def __hash__(self) -> int:
+        return hash(self.plugin)  # options are a dict; what is equal in both is equal in this
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StrategySpec:
@@ -133,7 +136,7 @@ class StrategySpec:
         return tuple((key, use) for key, chain in chains.items() for use in chain)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Config:
     """A whole strategies file, read and checked by `pagexchange.host.read`."""
 
@@ -145,6 +148,12 @@ class Config:
     strategies: dict[str, StrategySpec]
     base: Path | None = None
     """Folder that the paths in it start from; None for the packaged file: the working directory."""
+
+    def __hash__(self) -> int:
+        return hash((self.origin, tuple(self.strategies)))
+
+    def __repr__(self) -> str:
+        return f"<Config {self.origin}: {', '.join(self.strategies) or 'no strategies'}>"
 
     def strategy(self, name: str) -> StrategySpec:
         """Return a strategy by name; UnknownStrategyError knows the nearest one."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from pagexchange.errors import ConfigError, Problem, did_you_mean
+from pagexchange.errors import ConfigError, Problem, UnknownFlagError, did_you_mean
 from pagexchange.model.table import check_schema, convert, show
 from pagexchange.model.tomlfile import KeyPath, TomlFile
 
@@ -73,7 +73,7 @@ class Field:
         return ((1 << self.width) - 1) << self.shift
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layout:
     """What each of the 64 bits of a flags word is, and what an exchange does with it."""
 
@@ -129,24 +129,29 @@ class Layout:
         flags = {flag.name: flag for flag in self.flags}  # words are read in loops over all frames: found once
         return flags | {alias: flags[name] for alias, name in self.aliases.items()}
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.flags, self.fields))  # aliases are a dict; what is equal in all is equal in these
+
+    def __repr__(self) -> str:
+        fields = ", ".join(field.name for field in self.fields if field.width)
+        return f"<Layout {self.name}: {len(self.flags)} flags, {fields or 'no fields'}>"
+
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
     def flag(self, name: str) -> Flag:
-        """Return a flag by its name or alias; KeyError names the nearest one."""
+        """Return a flag by its name or alias; UnknownFlagError names the nearest one, and all."""
         try:
             return self._by_name[name]
         except KeyError:
-            raise KeyError(f"layout {self.name} has no flag {name!r}{did_you_mean(name, self._by_name)}") from None
+            raise UnknownFlagError(self.name, "flag", name, self._by_name) from None
 
     def field(self, name: str) -> Field:
         """Return an upper field by name."""
         for field in self.fields:
             if field.name == name:
                 return field
-        raise KeyError(
-            f"layout {self.name} has no field {name!r}{did_you_mean(name, (field.name for field in self.fields))}"
-        )
+        raise UnknownFlagError(self.name, "field", name, (field.name for field in self.fields))
 
     def masks(self) -> dict[str, int]:
         """Return name -> mask of every flag, every alias and every field that is there."""
