@@ -7,6 +7,7 @@ from pagexchange import oracle
 from pagexchange.arena.arena import Arena
 from pagexchange.errors import ArenaFullError, SnapshotError
 from pagexchange.model.layout import Layout
+from pagexchange.model.statuses import EHWPOISON
 from pagexchange.pages import arena_from_snapshot, fill, flagwords, placement, populate_synthetic, synthetic
 from pagexchange.pages.folios import folios
 from pagexchange.pages.placement import KINDS, Plan
@@ -638,3 +639,44 @@ def test_a_node_without_pages_is_possible(split):
     arena, population = arena_from_snapshot(snapshot_of([CACHE, ANON]), split=split)
     with arena:
         check_at_rest(arena, population)
+
+
+@pytest.mark.parametrize("place", [0, 5, 15])
+def test_broken_memory_in_a_folio_is_in_its_frame_and_refuses_the_folio(place):
+    words = np.full(32, np.uint64(mask("UPTODATE", "LRU", "ANON", "MMAP", "SWAPBACKED", "COMPOUND_TAIL")))
+    words[[0, 16]] ^= mask("COMPOUND_TAIL", "COMPOUND_HEAD")
+    words[place] |= mask("HWPOISON")
+    none = np.zeros(32, np.uint32)
+    recorded = Snapshot(
+        pfn=np.arange(64, 96, dtype=np.uint64), flags=words, count=none + 1, file=np.full(32, -1, np.int32),
+        index=np.zeros(32, np.uint64), map_space=none, map_vpn=np.arange(64, 96, dtype=np.uint64),
+        map_frame=np.arange(32, dtype=np.uint32), map_bits=np.zeros(32, np.uint8),
+    )  # fmt: skip
+    arena, population = arena_from_snapshot(recorded, split="interleave")
+    broken = arena.layout.flag("hwpoison").mask
+    with arena:
+        first, other = population.pfns.tolist()
+        marked = np.flatnonzero(arena.flags & np.uint64(broken)).tolist()
+        assert marked == sorted({first, first + place})
+        assert population.counts["hwpoison"] == 1
+        assert "with broken memory, and not exchanged, folios of any size: 1" in population.notes
+        result = arena.exchange([[first, other]])
+        assert result.status.tolist() == [-EHWPOISON]
+
+
+def test_pages_of_a_folio_that_is_split_have_its_state():
+    words = np.full(16, np.uint64(mask("ANON", "MMAP", "COMPOUND_TAIL", "THP")))
+    words[0] = mask("UPTODATE", "LRU", "DIRTY", "ACTIVE", "ANON", "MMAP", "SWAPBACKED", "COMPOUND_HEAD", "THP")
+    words = kpageflags.with_heads(words)
+    none = np.zeros(8, np.uint32)
+    recorded = Snapshot(  # the first half is mapped, so it becomes base pages
+        pfn=np.arange(64, 80, dtype=np.uint64), flags=words, count=np.ones(16, np.uint32),
+        file=np.full(16, -1, np.int32), index=np.zeros(16, np.uint64), map_space=none,
+        map_vpn=np.arange(64, 72, dtype=np.uint64), map_frame=np.arange(8, dtype=np.uint32),
+        map_bits=np.zeros(8, np.uint8),
+    )  # fmt: skip
+    arena, population = arena_from_snapshot(recorded, split="interleave")
+    with arena:
+        state = np.uint64(arena.layout.word("uptodate", "lru", "dirty", "active", "swapbacked"))
+        assert len(population) == 16
+        assert ((arena.flags[population.pfns] & state) == state).all()

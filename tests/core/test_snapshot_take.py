@@ -589,3 +589,92 @@ def test_a_large_area_is_read_in_pieces_that_leave_nothing_out(monkeypatch):
         assert np.concatenate([words for _, words in pieces]).tolist() == [
             vpn | int(reader.PRESENT) for vpn in range(100, 100 + pages)
         ]
+
+
+def old_folio(fake, start, size, *names):
+    """A folio as Linux showed it before 6.10: the head has its state, a tail hardly a word of its own."""
+    fake.flags[start] = mask("COMPOUND_HEAD", "THP", *names)
+    fake.flags[start + 1 : start + size] = mask("COMPOUND_TAIL", "THP")
+    if "ANON" in names:
+        fake.flags[start + 1 : start + size] |= mask("ANON", "MMAP")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("UPTODATE", "LRU", "SWAPBACKED", "DIRTY"),
+        ("UPTODATE", "LRU", "ACTIVE"),
+        ("UPTODATE", "LRU", "ANON", "MMAP", "SWAPBACKED"),
+        ("UPTODATE", "LRU", "UNEVICTABLE", "MLOCKED", "SWAPBACKED"),
+        ("UPTODATE", "MMAP", "HUGE"),
+    ],
+    ids="-".join,
+)
+def test_tails_are_pages_if_their_head_is(fake, names):
+    old_folio(fake, 64, 16, *names)
+    snapshot = take(proc=fake.write())
+    rows = np.searchsorted(snapshot.pfn, range(64, 80))
+    assert snapshot.pfn[rows].tolist() == list(range(64, 80))
+    state = mask(*names) & ~mask("MMAP")
+    assert ((snapshot.flags[rows] & state) == state).all()
+    assert ((snapshot.flags[rows] & mask("COMPOUND_TAIL")) != 0).tolist() == [False] + [True] * 15
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (("SLAB", "COMPOUND_HEAD"), "slab"),
+        (("COMPOUND_HEAD",), "large_of_linux"),
+        (("COMPOUND_HEAD", "RESERVED", "LRU"), "reserved"),
+        (("COMPOUND_HEAD", "ZERO_PAGE", "THP", "LRU"), "zero_page"),
+        (("UPTODATE", "LRU"), "large_of_linux"),  # not a head: the folio was split while it was read
+    ],
+)
+def test_tails_of_what_is_no_users_page_are_none_and_have_its_reason(fake, head, reason):
+    fake.flags[64] = mask(*head)
+    fake.flags[65:68] = mask("COMPOUND_TAIL")
+    snapshot = take(proc=fake.write())
+    assert not set(range(65, 68)) & set(snapshot.pfn.tolist())
+    assert snapshot.facts["others"][reason] >= 3
+
+
+def test_each_frame_that_is_no_page_has_one_reason(fake):
+    for pfn, names in enumerate(
+        [("NOPAGE",), ("OFFLINE",), ("ZERO_PAGE", "RESERVED"), ("PGTABLE",), ("RESERVED", "PRIVATE"), ("HWPOISON",),
+         ("UPTODATE", "DIRTY"), ("MMAP",), ("MMAP", "REFERENCED"), ("LOCKED",)], 100,
+    ):  # fmt: skip
+        fake.flags[pfn] = mask(*names)
+    snapshot = take(proc=fake.write())
+    assert snapshot.facts["others"] == {
+        "no_frame": 1, "offline": 1, "zero_page": 1, "slab": 3, "page_tables": 1, "reserved": 1, "hwpoison": 1,
+        "on_no_list": 1, "mapped_by_a_driver": 2, "unknown": 1, "no_flags": 4072,
+    }  # fmt: skip
+    uses = snapshot.facts["uses"]
+    assert uses["pages"] + uses["free"] + sum(snapshot.facts["others"].values()) == 4096
+
+
+@pytest.mark.parametrize("part", [range(1024, 1034), range(1600, 1610), range(2040, 2048)])
+def test_a_folio_larger_than_what_is_read_at_once_is_whole_for_a_process_that_maps_a_part_of_it(fake, part):
+    old_folio(fake, 1024, 1024, "UPTODATE", "LRU", "SWAPBACKED", "DIRTY")
+    fake.area(9, 70_000, list(part), inode=88, perms="rw-s")
+    snapshot = take(proc=fake.write(), pids=[9])
+    assert snapshot.pfn.tolist() == list(range(1024, 2048))
+    assert ((snapshot.flags & mask("DIRTY", "LRU")) == mask("DIRTY", "LRU")).all()
+
+
+def test_what_is_left_out_is_said(fake):
+    fake.area(8, 30_000, [14], inode=99)
+    fake.area(8, 32_000, [3999])
+    assert take(proc=fake.write()).notes == [
+        "1 mapping of a frame that is no page of a user (Linux's own, a driver's, or free by now) left out.",
+        "1 mapping of a frame that changed hands meanwhile left out.",
+    ]
+
+
+def test_a_machine_of_which_a_part_was_looked_at_is_said_to_be_so(fake, monkeypatch):
+    monkeypatch.setattr("pagexchange.pages.snapshot.proc.frames.SCAN", 1024)
+    monkeypatch.setattr("pagexchange.pages.snapshot.proc.frames.STRETCH", 512)
+    snapshot = take(proc=fake.write(), limit=100)
+    looked_at = snapshot.facts["uses"]["looked_at"]
+    assert looked_at < 4096
+    assert f"{looked_at} of 4096 frames were looked at: a part of each stretch of memory." in snapshot.notes

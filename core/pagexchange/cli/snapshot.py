@@ -58,5 +58,10 @@ def snapshot(
         f"{summary['shared_memory']:,} shared memory), {summary['mappings']:,} mappings of {processes}, "
         f"{format_size(size)}"
     )
+    uses = taken.facts["uses"]
+    if uses:
+        others = {"pages": uses["pages"], "free": uses["free"], **taken.facts["others"]}
+        what = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in others.items())
+        say(f"{uses['looked_at']:,} frames were looked at: {what}")
     for note in taken.notes:
         say(f"note: {note}", err=True)

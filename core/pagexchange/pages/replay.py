@@ -27,7 +27,7 @@ _NOTES: Final = {
     "clashes": "{} pages claimed a place in a file that another one has, and got a made-up one",
     "other_addresses": "{} mappings of a page at a second address were left out",
     "writeback": "{} pages are under writeback and stay so",
-    "hwpoison": "{} pages are in broken memory and stay so",
+    "hwpoison": "with broken memory, and not exchanged, folios of any size: {}",
     "dropped_swapcache": "{} pages were in the swap cache, which an arena does not have",
 }
 
@@ -112,6 +112,7 @@ def arena_from_snapshot(
             arena.reserve_frames(arena.alloc(number, state["free"] - free))
             counts["reserved"] = counts.get("reserved", 0) + state["free"] - free
     mappings, spaces = place(arena, plan, pfns)
+    _break(arena, snapshot, recorded, pfns)
     if snapshot.content is not None and page_size == snapshot.page_size:
         _fill_in(arena, snapshot, recorded, pfns)
     counts |= count_kinds(plan.kind)
@@ -177,7 +178,7 @@ def _snapshot_plan(snapshot: Snapshot, recorded: Folios, layout: Layout, counts:
     ours, dropped = flagwords.from_kpageflags(words, anon, layout)
     counts |= {f"dropped_{name.lower()}": number for name, number in dropped.items()}
     for name in flagwords.REFUSED:
-        counts[name.lower()] = int(((words & kpageflags.mask(name)) != 0).sum())
+        counts[name.lower()] = int(_any_page(snapshot, recorded, kpageflags.mask(name)).sum())
     file, index = _with_places(snapshot, recorded, counts)
     kind = _one_kind_per_file(recorded, file, counts)
     backed = np.uint64(flagwords.word(layout, "swapbacked"))
@@ -192,6 +193,28 @@ def _snapshot_plan(snapshot: Snapshot, recorded: Folios, layout: Layout, counts:
         map_folio=np.append(recorded.map_folio, alone),
         map_write=np.append(recorded.map_write, np.ones(len(alone), bool)),
     )  # fmt: skip
+
+
+def _rows(recorded: Folios) -> NDArray[np.int64]:
+    """The snapshot's rows of all pages of the folios, folio by folio."""
+    return np.repeat(recorded.row, recorded.size) + within(recorded.size)
+
+
+def _any_page(snapshot: Snapshot, recorded: Folios, bit: np.uint64) -> NDArray[np.bool_]:
+    """bool[n]: folios of which some page has this bit of /proc/kpageflags."""
+    starts = np.cumsum(recorded.size) - recorded.size
+    has: NDArray[np.bool_] = np.logical_or.reduceat((snapshot.flags[_rows(recorded)] & bit) != 0, starts)
+    return has
+
+
+def _break(arena: Arena, snapshot: Snapshot, recorded: Folios, pfns: NDArray[np.int64]) -> None:
+    """Mark broken memory as the engine does when it meets it: the frame that is broken, and the first of its folio."""
+    mask = flagwords.word(arena.layout, "hwpoison")
+    broken = (snapshot.flags[_rows(recorded)] & kpageflags.mask("HWPOISON")) != 0
+    frames = np.repeat(pfns, recorded.size) + within(recorded.size)
+    if mask and broken.any():
+        arena.set_flags(frames[broken], mask)
+        arena.set_flags(pfns[_any_page(snapshot, recorded, kpageflags.mask("HWPOISON"))], mask)
 
 
 def _with_places(
@@ -238,6 +261,5 @@ def _made_up_mappings(
 def _fill_in(arena: Arena, snapshot: Snapshot, recorded: Folios, pfns: NDArray[np.int64]) -> None:
     """Copy the recorded contents, frame by frame of each folio."""
     assert snapshot.content is not None
-    step = within(recorded.size)
     frames = arena.frames.view(np.uint8).reshape(arena.nframes, -1)
-    frames[np.repeat(pfns, recorded.size) + step] = snapshot.content[np.repeat(recorded.row, recorded.size) + step]
+    frames[np.repeat(pfns, recorded.size) + within(recorded.size)] = snapshot.content[_rows(recorded)]

@@ -38,6 +38,8 @@ class Facts(TypedDict, total=False):
     """Frames of the machine."""
     uses: dict[str, Count]
     """How many of the frames that were looked at are of which use."""
+    others: dict[str, Count]
+    """Why those are no pages of users that are neither that nor free: how many, by reason."""
     processes: dict[str, Count]
     """How many were recorded or left out, by reason."""
     mappings: dict[str, Count]

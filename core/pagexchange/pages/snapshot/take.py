@@ -84,7 +84,7 @@ def take(
     if with_frames and len(pfn) and not pfn.any():  # /proc/kpageflags could be read: by its mode, without the right
         with_frames = False
         notes.append("page tables show no frame numbers: CAP_SYS_ADMIN is needed for them. Frame numbers are made up.")
-    tally: dict[str, int] = {}
+    tally = frames.Tally()
     total = 0
     if with_frames:
         (number, words, count), total = _scan(proc, pfn, limit, tally, only_mapped=wanted is not None)
@@ -94,7 +94,8 @@ def take(
     file, index, same = identity.identities(number, words, row, maps.file, maps.index, same)
     facts: Facts = {
         "kernel": _release(), "machine": platform.machine(), "page_size": page_size,
-        "date": datetime.date.today().isoformat(), "frames": total, "uses": tally,
+        "date": datetime.date.today().isoformat(), "frames": total, "uses": tally.uses,
+        "others": dict(tally.others),
         "processes": {
             "recorded": len(recording.pids), "denied": recording.denied, "vanished": recording.vanished,
             "without_memory": recording.without_memory,
@@ -103,7 +104,7 @@ def take(
         "options": {"contents": contents, "names": names, "limit": limit, "pids": wanted is not None},
         "partial": not with_frames, "notes": notes,
     }  # fmt: skip
-    _note_what_is_missing(recording, notes)
+    _note_what_is_missing(recording, facts, notes, everything=with_frames and wanted is None)
     if names:
         facts["file_names"] = recording.file_names
         facts["space_names"] = [_comm(proc, pid) for pid in recording.pids]
@@ -139,7 +140,7 @@ def _processes(proc: Path) -> list[int]:
 
 
 def _scan(
-    proc: Path, mapped: NDArray[np.uint64], limit: int | None, tally: dict[str, int], *, only_mapped: bool
+    proc: Path, mapped: NDArray[np.uint64], limit: int | None, tally: frames.Tally, *, only_mapped: bool
 ) -> tuple[frames.Frames, int]:
     try:
         return frames.scan(proc, mapped, limit, tally, only_mapped=only_mapped)
@@ -170,12 +171,26 @@ def _rows_of(
     return row, is_there, same
 
 
-def _note_what_is_missing(recording: mappings.Recording, notes: list[str]) -> None:
+def _note_what_is_missing(
+    recording: mappings.Recording, facts: Facts, notes: list[str], *, everything: bool
+) -> None:
+    looked_at, left_out = facts["uses"].get("looked_at", 0), facts["mappings"]
+    if everything and looked_at < facts["frames"]:
+        notes.append(f"{looked_at} of {facts['frames']} frames were looked at: a part of each stretch of memory.")
+    if left_out["not_a_page"]:
+        whose = "a frame that is no page of a user (Linux's own, a driver's, or free by now)"
+        notes.append(f"{_mappings(left_out['not_a_page'])} of {whose} left out.")
+    if left_out["changed"]:
+        notes.append(f"{_mappings(left_out['changed'])} of a frame that changed hands meanwhile left out.")
     if recording.denied:
         owners, their = ("1 process", "its") if recording.denied == 1 else (f"{recording.denied} processes", "their")
         notes.append(f"{owners} may not be read; {their} pages appear without their mappings.")
     if recording.left <= 0:
         notes.append(f"only the first {mappings.BUDGET} pages of address space were looked at.")
+
+
+def _mappings(n: int) -> str:
+    return "1 mapping" if n == 1 else f"{n} mappings"
 
 
 def _frames_readable(proc: Path, notes: list[str]) -> bool:

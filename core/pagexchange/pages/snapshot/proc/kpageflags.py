@@ -1,6 +1,9 @@
 """The bits of a /proc/kpageflags word, and the few questions that are asked of them.
 
 Bits 0-26 are Linux's ABI (include/uapi/linux/kernel-page-flags.h), 32 and above are for kernel hackers and may change.
+
+Nothing here rests on KSM: 6.12.117 sets it on every anonymous page (it asks whether any of the low bits of `mapping` is
+set, not whether all are); 6.1 and 6.18 do not.
 """
 
 from __future__ import annotations
@@ -35,6 +38,10 @@ HEAD: Final = mask("COMPOUND_HEAD")
 SWAPBACKED: Final = mask("SWAPBACKED")
 # Frames of Linux itself, or no frame at all. SLAB words may carry ANON or MMAP by accident (the field is shared).
 NOT_A_PAGE: Final = mask("SLAB", "BUDDY", "NOPAGE", "OFFLINE", "ZERO_PAGE", "PGTABLE", "RESERVED")
+# What Linux says of a tail, whatever it says of its folio; the rest of a tail's state is its head's.
+TAILS_OWN: Final = mask("MMAP", "ANON", "COMPOUND_TAIL", "HWPOISON", "KSM")
+# anon_exclusive has the bit of owner_2 and is one page's; for a page of a file the bit is its folio's
+ANON_EXCLUSIVE: Final = mask("OWNER_2")
 # A page that migration could move has a list to be on, or is hugetlb's, or is a process's anonymous memory.
 OWNED: Final = mask("LRU", "ANON", "HUGE", "SWAPBACKED", "UNEVICTABLE")
 MAPPED: Final = mask("MMAP", "UPTODATE")  # or it is on its way to a list; a driver's mapped memory is not UPTODATE
@@ -47,10 +54,62 @@ def is_page(flags: NDArray[np.uint64]) -> NDArray[np.bool_]:
     return page
 
 
+def with_heads(words: NDArray[np.uint64], before: int = 0) -> NDArray[np.uint64]:
+    """These words of neighbouring frames, with the state of its folio in each tail's word.
+
+    Before Linux 6.10 a tail shows its own word, which has hardly a flag: of a tail of shared memory it is MMAP, THP and
+    COMPOUND_TAIL. Since then it shows its folio's flags, and nothing is changed here.
+
+    Parameters
+    ----------
+    words : uint64[n]
+        Of neighbouring frames.
+    before : int
+        The word of the frame before the first one, with its head's state; 0 where it is not known.
+
+    Returns
+    -------
+    uint64[n]
+        A new array. A tail after something that is no head (the folio changed while it was read) keeps its word.
+    """
+    tail = (words & TAIL) != 0
+    # the last row that is no tail, carried forward; -1 in front of the first one
+    owner = np.maximum.accumulate(np.where(tail, -1, np.arange(len(words))))
+    head = np.where(owner >= 0, words[owner], np.uint64(before))
+    own = np.where((words & ANON) != 0, TAILS_OWN | ANON_EXCLUSIVE, TAILS_OWN)
+    whole = words & (own | NOT_A_PAGE) | head & ~(own | HEAD)
+    return np.where(tail & ((head & (HEAD | TAIL)) != 0), whole, words)
+
+
 def is_free(flags: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Which words belong to a frame that the buddy allocator holds."""
     free: NDArray[np.bool_] = (flags & BUDDY) != 0
     return free
+
+
+def reasons(words: NDArray[np.uint64]) -> dict[str, int]:
+    """Why the frames with these words are no pages of users, free ones aside: how many for each reason.
+
+    Of several reasons the first one counts; the sum is the number of words.
+    """
+    left = np.ones(len(words), dtype=bool)
+    counts: dict[str, int] = {}
+    for reason, bits in _REASONS.items():
+        has = left & ((words & bits) != 0)
+        left &= ~has
+        counts[reason] = int(has.sum())
+    counts["no_flags"] = int((words[left] == 0).sum())
+    counts["unknown"] = int(left.sum()) - counts["no_flags"]
+    return {reason: count for reason, count in counts.items() if count}
+
+
+_REASONS: Final[dict[str, np.uint64]] = {
+    "no_frame": mask("NOPAGE"), "offline": mask("OFFLINE"), "zero_page": mask("ZERO_PAGE"), "slab": mask("SLAB"),
+    "page_tables": mask("PGTABLE"), "reserved": mask("RESERVED"), "hwpoison": mask("HWPOISON"),
+    "on_no_list": mask("UPTODATE"), "mapped_by_a_driver": mask("MMAP"), "large_of_linux": HEAD | TAIL,
+}  # fmt: skip
+"""Reason -> the bits of which one is enough. `on_no_list`: written or read in, but on no LRU list (yet), so that nobody
+could move it."""
 
 
 def heat(flags: NDArray[np.uint64]) -> NDArray[np.uint8]:
