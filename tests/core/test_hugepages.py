@@ -37,6 +37,15 @@ def test_only_huge_pages_of_the_frames_count(tmp_path: Path, arena: Arena) -> No
     assert hugepages.mapped(arena) in (0, 2 * MIB, 4 * MIB)
 
 
+@pytest.mark.parametrize("end", ["\r", "\v", "\f", "\x1c", "\x85", "\u2028"])
+def test_no_name_of_a_file_forges_huge_pages(tmp_path: Path, arena: Arena, end: str) -> None:
+    smaps = machine(tmp_path, arena, 2048, "[advise]") / "proc/self/smaps"
+    first = arena.frames.__array_interface__["data"][0]
+    forged = f"1-2 r--p 0 08:01 7 /a{end}{first:x}-{first + MIB:x} rw-s 0 0:1 1{end}ShmemPmdMapped: 9999 kB\n"
+    smaps.write_bytes(forged.encode() + smaps.read_bytes())
+    assert hugepages.mapped(arena, tmp_path) == 2 * MIB
+
+
 def test_huge_pages_that_did_not_come_are_said_with_the_setting_that_forbids_them(tmp_path: Path, arena: Arena) -> None:
     (said,) = hugepages.missing(arena, machine(tmp_path, arena, 0, "[never]"))
     assert said.startswith("Huge pages were asked for, and none of 4 MiB came (/sys/kernel/mm/transparent_hugepage/")

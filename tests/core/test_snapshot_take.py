@@ -1,6 +1,7 @@
 """Recording a machine: a made-up /proc gives exactly its pages, and what cannot be read is said, not guessed."""
 
 import errno
+import mmap
 import os
 from functools import partial
 from pathlib import Path
@@ -141,6 +142,67 @@ def test_nothing_that_tells_whose_pages_they_are_is_kept_unless_asked_for(fake):
     named = take(proc=fake.root, names=True)
     assert named.facts["file_names"] == ["/secret/name"]
     assert named.facts["space_names"] == ["name-7", "name-8"]
+
+
+ODD_NAMES = [
+    b"/a\rb c d e f g",
+    b"/a\r%x-%x rw-p 00005000 08:01 77 forged" % (9000 * PAGE, 9002 * PAGE),
+    *(b"/a%s7000-8000 rw-p 00000000 08:01 77 /forged" % end.encode() for end in "\v\f\x1c\x1d\x1e\x85\u2028\u2029"),
+    b"/\xff\xfe 1 2 3", b"/a  b ", b"/a\\0121000-2000 rw-p 0 08:01 77 /forged", b"/a (deleted)", b"/\xe2\x80", b"/\t",
+]  # fmt: skip
+"""Names of files as /proc/PID/maps shows them: all that Linux escapes is the newline."""
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_no_name_of_a_file_forges_an_area_or_ends_the_recording(fake, name):
+    plain = take(proc=fake.write(), names=True)
+    maps = fake.root / "7" / "maps"
+    maps.write_bytes(maps.read_bytes().replace(b"/secret/name", name))
+    odd = take(proc=fake.root, names=True)
+    for column in ("pfn", "file", "index", "map_space", "map_vpn", "map_frame", "map_bits"):
+        np.testing.assert_array_equal(getattr(odd, column), getattr(plain, column))
+    assert odd.facts["file_names"] == [name.decode(errors="backslashreplace")]
+    file_format.loads(file_format.dumps(odd), "s")
+
+
+@pytest.mark.parametrize("name", [b"a\rb c d e f g", b"\x85\xe2\x80\xa8 \xff"])
+def test_linux_writes_maps_as_they_are_read(tmp_path, name):
+    path = os.fsencode(tmp_path) + b"/" + name
+    with Path(os.fsdecode(path)).open("w+b") as stream:
+        stream.truncate(2 * PAGE)
+        with mmap.mmap(stream.fileno(), 2 * PAGE):
+            mine = [
+                area for area in reader.areas(Path("/proc"), os.getpid(), PAGE) if area.name.startswith(str(tmp_path))
+            ]
+    assert [(area.name, area.end - area.start, area.perms) for area in mine] == [
+        (path.decode(errors="backslashreplace"), 2, "rw-s")
+    ]
+    assert mine[0].inode == Path(os.fsdecode(path)).stat().st_ino
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"1000-2000", b"x-y rw-p 0 08:01 1", b"1000-2000 rw-p 0 08:01 -1", b"1000-2000 rwxrwxp 0 08:01 1", b"\xff",
+     b"1000-2000 rw-p 0 08:01 1/a", b"1000-2000\trw-p\t0\t08:01\t1", b" 1000-2000 rw-p 0 08:01 1"],
+)  # fmt: skip
+def test_a_line_that_linux_does_not_write_is_no_area(fake, line):
+    maps = fake.write() / "7" / "maps"
+    maps.write_bytes(line + b"\n" + maps.read_bytes() + line + b"\n")
+    assert [area.start for area in reader.areas(fake.root, 7, PAGE)] == [1000, 9000]
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"a\r\x85", b" a ", b"\xff", b"a\n"])
+def test_a_process_has_the_name_that_it_gave_itself(fake, name):
+    (fake.write() / "7" / "comm").write_bytes(name + b"\n")
+    assert take(proc=fake.root, names=True).facts["space_names"] == [
+        name.decode(errors="backslashreplace"), "name-8",
+    ]  # fmt: skip
+
+
+def test_only_decimal_numbers_as_linux_writes_them_are_processes(fake):
+    for name in ("\u0667", "7a", "-7", "\u00b2"):
+        (fake.root / name).mkdir()
+    assert reader.processes(fake.write()) == [7, 8]
 
 
 def test_an_unmapped_page_of_a_folio_has_its_place_from_a_mapped_one(fake):

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from pagexchange.arena.arena import Arena
 from pagexchange.model.sizes import format_size
+from pagexchange_native import procfs
 
 _SETTING = "sys/kernel/mm/transparent_hugepage/shmem_enabled"
-_HUGE = re.compile(r"(?:AnonHugePages|ShmemPmdMapped|FilePmdMapped|Shared_Hugetlb|Private_Hugetlb):\s+(\d+) kB")
-_AREA = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ")
+_HUGE = re.compile(rb"(?:AnonHugePages|ShmemPmdMapped|FilePmdMapped|Shared_Hugetlb|Private_Hugetlb):\s+(\d+) kB")
+_AREA = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) ")
 
 
 def mapped(arena: Arena, root: Path = Path("/")) -> int | None:
@@ -17,7 +18,7 @@ def mapped(arena: Arena, root: Path = Path("/")) -> int | None:
     None where it cannot be read. A frame counts from its first use on.
     """
     try:
-        lines = (root / "proc/self/smaps").read_text(encoding="ascii", errors="replace").splitlines()
+        lines = procfs.lines(root / "proc/self/smaps")
     except OSError:
         return None
     frames = arena.frames
@@ -42,10 +43,10 @@ def missing(arena: Arena, root: Path = Path("/")) -> list[str]:
     if got is None or 2 * got >= size:
         return []
     try:
-        setting = re.search(r"\[(\w+)\]", (root / _SETTING).read_text(encoding="ascii"))
+        setting = re.search(rb"\[(\w+)\]", (root / _SETTING).read_bytes())
     except OSError:
         setting = None
-    why = f" (/{_SETTING} says {setting[1]}; write advise there)" if setting else ""
+    why = f" (/{_SETTING} says {procfs.text(setting[1])}; write advise there)" if setting else ""
     return [
         f"Huge pages were asked for, and {format_size(got) if got else 'none'} of {format_size(size)} came{why}; "
         "huge = 'hugetlb' takes them from the pool."

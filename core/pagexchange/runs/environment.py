@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pagexchange.model.sizes import format_size
+from pagexchange_native import procfs
 
 FLAGS_OF_INTEREST = ("sse2", "avx2", "avx512f", "erms", "fsrm", "asimd", "sve", "mops")
 
@@ -52,7 +53,7 @@ def collect(root: Path = Path("/")) -> dict[str, Any]:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(errors="replace").strip()
+        return procfs.text(path.read_bytes()).strip()
     except OSError:
         return None
 

@@ -107,7 +107,7 @@ def take(
     _note_what_is_missing(recording, facts, notes, everything=with_frames and wanted is None)
     if names:
         facts["file_names"] = recording.file_names
-        facts["space_names"] = [_comm(proc, pid) for pid in recording.pids]
+        facts["space_names"] = [reader.name(proc, pid) for pid in recording.pids]
     real_vpn = maps.vpn[same]
     snapshot = Snapshot(
         pfn=number, flags=words, count=count, file=file, index=index, map_space=maps.space[same],
@@ -247,10 +247,3 @@ def _release() -> str:
     """Linux's version, without the builder's own suffix: it can identify the machine."""
     number = re.match(r"[0-9.]+", platform.release())
     return number.group().rstrip(".") if number else "unknown"
-
-
-def _comm(proc: Path, pid: int) -> str:
-    try:
-        return (proc / str(pid) / "comm").read_text(errors="backslashreplace").strip()
-    except OSError:
-        return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pagexchange_native import procfs
 
 WORD: Final = 8
 STEP: Final = 1 << 17
@@ -29,6 +32,12 @@ EXCLUSIVE_PAGE: Final = np.uint64(1 << 56)
 PFN: Final = np.uint64((1 << 55) - 1)
 """Frame number of a page that is present; 0 for a reader without CAP_SYS_ADMIN."""
 
+# Only the name, after spaces, may hold anything but a newline.
+_AREA: Final = re.compile(
+    rb"([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-][w-][x-][sp]) ([0-9a-f]{1,16}) ([0-9a-f]+:[0-9a-f]+) (\d{1,20})"
+    rb"(?: +(.*))?",
+    re.DOTALL,
+)
 GONE: Final = frozenset({errno.ENOENT, errno.ESRCH})
 DENIED: Final = frozenset({errno.EPERM, errno.EACCES})
 
@@ -49,6 +58,8 @@ class Area:
     inode: int
     """0 for an area without a file."""
     name: str
+    """As it is now: Linux follows a renamed file, adds ` (deleted)`, and writes a newline as `\\012`. Anybody may have
+    given it, so it decides nothing."""
 
 
 class Words:
@@ -116,7 +127,15 @@ class Words:
 
 def processes(proc: Path) -> list[int]:
     """The numbers of all processes, ascending."""
-    return sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal())
+    return sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isascii() and entry.name.isdecimal())
+
+
+def name(proc: Path, pid: int) -> str:
+    """The name that a process has given itself, empty if it is gone. It may hold any character, a newline too."""
+    try:
+        return procfs.text((proc / str(pid) / "comm").read_bytes().removesuffix(b"\n"))
+    except OSError:
+        return ""
 
 
 def areas(proc: Path, pid: int, page_size: int) -> list[Area]:
@@ -128,17 +147,20 @@ def areas(proc: Path, pid: int, page_size: int) -> list[Area]:
         ESRCH or ENOENT where the process is gone, EACCES or EPERM where it may not be read.
     """
     result: list[Area] = []
-    for line in (proc / str(pid) / "maps").read_bytes().splitlines():
-        fields = line.split(None, 5)
-        if len(fields) < 5:
+    for line in procfs.lines(proc / str(pid) / "maps"):
+        match = _AREA.fullmatch(line)
+        if match is None:
             continue
-        start, _, end = fields[0].partition(b"-")
+        start, end, perms, offset, device, inode, name = match.groups()
         first, last = int(start, 16) // page_size, int(end, 16) // page_size
         if first >= 1 << 51:  # vsyscall, in Linux's half: pagemap does not reach there
             continue
-        name = fields[5].decode(errors="backslashreplace") if len(fields) > 5 else ""
-        perms, device = fields[1].decode(), fields[3].decode()
-        result.append(Area(first, last, perms, int(fields[2], 16) // page_size, device, int(fields[4]), name))
+        result.append(
+            Area(
+                first, last, perms.decode(), int(offset, 16) // page_size, device.decode(), int(inode),
+                procfs.text(name or b""),
+            )
+        )  # fmt: skip
     return result
 
 
