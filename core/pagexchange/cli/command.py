@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import metadata
 from typing import Any, Final, NoReturn
 
 import click
 
-from pagexchange.cli.exits import EXIT_CODES, EXIT_INTERRUPTED, EXIT_OK, report
+from pagexchange.cli.exits import EXIT_CODES, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, report
+from pagexchange.cli.streams import lost, standard
+from pagexchange.cli.terminal import say
 
 DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 
@@ -76,52 +77,22 @@ class Verbs(click.Group):
             return super().main(args, prog_name, standalone_mode=False, **extra)
         sys.exit(self._guarded(args, prog_name, **extra))
 
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 - click's own arguments
-        """Like click's; --help prints here."""
-        with _reader_may_leave():
-            return super().make_context(*args, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - what a command returns
-        """Like click's."""
-        with _reader_may_leave():
-            return super().invoke(ctx)
-
     def _guarded(self, args: Sequence[str] | None, prog_name: str | None, **extra: Any) -> int:  # noqa: ANN401
         debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
         try:
             code = super().main(args, prog_name, standalone_mode=False, **extra)
-            sys.stdout.flush()  # here, where a broken pipe is caught: at the interpreter's end it would be a traceback
         except (KeyboardInterrupt, click.Abort):
-            click.echo("pagexchange: interrupted", err=True)
+            say("pagexchange: interrupted", err=True)
             return EXIT_INTERRUPTED
-        except (_ReaderLeftError, BrokenPipeError):
-            return _reader_left()
         except Exception as error:
             if debug:
                 raise
-            return report(error)
-        return code if isinstance(code, int) else EXIT_OK
-
-
-class _ReaderLeftError(Exception):
-    """Nobody reads stdout any more."""
-
-
-@contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """Keep a broken pipe from click, which would exit with 1."""
-    try:
-        yield
-    except BrokenPipeError as error:
-        raise _ReaderLeftError from error
-
-
-def _reader_left() -> int:
-    """The reader of a pipe has seen enough (`| head`): not an error, and nothing more to say."""
-    # The interpreter flushes stdout once more at its end, and would complain: let that go nowhere.
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return EXIT_OK
+            code = report(error)
+        missed = lost(sys.stdout)
+        if missed is None or code:  # a code that says something already says more than this one
+            return code if isinstance(code, int) else EXIT_OK
+        say(f"pagexchange: stdout: cannot be written: {missed.strerror}", err=True)
+        return EXIT_INPUT
 
 
 @click.group(
@@ -139,5 +110,6 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the console script."""
-    cli.main(args=None if argv is None else list(argv), prog_name="pagexchange")
+    with standard():
+        cli.main(args=None if argv is None else list(argv), prog_name="pagexchange")
     raise AssertionError("unreachable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import traceback
 from typing import Final
 
@@ -21,7 +22,7 @@ EXIT_CODES: Final = {
     EXIT_OK: "every strategy did as expected; the command did what it says",
     EXIT_UNEXPECTED: "a strategy did not do as expected: it lost something, or did not lose what it should",
     EXIT_USAGE: "wrong usage, or errors in a configuration file",
-    EXIT_INPUT: "an input cannot be read or used: snapshot, /proc, arena, memory",
+    EXIT_INPUT: "an input cannot be read or used: snapshot, /proc, arena, memory; or stdout has no room",
     EXIT_PLUGIN: "a plug-in failed",
     EXIT_BUG: "a bug in pagexchange; the traceback says where",
     EXIT_INTERRUPTED: "interrupted; what was measured until then is printed",
@@ -32,7 +33,9 @@ EXIT_CODES: Final = {
 def report(error: Exception) -> int:
     """Print an error on stderr, a bug with its traceback, and return its exit code."""
     if isinstance(error, click.ClickException):
-        error.show()
+        words = io.StringIO()
+        error.show(words)
+        say(words.getvalue().rstrip("\n"), err=True)  # it quotes the command line
         return EXIT_USAGE  # click's own code for a file that cannot be opened is 1: here that is a strategy's verdict
     # What the system refuses is an input that cannot be used. Every other exception that is not ours is a bug.
     code: int = getattr(error, "exit_code", EXIT_INPUT if isinstance(error, OSError | MemoryError) else EXIT_BUG)

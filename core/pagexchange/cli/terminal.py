@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from pagexchange.model.words import in_characters
 from pagexchange.runs.result import to_json
 
 PIPE_WIDTH: Final = 100
@@ -38,7 +39,7 @@ def visible(words: str) -> str:
 
     Escape sequences could hide or forge what is printed after them; so could characters that turn the direction.
     """
-    line = re.sub(r"[\t\n\v\f\r]+", " ", words)
+    line = in_characters(re.sub(r"[\t\n\v\f\r]+", " ", words))
     return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 

@@ -6,11 +6,13 @@ A new field may be added within one `SCHEMA`; a field that changes its meaning o
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final, Literal
 
 import msgspec
 
 from pagexchange.model.config import Expect
+from pagexchange.model.words import plain
 from pagexchange_native.engine.steps import COSTS
 
 SCHEMA: Final = 1
@@ -180,9 +182,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:  # noqa: ANN401 - any result or dict of plain values
-    """One JSON object as text, without a newline at its end."""
-    raw = msgspec.json.encode(value)
-    return (msgspec.json.format(raw, indent=indent) if indent else raw).decode()
+    """One JSON object as text, in ASCII and so the same in every locale, without a newline at its end."""
+    return json.dumps(plain(msgspec.to_builtins(value)), indent=indent, separators=None if indent else (",", ":"))
 
 
 def from_json(text: str | bytes) -> RunResult:

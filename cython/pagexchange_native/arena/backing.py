@@ -34,6 +34,7 @@ class Backing:
             self._open_memfd(hugetlb)
         else:
             self._open_path(os.path.abspath(os.fspath(path)), hugetlb)  # noqa: PTH100 - it may be bytes; no link is followed
+        self._keep_off_streams()
         self.kind = ("memfd" if path is None else "file") + (", hugetlb" if hugetlb else "")
 
     def _open_memfd(self, hugetlb: bool) -> None:
@@ -66,6 +67,13 @@ class Backing:
                 "hugetlb: the folder is not on a hugetlbfs with pages of 2 MiB; mount one there, or leave out the path",
                 path,
             )
+
+    def _keep_off_streams(self) -> None:
+        """Leave the descriptors 0 to 2 to what they are taken for: who prints to a closed stdout would write to us."""
+        if self.fd <= 2:
+            low = self.fd
+            self.fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
+            os.close(low)
 
     def take(self, total: int, taken: int, hugetlb: bool) -> None:
         """Give it `total` bytes, the first `taken` of them now; a memfd then keeps its size.
