@@ -33,10 +33,10 @@ class FakeProc:
         self.count = np.zeros(frames, dtype=np.uint64)
         self.maps, self.pagemap = {}, {}
 
-    def area(self, pid, start, pfns, perms="rw-p", inode=0, offset=0, name="", bits=0):
+    def area(self, pid, start, pfns, perms="rw-p", inode=0, offset=0, name="", bits=0, device="08:01"):
         """An area of `pid` that begins at page `start` and holds these frames (None: not there)."""
         end = start + len(pfns)
-        line = f"{start * PAGE:x}-{end * PAGE:x} {perms} {offset * PAGE:08x} 08:01 {inode}    {name}".rstrip()
+        line = f"{start * PAGE:x}-{end * PAGE:x} {perms} {offset * PAGE:08x} {device} {inode}    {name}".rstrip()
         self.maps.setdefault(pid, []).append(line)
         words = {
             start + k: PRESENT | pfn | bits | (IS_FILE if inode else 0) for k, pfn in enumerate(pfns) if pfn is not None

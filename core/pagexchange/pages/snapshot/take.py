@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.pages.snapshot import identity, sample
+from pagexchange.pages.snapshot import identity, samefile, sample
 from pagexchange.pages.snapshot.facts import Facts
 from pagexchange.pages.snapshot.proc import frames, kpageflags, mappings, reader
 from pagexchange.pages.snapshot.proc.mappings import FILE
@@ -91,6 +91,7 @@ def take(
     else:
         (number, words, count), pfn = identity.made_up(maps.file, maps.index, maps.bits)
     row, is_there, same = _rows_of(pfn, maps, number, words)
+    names_of = _one_number_per_file(maps, row, same, words, count, recording)
     file, index, same = identity.identities(number, words, row, maps.file, maps.index, same)
     facts: Facts = {
         "kernel": _release(), "machine": platform.machine(), "page_size": page_size,
@@ -106,7 +107,7 @@ def take(
     }  # fmt: skip
     _note_what_is_missing(recording, facts, notes, everything=with_frames and wanted is None)
     if names:
-        facts["file_names"] = recording.file_names
+        facts["file_names"] = names_of
         facts["space_names"] = [reader.name(proc, pid) for pid in recording.pids]
     real_vpn = maps.vpn[same]
     snapshot = Snapshot(
@@ -171,9 +172,20 @@ def _rows_of(
     return row, is_there, same
 
 
-def _note_what_is_missing(
-    recording: mappings.Recording, facts: Facts, notes: list[str], *, everything: bool
-) -> None:
+def _one_number_per_file(
+    maps: mappings.Mappings, row: NDArray[np.intp], same: NDArray[np.bool_], words: NDArray[np.uint64],
+    count: NDArray[np.uint32], recording: mappings.Recording,
+) -> list[str]:  # fmt: skip
+    """Number the files of the mappings anew, see `samefile`; the names by the new numbers."""
+    use = np.flatnonzero(same & (maps.file >= 0))
+    space, file, index, frame = (column[use].astype(np.int64) for column in (maps.space, maps.file, maps.index, row))
+    number, old = samefile.numbers(space, file, index, frame, words, count, len(recording.file_names))
+    maps.file = np.full(len(maps.file), -1, dtype=np.int32)
+    maps.file[use] = number
+    return [recording.file_names[k] for k in old.tolist()]
+
+
+def _note_what_is_missing(recording: mappings.Recording, facts: Facts, notes: list[str], *, everything: bool) -> None:
     looked_at, left_out = facts["uses"].get("looked_at", 0), facts["mappings"]
     if everything and looked_at < facts["frames"]:
         notes.append(f"{looked_at} of {facts['frames']} frames were looked at: a part of each stretch of memory.")
