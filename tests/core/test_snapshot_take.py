@@ -1,8 +1,10 @@
 """Recording a machine: a made-up /proc gives exactly its pages, and what cannot be read is said, not guessed."""
 
+import ctypes
 import errno
 import mmap
 import os
+import struct
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from pagexchange.errors import SnapshotError
 from pagexchange.pages.snapshot import Snapshot, identity, sample, take
 from pagexchange.pages.snapshot import format as file_format
-from pagexchange.pages.snapshot.proc import kpageflags, mappings, reader
+from pagexchange.pages.snapshot.proc import kpageflags, mappings, populated, reader
 from pagexchange.pages.snapshot.proc.kpageflags import mask
 from pagexchange.pages.snapshot.proc.mappings import EXCLUSIVE, FILE, SHARED, WRITABLE
 from pagexchange.pages.snapshot.take import _read_contents
@@ -280,22 +282,147 @@ def test_named_processes_bring_their_frames_only(fake):
 
 
 @pytest.mark.parametrize(
-    ("budget", "pages", "left"),
+    ("budget", "pages", "cut"),
     [
-        (1, [1000], -3),
-        (4, [1000, 1001, 1003], 0),
-        (5, [1000, 1001, 1003, 9000], -1),
-        (9, [1000, 1001, 1003, 9000, 9001], 3),
+        (0, [], [7]),
+        (1, [1000], [7]),
+        (3, [1000, 1001, 1003], [7]),
+        (4, [1000, 1001, 1003, 9000], [7]),
+        (5, [1000, 1001, 1003, 9000, 9001], []),
     ],
 )
-def test_no_more_of_the_address_space_is_looked_at_than_the_budget_allows(fake, budget, pages, left, monkeypatch):
+def test_the_budget_counts_what_is_there_and_what_is_left_out_is_said(fake, budget, pages, cut, monkeypatch):
     read = mappings.Recording(left=budget)
     mappings.read(fake.write(), 7, PAGE, read, must=True)
     assert read.all().vpn.tolist() == pages
-    assert read.left == left
+    assert (read.left, read.cut, read.without_memory) == (budget - len(pages), cut, 0)
     monkeypatch.setattr(mappings, "Recording", partial(mappings.Recording, left=budget))
-    notes = take(proc=fake.root, pids=[7]).notes
-    assert notes == (["only the first 134217728 pages of address space were looked at."] if left <= 0 else [])
+    if pages:
+        kept = f"{len(pages)} mapping{'s' if len(pages) > 1 else ''}"
+        said = f"1 process had more pages mapped than could be kept; of all together {kept} were."
+        assert take(proc=fake.root, pids=[7]).notes == ([said] if cut else [])
+
+
+@pytest.mark.parametrize("statm", [True, False])
+def test_a_process_with_many_pages_leaves_the_others_theirs(fake, statm, monkeypatch):
+    fake.flags[1000:2000] = ANON
+    fake.area(3, 5000, list(range(1000, 1900)))
+    fake.area(9, 5000, list(range(1900, 1910)))
+    root = fake.write()
+    if statm:
+        for pid, pages in ((3, 900), (7, 5), (8, 5), (9, 10)):
+            (root / str(pid) / "statm").write_text(f"99999 {pages} 1 1 0 1 0\n")
+    monkeypatch.setattr(mappings, "Recording", partial(mappings.Recording, left=100))
+    snapshot = take(proc=root)
+    kept = np.bincount(snapshot.map_space).tolist()
+    assert kept == ([80, 5, 5, 10] if statm else [25, 5, 5, 10])
+    assert len(snapshot.notes) == 1
+    assert "1 process had more pages mapped than could be kept" in snapshot.notes[0]
+
+
+def test_shares_give_who_wants_less_what_it_wants_and_the_others_the_same():
+    assert mappings.share([5, 5, 10], 20) == mappings.share([], 20) == 20
+    assert mappings.share([5, 5, 11], 20) == 10
+    assert mappings.share([5, 50, 50], 20) == 7
+    assert mappings.share([50, 50, 5, 50], 20) == 5
+    assert mappings.share([None, 4, 4], 20) == 12
+    assert mappings.share([0, 0, 30], 20) == 20
+    assert mappings.share([1, 1, 1], 2) == 0
+
+
+def test_the_budget_is_no_more_than_memory_can_hold(monkeypatch):
+    monkeypatch.setattr("pagexchange_native.arena.backing.memory_available", lambda: 1_000_000)
+    assert mappings.Recording().left == 5000
+    monkeypatch.setattr("pagexchange_native.arena.backing.memory_available", lambda: 1 << 60)
+    assert mappings.Recording().left == mappings.BUDGET
+
+
+class Counting(reader.Words):
+    """Counts the words that are read."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.asked = 0
+
+    def __enter__(self):
+        return self
+
+    def read(self, first, count):
+        self.asked += count
+        return super().read(first, count)
+
+
+def there(words, start, end, budget=1 << 30):
+    return [vpn for vpns, _ in reader.present(words, reader.Area(start, end, "", 0, "", 0, ""), budget) for vpn in vpns]
+
+
+def test_of_what_a_process_has_reserved_only_what_is_there_is_read():
+    size = 1 << 40
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    at = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, -1, 0)
+    assert at not in (None, (1 << 64) - 1)
+    assert libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(size), 15) == 0  # MADV_NOHUGEPAGE: pages, one by one
+    touched = [0, 1, 700, 1 << 20, (1 << 28) - 1, *range(1 << 25, (1 << 25) + 6000 * 600, 600)]
+    for page in touched:
+        ctypes.memset(at + page * PAGE, 1, 1)
+    try:
+        with Counting(Path("/proc/self/pagemap")) as words:
+            if words.stretches(at // PAGE, (at + size) // PAGE) is None:
+                pytest.skip("Linux before 6.7 cannot say where pages are")
+            pages = there(words, at // PAGE, (at + size) // PAGE)
+            assert words.asked < 20_000
+    finally:
+        libc.munmap(at, size)
+    assert (np.array(pages, dtype=np.int64) - at // PAGE).tolist() == sorted(touched)
+
+
+def test_of_a_saved_pagemap_the_holes_are_not_read(tmp_path):
+    with (tmp_path / "pagemap").open("wb") as stream:
+        for page in (5, 6, 700_000, (1 << 35) - 1):
+            stream.seek(page * 8)
+            stream.write((PRESENT | 1).to_bytes(8, "little"))
+    with Counting(tmp_path / "pagemap") as words:
+        assert there(words, 0, 1 << 35) == [5, 6, 700_000, (1 << 35) - 1]
+        assert there(words, 6, 700_000) == [6]
+        assert there(words, 700_001, 1 << 34) == []
+        assert words.asked < 20_000
+
+
+def test_where_linux_cannot_say_where_pages_are_areas_are_read_from_their_beginning(fake, monkeypatch):
+    monkeypatch.setattr(reader.Words, "stretches", lambda *_: None)
+    plain = take(proc=fake.write())
+    assert len(plain.map_frame) == 10
+    assert plain.notes == []
+    monkeypatch.setattr(reader, "BLIND", 3)
+    cut = take(proc=fake.root)
+    assert len(cut.map_frame) == 9  # the fourth page of an area of four
+    assert cut.notes == ["of 1 area of more than 3 pages only the beginning was looked at."]
+
+
+def test_areas_that_linux_walks_in_pieces_are_found_whole(monkeypatch):
+    page = 4096
+    calls = []
+
+    def ioctl(fd, code, argument):
+        size, flags, start, end, _, vec, room, most, inverted, mask, any_of, wanted = struct.unpack("=12Q", argument)
+        assert (fd, code, size, flags, most, inverted, mask, any_of, wanted) == (9, 0xC0606610, 96, 0, 0, 0, 8, 0, 8)
+        calls.append(start // page)
+        found = [pair for pair in ((10, 12), (13, 14), (2000, 2001), (9000, 9600)) if pair[0] * page >= start][:2]
+        regions = (ctypes.c_uint64 * (3 * room)).from_address(vec)
+        for k, (low, high) in enumerate(found):
+            regions[3 * k : 3 * k + 2] = [low * page, high * page]
+        struct.pack_into("=Q", argument, 32, min(found[-1][1] * page, end) if found else end)
+        return len(found)
+
+    monkeypatch.setattr(os, "sysconf", lambda _: page)
+    monkeypatch.setattr("fcntl.ioctl", ioctl)
+    found = populated.stretches(9, 5, 20_000)
+    assert found is not None
+    assert list(found) == [(10, 14), (2000, 2001), (9000, 9600)]
+    assert calls == [5, 14, 9600]
 
 
 def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
@@ -304,6 +431,7 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
     fake.area(7, 14_000, [20], perms="r--p", inode=55, offset=4, name="/secret/name")
     fake.area(8, 1, [None, 15, None])
     recording = mappings.Recording()
+    before = recording.left
     for pid in (7, 8):
         mappings.read(fake.write() if pid == 7 else fake.root, pid, PAGE, recording, must=True)
     maps = recording.all()
@@ -321,7 +449,7 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
         (1, 2, 15, WRITABLE, -1, 0),
     ]  # fmt: skip
     assert (recording.pids, recording.file_names) == ([7, 8], ["/secret/name", "/other"])
-    assert mappings.BUDGET - recording.left == 9 + 8  # what is reserved only was not looked at
+    assert before - recording.left == 13  # what is reserved only does not count
 
 
 @pytest.mark.parametrize("how", ["missing", "no numbers"])
@@ -559,6 +687,11 @@ def test_a_process_that_lost_its_memory_is_not_read_on(tmp_path, monkeypatch):
         area = reader.Area(0, 1 << 20, "rw-p", 0, "00:00", 0, "")
         pages = [vpn for vpns, _ in reader.present(words, area, 1 << 20) for vpn in vpns.tolist()]
     assert pages == list(range(40))
+    assert asked == [0, 32]
+    monkeypatch.setattr(Seen, "stretches", lambda *_: None)
+    asked.clear()
+    with Seen(tmp_path / "w") as words:
+        assert [vpn for vpns, _ in reader.present(words, area, 1 << 20) for vpn in vpns.tolist()] == list(range(40))
     assert asked == [0, 32, 64]
 
 
@@ -643,6 +776,9 @@ def test_a_large_area_is_read_in_pieces_that_leave_nothing_out(monkeypatch):
 
         def read(self, first, count):
             return np.arange(first, first + count, dtype=np.uint64) | reader.PRESENT
+
+        def stretches(self, first, end):
+            return None
 
     area = reader.Area(100, 200, "rw-p", 0, "00:00", 0, "")
     for budget, pages in ((1000, 100), (70, 70)):

@@ -77,8 +77,7 @@ def take(
     if not with_frames and wanted is None:
         readable = [os.getpid()]
     recording = mappings.Recording()
-    for pid in readable if wanted is None else wanted:
-        mappings.read(proc, pid, page_size, recording, must=wanted is not None)
+    mappings.read_all(proc, readable if wanted is None else wanted, page_size, recording, must=wanted is not None)
     maps = recording.all()
     pfn = maps.pfn
     if with_frames and len(pfn) and not pfn.any():  # /proc/kpageflags could be read: by its mode, without the right
@@ -197,8 +196,13 @@ def _note_what_is_missing(recording: mappings.Recording, facts: Facts, notes: li
     if recording.denied:
         owners, their = ("1 process", "its") if recording.denied == 1 else (f"{recording.denied} processes", "their")
         notes.append(f"{owners} may not be read; {their} pages appear without their mappings.")
-    if recording.left <= 0:
-        notes.append(f"only the first {mappings.BUDGET} pages of address space were looked at.")
+    if recording.cut:
+        whose = "1 process" if len(recording.cut) == 1 else f"{len(recording.cut)} processes"
+        kept = sum(len(part.space) for part in recording.rows)
+        notes.append(f"{whose} had more pages mapped than could be kept; of all together {_mappings(kept)} were.")
+    if recording.blind:
+        areas = "1 area" if recording.blind == 1 else f"{recording.blind} areas"
+        notes.append(f"of {areas} of more than {reader.BLIND} pages only the beginning was looked at.")
 
 
 def _mappings(n: int) -> str:

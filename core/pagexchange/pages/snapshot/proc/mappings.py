@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
 from pagexchange.pages.snapshot.proc import reader
+from pagexchange_native.arena import backing
 
 # What a row's `bits` say; a snapshot keeps them as its `map_bits`.
 EXCLUSIVE: Final = 1
@@ -23,7 +24,13 @@ SHARED: Final = 8
 """The VMA is shared: its writes reach the file."""
 
 BUDGET: Final = 1 << 27
-"""Pages of address space that are looked at, of all processes together: 512 GiB, about a second."""
+"""Mappings that are recorded at most, of all processes together: 512 GiB of pages, as many as a snapshot may have."""
+_BYTES: Final = 200
+"""What a mapping takes while the recording is made."""
+
+
+def _budget() -> int:
+    return min(BUDGET, backing.memory_available() // _BYTES)
 
 
 @dataclass
@@ -57,8 +64,14 @@ class Recording:
     """Device and inode to number."""
     file_names: list[str] = field(default_factory=list)
     """By number."""
-    left: int = BUDGET
-    """Pages of address space that may still be looked at."""
+    left: int = field(default_factory=_budget)
+    """Mappings that may still be recorded. What is reserved only does not count."""
+    share: int = BUDGET
+    """And of each process."""
+    cut: list[int] = field(default_factory=list)
+    """Processes that have more."""
+    blind: int = 0
+    """Areas so large that only their beginning was looked at, because Linux cannot say where in them pages are."""
     denied: int = 0
     vanished: int = 0
     without_memory: int = 0
@@ -76,6 +89,23 @@ class Recording:
         )  # fmt: skip
 
 
+def read_all(proc: Path, pids: list[int], page_size: int, recording: Recording, *, must: bool) -> None:
+    """Add the mappings of these processes, see `read`. None is left out because another one has many."""
+    recording.share = share([reader.resident(proc, pid) for pid in pids], recording.left)
+    for pid in pids:
+        read(proc, pid, page_size, recording, must=must)
+
+
+def share(sizes: list[int | None], budget: int) -> int:
+    """How much each may have, so that all who want less get what they want; of None it is not known what it wants."""
+    left, open_ = budget, len(sizes)
+    for size in sorted(budget if size is None else size for size in sizes):
+        if size > left // open_:
+            return left // open_
+        left, open_ = left - size, open_ - 1
+    return budget  # it is enough for all: nobody is held to a size that may be out of date
+
+
 def read(proc: Path, pid: int, page_size: int, recording: Recording, *, must: bool) -> None:
     """Add the mappings of one process; count it if it cannot be read, or fail if it must be.
 
@@ -86,6 +116,9 @@ def read(proc: Path, pid: int, page_size: int, recording: Recording, *, must: bo
     """
     # Kept aside until the process is read to its end: one that vanishes in the middle leaves nothing behind.
     pieces: list[tuple[reader.Area, NDArray[np.uint64], NDArray[np.uint64]]] = []
+    blind, most = 0, min(recording.left, recording.share)
+    # one more than it may have: so it is known whether it has more
+    left = most + 1
     try:
         areas = reader.areas(proc, pid, page_size)
         if not areas:  # a thread of Linux itself
@@ -93,12 +126,14 @@ def read(proc: Path, pid: int, page_size: int, recording: Recording, *, must: bo
             return
         with reader.Words(proc / str(pid) / "pagemap") as pagemap:
             for area in areas:
-                if recording.left <= 0:
-                    break
                 if area.perms.startswith("---"):  # nothing can be there, and reservations are huge
                     continue
-                pieces += [(area, vpn, words) for vpn, words in reader.present(pagemap, area, recording.left)]
-                recording.left -= area.end - area.start
+                for vpn, words in reader.present(pagemap, area, left):
+                    pieces.append((area, vpn, words))
+                    left -= len(vpn)
+                blind += area.end - area.start > reader.BLIND and pagemap.stretches(area.start, area.end) is None
+                if left <= 0:
+                    break
     except OSError as error:
         if must:
             raise SnapshotError(f"process {pid} cannot be read: {error.strerror}") from error
@@ -109,8 +144,15 @@ def read(proc: Path, pid: int, page_size: int, recording: Recording, *, must: bo
         else:
             raise SnapshotError(f"{error.filename or f'{proc}/{pid}/pagemap'}: {error.strerror}") from error
         return
+    recording.blind += blind
+    if left <= 0:
+        recording.cut.append(pid)
+        area, vpn, words = pieces.pop()
+        if len(vpn) > 1:
+            pieces.append((area, vpn[:-1], words[:-1]))
+    recording.left -= min(most, most + 1 - left)
     if not pieces:
-        recording.without_memory += 1
+        recording.without_memory += left > 0
         return
     number = len(recording.pids)
     recording.pids.append(pid)

@@ -18,11 +18,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pagexchange.pages.snapshot.proc import populated
 from pagexchange_native import procfs
 
 WORD: Final = 8
 STEP: Final = 1 << 17
 """Words per read: 1 MiB."""
+BLIND: Final = 1 << 28
+"""Pages of one area that are looked at where it is not known which are there: 1 TiB, about a second."""
 
 # bits of a pagemap word
 PRESENT: Final = np.uint64(1 << 63)
@@ -107,6 +110,10 @@ class Words:
             low, high = (middle, high) if len(self.read(middle - 1, 1)) else (low, middle)
         return low
 
+    def stretches(self, first: int, end: int) -> Iterator[tuple[int, int]] | None:
+        """Of a pagemap: stretches of words from `first` up to `end` that hold all pages; None if it is not known."""
+        return populated.stretches(self._fd, first, end)
+
     def gather(self, positions: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """uint64[n]: the words at these ascending positions, read in runs; 0 past the end."""
         out = np.zeros(len(positions), dtype=np.uint64)
@@ -165,12 +172,28 @@ def areas(proc: Path, pid: int, page_size: int) -> list[Area]:
 
 
 def present(words: Words, area: Area, budget: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
-    """Virtual page numbers and pagemap words of the pages that are there, in pieces; at most `budget` pages."""
-    end = min(area.end, area.start + budget)
-    for first in range(area.start, end, STEP * 8):
-        entries = words.read(first, min(STEP * 8, end - first))
-        there = np.flatnonzero(entries & PRESENT)
-        if len(there):
-            yield there.astype(np.uint64) + np.uint64(first), entries[there]
-        if not len(entries):  # the process has no memory any more
-            return
+    """Virtual page numbers and pagemap words of the pages that are there, in pieces; of at most `budget` pages.
+
+    Takes time in proportion to the pages that are there, where Linux can say where they are (see `populated`); else in
+    proportion to the area, of which the first `BLIND` pages are looked at.
+    """
+    found = words.stretches(area.start, area.end)
+    if found is None:
+        found = iter([(area.start, min(area.end, area.start + BLIND))])
+    for start, end in found:
+        for first in range(start, end, STEP * 8):
+            entries = words.read(first, min(STEP * 8, end - first))
+            there = np.flatnonzero(entries & PRESENT)[:budget]
+            budget -= len(there)
+            if len(there):
+                yield there.astype(np.uint64) + np.uint64(first), entries[there]
+            if not len(entries) or budget <= 0:  # without an entry: the process has no memory any more
+                return
+
+
+def resident(proc: Path, pid: int) -> int | None:
+    """Pages that a process has in memory, about, by /proc/PID/statm; None if it cannot be read."""
+    try:
+        return int((proc / str(pid) / "statm").read_bytes().split(b" ")[1])
+    except (OSError, ValueError, IndexError):
+        return None
