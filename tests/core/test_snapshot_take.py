@@ -453,7 +453,7 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
 
 
 @pytest.mark.parametrize("how", ["missing", "no numbers"])
-def test_without_root_the_own_process_is_recorded_with_made_up_frames(fake, how):
+def test_without_root_the_own_process_is_recorded_with_made_up_frames(fake, how, monkeypatch):
     me = os.getpid()
     fake.maps = {me: fake.maps.pop(7), 8: fake.maps[8]}
     fake.pagemap = {me: fake.pagemap.pop(7), 8: fake.pagemap[8]}
@@ -463,6 +463,8 @@ def test_without_root_the_own_process_is_recorded_with_made_up_frames(fake, how)
     root = fake.write()
     if how == "missing":
         (root / "kpagecount").unlink()
+        (root / "self").symlink_to(str(me))
+        monkeypatch.setattr("pagexchange.pages.snapshot.proc.tree._is_this_machines", lambda proc: True)
     snapshot = take(proc=root, pids=[me] if how == "no numbers" else None)
     assert snapshot.partial
     assert "made up" in snapshot.notes[0]
@@ -474,7 +476,7 @@ def test_without_root_the_own_process_is_recorded_with_made_up_frames(fake, how)
 
 
 def test_no_proc_is_an_error_that_says_so(tmp_path):
-    with pytest.raises(SnapshotError, match="is it mounted"):
+    with pytest.raises(SnapshotError, match="/none: no such folder"):
         take(proc=tmp_path / "none")
     FakeProc(tmp_path).write()
     with pytest.raises(SnapshotError, match=f"^{tmp_path}: no page was found to record; no process may be read$"):

@@ -8,6 +8,7 @@ from pagexchange.cli.exits import EXIT_USAGE
 from pagexchange.cli.terminal import say
 from pagexchange.host import read
 from pagexchange.host.discovery import Registry
+from pagexchange.runs import inputs
 
 
 @click.command(short_help="Say all that is wrong with a strategies file.")
@@ -35,5 +36,10 @@ def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> N
     specs = config.strategies.values()
     for note in Registry(config.block).clashes(use.plugin for spec in specs for use in spec.uses()):
         say(f"note: {note}", err=True)
+    refused = inputs.refusals(config)
+    for key, sentence in refused.items():
+        say(f"{config.origin}: workload.{key}: {sentence}", err=True)
+    if refused:
+        ctx.exit(EXIT_USAGE)
     n = len(specs)
     say(f"{config.origin}: nothing is wrong; {n} strateg{'y' if n == 1 else 'ies'}: {', '.join(config.strategies)}")

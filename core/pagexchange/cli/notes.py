@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pagexchange.cli.layout import Paragraph, count
 from pagexchange.cli.ranking import ranked
 from pagexchange.model.statuses import REASONS, errno_name
+from pagexchange.runs.inputs import PACKAGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def notes(result: RunResult) -> Iterator[Paragraph]:
     for remark in result.input.details.get("notes", ()):
         if not unseen and remark.startswith("drawn by the seed"):
             unseen = remark  # of interest only where a flag was lost: then it may be one that the seed drew
-        elif result.input.kind == "live" or result.input.details.get("partial"):
+        elif (result.input.kind, result.input.name) != ("snapshot", PACKAGED):  # everybody has that one
             yield note("input", (remark, "warn"))
     if unseen and any(lost.kind == "flag" for s in result.strategies for lost in s.lost):
         yield note("flags", (unseen, "dim"))

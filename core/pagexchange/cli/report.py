@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 LEFT: Final = ("strategy", "verdict")
 SPLIT: Final = {"map" if cost == "mapping" else cost: cost for cost in COSTS}
 """Head of a column -> the engine's cost: where the time of a pair went."""
+SPLITS: Final[dict[str | None, str]] = {
+    "real": "nodes as recorded", "drawn": "nodes drawn", "interleave": "nodes in turns", "halves": "nodes by halves",
+}  # fmt: skip
+"""How a snapshot's pages came to be on two nodes, in words."""
 
 
 def blocks(result: RunResult, *, ascii_only: bool = False) -> list[RenderableType]:
@@ -47,6 +51,7 @@ def _heading(result: RunResult) -> Paragraph:
         f"{given.name}",
         f"{given.pairs:,} pairs of {_folios(given)}",
         f"flags as in {given.layout}" if given.layout else "",
+        SPLITS.get(given.details.get("split"), ""),
         f"{'/'.join(map(str, threads))} thread{'' if threads == [1] else 's'}" if threads else "",
         ("checked, not timed", "1 round")[result.rounds] if result.rounds < 2 else f"{result.rounds} rounds",
         f"seed {result.seed}",

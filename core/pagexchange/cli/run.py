@@ -33,8 +33,8 @@ MOST = 1 << 40
 
 @click.command(short_help="Run strategies on the same pages, check them, show the cost.")
 @click.argument("file", metavar="[STRATEGIES.TOML]", required=False, type=click.Path(dir_okay=False))
-@click.option("--input", "snapshot", metavar="FILE", type=click.Path(dir_okay=False),
-              help="Pages of this snapshot (see `pagexchange snapshot`).")  # fmt: skip
+@click.option("--input", "snapshot", metavar="FILE", type=click.Path(),
+              help="Pages of this snapshot, or of a machine saved in this folder: see `snapshot`.")  # fmt: skip
 @click.option("--live", is_flag=True, help="Pages of this machine as it is now. Root sees all, others only themselves.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 @click.option("--strategy", "names", metavar="NAME", multiple=True, shell_complete=strategy_names,

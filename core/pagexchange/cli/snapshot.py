@@ -63,5 +63,5 @@ def snapshot(
         others = {"pages": uses["pages"], "free": uses["free"], **taken.facts["others"]}
         what = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in others.items())
         say(f"{uses['looked_at']:,} frames were looked at: {what}")
-    for note in taken.notes:
+    for note in filter(None, [*taken.notes, taken.unsaid]):
         say(f"note: {note}", err=True)

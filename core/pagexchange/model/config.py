@@ -13,6 +13,7 @@ from pagexchange.model.layout import Layout
 Mode = Literal["async", "sync-light", "sync"]
 Expect = Literal["exact", "loses", "refused"]
 Kind = Literal["anon", "file", "shmem"]
+Split = Literal["real", "interleave", "halves"]
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
@@ -76,6 +77,10 @@ class WorkloadConfig:
     """Pages of a recorded machine, or made up from the numbers below."""
     snapshot: str | None = None
     """Snapshot file (from the folder of this one); by default the one that ships with pagexchange."""
+    split: Share | Split | None = None
+    """Snapshot: which pages are on the fast node: those that were on the machine's fast nodes (real), a share drawn by
+    the seed, every other folio, or the lower half of the frames; by default real where two nodes are known, else 0.5.
+    """
     pairs: Positive | None = None
     """How many pairs to exchange; by default as many as there are."""
     sort: bool = False

@@ -24,6 +24,18 @@ _PRIVATE: Final = 0x1000
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """How the pages of a snapshot were put on the two nodes."""
+
+    how: str
+    """real, drawn, interleave or halves."""
+    sentence: str
+    """The same for a reader, with the reason."""
+    nowhere: int = 0
+    """Folios that were on none of the real nodes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Population:
     """What was put where: one row per folio."""
 
@@ -45,6 +57,8 @@ class Population:
     """What is in the arena and what had to be left out or changed, by name."""
     notes: list[str] = field(default_factory=list)
     """The same for a reader."""
+    split: Split | None = None
+    """Of a snapshot: how its pages came to be on the two nodes."""
 
     def __len__(self) -> int:
         return len(self.pfns)

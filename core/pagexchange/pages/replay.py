@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
 from pagexchange.errors import SnapshotError
+from pagexchange.model.config import Split
 from pagexchange.model.layout import Layout
 from pagexchange.pages import flagwords
 from pagexchange.pages.folios import ANON, FILE, SHMEM, Folios, folios
 from pagexchange.pages.placement import Plan, Population, count_kinds, page_tables, place, xa_nodes
 from pagexchange.pages.snapshot import Snapshot
 from pagexchange.pages.snapshot.proc import kpageflags
+from pagexchange.pages.split import on_nodes
 from pagexchange.pages.within import within
 from pagexchange_native.arena.backing import METADATA, refuse_more_than_available
 from pagexchange_native.arena.region import BATCH
@@ -36,7 +38,7 @@ def arena_from_snapshot(
     snapshot: Snapshot,
     *,
     layout: Layout | str = "linux-6.18",
-    split: float | Literal["interleave", "halves"] = 0.5,
+    split: float | Split | None = None,
     free: int | None = None,
     page_size: int = 4096,
     hot: float = 0.5,
@@ -56,8 +58,10 @@ def arena_from_snapshot(
     ----------
     snapshot : Snapshot
     layout : Layout or str
-    split : float, "interleave" or "halves"
-        Which pages are on the first node: a share drawn at random, every other folio, or the lower half of the frames.
+    split : float, "real", "interleave", "halves" or None
+        Which pages are on the first node: a share drawn at random; those that were on the machine's fast nodes; every
+        other folio; or the lower half of the frames. Default: "real" if pages of the snapshot were on a fast and on a
+        slow node, else 0.5. `Population.split` says what was done.
     free : int, optional
         Free frames on each node, exactly. Default: the machine's own share of free frames, at most an eighth, but as
         many as a batch of pairs takes at one time through temporary pages.
@@ -78,7 +82,7 @@ def arena_from_snapshot(
     Raises
     ------
     SnapshotError
-        No page is in it.
+        No page is in it; or the real nodes are asked for and are not two that have pages.
     ValueError, ArenaError
         As from `Arena.create`.
     """
@@ -91,8 +95,10 @@ def arena_from_snapshot(
     if not 0 <= hot <= 1:
         raise ValueError(f"hot {hot}: a share from 0 to 1 is expected")
     random = np.random.default_rng(seed)
-    node = _split(recorded, split, random)
+    node, done = on_nodes(snapshot, recorded, split, random)
     counts = dict(recorded.counts)
+    if done.nowhere:
+        counts["outside_nodes"] = done.nowhere
     plan = _snapshot_plan(snapshot, recorded, chosen, counts)
     if len(np.unique(plan.hot)) == 1:  # the flags say nothing about heat: without root they could not be read
         plan.hot = np.where(random.random(len(plan.hot)) < hot, 7, 0).astype(np.uint8)
@@ -117,20 +123,7 @@ def arena_from_snapshot(
         _fill_in(arena, snapshot, recorded, pfns)
     counts |= count_kinds(plan.kind)
     notes = [text.format(counts[name]) for name, text in _NOTES.items() if counts.get(name)]
-    return arena, Population(pfns, node, plan.kind, recorded.order, plan.hot, mappings, spaces, counts, notes)
-
-
-def _split(recorded: Folios, split: float | str, random: np.random.Generator) -> NDArray[np.uint8]:
-    """0 for the pages of the first node, 1 for the others."""
-    n = len(recorded.row)
-    if split == "interleave":
-        return (np.arange(n) % 2).astype(np.uint8)
-    if split == "halves":
-        upper: NDArray[np.bool_] = np.cumsum(recorded.size) > recorded.size.sum() // 2
-        return upper.astype(np.uint8)
-    if isinstance(split, str) or not 0 <= split <= 1:
-        raise ValueError(f"split {split!r}: a share from 0 to 1, 'interleave' or 'halves' is expected")
-    return (random.random(n) >= split).astype(np.uint8)
+    return arena, Population(pfns, node, plan.kind, recorded.order, plan.hot, mappings, spaces, counts, notes, done)
 
 
 def _frames_needed(

@@ -7,17 +7,19 @@ from typing import Any, Final
 import numpy as np
 
 from pagexchange.arena.arena import Arena
-from pagexchange.errors import ArenaError
+from pagexchange.errors import ArenaError, SnapshotError
 from pagexchange.model.config import Config
 from pagexchange.pages import Population, arena_from_snapshot, populate_synthetic
 from pagexchange.pages.choose import choose, leave_free
 from pagexchange.pages.snapshot import Snapshot, take
 from pagexchange.pages.snapshot import format as file_format
+from pagexchange.pages.split import why_not_real
 from pagexchange.pages.unseen import draw_unseen
 from pagexchange.runs.result import InputInfo
 from pagexchange.runs.workbench import Made, Workbench
 from pagexchange_native.arena import backing
 
+PACKAGED: Final = "packaged snapshot"
 LISTS: Final = 64
 """Bytes that a run takes for each pair: lists, statuses, and what choosing them needs."""
 
@@ -28,7 +30,7 @@ def workbench(config: Config, *, file: str | None = None, live: bool = False) ->
     Parameters
     ----------
     file
-        A snapshot file, instead of what `[workload]` says.
+        A snapshot file or a saved tree (see `take`), instead of what `[workload]` says.
     live
         Record this machine now, instead of what `[workload]` says.
 
@@ -45,17 +47,34 @@ def workbench(config: Config, *, file: str | None = None, live: bool = False) ->
     return Workbench(lambda: _replayed(config, snapshot, name, kind))
 
 
+def refusals(config: Config) -> dict[str, str]:
+    """What a run would refuse of `[workload]` because of the snapshot that it names: key -> sentence."""
+    if config.workload.source == "synthetic":
+        return {}
+    try:
+        snapshot, name, _ = _snapshot(config, None, live=False)
+    except SnapshotError as error:
+        return {"snapshot": str(error)}
+    why_not = why_not_real(snapshot) if config.workload.split == "real" else ""
+    return {"split": f"'real' with the {name}: {why_not}"} if why_not else {}
+
+
 def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, str, str]:
     """The snapshot to run on, its name for the reader, and its kind."""
     if live:
-        # As many as fit into half of what is free, as a sample: the arena is a second copy of what is in memory.
-        most = backing.memory_available() // 2 // (int(config.arena.page_size) + backing.METADATA)
-        return take(seed=config.run.seed, limit=max(most, 1)), "this machine, now", "live"
+        return take(seed=config.run.seed, limit=_most(config)), "this machine, now", "live"
     if file is None and config.workload.snapshot is not None:
         file = str(config.resolve(config.workload.snapshot))
     if file is None:
-        return file_format.packaged(), "packaged snapshot", "snapshot"
+        return file_format.packaged(), PACKAGED, "snapshot"
+    if Path(file).is_dir():
+        return take(proc=file, seed=config.run.seed, limit=_most(config)), f"saved tree {Path(file).name}", "snapshot"
     return file_format.load(file), f"snapshot {Path(file).name}", "snapshot"
+
+
+def _most(config: Config) -> int:
+    """Frames of a sample that fits into half of what is free: the arena is a second copy of what is in memory."""
+    return max(backing.memory_available() // 2 // (int(config.arena.page_size) + backing.METADATA), 1)
 
 
 def _options(config: Config) -> dict[str, Any]:
@@ -74,6 +93,7 @@ def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
     arena, population = arena_from_snapshot(
         snapshot,
         layout=config.layout,
+        split=config.workload.split,
         free=config.workload.free,
         hot=config.workload.hot,
         page_size=int(config.arena.page_size),
@@ -83,7 +103,7 @@ def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
     )
     facts: dict[str, Any] = {k: v for k, v in snapshot.facts.items() if k in ("kernel", "machine", "date")}
     facts["partial"] = snapshot.partial
-    return _chosen(config, arena, population, name, kind, facts, snapshot.notes)
+    return _chosen(config, arena, population, name, kind, facts, [*snapshot.notes, snapshot.unsaid])
 
 
 def _synthetic(config: Config) -> Made:
@@ -152,6 +172,8 @@ def _chosen(
         raise ArenaError(f"{name}: there is no hot page on {slow!r} with a colder one of its order on {fast!r}")
     # The first page of each pair tells for both: pairs are chosen among folios of one order.
     orders = arena.entries["order"][np.concatenate(lists)[:, 0]]
+    split = population.split
+    how = split.sentence if split else ""
     info = InputInfo(
         name=name,
         kind=kind,
@@ -166,8 +188,9 @@ def _chosen(
         free=work.free,
         details={
             "counts": dict(population.counts),
-            "notes": [*notes, *population.notes, *([unseen] if unseen else [])],
+            "notes": [note for note in (*notes, how, *population.notes, unseen) if note],
             "lists": len(lists),
+            "split": split and split.how,
             **facts,
         },
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypedDict, cast
+from typing import Annotated, Any, Final, Required, TypedDict, cast
 
 import msgspec
 
@@ -11,6 +11,18 @@ from pagexchange.errors import SnapshotError
 LIMIT: Final = 1 << 52
 """Numbers lie below this."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=LIMIT)]
+
+
+class Node(TypedDict, total=False):
+    """A node of the machine."""
+
+    number: Required[Count]
+    spans: Required[list[tuple[Count, Count]]]
+    """Its frames: first, last + 1; holes may be inside. Empty without memory."""
+    cpus: bool
+    """Whether it has CPUs."""
+    tier: Count
+    """Its memory tier, where Linux says one: the lower, the faster."""
 
 
 class Options(TypedDict, total=False):
@@ -40,6 +52,8 @@ class Facts(TypedDict, total=False):
     """How many of the frames that were looked at are of which use."""
     others: dict[str, Count]
     """Why those are no pages of users that are neither that nor free: how many, by reason."""
+    nodes: list[Node]
+    """The nodes, those without memory too; empty or missing where they are not known."""
     processes: dict[str, Count]
     """How many were recorded or left out, by reason."""
     mappings: dict[str, Count]
@@ -47,6 +61,8 @@ class Facts(TypedDict, total=False):
     options: Options
     partial: bool
     """Whether only this process could be seen, with frame numbers made up."""
+    unknown: list[str]
+    """Which of kernel, machine, page_size (4096 then) and nodes the machine did not say."""
     notes: list[str]
     """What could not be recorded, in sentences."""
     file_names: list[str]

@@ -83,6 +83,13 @@ class Snapshot:
         return list(self.facts.get("notes", []))
 
     @property
+    def unsaid(self) -> str:
+        """A sentence on what the machine did not say of itself, or nothing."""
+        words = {"page_size": f"how large a page is (taken as {self.page_size} bytes)", "nodes": "where its nodes are"}
+        unknown = [words.get(name, f"its {name}") for name in self.facts.get("unknown", [])]
+        return f"the machine does not say {', '.join(unknown)}." if unknown else ""
+
+    @property
     def nfiles(self) -> int:
         """Number of files known by number."""
         return int(self.file.max(initial=-1)) + 1

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import platform
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -18,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.pages.snapshot import identity, samefile, sample
+from pagexchange.pages.snapshot import identity, nodes, samefile, sample
 from pagexchange.pages.snapshot.facts import Facts
 from pagexchange.pages.snapshot.proc import frames, kpageflags, mappings, reader
 from pagexchange.pages.snapshot.proc.mappings import FILE
+from pagexchange.pages.snapshot.proc.tree import PROC, SMALLEST, UNKNOWN, Tree
 from pagexchange.pages.snapshot.snapshot import Snapshot
 
-PROC: Final = Path("/proc")
 MAX_CONTENTS: Final = 1 << 16
 """Frames whose contents are recorded where no limit is given: 256 MiB."""
 
@@ -36,9 +34,10 @@ def take(
     names: bool = False,
     limit: int | None = None,
     seed: int = 0,
-    proc: Path = PROC,
+    proc: str | os.PathLike[str] = PROC,
+    page_size: int | None = None,
 ) -> Snapshot:
-    """Record this machine's pages: flags, identities, sharing; nothing that tells which user or program they belong to.
+    """Record a machine's pages: flags, identities, sharing; nothing that tells which user or program they belong to.
 
     Parameters
     ----------
@@ -52,8 +51,11 @@ def take(
         At most so many frames: a sample that keeps whole processes and files together.
     seed : int
         Chooses the sample.
-    proc : Path
-        Where /proc is.
+    proc : path
+        Where /proc is, or a saved tree of another machine: a folder with `proc` and `sys` in it, or a copy of /proc.
+        All facts are that machine's then.
+    page_size : int, optional
+        Bytes of a base page, where a saved tree does not say.
 
     Returns
     -------
@@ -69,13 +71,17 @@ def take(
         raise SnapshotError(f"limit {limit}: at least 1 frame is needed")
     if contents and limit is None:
         limit = MAX_CONTENTS
-    page_size = os.sysconf("SC_PAGE_SIZE")
+    tree = Tree.at(proc)
+    proc = tree.proc
+    tree.check()
+    size = tree.page_size(page_size)
+    page_size = size or SMALLEST
     wanted = None if pids is None else sorted({int(pid) for pid in pids})
     notes: list[str] = []
-    readable = _processes(proc)
-    with_frames = _frames_readable(proc, notes)
-    if not with_frames and wanted is None:
-        readable = [os.getpid()]
+    readable = tree.processes()
+    with_frames = _frames_readable(tree, notes)
+    if not with_frames and wanted is None and tree.live:
+        readable = [tree.own_process()]
     recording = mappings.Recording()
     mappings.read_all(proc, readable if wanted is None else wanted, page_size, recording, must=wanted is not None)
     maps = recording.all()
@@ -93,9 +99,8 @@ def take(
     names_of = _one_number_per_file(maps, row, same, words, count, recording)
     file, index, same = identity.identities(number, words, row, maps.file, maps.index, same)
     facts: Facts = {
-        "kernel": _release(), "machine": platform.machine(), "page_size": page_size,
-        "date": datetime.date.today().isoformat(), "frames": total, "uses": tally.uses,
-        "others": dict(tally.others),
+        "kernel": tree.kernel(), "machine": tree.machine(), "page_size": page_size, "frames": total,
+        "uses": tally.uses, "others": dict(tally.others), "nodes": nodes.read(tree, notes),
         "processes": {
             "recorded": len(recording.pids), "denied": recording.denied, "vanished": recording.vanished,
             "without_memory": recording.without_memory,
@@ -104,6 +109,13 @@ def take(
         "options": {"contents": contents, "names": names, "limit": limit, "pids": wanted is not None},
         "partial": not with_frames, "notes": notes,
     }  # fmt: skip
+    if tree.live:
+        facts["date"] = datetime.date.today().isoformat()
+    said = {
+        "kernel": facts["kernel"] != UNKNOWN, "machine": facts["machine"] != UNKNOWN, "page_size": bool(size),
+        "nodes": bool(facts["nodes"]),
+    }  # fmt: skip
+    facts["unknown"] = [name for name, known in said.items() if not known]
     _note_what_is_missing(recording, facts, notes, everything=with_frames and wanted is None)
     if names:
         facts["file_names"] = names_of
@@ -130,13 +142,6 @@ def take(
         _read_contents(proc, snapshot, pid_of, real_vpn)
     snapshot.check()
     return snapshot
-
-
-def _processes(proc: Path) -> list[int]:
-    try:
-        return reader.processes(proc)
-    except OSError as error:
-        raise SnapshotError(f"{proc}: cannot be read: {error.strerror}; is it mounted?") from error
 
 
 def _scan(
@@ -209,16 +214,17 @@ def _mappings(n: int) -> str:
     return "1 mapping" if n == 1 else f"{n} mappings"
 
 
-def _frames_readable(proc: Path, notes: list[str]) -> bool:
+def _frames_readable(tree: Tree, notes: list[str]) -> bool:
     try:  # by reading a word: opening is allowed to more users than reading is
         for name in ("kpageflags", "kpagecount"):
-            with reader.Words(proc / name) as words:
+            with reader.Words(tree.proc / name) as words:
                 words.read(0, 1)
     except OSError as error:
-        notes.append(
-            f"{error.filename}: {error.strerror}. Only this process was recorded, its frame numbers are made up and "
-            "nothing is known of how hot a page is. Run as root to record the machine."
-        )
+        who, cure = "Only this process was recorded, its", " Run as root to record the machine."
+        if not tree.live:
+            who, cure = "The", ""
+        made_up = "frame numbers are made up and nothing is known of how hot a page is."
+        notes.append(f"{error.filename}: {error.strerror}. {who} {made_up}{cure}")
         return False
     return True
 
@@ -257,9 +263,3 @@ def _read_contents(proc: Path, snapshot: Snapshot, pid: NDArray[np.int64], vpn: 
         snapshot.facts["notes"].append(
             f"the contents of {unknown} pages could not be read: no recorded process maps them."
         )
-
-
-def _release() -> str:
-    """Linux's version, without the builder's own suffix: it can identify the machine."""
-    number = re.match(r"[0-9.]+", platform.release())
-    return number.group().rstrip(".") if number else "unknown"
