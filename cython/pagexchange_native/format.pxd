@@ -11,6 +11,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_MAX_ORDER
         PGX_BATCH
         PGX_CHUNK
+        PGX_TAIL_WORDS
         PGX_PIECE
         PGX_PIECES
         PGX_PINS
@@ -38,6 +39,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_UNLOCK
         PGX_HELP
         PGX_BACK
+        PGX_TAILS
         PGX_LOG_UNDO
         PGX_LOG_TEMP
         PGX_LOG_WHOLE
@@ -150,11 +152,13 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint64_t reserved
         uint64_t head
         uint64_t waiters
-        uint64_t uptodate
+        uint64_t tail_broken
         uint32_t node_shift
         uint32_t node_width
         uint32_t zone_shift
         uint32_t zone_width
+        uint64_t tail_swap
+        uint64_t tail_refuse
 
     ctypedef struct pgx_side:
         uint32_t pfn

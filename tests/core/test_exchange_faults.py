@@ -144,7 +144,7 @@ def damaged(field: str, by: int) -> Callable[[Pages, int], AbstractContextManage
 
 # step: (how, the status in async mode, the kinds of page that it is possible for)
 SPOILED: dict[str, tuple[Callable[[Pages, int], AbstractContextManager[None]], int, str]] = {
-    "validate": (flagged("reserved"), -errno.EPERM, "raw anon file shmem"),
+    "validate": (flagged("reserved"), -errno.EBUSY, "raw anon file shmem"),
     "lock": (locked, -errno.EAGAIN, "raw anon file shmem"),
     "lock bit": (flagged("locked"), -errno.EAGAIN, "raw anon file shmem"),
     "check": (flagged("writeback"), -errno.EBUSY, "raw anon file shmem"),

@@ -335,7 +335,7 @@ STAY = (
     "reserved",
     "node",
     "zone",
-    "lru_gen",
+    "private_2",
 )
 
 

@@ -191,7 +191,7 @@ REFUSALS: dict[int, Callable[[Pages, list[int]], Any]] = {
     EAGAIN: lambda pages, pair: pages.arena.lock(pair[0]),
     EBUSY: lambda pages, pair: pages.flag(pair[1], "writeback"),
     -133: lambda pages, pair: pages.flag(pair[0], "hwpoison"),
-    -1: lambda pages, pair: pages.flag(pair[1], "reserved"),
+    -95: lambda pages, pair: pages.flag(pair[1], "swapcache", "swapbacked"),  # EOPNOTSUPP
     EFAULT: lambda pages, pair: pair.__setitem__(0, -5),
     EINVAL: lambda pages, pair: pair.__setitem__(0, pair[1]),
     0: lambda pages, pair: None,

@@ -118,10 +118,10 @@ ROWS = {
     "P6 free": Row(freed(0), always(errno.ENOENT), "a free frame"),
     "P6 free, the other": Row(freed(1), always(errno.ENOENT), "a free frame"),
     "P6 both free": Row(freed(0, 1), always(errno.ENOENT), "a free frame"),
-    "P7 reserved": Row(spoiled(("raw", "anon"), call="reserve_frames"), always(errno.EPERM), "reserved or offline"),
-    "P7 reserved by its flag": Row(spoiled(flags=["reserved"]), always(errno.EPERM), "reserved or offline"),
+    "P7 reserved": Row(spoiled(("raw", "anon"), call="reserve_frames"), always(EBUSY), "frame {0} is reserved"),
+    "P7 reserved by its flag": Row(spoiled(flags=["reserved"]), always(EBUSY), "is reserved, and never moves"),
     "P7 offline": Row(
-        spoiled(("raw", "anon"), state=STATES["offline"]), always(errno.EPERM), "reserved or offline"
+        spoiled(("raw", "anon"), state=STATES["offline"]), always(errno.ENXIO), "an offline frame"
     ),
     "P8 pinned": Row(spoiled(call="pin"), always(EBUSY), "frame {0} is pinned; retry when"),
     "P8 pinned, the other": Row(spoiled(side=1, call="pin"), always(EBUSY), "frame {1} is pinned; retry when"),
@@ -130,6 +130,9 @@ ROWS = {
     ),
     "P9 write-back, the other": Row(
         spoiled(side=1, flags=["writeback"]), (EBUSY, EBUSY, errno.ETIMEDOUT), "frame {1} is under write-back; retry"
+    ),
+    "P9 written to a cache": Row(
+        spoiled(flags=["private_2"]), (EBUSY, EBUSY, errno.ETIMEDOUT), "is being written to a cache (private_2)"
     ),
     "P10 poisoned": Row(spoiled(flags=["hwpoison"]), always(EHWPOISON), "memory error"),
     "P10 poisoned, the other": Row(spoiled(side=1, flags=["hwpoison"]), always(EHWPOISON), "memory error"),
@@ -151,9 +154,9 @@ ROWS = {
     ),
     "P17 private data, anonymous": Row(spoiled(side=1, flags=["private"]), always(errno.EOPNOTSUPP), "private data"),
     "P18 in the swap cache": Row(
-        spoiled(side=1, flags=["swapcache", "swapbacked"]), always(EBUSY), "frame {1} is in the swap cache"
+        spoiled(side=1, flags=["swapcache", "swapbacked"]), always(errno.EOPNOTSUPP), "frame {1} is in the swap cache"
     ),
-    "P18 dirty without a writer": Row(of_file("none", "dirty"), (EBUSY, EBUSY, errno.EIO), "dirty"),
+    "P18 dirty without a writer": Row(of_file("none", "dirty"), always(EBUSY), "it stays until somebody cleans it"),
     "flags touched": Row(lambda p: p.pair(), always(errno.EBADMSG), "the flag policy touched node", "whole-word"),
 }  # fmt: skip
 
@@ -304,7 +307,7 @@ def test_a_flag_that_a_layout_refuses() -> None:
     pages.flag(pair[1], "slab")
     result = pages.arena.exchange([pair])
     assert result.status.tolist() == [-errno.EOPNOTSUPP]
-    assert "a flag that may not move" in result.messages()[0]
+    assert f"frame {pair[1]} has the flag slab, with which no page is moved" in result.messages()[0]
 
 
 # ---- waiting -------------------------------------------------------------------------------------------------------

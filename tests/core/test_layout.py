@@ -21,8 +21,12 @@ FIXED = {
     ),
 }
 
-STAY = "locked waiters lru head arch_1 arch_2 uncached node zone section kasan_tag lru_gen"
-REFUSE = "writeback slab reserved hwpoison"
+STAY = "locked waiters lru head arch_1 arch_2 uncached node zone section kasan_tag"
+REFUSE = "writeback slab reserved hwpoison private_2"
+TAILS = {  # flags whose bit means something in the word of a later frame of a folio
+    "linux-5.0": {"swap": "private_2 mappedtodisk", "refuse": "reserved hwpoison"},
+    "linux-6.18": {"swap": "owner_2", "refuse": "active reserved reclaim hwpoison"},
+}
 
 
 def test_the_shipped_layouts_are_these():
@@ -52,6 +56,34 @@ def test_what_belongs_to_the_frame_stays(name):
         expected = "stay" if part.name in STAY.split() else "refuse" if part.name in REFUSE.split() else "swap"
         assert part.policy == expected, part.name
         assert part.meaning
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_of_a_tails_word_only_what_says_something_of_the_page_moves(name):
+    layout = Layout.load(name)
+    for policy in ("swap", "refuse"):
+        named = TAILS[name][policy].split()
+        assert [flag.name for flag in layout.flags if flag.tail == policy] == named
+        assert layout.tail_mask(policy) == layout.word(*named)
+    assert sum(layout.tail_mask(policy) for policy in POLICIES) == 2**64 - 1
+    with pytest.raises(ValueError, match="policy 'swop'; did you mean 'swap'"):
+        layout.tail_mask("swop")  # type: ignore[arg-type]
+
+
+def test_names_that_linux_has_for_bits_of_the_first_tail():
+    layout = Layout.load("linux-6.18")
+    names = ("has_hwpoisoned", "large_rmappable", "partially_mapped")
+    assert [layout.flag(name).name for name in names] == ["active", "workingset", "reclaim"]
+    assert layout.native()["tail_broken"] == layout.word("hwpoison", "has_hwpoisoned")
+    assert Layout.load("linux-5.0").native()["tail_broken"] == 1 << 23
+
+
+def test_what_is_being_written_is_waited_for(tmp_path):
+    for name in SHIPPED:
+        layout = Layout.load(name)
+        assert layout.native()["writeback"] == layout.waited_for == layout.word("writeback", "private_2")
+    theirs = GOOD.replace('dirty = { bit = 3, policy = "swap"', 'private_2 = { bit = 3, policy = "swap"')
+    assert load(tmp_path, theirs).waited_for == 0  # a page with it is moved: nothing to wait for
 
 
 def test_upper_fields_lie_from_the_top_downwards_without_gaps():
@@ -91,7 +123,7 @@ def test_the_native_form_has_every_role_and_no_other_key(name):
     layout = Layout.load(name)
     native = layout.native()
     shifts = {"node_shift", "node_width", "zone_shift", "zone_width"}
-    assert set(native) == {"name", *POLICIES, *ROLES, *shifts}
+    assert set(native) == {"name", *POLICIES, *ROLES, *shifts, "tail_swap", "tail_refuse", "tail_broken"}
     assert native["swapcache"] == layout.flag("owner_priv_1").mask
     assert native["node_shift"] == 54
     assert layout.word(node=1) == 1 << native["node_shift"]
@@ -137,6 +169,18 @@ def test_a_layout_of_ones_own_needs_little(tmp_path):
         (('"swap"', '"swop"'), "6:29: flags.dirty.policy: unknown value 'swop'; did you mean 'swap'?"),
         (('"stay"', '"swap"'), "5:30: flags.locked.policy: 'locked' belongs to the frame: its policy must be 'stay'"),
         (("locked =", "lokced ="), "4:1: flags: missing flag 'locked': an exchange locks both frames"),
+        (
+            ('policy = "swap", ', 'policy = "swap", tail = "swop", '),
+            "6:44: flags.dirty.tail: unknown value 'swop'; did you mean 'swap'?",
+        ),
+        (
+            ('policy = "stay", ', 'policy = "stay", tail = "swap", '),
+            "5:45: flags.locked.tail: 'locked' belongs to the frame: its policy in tails must be 'stay'",
+        ),
+        (
+            ('dirty = { bit = 3, policy = "swap"', 'hwpoison = { bit = 3, policy = "refuse", tail = "stay"'),
+            "a folio with a 'hwpoison' frame cannot be moved: its policy in tails must be 'refuse'",
+        ),
         (("dirty", "waiters"), "'waiters' must be bit 7"),
         (("dirty", "writeback"), "a page with 'writeback' cannot be moved: its policy must be 'refuse'"),
         (("schema = 1", "schema = 2"), "2:10: schema: schema 2 is not known; this version reads schema = 1"),

@@ -323,6 +323,48 @@ def test_a_planted_fault_is_wrong_and_named(
     assert verdict.total == sum(verdict.by_kind.values()) == total >= len(verdict.findings), sentences
 
 
+def of_tails(fault: Callable[[Toy], None] | None = None, status: int = 0) -> Verdict:
+    """An exchange of two folios whose tails have words of their own, with a fault planted after it."""
+    toy = make()
+    words = toy.raw.entries["flags"]
+    words[BIG_A + 2] |= np.uint64(flag("anon_exclusive", "dirty"))
+    words[BIG_B + 5] |= np.uint64(flag("anon_exclusive", "young"))
+    oracle = Oracle.before(toy, layout=LAYOUT, seed=7)
+    if status == 0:
+        toy.exchange(BIG_A, BIG_B)
+    if fault:
+        fault(toy)
+    return oracle.after([(BIG_A, BIG_B)], [status])
+
+
+def test_what_tails_say_of_a_page_must_have_gone_with_it_and_all_else_stayed() -> None:
+    assert of_tails().kind == of_tails(status=-11).kind == "exact"
+    exclusive = flag("anon_exclusive")
+    for pfn, mask, name, kind, value in (
+        (BIG_A + 2, exclusive, "owner_2", "swap", 1),
+        (BIG_B + 2, exclusive, "owner_2", "swap", 0),
+        (BIG_A + 2, flag("dirty"), "dirty", "stay", 0),
+        (BIG_B + 1, flag("reclaim"), "reclaim", "refuse", 1),
+    ):
+        verdict = of_tails(toggle(pfn, mask))
+        (finding,) = verdict.findings
+        assert (verdict.kind, verdict.lost, finding.what, finding.pfn) == ("wrong", {}, "flag", pfn)
+        assert f"tail frame {pfn}: `{name}` (policy {kind}) is {value * mask:#x}" in str(finding)
+    (finding,) = of_tails(toggle(BIG_B + 3, exclusive), status=-11).findings
+    assert "refused pair: tail frame" in str(finding)
+
+
+@pytest.mark.parametrize("name", ["hwpoison", "reserved", "reclaim", "active"])
+def test_a_folio_with_a_tail_that_forbids_it_may_not_be_exchanged(name: str) -> None:
+    toy = make()
+    toy.raw.entries["flags"][BIG_B + 6] |= np.uint64(flag(name))
+    oracle = Oracle.before(toy, layout=LAYOUT, seed=7)
+    assert oracle.after([(BIG_A, BIG_B)], [-11]).kind == "exact"
+    toy.exchange(BIG_A, BIG_B)
+    verdict = oracle.after([(BIG_A, BIG_B)], [0])
+    assert (verdict.kind, verdict.findings[0].what) == ("wrong", "accepted")
+
+
 def test_a_wrong_word_is_traced_to_where_it_came_from() -> None:
     assert "page 70 with 2 of 16 words wrong: word 2 holds its word 9" in str(judge(swap_words))
     assert "must hold page 70 and holds all of page 3" in str(judge(contents_back))

@@ -421,7 +421,8 @@ FAULTS: list[tuple[Callable[[Toy], None], str, tuple[str, int, Any, Any], int]] 
     (slot_phase(1), "worker slot 1 is in phase INTENT, must be IDLE", ("slot", 1, 0, 1), 1),
     (slot_phase(5), "worker slot 1 is in phase HELP, must be IDLE", ("slot", 1, 0, 5), 1),
     (slot_phase(6), "worker slot 1 is in phase BACK, must be IDLE", ("slot", 1, 0, 6), 1),
-    (slot_phase(7), "worker slot 1 is in phase 7, must be IDLE", ("slot", 1, 0, 7), 1),
+    (slot_phase(7), "worker slot 1 is in phase TAILS, must be IDLE", ("slot", 1, 0, 7), 1),
+    (slot_phase(8), "worker slot 1 is in phase 8, must be IDLE", ("slot", 1, 0, 8), 1),
     (pin(OTHER + 1, True), f"frame {OTHER} is pinned by worker slot 2", ("pin", 5, 0, 6), 1),
     (
         pin(OTHER + 1 | 1 << 63, False),

@@ -256,6 +256,10 @@ class Toy:
         fa, fb, swap = int(e["flags"][a]), int(e["flags"][b]), NATIVE["swap"] & ~lose
         sticky = (fa | fb) & stick
         e["flags"][a], e["flags"][b] = fa & ~swap | fb & swap | sticky, fb & ~swap | fa & swap | sticky
+        swap = NATIVE["tail_swap"]
+        for step in range(1, size):
+            fa, fb = int(e["flags"][a + step]), int(e["flags"][b + step])
+            e["flags"][a + step], e["flags"][b + step] = fa & ~swap | fb & swap, fb & ~swap | fa & swap
         for name in ("mapping", "index", "private", "refs", "mapcount", "held", "rmap"):
             e[name][a], e[name][b] = int(e[name][b]), int(e[name][a])
         for node, k, want, _ in self.recount():

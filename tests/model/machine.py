@@ -78,6 +78,10 @@ def step(**arguments: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
+WAYS = ("writeback", "private_2", "locked", "reserved", "slab", "nailed", "partially_mapped", "has_hwpoisoned")
+"""Flags that stand in the way of an exchange until somebody clears them."""
+
+
 class Pfn(int):
     """A frame's number that is not the same object as any other number."""
 
@@ -95,7 +99,13 @@ def word_of(layout: Layout) -> ref.Word:
     for part in parts:
         for bit in bits_of(part.mask):
             policy[bit] = part.policy
-    return ref.Word(tuple(policy), {name: bits_of(mask) for name, mask in layout.masks().items()})
+    return ref.Word(
+        tuple(policy),
+        {name: bits_of(mask) for name, mask in layout.masks().items()},
+        bits_of(layout.tail_mask("swap")),
+        bits_of(layout.tail_mask("refuse")),
+        bits_of(layout.waited_for),
+    )
 
 
 def bits_of(mask: int) -> frozenset[int]:
@@ -414,11 +424,22 @@ class Machine(RuleBasedStateMachine):
         never = self.model.word.bits(*NEVER)  # under any name
         names = sorted(name for name, bits in self.model.word.named.items() if not bits & never)
         bits = self.model.word.bits(*(names[k % len(names)] for k in pick))
-        if not self.page(pfn):
+        frame = self.model.frames[pfn] if 0 <= pfn < len(self.model.frames) else None
+        if frame and frame.state == "tail":
+            bits |= self.model.word.tail_swap
+        elif not self.page(pfn):
             bits -= self.model.word.swap | self.model.word.refuse
         self.change(pfn, bits, on)
 
-    @step(pfn=frames, name=st.sampled_from(["dirty", "writeback", "locked", "swapcache", "reserved", "slab", "nailed"]),
+    @step(pfn=frames, k=st.integers(1, 511), name=st.sampled_from(["partially_mapped", "has_hwpoisoned", "reserved"]),
+          on=st.booleans())  # fmt: skip
+    def flag_of_a_tail(self, pfn: int, k: int, name: str, on: bool) -> None:
+        """Set or clear a flag of a tail that the engine looks at, where the layout has it."""
+        page = self.page(pfn)
+        if page and page.size > 1:
+            self.change(pfn + 1 + k % (page.size - 1), self.model.word.bits(name), on)
+
+    @step(pfn=frames, name=st.sampled_from(["dirty", "swapcache", *WAYS[:6]]),
           on=st.booleans())  # fmt: skip
     def flag(self, pfn: int, name: str, on: bool) -> None:
         """Set or clear a flag that the engine looks at, where the layout has it."""
@@ -430,7 +451,7 @@ class Machine(RuleBasedStateMachine):
         mask = sum(1 << bit for bit in bits)
         self.agree(lambda: change(pfn, np.uint64(mask)), lambda: self.model.change_flags(pfn, bits, on))
 
-    @step(names=st.sets(st.sampled_from(["writeback", "locked", "reserved", "slab", "nailed"]), min_size=1))
+    @step(names=st.sets(st.sampled_from(WAYS), min_size=1))
     def clear_everywhere(self, names: set[str]) -> None:
         """What was in the way is over."""
         bits = self.model.word.bits(*names)
@@ -440,10 +461,9 @@ class Machine(RuleBasedStateMachine):
 
     @step(pfn=frames, k=st.integers(0, 7))
     def memory_error(self, pfn: int, k: int) -> None:
-        """Mark a frame of a folio, and the folio, as the engine does when it meets one."""
+        """Mark a frame of a folio, as Linux does."""
         page = self.page(pfn)
         if page:
-            self.change(pfn, self.model.word.bits("hwpoison"), True)
             self.change(pfn + k % page.size, self.model.word.bits("hwpoison"), True)
 
     @step(pfn=frames)

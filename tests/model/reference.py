@@ -43,6 +43,12 @@ class Word:
     """By bit."""
     named: dict[str, frozenset[int]]
     """The bits of each flag, alias and field."""
+    tail_swap: frozenset[int]
+    """The bits of a tail's word that belong to the page."""
+    tail_refuse: frozenset[int]
+    """The bits of a tail's word that forbid an exchange of the folio."""
+    waited_for: frozenset[int]
+    """The bits that say that a page is being written."""
 
     def bits(self, *names: str) -> frozenset[int]:
         """All bits of these names; a name that the layout lacks has none."""
@@ -57,6 +63,12 @@ class Word:
     def refuse(self) -> frozenset[int]:
         """The bits that forbid an exchange. All others belong to the frame."""
         return frozenset(bit for bit in range(64) if self.policy[bit] == "refuse")
+
+    @cached_property
+    def of_pages(self) -> frozenset[int]:
+        """The bits that a frame loses when its page is gone: what says something of a page, but not broken memory."""
+        every = self.swap | self.refuse | self.tail_swap | self.tail_refuse | self.bits("head")
+        return every - self.bits("hwpoison")
 
 
 @dataclass(eq=False)
@@ -242,7 +254,8 @@ class Arena:
             assert all(frame.state == "free" and frame.node is node for frame in frames)
             first = frames[0]
             first.state = "used"
-            first.bits -= self.word.swap | self.word.refuse
+            for frame in frames:
+                frame.bits -= self.word.of_pages
             first.bits |= self.word.bits("head") if order else set()
             first.page = Page(order, contents, first)
             for frame in frames[1:]:
@@ -252,8 +265,8 @@ class Arena:
     def _free(self, page: Page) -> None:
         first = page.frame
         first.page = None
-        first.bits -= (self.word.refuse - self.word.bits("hwpoison")) | self.word.bits("head")
         for frame in self.frames[first.pfn : first.pfn + page.size]:
+            frame.bits -= self.word.of_pages
             frame.head = None
             frame.state = "offline" if frame.bits & self.word.bits("hwpoison") else "free"
 
@@ -495,11 +508,11 @@ class Arena:
             if frame.state == "tail":
                 return -errno.EINVAL
             if frame.state != "used":
-                return -errno.EPERM
+                return -errno.ENXIO if frame.state == "offline" else -errno.EBUSY
             if frame.bits & self.word.bits("hwpoison"):
                 return -EHWPOISON
             if frame.bits & self.word.bits("reserved"):
-                return -errno.EPERM
+                return -errno.EBUSY
         assert low.page is not None
         assert high.page is not None
         if low.page.order != high.page.order:
@@ -510,12 +523,20 @@ class Arena:
             why = self._immovable(frame, page, mode)
             if why:
                 return why
+        tails = {bit for page in (low.page, high.page) for frame in self.tails(page) for bit in frame.bits}
+        if tails & self.word.bits("hwpoison", "has_hwpoisoned") & self.word.tail_refuse:
+            return -EHWPOISON
+        if tails & self.word.tail_refuse:
+            return -errno.EBUSY if tails & self.word.bits("reserved") else -errno.EOPNOTSUPP
         if not (self.at_rest(low.page) and self.at_rest(high.page)):
             return -errno.EBUSY if mode == "sync" else -errno.EAGAIN
         both = {pfn for page in (low.page, high.page) for pfn in self.pfns(page)}
         if both & set(self.pins):
             return -errno.EBUSY
         return -errno.EAGAIN if both & set(self.short_pins) else 0
+
+    def tails(self, page: Page) -> list[Frame]:
+        return [self.frames[pfn] for pfn in self.pfns(page)[1:]]
 
     def pfns(self, page: Page) -> range:
         return range(page.frame.pfn, page.frame.pfn + page.size)
@@ -525,12 +546,12 @@ class Arena:
         return any(pfn in self.pfns(page) for pfn in self.pins + self.short_pins)
 
     def _immovable(self, frame: Frame, page: Page, mode: Mode) -> int:
-        if frame.bits & self.word.bits("writeback"):
+        if frame.bits & self.word.waited_for:
             return -errno.ETIMEDOUT if mode == "sync" else -errno.EBUSY
         if frame.bits & self.word.refuse:
             return -errno.EOPNOTSUPP
         if self.has(page, "swapcache") and self.has(page, "swapbacked"):
-            return -errno.EBUSY
+            return -errno.EOPNOTSUPP
         if page.mapping is None:
             return -errno.EOPNOTSUPP if self.has(page, "private") else 0
         if page.mapping.aops == "unmovable":
@@ -539,7 +560,7 @@ class Arena:
             if self.has(page, "private"):
                 return -errno.EOPNOTSUPP
             if self.has(page, "dirty"):
-                return -errno.EIO if mode == "sync" else -errno.EBUSY
+                return -errno.EBUSY
         return 0
 
     def _take_temps(
@@ -581,6 +602,10 @@ class Arena:
         assert two is not None
         if strategy.flags == "list of 2019":
             one.bits, two.bits = self.per_flag(one.bits, two.bits)
+        for mine, other in zip(self.tails(one), self.tails(two), strict=True):
+            ours, theirs = mine.bits & self.word.tail_swap, other.bits & self.word.tail_swap
+            mine.bits = (mine.bits - ours) | theirs
+            other.bits = (other.bits - theirs) | ours
         here.page, there.page = two, one
         one.frame, two.frame = there, here
 

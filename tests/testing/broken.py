@@ -809,7 +809,7 @@ class TestRefusesForAnotherReason(Engine):
 
     def meddle(self, arena, pairs, result, how):
         if self.poisoned(arena):
-            result.status[result.status == -errno.EPERM] = -errno.ENOENT
+            result.status[result.status == -errno.EBUSY] = -errno.ENOENT
 
 
 class TestSaysItRefusedWhatItExchanged(Engine):

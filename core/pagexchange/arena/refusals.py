@@ -1,16 +1,27 @@
-"""Why a pair was refused, in words: which of its two frames, and what to do about it."""
+"""Why a pair was refused, in words: which of its two frames, and what to do about it, if anything can be done."""
 
 import errno
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
 from pagexchange.arena.frame import Frame, LaidOutRegion
-from pagexchange.model.statuses import reason
+from pagexchange.model.layout import Flag
+from pagexchange.model.statuses import EHWPOISON, reason
 
-_WAITING_HELPS: Final = ("is under write-back", "is locked")
+Cure = Literal["wait", "retry", "none"]
+"""What helps: a mode that waits; to try again when it is over; nothing that the caller of an exchange does."""
+
 _PIN: Final = (1 << 63) - 1
 """A word of the pin table without the bit that says "for long": pfn + 1."""
+
+
+class _Obstacle(NamedTuple):
+    """What stands in the way of a page."""
+
+    says: str
+    cure: Cure
 
 
 def why(
@@ -28,13 +39,20 @@ def why(
         return reason(code)
     if code == errno.EINVAL:
         return _invalid(arena, *pair)
+    if code in (EHWPOISON, errno.EOPNOTSUPP):
+        look = _broken if code == EHWPOISON else _unmovable
+        found = [says for pfn in pair for says in look(Frame(arena, pfn))]
+        return "; ".join(found) or reason(code)
     if code not in (errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT):
         return reason(code)
     obstacles = [(pfn, obstacle) for pfn in pair for obstacle in _obstacles(Frame(arena, pfn))]
     if not obstacles:
         return reason(code)
-    sentence = "; ".join(f"frame {pfn} {obstacle}" for pfn, obstacle in obstacles)
-    helps = not waited and any(text in _WAITING_HELPS or "references" in text for _, text in obstacles)
+    sentence = "; ".join(f"frame {pfn} {obstacle.says}" for pfn, obstacle in obstacles)
+    cures = {obstacle.cure for _, obstacle in obstacles}
+    if "none" in cures:  # a retry would meet it again
+        return sentence
+    helps = not waited and "wait" in cures
     return f"{sentence}; retry, or pass mode='sync'" if helps else f"{sentence}; retry when that is over"
 
 
@@ -59,28 +77,75 @@ def _invalid(arena: LaidOutRegion, a: int, b: int) -> str:
     return "an earlier pair of the list uses one of the frames; pass order='sequential' for chains"
 
 
-def _obstacles(frame: Frame) -> list[str]:
-    """What keeps the page in a frame from being exchanged just now."""
-    arena, word = frame.arena, int(frame.arena.entries["flags"][frame.pfn])
-    flags = set(frame.flags)
-    # Linux gives the bit of `swapcache` another meaning on pages that are not swap-backed: both must be set.
-    swapcached = arena.layout.word("swapcache", "swapbacked") if "swapcache" in arena.layout else 0
+def _obstacles(frame: Frame) -> list[_Obstacle]:
+    """What keeps the page in a frame from being exchanged just now, or for good where the status says only "busy"."""
+    arena, flags, word = frame.arena, frame.flags, _word(frame)
     obstacles = []
+    reserved = arena.layout.word("reserved") if "reserved" in arena.layout else 0
+    if frame.state == "reserved" or any(word & reserved for _, word in _words(frame)):
+        obstacles.append(_Obstacle("is reserved, and never moves", "none"))
     if _pinned(frame):
-        obstacles.append("is pinned")
-    if "writeback" in flags:
-        obstacles.append("is under write-back")
-    if swapcached and word & swapcached == swapcached:
-        obstacles.append("is in the swap cache")
+        obstacles.append(_Obstacle("is pinned", "retry"))
+    written = [flag.name for flag in arena.layout.flags if flag.mask & word & arena.layout.waited_for]
+    if written:
+        words = "under write-back" if "writeback" in written else f"being written to a cache ({written[0]})"
+        obstacles.append(_Obstacle(f"is {words}", "wait"))
     if "locked" in flags or arena.entries["owner"][frame.pfn]:
-        obstacles.append("is locked")
+        obstacles.append(_Obstacle("is locked", "wait"))
     expected = arena.expected_refs(frame.pfn)
     if frame.state == "used" and frame.refs != expected:
-        obstacles.append(f"has {frame.refs} references, {expected} at rest")
+        obstacles.append(_Obstacle(f"has {frame.refs} references, {expected} at rest", "wait"))
     # A guess, so only where nothing else explains it: a mapping's operations are not looked at here.
     if not obstacles and frame.kind == "file" and "dirty" in flags:
-        obstacles.append("is dirty, and may have a mapping that cannot write it back")
+        says = "is dirty, and may have a mapping that cannot write it back: it stays until somebody cleans it"
+        obstacles.append(_Obstacle(says, "none"))
     return obstacles
+
+
+def _unmovable(frame: Frame) -> Iterator[str]:
+    """What will never be over by itself, as far as the flags tell."""
+    layout, word = frame.arena.layout, _word(frame)
+    # Linux gives the bit of `swapcache` another meaning on pages that are not swap-backed: both must be set.
+    cached = layout.word("swapcache", "swapbacked") if "swapcache" in layout and "swapbacked" in layout else 0
+    if cached and word & cached == cached:
+        yield f"frame {frame.pfn} is in the swap cache, which an arena does not have"
+    for flag in layout.flags:
+        if flag.policy == "refuse" and flag.mask & word & ~layout.waited_for:
+            yield f"frame {frame.pfn} has the flag {flag.name}, with which no page is moved"
+    for pfn, tail in _words(frame)[1:]:
+        for flag in layout.flags:
+            if flag.tail == "refuse" and flag.mask & tail:
+                yield f"frame {pfn} of the folio at {frame.pfn} has the flag {_in_a_tail(layout.aliases, flag)}"
+
+
+def _in_a_tail(aliases: dict[str, str], flag: Flag) -> str:
+    """The name of a flag in the word of a tail, where it has one of its own."""
+    own = [alias for alias in ("partially_mapped", "has_hwpoisoned") if aliases.get(alias) == flag.name]
+    return f"{flag.name} ({own[0]})" if own else flag.name
+
+
+def _broken(frame: Frame) -> Iterator[str]:
+    """The frames of the page whose memory is broken."""
+    layout = frame.arena.layout
+    mark = layout.word("hwpoison") if "hwpoison" in layout else 0
+    broken = [pfn for pfn, word in _words(frame) if word & mark]
+    if broken == [frame.pfn]:
+        yield f"frame {frame.pfn} has a memory error; free it, and it goes offline"
+    elif broken:
+        names = ", ".join(str(pfn) for pfn in broken)
+        where = f"frame{'s' if broken[1:] else ''} {names} of the folio at {frame.pfn}"
+        pronoun = "they go" if broken[1:] else "it goes"
+        yield f"{where} {'have' if broken[1:] else 'has'} a memory error; free the folio, and {pronoun} offline"
+
+
+def _word(frame: Frame) -> int:
+    return int(frame.arena.flags[frame.pfn])
+
+
+def _words(frame: Frame) -> list[tuple[int, int]]:
+    """(pfn, flags word) of each frame of the folio that starts here."""
+    words = frame.arena.flags[frame.pfn : frame.pfn + (1 << frame.order)].tolist()
+    return list(enumerate(words, frame.pfn))
 
 
 def _pinned(frame: Frame) -> bool:

@@ -23,9 +23,14 @@ ALL: Final = (1 << WORD) - 1
 
 ROLES: Final = (
     "locked", "writeback", "dirty", "swapbacked", "private", "swapcache", "hwpoison", "reserved", "head", "waiters",
-    "uptodate",
 )  # fmt: skip
 """Flags that the engine itself looks at, by name or alias."""
+
+_TAIL: Final[dict[str, Policy]] = {
+    "locked": "stay", "waiters": "stay", "head": "stay", "hwpoison": "refuse", "reserved": "refuse",
+}  # fmt: skip
+"""Policies in a tail's word that no layout may change, and that need not be written down; of all others `stay` is the
+default."""
 
 _MUST: Final[dict[str, dict[str, Policy]]] = {
     "flags": {
@@ -48,6 +53,8 @@ class Flag:
     """0 is the lowest."""
     policy: Policy
     meaning: str
+    tail: Policy = "stay"
+    """The policy of the bit in the words of a large folio's later frames."""
 
     @property
     def mask(self) -> int:
@@ -202,6 +209,20 @@ class Layout:
         masks["stay"] |= ALL & ~(masks["swap"] | masks["refuse"])
         return masks[policy]
 
+    def tail_mask(self, policy: Policy) -> int:
+        """Return all bits with this policy in the word of a tail; whatever else is in it stays with the frame."""
+        if policy not in POLICIES:
+            raise ValueError(f"policy {policy!r}{did_you_mean(policy, POLICIES)}")
+        named = sum(flag.mask for flag in self.flags if flag.tail == policy)
+        others = ALL & ~sum(flag.mask for flag in self.flags)
+        return named | others if policy == "stay" else named
+
+    @property
+    def waited_for(self) -> int:
+        """The bits that say that a page is being written somewhere: they end in time, and sync waits for that."""
+        named = [self.flag(name) for name in ("writeback", "private_2") if name in self]
+        return sum(flag.mask for flag in named if flag.policy == "refuse")
+
     def describe(self, word: int) -> str:
         """Write a word for people: `uptodate|dirty node=1 zone=2`."""
         parts = ["|".join(self.names(word)) or "0"]
@@ -209,10 +230,14 @@ class Layout:
         return " ".join(parts)
 
     def native(self) -> dict[str, Any]:
-        """Return what `Region.create(layout=...)` takes: `name`, masks by policy, masks by role, node and zone."""
+        """Return what `Region.create(layout=...)` takes: `name`, masks by policy, role and of tails, node and zone."""
         out: dict[str, Any] = {"name": self.name}
         out |= {policy: self.mask(policy) for policy in POLICIES}
         out |= {role: self.flag(role).mask if role in self else 0 for role in ROLES}
+        out["writeback"] = self.waited_for
+        out |= {f"tail_{policy}": self.tail_mask(policy) for policy in POLICIES if policy != "stay"}
+        broken = [self.flag(name).mask for name in ("hwpoison", "has_hwpoisoned") if name in self]
+        out["tail_broken"] = sum(broken) & out["tail_refuse"]
         present = {field.name: field for field in self.fields}
         for name in ("node", "zone"):
             out[f"{name}_shift"] = present[name].shift if name in present and present[name].width else 0
@@ -239,6 +264,7 @@ class _FlagEntry:
     bit: Annotated[int, msgspec.Meta(ge=0, le=WORD - 1)]
     policy: Policy
     meaning: str
+    tail: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,13 +321,23 @@ class _Check:
         if must and good.get("policy", must) != must:
             reason = "{!r} belongs to the frame" if must == "stay" else "a page with {!r} cannot be moved"
             self.bad((*path, "policy"), f"{reason.format(name)}: its policy must be {must!r}")
+        tail = _TAIL.get(name) if section == "flags" else None
+        if tail and (good.get("tail") or tail) != tail:
+            reason = "{!r} belongs to the frame" if tail == "stay" else "a folio with a {!r} frame cannot be moved"
+            self.bad((*path, "tail"), f"{reason.format(name)}: its policy in tails must be {tail!r}")
         return good
 
     def flags(self, table: dict[str, Any]) -> list[Flag]:
         """Return the flags that have a bit, in the order of their bits."""
         entries = {name: self.entry(_FlagEntry, ("flags", name), entry) for name, entry in table.items()}
         flags = [
-            Flag(name, good["bit"], good.get("policy", "stay"), good.get("meaning", ""))
+            Flag(
+                name,
+                good["bit"],
+                good.get("policy", "stay"),
+                good.get("meaning", ""),
+                good.get("tail") or _TAIL.get(name, "stay"),
+            )
             for name, good in entries.items()
             if "bit" in good
         ]

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from pagexchange.oracle.capture import State
 from pagexchange.oracle.findings import Collector
-from pagexchange.oracle.format import USED, Bools, Ints, Table, Words
+from pagexchange.oracle.format import TAIL, USED, Bools, Ints, Table, Words
 
 Order = Literal["independent", "sequential"]
 PAGE_FIELDS = ("mapping", "index", "private", "refs", "mapcount", "held")
@@ -77,11 +77,14 @@ def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, fin
         entries[name][heads] = e[name][source[heads]]
     swap = before.layout["swap"]
     entries["flags"][heads] = (e["flags"][heads] & ~swap) | (e["flags"][source[heads]] & swap)
-    # The tails of a folio go with its head; their own words belong to their frames.
+    # The tails of a folio go with its head. Of their own words some bits say something of the page in them.
     size = np.left_shift(1, e["order"][heads].astype(np.int64))
     for step in range(1, int(size.max(initial=1))):
         tails = heads[size > step]
         source[tails + step] = source[tails] + step
+    tails = np.flatnonzero((source != np.arange(len(source))) & (e["state"] == TAIL))
+    swap = before.layout["tail_swap"]
+    entries["flags"][tails] = (e["flags"][tails] & ~swap) | (e["flags"][source[tails]] & swap)
     # A page that went away and came back was moved all the same: flags may have been lost on the way.
     moved = source != np.arange(len(source))
     moved[heads] = True
@@ -92,6 +95,14 @@ def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, fin
     named = pairs[status != 0].ravel()
     refused[named[(named >= 0) & (named < len(source))]] = True
     return Expected(source, target, entries, ever, moved, refused[before.folio] & ~moved)
+
+
+def _forbidding_tails(before: State) -> Bools:
+    """By frame: whether a folio that starts there has a tail whose own word forbids to move it."""
+    forbids = np.zeros(before.nframes, bool)
+    tails = (before.entries["flags"] & before.layout["tail_refuse"]) != 0
+    forbids[before.folio[tails & (before.entries["state"] == TAIL)]] = True
+    return forbids
 
 
 def _valid(before: State, pairs: Ints, status: Ints, findings: Collector) -> Ints:
@@ -106,6 +117,7 @@ def _valid(before: State, pairs: Ints, status: Ints, findings: Collector) -> Int
     good = inside & distinct & same_order & np.equal(e["state"], USED).all(axis=1)
     # Writeback is among the refused flags, but an exchange may wait for its end: it is no proof afterwards.
     refuse = np.any((e["flags"] & (before.layout["refuse"] & ~before.layout["writeback"])) != 0, axis=1)
+    refuse |= _forbidding_tails(before)[safe].any(axis=1)
     for i in done[~good | refuse][:1000].tolist():
         a, b = pairs[i].tolist()
         findings.add(

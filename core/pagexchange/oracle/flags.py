@@ -8,7 +8,7 @@ import numpy as np
 from pagexchange.oracle.capture import State
 from pagexchange.oracle.expect import Expected
 from pagexchange.oracle.findings import Collector
-from pagexchange.oracle.format import FREE, ROLES, Table, Words
+from pagexchange.oracle.format import FREE, ROLES, TAIL, Table, Words
 
 
 class Part(Protocol):
@@ -72,9 +72,11 @@ def compare_flags(
     lost: dict[str, int] = {}
     mended = got.copy()
     left = differ
+    tail = before.entries["state"] == TAIL
     # First what may be a loss: flags of a page that moved. A loss is counted and taken out of what is left.
+    # Words of tails are no flag policy's matter: the engine moves what belongs to the page, and loses nothing.
     rows = np.flatnonzero(differ & swap)
-    rows = rows[exp.moved[rows]]
+    rows = rows[exp.moved[rows] & ~tail[rows]]
     for name, mask in parts:
         bits = np.uint64(mask) & swap
         hit = rows[(differ[rows] & bits) != 0]
@@ -98,17 +100,25 @@ def compare_flags(
     for name, mask in parts:
         part = np.uint64(mask)
         bad = pfns[(left[pfns] & part) != 0]
-        for refused in (False, True):
-            some = bad[exp.refused[bad] == refused]
-            kind = "swap" if part & swap else "stay" if part & layout["stay"] else "refuse"
+        for refused, of_tail in ((False, False), (False, True), (True, False), (True, True)):
+            some = bad[(exp.refused[bad] == refused) & (tail[bad] == of_tail)]
+            kind = _policy(layout, part, of_tail)
             findings.add_where(
                 "refused-pair" if refused else "flag",
                 np.ones(len(some), bool),
                 some,
                 want[some] & part,
                 got[some] & part,
-                lambda p, w, g, name=name, kind=kind, refused=refused: (  # type: ignore[misc]
-                    f"{'refused pair: ' * refused}frame {p}: `{name}` (policy {kind}) is {g:#x}, must be {w:#x}"
+                lambda p, w, g, name=name, kind=kind, refused=refused, of_tail=of_tail: (  # type: ignore[misc]
+                    f"{'refused pair: ' * refused}{'tail ' * of_tail}frame {p}: `{name}` (policy {kind}) is {g:#x}, "
+                    f"must be {w:#x}"
                 ),
             )
     return lost, mended
+
+
+def _policy(layout: Table, part: np.uint64, of_tail: bool) -> str:
+    """What becomes of this bit in an exchange, in the word of a folio's first frame or of a tail."""
+    if of_tail:
+        return "swap" if part & layout["tail_swap"] else "refuse" if part & layout["tail_refuse"] else "stay"
+    return "swap" if part & layout["swap"] else "stay" if part & layout["stay"] else "refuse"

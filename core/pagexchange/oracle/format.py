@@ -36,7 +36,6 @@ ROLES = (
     "reserved",
     "head",
     "waiters",
-    "uptodate",
 )
 PARTS = ("nodes", "slots", "pins", "pieces", "mappings", "spaces", "entries", "xanodes", "tables", "frames")
 _SIZES = "header entry slot pair node mapping space xanode table"
@@ -73,7 +72,8 @@ NODE = _struct(
 )
 POOL = _struct("u4 lock free_head free fresh")
 LAYOUT = _struct(
-    f"S32 name; u8 swap stay refuse {' '.join(ROLES)}; u4 node_shift node_width zone_shift zone_width; u8 pad*2"
+    f"S32 name; u8 swap stay refuse {' '.join(ROLES)} tail_broken; u4 node_shift node_width zone_shift zone_width;"
+    "u8 tail_swap tail_refuse"
 )
 HEADER = _struct(
     "S8 magic; u4 endian version;"

@@ -83,7 +83,7 @@ def _nothing_held(state: State, findings: Collector) -> None:
         lambda p, _, g: f"frame {p}: its reference count is frozen by slot {g & (FROZEN - 1)} ({g:#x})",
     )
     phase = (state.slots[:, 0] & np.uint64(0xFF)).astype(np.int64)
-    names = ("IDLE", "INTENT", "DATA", "META", "UNLOCK", "HELP", "BACK")
+    names = ("IDLE", "INTENT", "DATA", "META", "UNLOCK", "HELP", "BACK", "TAILS")
     findings.add_where(
         "slot",
         phase != 0,

@@ -68,6 +68,14 @@ cdef inline int _unlink(pgx_region *r, uint32_t n, pgx_node *node, uint32_t pfn,
     return 0
 
 
+cdef inline void _clear_page_bits(pgx_region *r, pgx_entry *e) noexcept nogil:
+    """Clears what a flags word says of a page, of a folio's first frame or of a tail; broken memory stays broken."""
+    cdef uint64_t bits = r.layout.swap | r.layout.refuse | r.layout.head | r.layout.tail_swap | r.layout.tail_refuse
+    bits &= ~r.layout.hwpoison
+    if pgx_load64(&e.flags) & bits:
+        pgx_and64(&e.flags, ~bits)
+
+
 cdef inline int64_t _take(pgx_region *r, uint32_t n, pgx_node *node, uint32_t order, uint32_t lock_as) noexcept nogil:
     cdef uint32_t o = order
     cdef uint32_t pfn, half, i
@@ -94,7 +102,7 @@ cdef inline int64_t _take(pgx_region *r, uint32_t n, pgx_node *node, uint32_t or
         o -= 1
         half = pfn + (1 << o)
         _push(r, node, half, o)
-    pgx_and64(&e.flags, ~(r.layout.swap | r.layout.refuse))
+    _clear_page_bits(r, e)
     if order:
         pgx_or64(&e.flags, r.layout.head)
     pgx_store32(&e.refs, 1)
@@ -107,6 +115,7 @@ cdef inline int64_t _take(pgx_region *r, uint32_t n, pgx_node *node, uint32_t or
     pgx_store32(&e.head, 0)
     pgx_store8(&e.order, <unsigned char>order)
     for i in range(1, 1 << order):
+        _clear_page_bits(r, &r.entries[pfn + i])
         pgx_store32(&r.entries[pfn + i].head, pfn + 1)
         pgx_store8(&r.entries[pfn + i].order, 0)
         pgx_store8(&r.entries[pfn + i].state, PGX_TAIL)
@@ -209,7 +218,7 @@ cdef inline int pgx_free(pgx_region *r, uint32_t pfn, uint32_t owner) noexcept n
         if pgx_load64(&tail.flags) & r.layout.hwpoison:
             pgx_store8(&tail.state, PGX_OFFLINE)
             lost += 1
-    pgx_and64(&e.flags, ~(r.layout.swap | (r.layout.refuse & ~r.layout.hwpoison) | r.layout.head))
+        _clear_page_bits(r, tail)
     pgx_store32(&e.refs, 0)
     pgx_store8(&e.held, 0)
     pgx_store32(&e.mapcount, 0)

@@ -80,13 +80,17 @@ cdef inline int _write_layout(pgx_layout *l, dict layout) except -1:
     l.reserved = layout.get("reserved", 0)
     l.head = layout.get("head", 0)
     l.waiters = layout.get("waiters", 0)
-    l.uptodate = layout.get("uptodate", 0)
+    l.tail_swap = layout.get("tail_swap", 0)
+    l.tail_refuse = layout.get("tail_refuse", 0)
+    l.tail_broken = layout.get("tail_broken", 0)
     l.node_shift = layout["node_shift"]
     l.node_width = layout["node_width"]
     l.zone_shift = layout["zone_shift"]
     l.zone_width = layout["zone_width"]
     if not l.locked or l.locked & ~l.stay:
         raise ValueError("layout: a flag 'locked' with policy 'stay' is needed")
+    if l.tail_swap & l.tail_refuse or l.tail_broken & ~l.tail_refuse:
+        raise ValueError("layout: of a tail's word, no bit may be both moved and refused, and broken memory is refused")
     return 0
 
 

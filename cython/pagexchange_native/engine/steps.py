@@ -30,12 +30,12 @@ class Step(NamedTuple):
 # What `validate` sees without a lock may change before there is one: `check` asks the same again.
 # fmt: off
 STEPS: Final = (
-    Step("validate", "core", "", "looks at range, order, duplicates; free, reserved and broken frames",
-         "EFAULT, EINVAL, ENOENT, EPERM, EHWPOISON, EUCLEAN", ""),
+    Step("validate", "core", "", "looks at range, order, duplicates; free, offline, reserved and broken frames",
+         "EFAULT, EINVAL, ENOENT, ENXIO, EBUSY, EHWPOISON, EUCLEAN", ""),
     Step("lock", "core", "lock", "locks both frames of every pair",
          "EAGAIN", "unlock"),
-    Step("check", "core", "lock", "looks again under the lock; write-back, kind of mapping, flags that must be clear",
-         "those of validate, EBUSY, ETIMEDOUT, EOPNOTSUPP, EIO", ""),
+    Step("check", "core", "lock", "looks again under the lock; write-back, kind of mapping, flags of all frames",
+         "those of validate, ETIMEDOUT, EOPNOTSUPP", ""),
     Step("unmap", "core", "lock", "turns page-table entries into migration entries: whoever touches the page waits",
          "EUCLEAN", "page-table entries back"),
     Step("freeze", "core", "lock", "swaps the references that a page must have for a mark; looks for pins after that",
@@ -52,7 +52,7 @@ STEPS: Final = (
          "ENOMEM", "given back"),
     Step("data", "data", "data", "moves the bytes, under a log that says how to go on",
          "EHWPOISON", ""),
-    Step("apply", "core", "finish", "stores flags, identity, slots, counters",
+    Step("apply", "core", "finish", "stores flags, those of tails too, identity, slots, counters",
          "", ""),
     Step("finish", "core", "finish", "puts references and page-table entries back crosswise, unlocks; status 0",
          "", ""),

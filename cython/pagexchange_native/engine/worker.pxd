@@ -1,6 +1,6 @@
 """One worker's private state, and the steps of an exchange on it. See `worker.pyx`."""
 
-from libc.errno cimport EINVAL, ENOENT, EPERM, EUCLEAN
+from libc.errno cimport EBUSY, EINVAL, ENOENT, ENXIO, EUCLEAN
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -56,6 +56,7 @@ cdef struct Work:
     uint64_t mapping[2]  # mapping number + 1 of a file page, else 0: a private copy
     uint64_t slot[2]     # byte offset of the word that points at a file page, else 0: a private copy
     uint64_t old_flags[2]
+    uint64_t tails     # bits in which the words of the tails differ, and that move with the page
 
 cdef struct Plan:  # what a strategy tells the engine; read-only while it runs
     pgx_flags_ops flags
@@ -114,13 +115,17 @@ cdef inline int peek(const pgx_region *r, uint32_t pfn, uint32_t *order) noexcep
         return -ENOENT
     if state == PGX_TAIL:
         return -EINVAL
+    if state == PGX_OFFLINE:
+        return -ENXIO
+    if state == PGX_RESERVED:
+        return -EBUSY
     if state != PGX_USED:
-        return -EPERM
+        return -EUCLEAN
     flags = pgx_load64(&e.flags)
     if flags & r.layout.hwpoison:
         return -EHWPOISON
     if flags & r.layout.reserved:
-        return -EPERM
+        return -EBUSY
     order[0] = pgx_load8(&e.order)
     if order[0] > PGX_MAX_ORDER or pfn + (1ull << order[0]) > r.nframes or pfn & ((1u << order[0]) - 1):
         return -EUCLEAN

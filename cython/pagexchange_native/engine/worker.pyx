@@ -14,7 +14,7 @@ Works on private copies of pfns, orders and numbers: what lies in shared memory 
 import os
 
 from libc.errno cimport (
-    EAGAIN, EBADMSG, EBUSY, EINVAL, EIO, ENOMEM, EOPNOTSUPP, ETIMEDOUT, EUCLEAN,
+    EAGAIN, EBADMSG, EBUSY, EINVAL, ENOMEM, EOPNOTSUPP, ETIMEDOUT, EUCLEAN,
 )
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from posix.unistd cimport usleep
@@ -179,7 +179,7 @@ cdef int _check_side(Worker *w, Work *p, uint32_t side) noexcept nogil:
     if flags & r.layout.refuse:
         return -EOPNOTSUPP
     if flags & r.layout.swapcache and flags & r.layout.swapbacked:
-        return -EBUSY  # in the swap cache: its second identity has no home in this model
+        return -EOPNOTSUPP  # in the swap cache: its second identity has no home in this model
     tag = pgx_load64(&e.mapping)
     p.mapping[side] = 0
     if tag == 0:
@@ -199,9 +199,31 @@ cdef int _check_side(Worker *w, Work *p, uint32_t side) noexcept nogil:
         if flags & r.layout.private_:
             return -EOPNOTSUPP
         if flags & r.layout.dirty:
-            return -EIO if w.plan.mode == SYNC else -EBUSY
+            return -EBUSY
     p.mapping[side] = tag >> 2
     return 0
+
+
+cdef int _check_tails(Worker *w, Work *p) noexcept nogil:
+    """What the words of two folios' tails forbid; and in which bits they differ that belong to the page."""
+    cdef const pgx_layout *layout = &w.r.layout
+    cdef const pgx_entry *a = &w.r.entries[p.pfn[0]]
+    cdef const pgx_entry *b = &w.r.entries[p.pfn[1]]
+    cdef uint64_t either = 0
+    cdef uint64_t differ = 0
+    cdef uint64_t x, y
+    cdef uint32_t i
+    for i in range(1, 1u << p.order):
+        x = pgx_load64(&a[i].flags)
+        y = pgx_load64(&b[i].flags)
+        either |= x | y
+        differ |= x ^ y
+    p.tails = differ & layout.tail_swap
+    if not either & layout.tail_refuse:
+        return 0
+    if either & layout.tail_broken:
+        return -EHWPOISON
+    return -EBUSY if either & layout.tail_refuse & layout.reserved else -EOPNOTSUPP
 
 
 cdef void _check(Worker *w) noexcept nogil:
@@ -218,6 +240,9 @@ cdef void _check(Worker *w) noexcept nogil:
             rc = _check_side(w, p, side)
             if rc != 0:
                 break
+        p.tails = 0
+        if rc == 0 and p.order:
+            rc = _check_tails(w, p)
         if rc != 0:
             drop(w, i, rc)
             continue
@@ -608,9 +633,8 @@ cdef void _data(Worker *w) noexcept nogil:
 
 # ---- apply and finish ------------------------------------------------------------------------------------------------------
 
-cdef inline void _merge_flags(pgx_region *r, pgx_entry *e, uint64_t new) noexcept nogil:
-    """Takes the policy's word under the layout's mask; a bit that is set meanwhile is kept."""
-    cdef uint64_t swap = r.layout.swap
+cdef inline void _merge_flags(pgx_entry *e, uint64_t new, uint64_t swap) noexcept nogil:
+    """Takes a word's bits that move; a bit that is set meanwhile is kept."""
     cdef uint64_t current = pgx_load64(&e.flags)
     while not pgx_cas64(&e.flags, current, (current & ~swap) | (new & swap)):
         current = pgx_load64(&e.flags)
@@ -621,7 +645,39 @@ cdef void _apply_flags(Worker *w) noexcept nogil:
     for k in range(w.n_live):
         i = w.live[k]
         for side in range(2):
-            _merge_flags(w.r, &w.r.entries[w.work[i].pfn[side]], w.rec.pair[i].side[side].flags)
+            _merge_flags(&w.r.entries[w.work[i].pfn[side]], w.rec.pair[i].side[side].flags, w.r.layout.swap)
+
+
+cdef void _apply_tails(Worker *w) noexcept nogil:
+    """Exchanges what the words of tails say of the page (`tail` in a layout), where they differ.
+
+    Under the log, as data are: what some tails are to have is saved, the step is published, and then it is stored.
+    """
+    cdef uint32_t k, i, chunk
+    for k in range(w.n_live):
+        i = w.live[k]
+        if w.work[i].tails == 0:
+            continue
+        for chunk in range(((1u << w.work[i].order) + PGX_TAIL_WORDS - 1) // PGX_TAIL_WORDS):
+            _exchange_tails(w, i, chunk)
+
+
+cdef inline void _exchange_tails(Worker *w, uint32_t i, uint32_t chunk) noexcept nogil:
+    """The words of up to 16 frames of each side; the first frame of a folio is no tail."""
+    cdef Work *p = &w.work[i]
+    cdef pgx_entry *a = &w.r.entries[p.pfn[0]]
+    cdef pgx_entry *b = &w.r.entries[p.pfn[1]]
+    cdef uint64_t *log = <uint64_t *>&w.rec.log[chunk & 1][0]
+    cdef uint32_t first = chunk * PGX_TAIL_WORDS
+    cdef uint32_t n = PGX_TAIL_WORDS if (1u << p.order) > PGX_TAIL_WORDS else 1u << p.order
+    cdef uint32_t t
+    for t in range(n):
+        log[2 * t] = pgx_load64(&b[first + t].flags)
+        log[2 * t + 1] = pgx_load64(&a[first + t].flags)
+    pgx_publish(&w.rec.state, <uint64_t>i << 48 | <uint64_t>chunk << 8 | PGX_TAILS)
+    for t in range(1 if first == 0 else 0, n):
+        _merge_flags(&a[first + t], log[2 * t], w.r.layout.tail_swap)
+        _merge_flags(&b[first + t], log[2 * t + 1], w.r.layout.tail_swap)
 
 
 cdef void _apply_identity(Worker *w) noexcept nogil:
@@ -746,6 +802,7 @@ cdef void run_batch(Worker *w) noexcept nogil:
     t0 = now_ns()
     w.ns[T_DATA] += t0 - t1
     if w.n_live:
+        _apply_tails(w)
         pgx_publish(&w.rec.state, PGX_META)
         _apply_flags(w)
         _apply_identity(w)

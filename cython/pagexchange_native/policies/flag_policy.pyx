@@ -209,7 +209,8 @@ cdef class PerFlag(FlagPolicy):
     -----
     Where `checked` and `swapcache` are one bit, it is lost on both pages: `checked` is read and cleared first, so
     `swapcache` is then read as clear, and clearing `swapcache` at the end removes what `checked` had set crosswise.
-    `workingset`, `reclaim` (readahead) and `private_2` stay behind. `writeback` is cleared and never set again.
+    `workingset` and `reclaim` (readahead) stay behind, and what is newer: `dropbehind`, `lru_gen`, `lru_refs`. So does
+    `private_2`, with which no page is exchanged. `writeback` is cleared and never set again.
     Of a page that is active and unevictable, `unevictable` is lost (Linux asserts that there is none).
     """
 
@@ -282,9 +283,9 @@ cdef class TwoPass(FlagPolicy):
 
     Notes
     -----
-    The helper alone does not move `swapbacked`, `private`, `private_2`, `mlocked`, `dropbehind` and, in older layouts,
-    `error`: migration moves some of them in other steps, and others not at all because it waits until they are
-    clear. So that nothing is lost the helper is extended here with whatever of `swap` it does not cover (`added`).
+    The helper alone does not move `swapbacked`, `private`, `mlocked`, `dropbehind`, `lru_gen` and, in older layouts,
+    `error`: migration moves some of them in other steps, forgets one (`dropbehind`), and computes one anew when the
+    page is put back (`lru_gen`). So that nothing is lost the helper is extended here with whatever of `swap` it does not cover (`added`).
     Of a page that is active and unevictable, which Linux asserts never to exist, it moves both.
     """
 

@@ -52,8 +52,9 @@ class Refusals:
         arena.cache_add(arena.new_mapping("unmovable", aops="unmovable"), 7, unmovable)
         add(lone[3], large, {-errno.EINVAL})
         add(lone[4], large + 1, {-errno.EINVAL})
+        add(*self._folios_with_a_broken_tail(), {-EHWPOISON})
         arena.reserve_frames(reserved)
-        add(lone[5], reserved, {-errno.EPERM})
+        add(lone[5], reserved, {-errno.EBUSY})
         clean()
         arena.pin(spoilt(_BUSY))
         arena.lock(spoilt({-errno.EAGAIN}))
@@ -69,3 +70,9 @@ class Refusals:
         add(alone, free, {-errno.ENOENT})
         clean()
         self.pairs: Pairs = np.array(rows, dtype=np.int64)
+
+    def _folios_with_a_broken_tail(self) -> tuple[int, int]:
+        """Two large folios, of which one later frame has a memory error."""
+        a, b = (self.scene.page("anon", node, order=2) for node in (SLOW, FAST))
+        self.scene.arena.set_flags(b + 3, self.scene.arena.layout.flag("hwpoison").mask)
+        return a, b

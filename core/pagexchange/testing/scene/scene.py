@@ -123,6 +123,23 @@ class Scene:
             on_disk = kind in ("file", "raw")  # a page that is backed by swap and in its cache is refused
             allowed = np.uint64(free & ~(backed if on_disk else cached))
             arena.set_flags(pairs[:, side], words[:, side] & allowed)
+        self._tail_flags(pairs)
+
+    def _tail_flags(self, pairs: Pairs) -> None:
+        """The same in the words of tails: what moves with the page, and what stays with the frame."""
+        size, layout = 1 << self.cell.order, self.arena.layout
+        if size == 1:
+            return
+        free = layout.tail_mask("swap")
+        for flag in layout.flags:
+            free |= flag.mask if flag.tail == "stay" else 0
+        for name in _NOT_MINE:
+            free &= ~(layout.flag(name).mask if name in layout else 0)
+        words = self.random.integers(0, 1 << 64, (*pairs.shape, size - 1), dtype=np.uint64)
+        words[:1, 0], words[:1, 1] = 2**64 - 1, 0
+        words[1:2, 0], words[1:2, 1] = 0, 2**64 - 1
+        tails = pairs[:, :, None] + np.arange(1, size)
+        self.arena.set_flags(tails.ravel(), (words & np.uint64(free)).ravel())
 
     def last_frame(self) -> int:
         """Make a page in the very last frame of the arena; return its number."""

@@ -21,6 +21,7 @@
 #define PGX_MAX_ORDER 9   /* 2 MiB folios of 4 KiB frames */
 #define PGX_BATCH 128     /* pairs that a worker holds locked at once */
 #define PGX_CHUNK 256     /* bytes of one undo chunk */
+#define PGX_TAIL_WORDS 16 /* tails whose words, of both sides, one undo chunk holds */
 #define PGX_PIECE 4096    /* bytes of one piece of the whole-page log */
 #define PGX_PIECES 16     /* piece pairs that the whole-page log of a slot holds */
 #define PGX_PINS 8        /* frames that one slot may pin at once */
@@ -178,9 +179,13 @@ typedef struct pgx_layout { /* masks over the flags word; a role that a layout l
     uint64_t swap;   /* bits that move with the page */
     uint64_t stay;   /* bits that stay with the frame, upper fields and unused bits included */
     uint64_t refuse; /* bits that must be clear (or waited for); none of them moves */
-    uint64_t locked, writeback, dirty, swapbacked, private_, swapcache, hwpoison, reserved, head, waiters, uptodate;
+    uint64_t locked;
+    uint64_t writeback; /* what ends in time and may be waited for: on its way to its store, or to a cache of it */
+    uint64_t dirty, swapbacked, private_, swapcache, hwpoison, reserved, head, waiters;
+    uint64_t tail_broken; /* in a tail's word: memory of the folio is broken */
     uint32_t node_shift, node_width, zone_shift, zone_width;
-    uint64_t pad[2];
+    uint64_t tail_swap;   /* bits of a tail's word that move with the page */
+    uint64_t tail_refuse; /* bits of a tail's word that must be clear; all others stay with the frame */
 } pgx_layout;
 
 /* ---- a worker's slot: the crash-safe record ---------------------------------------------------------------------
@@ -195,6 +200,7 @@ enum pgx_phase {
     PGX_UNLOCK = 4, /* redo references, page tables, unlock */
     PGX_HELP = 5,   /* helper of another slot's data step, with a byte range of its own */
     PGX_BACK = 6,   /* a mover failed, or met a memory error: what is below the step is still to be put back */
+    PGX_TAILS = 7,  /* after DATA: redo the words of 16 tails from the log, then go on */
 };
 
 enum pgx_log_kind { /* core log formats: recovery needs no plug-in */
@@ -329,6 +335,7 @@ _Static_assert(sizeof(pgx_side) == 80, "side");
 _Static_assert(sizeof(pgx_pair) == 192, "pair");
 _Static_assert(offsetof(pgx_slot, log) == 64, "slot log");
 _Static_assert(sizeof(pgx_slot) % 64 == 0, "slot");
+_Static_assert(PGX_TAIL_WORDS * 2 * sizeof(uint64_t) == PGX_CHUNK, "words of tails in an undo chunk");
 _Static_assert(sizeof(pgx_header) <= 4096, "header");
 
 #endif
