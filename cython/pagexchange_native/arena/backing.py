@@ -8,6 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Final
 
+from pagexchange_native import procfs
+from pagexchange_native.arena import limits
 from pagexchange_native.errors import ArenaAccessError, ArenaFullError
 
 HUGE: Final = 2 << 20
@@ -17,7 +19,11 @@ METADATA: Final = 96
 """Bytes that an arena takes for each frame besides the frame, at most."""
 _OFD_SETLK: Final = 37
 _LOCK_BASE: Final = 1 << 40
-_POOL: Final = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+_POOLS: Final = Path("/sys/kernel/mm/hugepages")
+_POOL: Final = _POOLS / "hugepages-2048kB"
+# linux/memfd.h: huge pages of 2^21 bytes, whatever the machine's default size is.
+_MFD_HUGETLB_2MB: Final = 0x4 | 21 << 26
+_OF_MEMORY: Final = frozenset({b"tmpfs", b"ramfs", b"devtmpfs"})
 
 
 class Backing:
@@ -38,7 +44,7 @@ class Backing:
         self.kind = ("memfd" if path is None else "file") + (", hugetlb" if hugetlb else "")
 
     def _open_memfd(self, hugetlb: bool) -> None:
-        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | (os.MFD_HUGETLB if hugetlb else 0)
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | (_MFD_HUGETLB_2MB if hugetlb else 0)
         try:
             made = os.memfd_create("pagexchange", flags)
             try:
@@ -47,6 +53,8 @@ class Backing:
             finally:
                 os.close(made)
         except OSError as error:
+            if hugetlb and not _POOL.is_dir():
+                raise ArenaFullError(error.errno, _no_pool()) from None
             where = f": {error.filename}" if error.filename else ""
             raise ArenaFullError(error.errno, f"cannot make a memfd{where}: {error.strerror}") from None
 
@@ -61,7 +69,7 @@ class Backing:
                 path,
             ) from None
         self.path = path
-        if hugetlb and os.fstatvfs(self.fd).f_bsize != HUGE:
+        if hugetlb and (_file_system(self.fd) not in (b"hugetlbfs", b"") or os.fstatvfs(self.fd).f_bsize != HUGE):
             raise ArenaAccessError(
                 errno.EINVAL,
                 "hugetlb: the folder is not on a hugetlbfs with pages of 2 MiB; mount one there, or leave out the path",
@@ -80,12 +88,23 @@ class Backing:
 
         ArenaFullError says how much is missing. The hugetlb pool is asked when the file is mapped.
         """
-        if self.path is None and not hugetlb and taken > memory_available():
-            # Said before it is taken: a memfd has no limit but the out-of-memory killer.
-            raise ArenaFullError(
-                errno.ENOMEM,
-                f"the arena takes {taken} bytes of {total} at once, the machine has {memory_available()} available",
-            )
+        # Said before it is taken: what is in memory has no limit but the out-of-memory killer, or SIGBUS.
+        if hugetlb:
+            allowed = limits.room("hugetlb")
+            if allowed is not None and total > allowed.left:
+                raise ArenaFullError(
+                    errno.ENOMEM,
+                    f"the arena needs {total // HUGE} huge pages of 2 MiB, {allowed.file} of {allowed.limit} bytes "
+                    f"leaves {allowed.left // HUGE}; raise it or do not ask for hugetlb",
+                )
+        elif self.path is None or _file_system(self.fd) in _OF_MEMORY:
+            available = memory_available()
+            if taken > available:
+                raise ArenaFullError(
+                    errno.ENOMEM,
+                    f"the arena takes {taken} bytes of {total} at once, the machine has {available} available"
+                    f"{_to_whom(available)}",
+                )
         try:
             os.ftruncate(self.fd, total)
             if not hugetlb:
@@ -116,40 +135,79 @@ class Backing:
 
 
 def pool_too_small(code: int, total: int) -> ArenaFullError:
-    """Return the error for an arena of `total` bytes that the hugetlb pool could not give."""
+    """Return the error for an arena of `total` bytes that the pool of huge pages of 2 MiB could not give."""
     try:
-        have, pool = (int((_POOL / name).read_text()) for name in ("free_hugepages", "nr_hugepages"))
+        free, reserved, pool = (
+            int((_POOL / name).read_bytes()) for name in ("free_hugepages", "resv_hugepages", "nr_hugepages")
+        )
     except (OSError, ValueError):
-        have, pool = 0, 0
+        return ArenaFullError(code, _no_pool())
     return ArenaFullError(
         code,
-        f"the hugetlb pool is too small: the arena needs {total // HUGE} pages of 2 MiB, {have} of {pool} are free; "
-        "raise /proc/sys/vm/nr_hugepages or do not ask for hugetlb",
+        f"the hugetlb pool is too small: the arena needs {total // HUGE} pages of 2 MiB, "
+        f"{free - reserved} of {pool} are free; raise {_POOL}/nr_hugepages "
+        "(where 2 MiB is the default size, that is /proc/sys/vm/nr_hugepages) or do not ask for hugetlb",
     )
 
 
-def memory_available() -> int:
-    """Bytes that the machine can give without pushing others out."""
+def _no_pool() -> str:
+    sizes = ", ".join(sorted(folder.name.removeprefix("hugepages-") for folder in _POOLS.glob("hugepages-*")))
+    return (
+        f"this machine has no hugetlb pool of 2 MiB pages ({_POOL} is not there; "
+        f"it has {sizes or 'none of any size'}); do not ask for hugetlb"
+    )
+
+
+def _file_system(fd: int) -> bytes:
+    """The kind of file system that an open file is on, as `mount -t` takes it; empty where Linux does not say."""
+    device = os.fstat(fd).st_dev
+    name = b"%d:%d" % (os.major(device), os.minor(device))
+    return next((mount.kind for mount in procfs.mounts() if mount.device == name), b"")
+
+
+def memory_available(root: Path = Path("/")) -> int:
+    """Bytes that the machine, and every container around this process, can give without pushing others out."""
     try:
-        with Path("/proc/meminfo").open() as file:
-            return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return 1 << 62
+        lines = procfs.lines(root / "proc/meminfo")
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith(b"MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        free = 1 << 62
+    allowed = limits.room("memory", root)
+    return free if allowed is None else min(free, allowed.left)
+
+
+def _to_whom(available: int) -> str:
+    """Whose limit it is that so many bytes are available, if it is not the machine's memory."""
+    allowed = limits.room()
+    if allowed is None or allowed.left > available:
+        return ""
+    return f" to this container ({allowed.file} is {allowed.limit >> 20:,} MiB)"
+
+
+def shortage(needed: int) -> str:
+    """A sentence if the machine, or the container, has not so many bytes; else nothing."""
+    available = memory_available()
+    if needed <= available:
+        return ""
+    return (
+        f"this takes about {needed >> 20:,} MiB of memory, the machine has {available >> 20:,} MiB available"
+        f"{_to_whom(available)}"
+    )
 
 
 def refuse_more_than_available(needed: int) -> None:
-    """ArenaFullError when the machine has not so many bytes: said before the out-of-memory killer says it."""
-    if needed > memory_available():
+    """ArenaFullError when there is no memory for so many bytes: said before the out-of-memory killer says it."""
+    said = shortage(needed)
+    if said:
         raise ArenaFullError(
             errno.ENOMEM,
-            f"this takes about {needed >> 20:,} MiB of memory, the machine has {memory_available() >> 20:,} MiB "
-            "available; want fewer or smaller frames, fewer pairs, or a smaller snapshot (snapshot --limit)",
+            f"{said}; want fewer or smaller frames, fewer pairs, or a smaller snapshot (snapshot --limit)",
         )
 
 
 def boot_id() -> bytes:
     """16 bytes that are new at each boot; zeros where the system does not say."""
     try:
-        return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
+        return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", ""))
     except (OSError, ValueError):
         return bytes(16)
