@@ -82,7 +82,8 @@ def take(
     with_frames = _frames_readable(tree, notes)
     if not with_frames and wanted is None and tree.live:
         readable = [tree.own_process()]
-    recording = mappings.Recording()
+    about = tree.about()
+    recording = mappings.Recording(denied=about.get("denied", 0), vanished=about.get("vanished", 0))
     mappings.read_all(proc, readable if wanted is None else wanted, page_size, recording, must=wanted is not None)
     maps = recording.all()
     pfn = maps.pfn
@@ -109,13 +110,17 @@ def take(
         "options": {"contents": contents, "names": names, "limit": limit, "pids": wanted is not None},
         "partial": not with_frames, "notes": notes,
     }  # fmt: skip
-    if tree.live:
-        facts["date"] = datetime.date.today().isoformat()
+    date = datetime.date.today().isoformat() if tree.live else about.get("date")
+    if date:
+        facts["date"] = date
     said = {
         "kernel": facts["kernel"] != UNKNOWN, "machine": facts["machine"] != UNKNOWN, "page_size": bool(size),
         "nodes": bool(facts["nodes"]),
     }  # fmt: skip
     facts["unknown"] = [name for name, known in said.items() if not known]
+    if not tree.live and recording.vanished > about.get("vanished", 0):
+        lost = recording.vanished - about.get("vanished", 0)
+        notes.append(f"of {_counted(lost, 'process', 'processes')} the saved tree has no maps, or no pagemap.")
     _note_what_is_missing(recording, facts, notes, everything=with_frames and wanted is None)
     if names:
         facts["file_names"] = names_of
@@ -210,23 +215,24 @@ def _note_what_is_missing(recording: mappings.Recording, facts: Facts, notes: li
         notes.append(f"of {areas} of more than {reader.BLIND} pages only the beginning was looked at.")
 
 
+def _counted(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
+
+
 def _mappings(n: int) -> str:
-    return "1 mapping" if n == 1 else f"{n} mappings"
+    return _counted(n, "mapping", "mappings")
 
 
 def _frames_readable(tree: Tree, notes: list[str]) -> bool:
-    try:  # by reading a word: opening is allowed to more users than reading is
-        for name in ("kpageflags", "kpagecount"):
-            with reader.Words(tree.proc / name) as words:
-                words.read(0, 1)
-    except OSError as error:
-        who, cure = "Only this process was recorded, its", " Run as root to record the machine."
-        if not tree.live:
-            who, cure = "The", ""
-        made_up = "frame numbers are made up and nothing is known of how hot a page is."
-        notes.append(f"{error.filename}: {error.strerror}. {who} {made_up}{cure}")
-        return False
-    return True
+    error = tree.without_frames()
+    if error is None:
+        return True
+    who, cure = "Only this process was recorded, its", " Run as root to record the machine."
+    if not tree.live:
+        who, cure = "The", ""
+    made_up = "frame numbers are made up and nothing is known of how hot a page is."
+    notes.append(f"{error.filename}: {error.strerror}. {who} {made_up}{cure}")
+    return False
 
 
 def _read_contents(proc: Path, snapshot: Snapshot, pid: NDArray[np.int64], vpn: NDArray[np.uint64]) -> None:

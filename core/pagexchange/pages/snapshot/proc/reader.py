@@ -27,6 +27,9 @@ STEP: Final = 1 << 17
 BLIND: Final = 1 << 28
 """Pages of one area that are looked at where it is not known which are there: 1 TiB, about a second."""
 
+MOST: Final = 1 << 52
+"""More pages than there are: no limit."""
+
 # bits of a pagemap word
 PRESENT: Final = np.uint64(1 << 63)
 SWAPPED: Final = np.uint64(1 << 62)
@@ -169,6 +172,15 @@ def areas(proc: Path, pid: int, page_size: int) -> list[Area]:
             )
         )  # fmt: skip
     return result
+
+
+def wrong_line(maps: Path) -> int | None:
+    """The number of the first line that `areas` would pass over because it says no area; None if there is none."""
+    with suppress(OSError):
+        for number, line in enumerate(procfs.lines(maps), 1):
+            if line and _AREA.fullmatch(line) is None:
+                return number
+    return None
 
 
 def present(words: Words, area: Area, budget: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:

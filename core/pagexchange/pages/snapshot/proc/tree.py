@@ -10,7 +10,9 @@ import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from pagexchange.errors import SnapshotError
 from pagexchange.pages.snapshot.proc import reader, zoneinfo
@@ -19,6 +21,12 @@ PROC: Final = Path("/proc")
 UNKNOWN: Final = "unknown"
 SMALLEST: Final = 4096
 """Bytes of the smallest page that Linux has."""
+
+
+WORDS: Final = ("kpageflags", "kpagecount")
+"""Files of /proc with a word for each frame."""
+ABOUT: Final = "pagexchange.json"
+"""What a tree that was saved by `save` says of its saving: date, page_size, denied, vanished."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +75,32 @@ class Tree:
         """The number of the process that asks, in a tree that is alive."""
         return int((self.proc / "self").readlink().name)
 
+    def without_frames(self) -> OSError | None:
+        """Why frames cannot be read, with the file's name; None where they can."""
+        try:  # by reading a word: opening is allowed to more users than reading is
+            for name in WORDS:
+                with reader.Words(self.proc / name) as words:
+                    words.read(0, 1)
+        except OSError as error:
+            return error
+        return None
+
     def check(self) -> None:
-        """Look at the sizes of a saved tree's files: what was cut short would be taken for free frames.
+        """Look at a saved tree's files: what was cut short would be taken for free frames, or for no memory.
 
         Raises
         ------
         SnapshotError
-            A file of words is empty, has a part of a word, or fewer words than belong to it.
+            A file of words is empty, has a part of a word, or fewer words than belong to it; a line of a process's maps
+            is none; or there is nothing that a snapshot could be taken from.
         """
         if self.live:
             return
         sizes: dict[str, int] = {}
-        for path in [self.proc / "kpageflags", self.proc / "kpagecount", *self.proc.glob("[0-9]*/pagemap")]:
+        tables = sorted(self.proc.glob("[0-9]*/pagemap"))
+        if not tables and not (self.proc / WORDS[0]).exists():
+            raise SnapshotError(f"{self.proc}: not a saved /proc: neither kpageflags nor a process's pagemap is in it")
+        for path in [*(self.proc / name for name in WORDS), *tables]:
             if not path.is_file():
                 continue
             sizes[path.name] = size = path.stat().st_size
@@ -87,7 +109,31 @@ class Tree:
                 raise SnapshotError(f"{path}: {what}")
         if 0 < sizes.get("kpagecount", 0) < sizes.get("kpageflags", 0):
             words = " and ".join(f"{name} {sizes[name] // reader.WORD}" for name in ("kpagecount", "kpageflags"))
-            raise SnapshotError(f"{self.proc}/kpagecount: cut short, {words} words")
+            raise SnapshotError(f"{self.proc}/kpagecount: cut short: {words} words")
+        for path in sorted(self.proc.glob("[0-9]*/maps")):
+            number = reader.wrong_line(path)
+            if number is not None:
+                raise SnapshotError(f"{path}: line {number} is no area of memory; it is damaged or cut short")
+
+    def about(self) -> dict[str, Any]:
+        """What was said when the tree was saved; nothing in one that is alive or was made in another way.
+
+        Raises
+        ------
+        SnapshotError
+            The file is there, and is not what `save` writes.
+        """
+        path = self.proc.parent / ABOUT
+        try:
+            text = None if self.live or self.proc.name != "proc" else path.read_bytes()
+        except OSError:
+            text = None
+        if text is None:
+            return {}
+        try:
+            return msgspec.structs.asdict(msgspec.json.decode(text, type=_About))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise SnapshotError(f"{path}: not what was saved there: {error}") from None
 
     def text(self, name: str) -> str | None:
         """A short file of /proc, or of /sys (`sys/...` means /proc/sys), without white space around it."""
@@ -131,6 +177,9 @@ class Tree:
     def _told_page_size(self) -> int | None:
         if self.live:
             return os.sysconf("SC_PAGE_SIZE")
+        size = self.about().get("page_size")
+        if size is not None:
+            return int(size)
         # MemTotal counts what the zones manage
         total = re.search(r"^MemTotal:\s+(\d+) kB", self.text("meminfo") or "", re.M)
         managed = zoneinfo.managed(self.text("zoneinfo") or "")
@@ -148,6 +197,15 @@ class Tree:
                 if (int(start, 16) | int(end, 16)) >> 12 & 1:
                     return True
         return False
+
+
+class _About(msgspec.Struct, forbid_unknown_fields=False):
+    """Of `ABOUT`."""
+
+    date: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    page_size: Annotated[int, msgspec.Meta(ge=512, le=1 << 21)] | None = None
+    denied: Annotated[int, msgspec.Meta(ge=0, lt=1 << 52)] = 0
+    vanished: Annotated[int, msgspec.Meta(ge=0, lt=1 << 52)] = 0
 
 
 def _is_this_machines(proc: Path) -> bool:
