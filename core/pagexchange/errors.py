@@ -1,7 +1,7 @@
 """Every exception that pagexchange raises: one tree, each class also a built-in kind, facts kept as attributes.
 
 `exit_code` of a class is what the command line ends with; a class that sets none has its base's. The codes and their
-meanings are listed once, in `pagexchange.cli.exits`.
+meanings are listed once, in `pagexchange.exits`.
 """
 
 from collections.abc import Iterable
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
+
+from pagexchange.exits import EXIT_INPUT, EXIT_PLUGIN, EXIT_USAGE
 
 # The native layer raises these and imports nothing of ours; so they live there, and this is still one tree.
 from pagexchange_native.errors import (
@@ -107,7 +109,7 @@ class UnknownFlagError(PagexchangeError, KeyError):
 class PluginError(PagexchangeError):
     """A plug-in cannot serve. Attributes: `plugin`, `distribution`, `version`, `reason`, as far as they are known."""
 
-    exit_code = 4
+    exit_code = EXIT_PLUGIN
 
     def __init__(self, reason: str, *, plugin: str = "", distribution: str = "", version: str = "") -> None:
         self.reason = reason
@@ -127,7 +129,7 @@ class PluginError(PagexchangeError):
 class UnknownPluginError(PluginError, LookupError):
     """No installed plug-in has this name; `known` lists those that do exist."""
 
-    exit_code = 2  # the name is the user's: no plug-in ran, none failed
+    exit_code = EXIT_USAGE  # the name is the user's: no plug-in ran, none failed
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.known = tuple(known)
@@ -158,7 +160,7 @@ class PluginContractError(PluginError, TypeError):
 class SnapshotError(PagexchangeError, ValueError):
     """A snapshot cannot be taken or read: cut short, another version, or not a snapshot."""
 
-    exit_code = 3
+    exit_code = EXIT_INPUT
 
 
 def raised_in(error: BaseException, file: str) -> str:

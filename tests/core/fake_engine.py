@@ -36,6 +36,7 @@ class FakeResult:
     retries: int = 0
     touched: tuple[str, ...] = ()
     moved: dict[str, int] = field(default_factory=dict)
+    frames_got: int = 0
 
 
 @dataclass
@@ -100,7 +101,9 @@ class FakeStrategy:
         if self.calls == self.fails_in_call:
             raise PluginError("broke down", plugin="x")
         total = time.perf_counter_ns() - start + len(pairs)
-        return FakeResult(status, dict.fromkeys(COSTS, total / 5) | {"total": total}, touched=self.touched)
+        return FakeResult(
+            status, dict.fromkeys(COSTS, total / 5) | {"total": total}, touched=self.touched, frames_got=self.takes
+        )
 
     def swap(self, pairs: NDArray[np.int64]) -> None:
         a, b = pairs.T

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from pagexchange import exits
 from pagexchange.cli import command as cli
-from pagexchange.cli import exits
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.model import config, statuses
 from pagexchange.runs import result

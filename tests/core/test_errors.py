@@ -6,7 +6,6 @@ import pickle
 import pytest
 
 from pagexchange import errors
-from pagexchange.cli.exits import EXIT_CODES
 from pagexchange.errors import (
     ConfigError,
     PagexchangeError,
@@ -16,6 +15,7 @@ from pagexchange.errors import (
     UnknownPluginError,
     did_you_mean,
 )
+from pagexchange.exits import EXIT_CODES
 
 CODES = {
     "PagexchangeError": 2, "ConfigError": 2, "UnknownStrategyError": 2, "UnknownFlagError": 2,

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange.runs.result import PlugIn
+from pagexchange.host.read import load
+from pagexchange.oracle import Stamps, stamp
+from pagexchange.oracle.format import NODE
+from pagexchange.runs.inputs import workbench
+from pagexchange.runs.result import PlugIn, from_json, to_json
 from pagexchange.runs.tally import errno_names
 from pagexchange.runs.verdict import Stamping
+from pagexchange.runs.workbench import Made, Workbench
+from pagexchange_native.arena.region import STATES
 from pagexchange_native.engine.steps import COSTS
 from tests.core.fake_engine import LAYOUT, fake, make, race
 
@@ -78,7 +84,7 @@ def test_damage_in_a_timed_round_is_noticed() -> None:
         if call == 3:
             arena.frames[pairs[0, 0], 0] += np.uint64(1)
 
-    result = race(make(), [fake("late", after=spoil_later)], rounds=3)
+    result = race(make(), [fake("late", after=spoil_later), fake("good")], rounds=3)
     assert "after the timed rounds the arena is not as it was" in result.warnings[0]
     assert result.exit_code == 1
 
@@ -293,3 +299,117 @@ def test_several_lists_are_exchanged_one_after_the_other_and_undone_backwards() 
     assert [s.verdict for s in result.strategies] == ["exact", "loses"]
     assert result.strategies[0].pairs == result.strategies[0].exchanged == 120
     assert not result.warnings
+
+
+def test_a_mover_that_writes_into_a_free_frame_is_wrong_and_blamed() -> None:
+    def stray(arena: Arena, pairs: Any, _: int) -> None:
+        idle = np.flatnonzero(arena.entries["state"] == STATES["free"])
+        arena.frames[idle[3], 100] += np.uint64(1)
+
+    one = by_name(race(make(), [fake("good"), fake("stray", after=stray)], rounds=1))
+    assert (one["good"].verdict, one["stray"].verdict) == ("exact", "wrong")
+    assert "is free and was written to" in one["stray"].lost[0].example
+    assert "wrote into frames that no pair names" in one["stray"].reason
+
+
+def test_a_mover_that_counts_frames_that_it_did_not_take_is_wrong() -> None:
+    def count_more(arena: Arena, _: Any, __: int) -> None:
+        arena.memory[arena.geometry()["nodes"][0] :][: NODE.itemsize].view(NODE)["got"] += 1
+
+    (one,) = race(make(), [fake("counts", after=count_more)], rounds=0).strategies
+    assert (one.verdict, [lost.kind for lost in one.lost]) == ("wrong", ["counter"])
+
+
+def spoil_at(bench: Any, moment: str) -> Any:
+    """A progress callback that writes into a frame at this moment, as a thread that outlives its call would."""
+
+    def tell(_done: int, _total: int, what: str) -> None:
+        if what == moment:
+            bench.arena.frames[bench.pairs[0, 0], 7] += np.uint64(1)
+
+    return tell
+
+
+@pytest.mark.parametrize("names", [("first", "second"), ("second", "first")])
+def test_what_is_written_between_two_calls_is_put_to_who_ran_last(names: tuple[str, str]) -> None:
+    bench, order = make(), []
+    race(make(), [fake(name) for name in names], rounds=0, seed=3, progress=lambda *told: order.append(told[2]))
+    earlier, later = (text.removeprefix("checking ") for text in order[:2])
+    result = race(bench, [fake(n) for n in names], rounds=2, seed=3, progress=spoil_at(bench, f"checking {later}"))
+    one = by_name(result)
+    assert (one[earlier].verdict, one[later].verdict) == ("wrong", "exact")
+    assert " wrote after its call was over, as far as can be told: frame " in one[earlier].reason
+    assert len(one[later].rounds) == 2
+    assert result.exit_code == 1
+
+
+def test_with_a_look_after_each_call_what_is_written_between_two_rounds_has_a_name() -> None:
+    bench = make()
+    both = [fake("a"), fake("b")]
+    turns: list[str] = []
+    spoil = spoil_at(bench, "round 2 of 3: b")
+
+    def tell(done: int, total: int, what: str) -> None:
+        turns.append(what)
+        spoil(done, total, what)
+
+    one = by_name(race(bench, both, rounds=3, verify_all=True, progress=tell))
+    before = turns[turns.index("round 2 of 3: b") - 1].rpartition(" ")[2]
+    other = {"a": "b", "b": "a"}[before]
+    assert one[before].verdict == "wrong"
+    assert one[other].verdict == ("exact" if other != before else "wrong")
+
+
+def test_of_one_strategy_alone_it_is_known_who_has_spoilt_the_rounds() -> None:
+    def spoil_later(arena: Arena, pairs: Any, call: int) -> None:
+        if call == 3:
+            arena.frames[pairs[0, 0], 0] += np.uint64(1)
+
+    (one,) = race(make(), [fake("late", after=spoil_later)], rounds=3).strategies
+    assert one.verdict == "wrong"
+    assert " wrote after its call was over" in one.reason
+
+
+def unsound() -> Workbench:
+    """A workbench whose pages are wrong from the start: a count that nothing explains."""
+    good = make()
+
+    def build() -> Made:
+        bench = make()
+        bench.arena.entries["refs"][bench.pairs[0, 0]] += 1
+        return Made(bench.arena, bench.lists, good.info)
+
+    return Workbench(build)
+
+
+def test_an_arena_that_is_wrong_before_the_first_exchange_is_said_to_be_and_nobody_is_blamed() -> None:
+    calls = [fake("good"), fake("other", fails="cannot be built")]
+    result = race(unsound(), calls, rounds=2)
+    assert [s.verdict for s in result.strategies] == ["not run", "not run"]
+    assert [one.calls for one in calls] == [0, 0]
+    assert (result.exit_code, result.as_expected) == (5, False)
+    assert [(lost.kind, lost.count) for lost in result.unsound] == [("references", 1)]
+    assert "No strategy is to blame" in result.warnings[0]
+    assert from_json(to_json(result)).unsound == result.unsound
+
+
+def test_numpy_that_computes_wrongly_is_no_strategys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load(None, overrides=["workload.source=synthetic", "workload.pairs=50", "arena.nodes.fast=4 MiB",
+                                   "arena.nodes.slow=4 MiB"])  # fmt: skip
+    bench = workbench(config)
+    real = np.argsort
+    monkeypatch.setattr(np, "argsort", lambda *values, **options: real(*values, **options)[::-1])
+    result = race(bench, [fake("good")], Stamping(), rounds=1)
+    assert result.exit_code == 5
+    assert {lost.kind for lost in result.unsound} == {"rmap"}
+
+
+def test_contents_that_cannot_be_read_back_are_no_strategys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(*given: Any, **options: Any) -> Stamps:
+        stamps = stamp(*given, **options)
+        given[0].frames[np.flatnonzero(stamps.ids >= 0)[0], 3] ^= np.uint64(1)
+        return stamps
+
+    monkeypatch.setattr("pagexchange.oracle.stamp", forgetful)
+    result = race(make(), [fake("good")], Stamping(), rounds=1)
+    assert (result.exit_code, [lost.kind for lost in result.unsound]) == (5, ["contents"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from pagexchange.cli.exits import EXIT_USAGE
 from pagexchange.cli.terminal import say
+from pagexchange.exits import EXIT_USAGE
 from pagexchange.host import read
 from pagexchange.host.discovery import Registry
 from pagexchange.runs import inputs

@@ -12,9 +12,10 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from pagexchange.cli.exits import EXIT_CODES, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, report
+from pagexchange.cli.exits import report
 from pagexchange.cli.streams import lost, standard
 from pagexchange.cli.terminal import say
+from pagexchange.exits import EXIT_CODES, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK
 
 DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 

@@ -1,33 +1,14 @@
-"""How a command line ends: the exit codes, and the one place where an error becomes a line and a code."""
+"""How a command line ends: the one place where an error becomes a line and an exit code."""
 
 from __future__ import annotations
 
 import io
 import traceback
-from typing import Final
 
 import click
 
 from pagexchange.cli.terminal import say
-
-EXIT_OK: Final = 0
-EXIT_UNEXPECTED: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_INPUT: Final = 3
-EXIT_PLUGIN: Final = 4
-EXIT_BUG: Final = 70
-EXIT_INTERRUPTED: Final = 130
-
-EXIT_CODES: Final = {
-    EXIT_OK: "every strategy did as expected; the command did what it says",
-    EXIT_UNEXPECTED: "a strategy did not do as expected: it lost something, or did not lose what it should",
-    EXIT_USAGE: "wrong usage, or errors in a configuration file",
-    EXIT_INPUT: "an input cannot be read or used: snapshot, /proc, arena, memory; or stdout has no room",
-    EXIT_PLUGIN: "a plug-in failed",
-    EXIT_BUG: "a bug in pagexchange; the traceback says where",
-    EXIT_INTERRUPTED: "interrupted; what was measured until then is printed",
-}
-"""The one list: `--help` prints it, docs/cli.md repeats it, `exit_code` of every error is in it."""
+from pagexchange.exits import EXIT_BUG, EXIT_INPUT, EXIT_USAGE
 
 
 def report(error: Exception) -> int:

@@ -5,7 +5,7 @@ status = exchange(arena, pairs)
 verdict = oracle.after(pairs, status)      # "exact", "loses" (flags, by name) or "wrong" (with sentences)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,11 +14,13 @@ from pagexchange.oracle import stamp as _stamp
 from pagexchange.oracle.capture import State, capture
 from pagexchange.oracle.compare import compare_entries, compare_places, compare_ptes, compare_rest
 from pagexchange.oracle.expect import Expected, Order, expect
-from pagexchange.oracle.findings import Collector, Finding, Kind, Verdict
+from pagexchange.oracle.findings import HELD, Collector, Finding, Kind, Verdict
 from pagexchange.oracle.flags import Names, compare_flags, parts_of
 from pagexchange.oracle.format import TAIL, USED, HasMemory, read
+from pagexchange.oracle.idle import Idle
 from pagexchange.oracle.invariants import check, counters, invariants
 from pagexchange.oracle.stamp import Copies, Stamps, stamp
+from pagexchange.oracle.untouched import compare_untouched, same_header
 
 __all__ = ["Copies", "Finding", "Kind", "Oracle", "Stamps", "Verdict", "check", "stamp"]
 
@@ -31,9 +33,13 @@ class Oracle:
     state: State
     stamps: Stamps
     copies: Copies
+    idle: Idle
     layout: Names | None
     unsound: Collector
+    """What broke a rule before, or was in use."""
     threads: int
+    seen: State | None = None
+    """The arena as the last `after` found it."""
 
     @classmethod
     def before(
@@ -77,10 +83,18 @@ class Oracle:
         # A stamp whose frame is free by now says nothing.
         stamps = Stamps(stamps.seed, np.where(pages, stamps.ids, -1))
         copies = _stamp.keep(arena, pages & (stamps.ids < 0))
-        return cls(arena, state, stamps, copies, layout, unsound, threads)
+        idle = Idle.of(arena, state, stamps.seed, threads)
+        return cls(arena, state, stamps, copies, idle, layout, unsound, threads)
 
     def after(
-        self, pairs: ArrayLike, status: ArrayLike, order: Order = "independent", *, kept: ArrayLike = (), cap: int = 100
+        self,
+        pairs: ArrayLike,
+        status: ArrayLike,
+        order: Order = "independent",
+        *,
+        kept: ArrayLike = (),
+        taken: int | None = None,
+        cap: int = 100,
     ) -> Verdict:
         """Compares the arena with what the successful pairs must have made of it.
 
@@ -94,6 +108,9 @@ class Oracle:
             "independent": no frame is in two successful pairs. "sequential": pairs were done one after the other.
         kept
             Frames that a mover has taken and legitimately still holds.
+        taken
+            How many frames movers took in all, as the exchange says; so many free frames they may have written to. By
+            default what the nodes count.
         cap
             How many findings to make at most; all are counted.
         """
@@ -101,7 +118,10 @@ class Oracle:
         # Contents first and from the expectation alone; then the tables, each against the expected ones; at last the
         # rules that hold in any arena, which also see what no comparison asks for.
         raw = read(self.arena)
-        before, after = self.state, capture(raw, findings)
+        before = self.state
+        if not same_header(before, raw, findings):  # by another geometry everything would be misread
+            return findings.verdict()
+        self.seen = after = capture(raw, findings)
         exp = expect(before, pairs, status, order, findings)
         nbytes = _stamp.verify_stamps(
             self.arena, self.stamps.moved(exp.source), findings, refused=exp.refused, threads=self.threads
@@ -109,11 +129,18 @@ class Oracle:
         nbytes += _stamp.verify_copies(
             self.arena, self.copies.moved(exp.source), findings, refused=exp.refused, threads=self.threads
         )
+        counted = int((after.nodes["got"] - before.nodes["got"]).astype(np.int64).sum())
+        if taken is not None and taken != counted:
+            sentence = f"the nodes count {counted} frames handed out meanwhile, movers have taken {taken}"
+            findings.add("counter", -1, taken, counted, sentence)
+        taken = counted if taken is None else taken
+        nbytes += self.idle.compare(self.arena, before, after, taken, findings, self.threads)
         compare_entries(before, after, exp, np.asarray(kept, np.int64), findings)
         lost, mended = compare_flags(before, after, exp, parts_of(before.layout, self.layout), findings)
         compare_places(before, after, exp, findings)
         compare_ptes(before, after, exp, findings)
         compare_rest(before, after, findings)
+        compare_untouched(before, after, findings)
         # A lost `dirty` or `private` is one loss, not also a wrong count. Counters may follow the lost flag, too.
         follow = bool(lost) and not counters(after, after.entries["flags"])
         invariants(after, findings, flags=mended, counted=after.entries["flags"] if follow else mended)
@@ -121,6 +148,7 @@ class Oracle:
         done = np.asarray(status) == 0
         checked = {
             "frames": int((self.stamps.ids >= 0).sum() + (self.copies.rows >= 0).sum()),
+            "idle": len(self.idle),
             "bytes": nbytes,
             "pairs": len(done),
             "exchanged": int(done.sum()),
@@ -136,6 +164,21 @@ class Oracle:
             checked=checked,
             unsound_before=self.unsound.kept,
         )
+
+    def broken(self) -> Verdict | None:
+        """What broke a rule of any arena before an exchange, in use or not; None: nothing did."""
+        broken = {kind: n for kind, n in self.unsound.by_kind.items() if kind not in HELD}
+        found = [finding for finding in self.unsound.kept if finding.what not in HELD]
+        return Verdict("wrong", findings=found, total=sum(broken.values()), by_kind=broken) if broken else None
+
+    def renewed(self) -> "Oracle":
+        """For the next exchange, after an `after` in which nothing had changed its place: that state is the new one.
+
+        It spares a second look at everything. What may be otherwise by then: free lists, statistics, idle frames.
+        """
+        assert self.seen is not None, "after() comes first"
+        idle = Idle.of(self.arena, self.seen, self.stamps.seed, self.threads)
+        return replace(self, state=self.seen, idle=idle, seen=None)
 
     def stamps_after(self, pairs: ArrayLike, status: ArrayLike, order: Order = "independent") -> Stamps:
         """The stamps as an exact exchange left them: `before(stamped=...)` takes them, nothing is written again."""

@@ -3,9 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pagexchange.oracle.findings import Collector
-from pagexchange.oracle.format import MAPPING, PTE_BITS, SPACE, TABLE_SLOTS, USED, Bools, Ints, Raw, Table, Words
+from pagexchange.oracle.format import (
+    HEADER,
+    MAPPING,
+    PTE_BITS,
+    SPACE,
+    TABLE_SLOTS,
+    USED,
+    Bools,
+    Ints,
+    Raw,
+    Table,
+    Words,
+)
 from pagexchange.oracle.trees import Places, check_pool, walk
 
 
@@ -46,11 +59,23 @@ class State:
     ptes: Ptes
     folio: Ints
     """First frame of each frame's folio; the frame itself when it is no tail."""
+    xanodes_reached: Bools
+    """Which XArray nodes belong to a tree, bool by number."""
+    tables_reached: Bools
+    metadata: NDArray[np.uint8]
+    """All bytes in front of the frames."""
+    offset: dict[str, int]
+    """Part -> its first byte."""
 
     @property
     def nframes(self) -> int:
         """Number of frames."""
         return len(self.entries)
+
+    @property
+    def slot_bytes(self) -> int:
+        """Size of a worker's slot, its log included."""
+        return int(self.metadata[: HEADER.itemsize].view(HEADER)["slot_size"][0])
 
     @property
     def used(self) -> Ints:
@@ -86,6 +111,10 @@ def capture(raw: Raw, findings: Collector) -> State:
         places=places,
         ptes=ptes,
         folio=np.where((head >= 0) & (head < len(entries)), head, numbers),
+        xanodes_reached=visited,
+        tables_reached=reached,
+        metadata=raw.metadata.copy(),
+        offset=raw.offset,
     )
 
 

@@ -29,6 +29,14 @@ def compare_entries(before: State, after: State, exp: Expected, kept: Ints, find
         FREE,
         lambda p, *_: f"frame {p} held a page and is free now",
     )
+    # The allocator clears what a frame says of its page when it hands it out, and when it takes it back.
+    for name in ("index", "private", "rmap", "head"):
+        have = got[name]
+        findings.add_where(
+            "free-page", was_free & is_free & (have != before.entries[name]) & (have != 0),
+            pfns, before.entries[name], have,
+            lambda p, w, g, name=name: f"frame {p} is free and its {name} is {g}, was {w}",  # type: ignore[misc]
+        )  # fmt: skip
     # What was free or is free now has its finding already; its fields are the allocator's.
     rows = ~was_free & ~is_free
     for name in (*PAGE_FIELDS, *FRAME_FIELDS):
@@ -148,6 +156,12 @@ def compare_rest(before: State, after: State, findings: Collector) -> None:
     for word in gone.tolist():
         pfn = (word & (2**63 - 1)) - 1
         findings.add("pin", pfn, word, 0, f"frame {pfn} was pinned before and is not pinned now")
+    claims = (state.slots[:, 1] & np.uint64(0xFF) for state in (before, after))
+    was_claimed, claimed = (claim.astype(np.int64) for claim in claims)
+    findings.add_where(
+        "slot", (was_claimed == 0) & (claimed != 0), np.arange(len(claimed)), 0, claimed,
+        lambda s, _, g: f"worker slot {s} is still claimed, by process {g - 1}: a call has not given it back",
+    )  # fmt: skip
     was, now = before.entries, after.entries
     dropped = (was["owner"] != 0) & (now["owner"] == 0) & (was["state"] == USED)
     findings.add_where(

@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 Kind = Literal["exact", "loses", "wrong"]
 Known = Mapping[str, set[tuple[int, Any]]]
 
+HELD: Final = frozenset({"lock", "frozen", "slot", "pin", "mapping-lock", "space-lock", "node-lock", "pool-lock"})
+"""Kinds of findings that say that something is in use: no fault where a page is held on purpose."""
+
 _REMEMBERED: Final = 100_000
 """Findings of a kind that are looked at one by one; the others are counted."""
 
@@ -46,7 +49,7 @@ class Verdict:
     by_kind: dict[str, int] = field(default_factory=dict)
     """Kind of finding -> how many."""
     checked: dict[str, int] = field(default_factory=dict)
-    """What was compared -> how many: frames, bytes, places, ptes, pairs, ..."""
+    """What was compared -> how many: frames (with pages), idle (frames without), bytes, places, ptes, pairs, ..."""
     unsound_before: list[Finding] = field(default_factory=list)
     """What was not at rest or not sound before the exchange; what is still just so is not held against it."""
 
@@ -95,6 +98,11 @@ class Collector:
     def total(self) -> int:
         """How many findings there were, kept or not."""
         return sum(self.by_kind.values())
+
+    def verdict(self) -> Verdict:
+        """All of them as a verdict on what they were found in."""
+        kind: Kind = "wrong" if self.total else "exact"
+        return Verdict(kind, findings=self.kept, total=self.total, by_kind=self.by_kind)
 
     def add(self, kind: str, pfn: SupportsIndex, expected: object, got: object, sentence: str) -> None:
         """Takes one finding."""

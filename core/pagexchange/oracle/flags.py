@@ -67,8 +67,8 @@ def compare_flags(
     differ = (want ^ got) & ~(got & waiters)
     # Writeback may end while an exchange waits for it.
     differ[exp.moved] &= ~(want[exp.moved] & layout["writeback"])
-    # A free frame is the allocator's; only what belongs to the frame counts there.
-    differ[free] &= layout["stay"]
+    # Of a free frame the allocator may clear what belongs to a page; nobody may set it.
+    differ[free] &= layout["stay"] | (got[free] & ~want[free])
     lost: dict[str, int] = {}
     mended = got.copy()
     left = differ

@@ -101,6 +101,8 @@ class HasMemory(Protocol):
 class Raw:
     """Views on the parts of one arena (no copy). `slots` shows each slot's first 64 bytes as words."""
 
+    metadata: NDArray[np.uint8]
+    """All bytes in front of the frames."""
     header: Table
     entries: Table
     nodes: Table
@@ -157,12 +159,17 @@ def read(arena: HasMemory) -> Raw:
             raise ArenaFormatError(
                 f"arena header: {name} at {start}..{end} is outside the region of {len(memory)} bytes"
             )
+        if name != "frames" and end > offset["frames"]:
+            raise ArenaFormatError(
+                f"arena header: {name} at {start}..{end} reaches into the frames at {offset['frames']}"
+            )
         return memory[start:end].view(dtype)
 
     word = np.dtype("<u8")
     nslots = int(header["nslots"])
     slots = part("slots", word, nslots * slot_size // 8).reshape(nslots, slot_size // 8)
     return Raw(
+        metadata=memory[: offset["frames"]],
         header=header,
         entries=part("entries", ENTRY, nframes),
         nodes=part("nodes", NODE, int(header["nnodes"])),

@@ -90,7 +90,7 @@ def _chunks(pfns: Ints, page_size: int) -> Iterator[tuple[int, int]]:
     return ((lo, min(lo + rows, len(pfns))) for lo in range(0, len(pfns), rows))
 
 
-def _over(pfns: Ints, page_size: int, threads: int, do: Callable[[slice | Ints, Ints], None]) -> None:
+def over(pfns: Ints, page_size: int, threads: int, do: Callable[[slice | Ints, Ints], None]) -> None:
     """Calls `do(where, pfns)` chunk by chunk; `where` indexes the frames, as a slice if they follow each other."""
 
     def chunk(bounds: tuple[int, int]) -> None:
@@ -132,7 +132,7 @@ def stamp(arena: HasMemory, pfns: ArrayLike | None = None, seed: int = 0, *, thr
         else:
             frames[where] = base ^ pattern
 
-    _over(chosen, page_size, threads, write)
+    over(chosen, page_size, threads, write)
     return Stamps(seed, ids)
 
 
@@ -161,7 +161,7 @@ def verify_stamps(
             wrong.extend(part[differs.any(axis=1)].tolist())
 
     chosen = np.flatnonzero(ids >= 0)
-    _over(chosen, int(raw.header["page_size"]), threads, compare)
+    over(chosen, int(raw.header["page_size"]), threads, compare)
     wrong.sort()
     for i, pfn in enumerate(wrong):
         kind = "refused-pair" if refused is not None and refused[pfn] else "contents"
@@ -205,11 +205,12 @@ def verify_copies(
         wrong.extend((int(part[i]), int(differs[i].argmax()), int(differs[i].sum())) for i in bad)
 
     chosen = np.flatnonzero(copies.rows >= 0)
-    _over(chosen, int(raw.header["page_size"]), threads, compare)
+    over(chosen, int(raw.header["page_size"]), threads, compare)
     for pfn, first, count in sorted(wrong):
         refuse = refused is not None and bool(refused[pfn])
         want, got = int(copies.words[copies.rows[pfn], first]), int(frames[pfn, first])
-        sentence = f"frame {pfn}: {count} words are not its page's; word {first} is {got:#x}, must be {want:#x}"
+        number = "1 word is" if count == 1 else f"{count} words are"
+        sentence = f"frame {pfn}: {number} not its page's; word {first} is {got:#x}, must be {want:#x}"
         findings.add(
             *(("refused-pair" if refuse else "contents"), pfn, want, got, ("refused pair: " * refuse) + sentence)
         )

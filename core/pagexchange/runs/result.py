@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from pagexchange.exits import EXIT_INTERRUPTED, EXIT_OK, EXIT_PLUGIN, EXIT_UNEXPECTED, EXIT_UNSOUND
 from pagexchange.model.config import Expect
 from pagexchange.model.words import plain
 from pagexchange_native.engine.steps import COSTS
@@ -25,7 +26,7 @@ starved: the same, for the single reason that no free frame was left.
 wrong: contents, identity, counts or slots are wrong, or a refused pair was touched.
 unchecked: something was exchanged, and nothing was compared (`--verify none`).
 failed: the plug-in (or its construction) raised; `reason` says what.
-not run: interrupted before its first round was over."""
+not run: interrupted before its first round was over, or the arena was wrong before anybody's turn."""
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,18 +168,22 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     as_expected: bool
     seconds: float
     """Wall time of the whole run, building and verifying included."""
+    unsound: list[Lost] = []
+    """What was wrong before the first exchange: nobody's fault, and nobody was judged."""
     warnings: list[str] = []
     """What concerns the run as a whole: sentences."""
     strategies: list[StrategyResult]
 
     @property
     def exit_code(self) -> int:
-        """0 all as expected, 1 not, 4 a plug-in failed, 130 interrupted."""
+        """What the command line ends with, one of `pagexchange.exits.EXIT_CODES`."""
         if self.interrupted:
-            return 130
+            return EXIT_INTERRUPTED
+        if self.unsound:
+            return EXIT_UNSOUND
         if any(s.verdict == "failed" for s in self.strategies):
-            return 4
-        return 0 if self.as_expected else 1
+            return EXIT_PLUGIN
+        return EXIT_OK if self.as_expected else EXIT_UNEXPECTED
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:  # noqa: ANN401 - any result or dict of plain values

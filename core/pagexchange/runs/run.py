@@ -5,9 +5,11 @@ verdict, and the warm-up. Then come the timed rounds. In each round every strate
 the seed, always from the same state of the arena; so what the machine does meanwhile hits all of them alike, and the
 ratios within a run can be trusted where absolute times cannot. Nothing but the call lies between the clock readings.
 At the end the oracle compares the whole arena with how it was before the first timed round.
+
+Between two calls nobody may write. So the oracle also looks before each checked call: what is wrong there is put to the
+strategy that ran last, and before the first call of all to nobody.
 """
 
-import errno
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -19,12 +21,11 @@ from numpy.typing import NDArray
 from pagexchange import __version__
 from pagexchange.errors import PagexchangeError
 from pagexchange.model.config import StrategySpec
-from pagexchange.oracle import Oracle
 from pagexchange.oracle import Verdict as Comparison
 from pagexchange.runs.environment import collect
 from pagexchange.runs.result import Costs, Round, RunResult
-from pagexchange.runs.tally import Bind, Tally
-from pagexchange.runs.verdict import Stamping, blame, losses, verdict_of
+from pagexchange.runs.tally import Bind, Outcome, Tally
+from pagexchange.runs.verdict import Stamping, blame, blame_for_later, losses, unsound, verdict_of
 from pagexchange.runs.workbench import Workbench
 
 ROUNDS: Final = (3, 15)
@@ -74,11 +75,14 @@ def run(
     environment = collect()
     turns = _Turns(bench, [Tally(spec) for spec in specs], bind, oracle, rounds, seed, progress)
     interrupted, drift = False, ""
+    broken: Comparison | None = None
     try:
         turns.check_all()
         drift = turns.time_all(verify_all=verify_all)
     except KeyboardInterrupt:
         interrupted = True
+    except _UnsoundError as error:
+        broken = error.comparison
     turns.finish_all()
     results = [tally.result(bench) for tally in turns.tallies]
     return RunResult(
@@ -88,11 +92,20 @@ def run(
         input=bench.info,
         rounds=turns.rounds or 0,
         interrupted=interrupted,
-        as_expected=all(result.as_expected for result in results) and not drift,
-        warnings=[f"{drift}. Run again with --verify all to see which strategy it is."] if drift else [],
+        as_expected=all(result.as_expected for result in results) and not drift and broken is None,
+        unsound=losses(broken),
+        warnings=[f"{sentence}." for sentence in (drift, "" if broken is None else unsound(broken)) if sentence],
         seconds=round(time.perf_counter() - started, 3),
         strategies=results,
     )
+
+
+class _UnsoundError(Exception):
+    """The arena is wrong, and nobody has exchanged anything in it yet."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        super().__init__(str(comparison))
+        self.comparison = comparison
 
 
 class _Turns:
@@ -113,6 +126,8 @@ class _Turns:
         self.random = random.Random(seed)  # an order, not a secret
         self.progress = progress
         self.done = 0
+        self.last: Tally | None = None
+        """Who exchanged last in the arena as it is now; None: nobody yet."""
 
     @property
     def total(self) -> int:
@@ -125,11 +140,31 @@ class _Turns:
             self.progress(self.done, self.total, what)
         self.done += 1
 
+    def settle(self) -> None:
+        """See that the arena is as it must be before a call; what is wrong is the work of who ran last."""
+        damage = self.oracle.damage(self.bench) if self.oracle else None
+        if damage is None:
+            return
+        if self.last is None:
+            raise _UnsoundError(damage)
+        self.last.verdict, self.last.lost = "wrong", losses(damage)
+        assert self.last.strategy is not None, "it has run"
+        self.last.reason = blame_for_later(self.last.strategy.built, damage)
+        self.rebuild()
+        self.settle()
+
+    def rebuild(self) -> None:
+        """Make the arena anew: in this one nobody has exchanged yet."""
+        self.bench.rebuild()
+        self.last = None
+
     def check_all(self) -> None:
         """Let each strategy run once, checked and untimed; then choose the number of rounds if it is open."""
         for tally in self.random.sample(self.tallies, len(self.tallies)):
             self.tell(f"checking {tally.spec.name}")
-            _check(self.bench, tally, self.bind, self.oracle)
+            self.settle()
+            self.check(tally)
+        self.settle()
         if self.rounds is None:
             least, most = ROUNDS
             one_round = sum(tally.seconds for tally in self.tallies if tally.runs)
@@ -137,24 +172,101 @@ class _Turns:
 
     def time_all(self, *, verify_all: bool) -> str:
         """Run the rounds; return how the arena differs afterwards from what it was, empty if it does not."""
-        bench, rounds = self.bench, self.rounds or 0
-        before = self.oracle.before(bench) if self.oracle and rounds else None
-        generation = bench.generation
+        rounds, generation = self.rounds or 0, self.bench.generation
         for number in range(rounds):
             fit = [tally for tally in self.tallies if tally.runs]
             # The calls of strategies that fell out count as over at the start of the round.
             self.done = len(self.tallies) * (number + 2) - len(fit)
             for position, tally in enumerate(self.random.sample(fit, len(fit))):
                 self.tell(f"round {number + 1} of {rounds}: {tally.spec.name}")
-                _time(bench, tally, self.bind, self.oracle if verify_all else None, number, position)
-        # An arena made anew meanwhile is another one: the damage was found and has its verdict already.
-        if self.oracle is None or before is None or generation != bench.generation:
+                # An arena made anew is looked at before its first call as well: the end is compared with that.
+                if verify_all or generation != self.bench.generation:
+                    self.settle()
+                    generation = self.bench.generation
+                if tally.runs:  # no damage was found that it has done since it was drawn
+                    self.time(tally, number, position, verify=verify_all)
+        timed = [tally for tally in self.tallies if tally.rounds]
+        # A look after each call, or one strategy alone: then it is known whose work it is.
+        if verify_all or len(timed) == 1:
+            self.settle()
             return ""
-        nothing_exchanged = np.full(len(bench.pairs), -errno.ECANCELED, dtype=np.int32)
-        comparison = self.oracle.after(before, bench, nothing_exchanged)
-        if comparison.kind == "exact":
+        if self.oracle is None or not rounds or generation != self.bench.generation:
             return ""
-        return f"after the timed rounds the arena is not as it was before them: {comparison}"
+        damage = self.oracle.damage(self.bench)
+        if damage is None:
+            return ""
+        again = "Run again with --verify all to see which strategy it is"
+        return f"after the timed rounds the arena is not as it was before them: {damage}. {again}"
+
+    def check(self, tally: Tally) -> None:
+        """The untimed first call: verified in full. Leaves the arena as it was."""
+        bench = self.bench
+        statistics = bench.statistics()  # they only grow, and going back leaves them: so their difference counts
+        start = time.perf_counter()
+        outcome = self.exchange(tally)
+        if outcome is None:
+            return
+        tally.seconds = time.perf_counter() - start
+        tally.checked = outcome
+        tally.allocator = {name: value - statistics[name] for name, value in bench.statistics().items()}
+        if outcome.touched:
+            tally.reason = f"its flag policy would move {', '.join(outcome.touched)}: bits that stay with the frame"
+        comparison = self.oracle.after(bench, outcome) if self.oracle else None
+        tally.verdict, tally.lost = verdict_of(comparison, outcome.status), losses(comparison)
+        wrong = tally.verdict == "wrong"
+        if comparison is not None and wrong:
+            tally.reason = _blame(bench, tally, comparison)
+        start = time.perf_counter()
+        self.go_back(outcome.status, wrong=wrong)
+        tally.seconds += time.perf_counter() - start
+
+    def time(self, tally: Tally, number: int, position: int, *, verify: bool) -> None:
+        """One timed call. Leaves the arena as it was."""
+        outcome = self.exchange(tally)
+        if outcome is None:
+            return
+        status = outcome.status
+        tally.rounds.append(
+            Round(
+                round=number,
+                position=position,
+                exchanged=int((status == 0).sum()),
+                ns=Costs(**outcome.ns),
+                cpu_ns=outcome.cpu_ns,
+                verified=verify and self.oracle is not None,
+            )
+        )
+        comparison = self.oracle.after(self.bench, outcome) if self.oracle and verify else None
+        wrong = comparison is not None and comparison.kind == "wrong"
+        # A loss that the checked call had too is known and named; a fresh one is a worse verdict.
+        if comparison is not None and (wrong or (comparison.kind == "loses" and tally.verdict == "exact")):
+            tally.verdict, tally.lost = comparison.kind, losses(comparison)
+        if comparison is not None and wrong:
+            tally.reason = _blame(self.bench, tally, comparison)
+        elif tally.checked is not None and not np.array_equal(status, tally.checked.status):
+            changed = int((status != tally.checked.status).sum())
+            tally.reason = f"round {number + 1}: {changed:,} pairs got another status than in the checked call"
+        self.go_back(status, wrong=wrong)
+
+    def exchange(self, tally: Tally) -> Outcome | None:
+        """Call a strategy; None: a plug-in raised, and the arena is as it was or made anew."""
+        try:
+            outcome = tally.exchange(self.bench, self.bind)
+        except PagexchangeError as error:
+            tally.failed(error)
+            # How far the call came is not known, so the arena is made anew unless it never began.
+            if tally.strategy is not None and tally.generation == self.bench.generation:
+                self.rebuild()
+            return None
+        self.last = tally
+        return outcome
+
+    def go_back(self, status: NDArray[np.int32], *, wrong: bool) -> None:
+        """Bring the arena back to where it was: a wrong one cannot be undone."""
+        if wrong:
+            self.rebuild()
+        else:
+            self.bench.rewind(status)
 
     def finish_all(self) -> None:
         """Tell the observers that it is over, interrupted or not, and keep what the plug-ins report."""
@@ -168,85 +280,6 @@ class _Turns:
             self.progress(self.total, self.total, "")
 
 
-def _check(bench: Workbench, tally: Tally, bind: Bind, oracle: Stamping | None) -> None:
-    """The untimed first call: verified in full. Leaves the arena as it was."""
-    before = oracle.before(bench) if oracle else None
-    statistics = bench.statistics()  # they only grow, and going back leaves them: so their difference counts
-    start = time.perf_counter()
-    try:
-        outcome = tally.exchange(bench, bind)
-    except PagexchangeError as error:
-        _failed(bench, tally, error)
-        return
-    tally.seconds = time.perf_counter() - start
-    tally.checked = outcome
-    tally.allocator = {name: value - statistics[name] for name, value in bench.statistics().items()}
-    if outcome.touched:
-        tally.reason = f"its flag policy would move {', '.join(outcome.touched)}: bits that stay with the frame"
-    comparison = _compare(oracle, before, bench, outcome.status)
-    tally.verdict, tally.lost = verdict_of(comparison, outcome.status), losses(comparison)
-    if comparison is not None and tally.verdict == "wrong":
-        tally.reason = _blame(bench, tally, comparison)
-    del before, comparison  # copies as large as the arena, and views that would keep the old one's memory
-    start = time.perf_counter()
-    _go_back(bench, outcome.status, wrong=tally.verdict == "wrong")
-    tally.seconds += time.perf_counter() - start
-
-
-def _time(bench: Workbench, tally: Tally, bind: Bind, oracle: Stamping | None, number: int, position: int) -> None:
-    """One timed call. Leaves the arena as it was."""
-    before = oracle.before(bench) if oracle else None
-    try:
-        outcome = tally.exchange(bench, bind)
-    except PagexchangeError as error:
-        _failed(bench, tally, error)
-        return
-    status = outcome.status
-    tally.rounds.append(
-        Round(
-            round=number,
-            position=position,
-            exchanged=int((status == 0).sum()),
-            ns=Costs(**outcome.ns),
-            cpu_ns=outcome.cpu_ns,
-            verified=oracle is not None,
-        )
-    )
-    comparison = _compare(oracle, before, bench, status)
-    wrong = comparison is not None and comparison.kind == "wrong"
-    # A loss that the checked call had too is known and named; a fresh one is a worse verdict.
-    if comparison is not None and (wrong or (comparison.kind == "loses" and tally.verdict == "exact")):
-        tally.verdict, tally.lost = comparison.kind, losses(comparison)
-    if comparison is not None and wrong:
-        tally.reason = _blame(bench, tally, comparison)
-    elif tally.checked is not None and not np.array_equal(status, tally.checked.status):
-        changed = int((status != tally.checked.status).sum())
-        tally.reason = f"round {number + 1}: {changed:,} pairs got another status than in the checked call"
-    del before, comparison
-    _go_back(bench, status, wrong=wrong)
-
-
-def _compare(
-    oracle: Stamping | None, before: Oracle | None, bench: Workbench, status: NDArray[np.int32]
-) -> Comparison | None:
-    return oracle.after(before, bench, status) if oracle and before is not None else None
-
-
 def _blame(bench: Workbench, tally: Tally, comparison: Comparison) -> str:
     assert tally.strategy is not None, "nothing was exchanged"
     return blame(bench, tally.strategy.built, comparison)
-
-
-def _go_back(bench: Workbench, status: NDArray[np.int32], *, wrong: bool) -> None:
-    """Bring the arena back to where it was: a wrong one cannot be undone."""
-    if wrong:
-        bench.rebuild()
-    else:
-        bench.rewind(status)
-
-
-def _failed(bench: Workbench, tally: Tally, error: PagexchangeError) -> None:
-    """A plug-in raised. How far the call came is not known, so the arena is made anew unless it never began."""
-    tally.failed(error)
-    if tally.strategy is not None and tally.generation == bench.generation:
-        bench.rebuild()

@@ -32,6 +32,8 @@ class Outcome:
     moved: dict[str, int]
     retries: int
     touched: list[str]
+    taken: int
+    """Frames that the movers took."""
     cpu_ns: int
 
 
@@ -82,6 +84,7 @@ class Tally:
             moved={name: sum(r.moved[name] for r in results) for name in results[0].moved} if results else {},
             retries=sum(result.retries for result in results),
             touched=list(dict.fromkeys(name for result in results for name in result.touched)),
+            taken=sum(result.frames_got for result in results),
             cpu_ns=cpu_ns,
         )
 

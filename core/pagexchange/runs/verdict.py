@@ -1,6 +1,7 @@
 """From the oracle's comparison of an arena before and after a call to a verdict: what was lost, and by whose fault."""
 
 import errno
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,15 +9,16 @@ from numpy.typing import NDArray
 from pagexchange.errors import ArenaError
 from pagexchange.host.blame import CURE, suspects
 from pagexchange.host.built import BuiltStrategy
-from pagexchange.oracle import Finding, Oracle, Stamps
+from pagexchange.oracle import Finding, Oracle
 from pagexchange.oracle import Verdict as Comparison
 from pagexchange.runs.result import Lost, Verdict
+from pagexchange.runs.tally import Outcome
 from pagexchange.runs.workbench import Workbench
 
 
 class Stamping:
-    """The oracle, with its stamps kept: a workbench goes back to the same state after each call, so the pages are
-    stamped once per arena and not once per call.
+    """The oracle of a run. A workbench goes back to the same state after each call, so its pages are stamped once per
+    arena and not once per call, and that state is known: each look at it is both the end of a call and the next start.
 
     Parameters
     ----------
@@ -29,26 +31,39 @@ class Stamping:
     def __init__(self, seed: int = 0, *, stamp: bool = True) -> None:
         self._seed = seed
         self._stamp = stamp
-        self._stamps: Stamps | None = None
+        self._known: Oracle | None = None
         self._generation = 0
 
-    def before(self, bench: Workbench) -> Oracle:
-        """Capture the arena; stamp it if it is new."""
-        if self._generation != bench.generation:
-            self._stamps, self._generation = None, bench.generation
-        oracle = Oracle.before(bench.arena, self._stamps or self._stamp, seed=self._seed)
-        self._stamps = oracle.stamps
-        return oracle
+    def damage(self, bench: Workbench) -> Comparison | None:
+        """What is not as it was when the last call was over, or before the first one not as in any arena; else None.
 
-    def after(self, oracle: Oracle, bench: Workbench, status: NDArray[np.int32]) -> Comparison:
-        """Compare the arena with what the exchanged pairs must have made of it.
-
-        An arena that cannot even be read any more is wrong too.
+        Between two calls nobody may write: what is found here is no matter of the next strategy.
         """
+        if self._known is None or self._generation != bench.generation:
+            self._known = Oracle.before(bench.arena, self._stamp, seed=self._seed)
+            self._generation = bench.generation
+            broken = self._known.broken()
+            if broken is not None:
+                return broken
+        comparison = self._compare(bench, bench.pairs[:0], np.zeros(0, dtype=np.int32))
+        if comparison.kind != "exact":
+            return comparison
+        self._known = self._known.renewed()
+        return None
+
+    def after(self, bench: Workbench, outcome: Outcome) -> Comparison:
+        """Compare the arena with what the exchanged pairs must have made of it since `damage`."""
+        return self._compare(bench, bench.pairs, outcome.status, outcome.taken)
+
+    def _compare(
+        self, bench: Workbench, pairs: NDArray[np.int64], status: NDArray[np.int32], taken: int | None = None
+    ) -> Comparison:
+        assert self._known is not None, "damage() comes first"
         try:
             # Lists are exchanged one after the other, so a frame of one may be in the next: as a chain.
-            return oracle.after(bench.pairs, status, "independent" if len(bench.lists) <= 1 else "sequential")
-        except ArenaError as error:
+            order: Literal["independent", "sequential"] = "independent" if len(bench.lists) <= 1 else "sequential"
+            return self._known.after(pairs, status, order, taken=taken)
+        except ArenaError as error:  # an arena that cannot even be read any more is wrong too
             finding = Finding("arena", -1, "", "", f"the arena cannot be read any more: {error}")
             return Comparison("wrong", {}, [finding], 1, {"arena": 1})
 
@@ -80,6 +95,16 @@ def losses(comparison: Comparison | None) -> list[Lost]:
     return flags + others
 
 
+def unsound(comparison: Comparison) -> str:
+    """What to say of an arena that is wrong though nobody has exchanged anything in it yet."""
+    found = "1 thing was" if comparison.total == 1 else f"{comparison.total:,} things were"
+    return (
+        f"Before the first exchange {found} not as they must be in any arena, the first: {comparison.findings[0]}. No "
+        "strategy is to blame, and none was judged: look at what made the pages (the snapshot, or the program that "
+        "filled the arena), then at NumPy and this machine"
+    )
+
+
 def blame(bench: Workbench, built: BuiltStrategy, comparison: Comparison) -> str:
     """Which plug-in a wrong arena is the work of, as far as the findings tell, and what to do."""
     contents = [finding for finding in comparison.findings if finding.what == "contents"]
@@ -90,3 +115,9 @@ def blame(bench: Workbench, built: BuiltStrategy, comparison: Comparison) -> str
     if contents:
         return f"{movers} did not exchange the contents of the pairs that it was given. {CURE}"
     return f"{suspects(built.at_work('flags', 'data', 'mapping'))} changed what it must not. {CURE}"
+
+
+def blame_for_later(built: BuiltStrategy, comparison: Comparison) -> str:
+    """The same where the arena was right at the end of the call and is wrong before the next one."""
+    who = suspects(built.at_work("flags", "data", "mapping"))
+    return f"{who} wrote after its call was over, as far as can be told: {comparison.findings[0]}. {CURE}"

@@ -74,7 +74,8 @@ def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None, *, th
     except PluginError as caught:
         error = caught
     # To the oracle a pair with no proper status is a refused one; that it has none is another clause's matter.
-    verdict = oracle.after(pairs, np.where(status > 0, -1, status))
+    taken = None if result is None else result.frames_got
+    verdict = oracle.after(pairs, np.where(status > 0, -1, status), taken=taken)
     return Outcome(status, verdict, result, error, _sort(arena, pairs, verdict))
 
 
