@@ -25,6 +25,7 @@ VERBS: Final = {
     "explain": "explain.explain",
     "check": "check.check",
     "snapshot": "snapshot.snapshot",
+    "layout": "flags.layout",
     "env": "env.env",
     "completion": "completion.completion",
 }

@@ -1,5 +1,6 @@
 """Layouts of the flags word as data: each bit's name, place and policy, read from TOML and checked as a whole."""
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from pagexchange.errors import ConfigError, Problem, UnknownFlagError, did_you_mean
+from pagexchange.model import live
 from pagexchange.model.table import check_schema, convert, show
 from pagexchange.model.tomlfile import KeyPath, TomlFile
 
@@ -79,6 +81,11 @@ class Field:
         """All its bits in their place."""
         return ((1 << self.width) - 1) << self.shift
 
+    @property
+    def place(self) -> str:
+        """Where it lies, in words."""
+        return f"in bits {self.shift} to {self.shift + self.width - 1}" if self.width else "in no bits"
+
 
 @dataclass(frozen=True, repr=False)
 class Layout:
@@ -92,6 +99,8 @@ class Layout:
     """From the top of the word downwards."""
     aliases: dict[str, str]
     """Another name -> name of a flag."""
+    notes: tuple[str, ...] = ()
+    """What of it is assumed or not known, in sentences."""
 
     @classmethod
     def load(cls, name: str | Path, base: Path | None = None) -> "Layout":
@@ -100,7 +109,7 @@ class Layout:
         Parameters
         ----------
         name
-            `linux-6.18`, or a path: anything with a `/` or the ending `.toml`.
+            `linux-6.18`; `live`, the running kernel's own; or a path: anything with a `/` or the ending `.toml`.
         base
             Folder that a relative path starts from; the working directory if not given.
 
@@ -113,10 +122,12 @@ class Layout:
         if isinstance(name, Path) or "/" in text or text.endswith(".toml"):
             path = Path(name) if base is None else base / name
             return _parse(TomlFile.read(path))
+        if text == live.NAME:
+            return _parse(TomlFile.from_bytes(live_file().encode(), f"{text} ({live.FILE})"))
         try:
             known = cls.available()
             if text not in known:
-                hint = did_you_mean(text, known)
+                hint = did_you_mean(text, [*known, live.NAME])
                 raise ConfigError(
                     Problem("layout", f"unknown layout {text!r}{hint} (or give the path of a .toml file)")
                 )
@@ -229,6 +240,33 @@ class Layout:
         parts += [f"{name}={value}" for name, value in self.values(word).items() if value]
         return " ".join(parts)
 
+    def differences(self, other: "Layout") -> list[str]:
+        """Return in sentences what of this layout is not as in another one; meanings and aliases aside."""
+        said = []
+        theirs = {flag.name: flag for flag in other.flags}
+        for flag in self.flags:
+            there = theirs.pop(flag.name, None)
+            if there is None:
+                said.append(f"{flag.name} is bit {flag.bit}; {other.name} does not have it")
+                continue
+            if flag.bit != there.bit:
+                said.append(f"{flag.name} is bit {flag.bit}; in {other.name} it is bit {there.bit}")
+            if flag.policy != there.policy:
+                said.append(f"{flag.name} is {flag.policy}; in {other.name} it is {there.policy}")
+            if flag.tail != there.tail:
+                said.append(f"{flag.name} is {flag.tail} in tails; in {other.name} it is {there.tail} there")
+        said += [f"{flag.name} is not there; {other.name} has it as bit {flag.bit}" for flag in theirs.values()]
+        fields = {field.name: field for field in other.fields}
+        for field in self.fields:
+            match = fields.get(field.name)
+            if match is None or (field.width, field.width and field.shift) != (
+                match.width,
+                match.width and match.shift,
+            ):
+                where = "does not have it" if match is None else f"has it {match.place}"
+                said.append(f"{field.name} is {field.place}; {other.name} {where}")
+        return said
+
     def native(self) -> dict[str, Any]:
         """Return what `Region.create(layout=...)` takes: `name`, masks by policy, role and of tails, node and zone."""
         out: dict[str, Any] = {"name": self.name}
@@ -255,6 +293,7 @@ class _File:
     summary: str = ""
     fields: dict[str, Any] | None = None
     aliases: dict[str, Any] | None = None
+    notes: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +315,21 @@ class _FieldEntry:
     meaning: str
 
 
+def live_file() -> str:
+    """Return the layout file of the running kernel. ConfigError: it does not tell, or what it tells is not sound."""
+    known: dict[str, live.Known] = {}
+    for name in Layout.available():  # in the order of their versions: the newest one has the last word
+        shipped = Layout.load(name)
+        parts: tuple[Flag | Field, ...] = (*shipped.flags, *shipped.fields)
+        known |= {part.name: live.Known(part.policy, part.meaning) for part in parts}
+    try:
+        return live.layout_file(live.read(), known, os.uname().release)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        instead = f"choose one of {', '.join(Layout.available())}, or give the path of a .toml file"
+        raise ConfigError(Problem("layout", f"{live.NAME!r}: {live.FILE}: {why}; {instead}")) from error
+
+
 def _parse(file: TomlFile) -> Layout:
     """Make a Layout of a file, or raise one ConfigError with everything that is wrong."""
     check = _Check(file)
@@ -295,7 +349,8 @@ def _parse(file: TomlFile) -> Layout:
     check.aliases(aliases, named)
     if check.problems:
         raise ConfigError(sorted(check.problems, key=lambda problem: (problem.line, problem.column)))
-    return Layout(table["name"], table.get("summary", ""), tuple(flags), tuple(fields), aliases)
+    notes = tuple(table.get("notes") or ())
+    return Layout(table["name"], table.get("summary", ""), tuple(flags), tuple(fields), aliases, notes)
 
 
 class _Check:
