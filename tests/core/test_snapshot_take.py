@@ -5,6 +5,7 @@ import errno
 import mmap
 import os
 import struct
+import time
 from functools import partial
 from pathlib import Path
 
@@ -521,6 +522,22 @@ def test_a_page_whose_contents_cannot_be_read_is_unknown_and_the_others_are_read
     assert snapshot.content_known[rows].tolist() == [False, True, False, True]
     assert snapshot.content[rows].max(axis=1).tolist() == snapshot.content[rows].min(axis=1).tolist() == [0, 66, 0, 66]
     assert snapshot.notes == ["the contents of 8 pages could not be read: no recorded process maps them."]
+
+
+def test_a_sample_of_the_page_cache_takes_time_in_proportion_to_it():
+    def seconds(n):
+        none = np.zeros(0)
+        cache = Snapshot(
+            pfn=np.arange(n, dtype=np.uint64), flags=np.full(n, CACHE, np.uint64), count=np.zeros(n, np.uint32),
+            file=np.full(n, -1, np.int32), index=np.zeros(n, np.uint64), map_space=none.astype(np.uint32),
+            map_vpn=none.astype(np.uint64), map_frame=none.astype(np.uint32), map_bits=none.astype(np.uint8),
+        )  # fmt: skip
+        start = time.process_time()
+        assert n // 2 - 4096 <= len(sample.choose(cache, n // 2, 0)[0]) <= n // 2
+        return time.process_time() - start
+
+    seconds(1 << 12)
+    assert seconds(1 << 21) < 20 * seconds(1 << 18)  # 8 times as many; a look at all for each stretch took 60 times
 
 
 @pytest.mark.parametrize("limit", [1, 3, 9, 40, 100, 150, 10_000])

@@ -56,10 +56,11 @@ def choose(snapshot: Snapshot, limit: int, seed: int) -> tuple[NDArray[np.int64]
     used += int(size[fit].sum())
     # The rest goes to the page cache, in stretches of 16 MiB of neighbours, which mostly belong to one file.
     cache = np.flatnonzero(~taken[group] & (snapshot.file < 0))
-    stretch = np.unique(snapshot.pfn[cache] >> np.uint64(12))
-    for number in random.permutation(len(stretch)):
-        inside = cache[snapshot.pfn[cache] >> np.uint64(12) == stretch[number]]
-        fresh = np.unique(group[inside])
+    # frame numbers ascend: a stretch is a run of rows
+    ends = np.flatnonzero(np.diff(snapshot.pfn[cache] >> np.uint64(12))) + 1
+    bounds = np.concatenate([[0], ends, [len(cache)]]) if len(cache) else np.zeros(1, dtype=np.int64)
+    for number in random.permutation(len(bounds) - 1).tolist():
+        fresh = np.unique(group[cache[bounds[number] : bounds[number + 1]]])
         fresh = fresh[~taken[fresh]]
         fit = fresh[np.cumsum(size[fresh]) <= limit - used]
         taken[fit] = True

@@ -247,10 +247,13 @@ def _read_contents(proc: Path, snapshot: Snapshot, pid: NDArray[np.int64], vpn: 
     snapshot.content = np.zeros((len(snapshot), size), dtype=np.uint8)
     snapshot.content_known = np.zeros(len(snapshot), dtype=bool)
     rows, earliest = np.unique(snapshot.map_frame, return_index=True)
-    for process in np.unique(pid[earliest]):
-        mine = pid[earliest] == process
+    by_process = np.argsort(pid[earliest], kind="stable")
+    rows, earliest = rows[by_process], earliest[by_process]
+    for mine in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(pid[earliest])) + 1):
+        if not len(mine):  # nothing is mapped
+            continue
         try:
-            handle = os.open(proc / str(process) / "mem", os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(proc / str(pid[earliest[mine[0]]]) / "mem", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:  # ended, or protected: counted below
             continue
         try:
