@@ -16,14 +16,14 @@ BUILT_IN = [e.name for e in entry_points(group="pagexchange.plugins") if e.dist 
 ORDER = {
     "pagexchange_native": ("errors", "format", "integers", "procfs", "buffers", "plugin", "arena", "xarray", "pages",
                            "movers", "policies", "engine", "wrappers", "bench", ""),
-    "pagexchange": ("exits", "errors", "model", "statuses", "hookspecs", "host", "arena", "", "pages", "oracle",
-                    "testing", "runs", "cli", "__main__"),
+    "pagexchange": ("strangers", "exits", "errors", "model", "statuses", "hookspecs", "host", "arena", "", "pages",
+                    "oracle", "testing", "runs", "cli", "__main__"),
 }  # fmt: skip
 # Beyond the order: what stays apart, so that it can be believed (the oracle) or replaced (the rest).
 ONLY = {
     "pagexchange.oracle": {"errors"},
-    "pagexchange.model": {"errors"},
-    "pagexchange.testing": {"errors", "model", "hookspecs", "host", "arena", "", "pages", "oracle"},
+    "pagexchange.model": {"strangers", "errors"},
+    "pagexchange.testing": {"strangers", "errors", "model", "hookspecs", "host", "arena", "", "pages", "oracle"},
 }
 
 

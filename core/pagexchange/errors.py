@@ -6,11 +6,11 @@ meanings are listed once, in `pagexchange.exits`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from traceback import extract_tb
+from traceback import walk_tb
 from typing import Any
 
 from pagexchange.exits import EXIT_INPUT, EXIT_PLUGIN, EXIT_USAGE
+from pagexchange.strangers import is_in, kind, said
 
 # The native layer raises these and imports nothing of ours; so they live there, and this is still one tree.
 from pagexchange_native.errors import (
@@ -165,13 +165,13 @@ class SnapshotError(PagexchangeError, ValueError):
 
 def raised_in(error: BaseException, file: str) -> str:
     """Return ` (file:line)`: where in a plug-in's file an exception came from last; empty if it did not."""
-    lines = [at.lineno for at in extract_tb(error.__traceback__) if file and str(Path(at.filename).resolve()) == file]
+    lines = [line for frame, line in walk_tb(error.__traceback__) if is_in(frame.f_code, file)]
     return f" ({file}:{lines[-1]})" if lines else ""
 
 
 def in_words(error: BaseException, file: str) -> str:
     """Return an exception of a plug-in as its PluginError quotes it: kind, message, place in the plug-in's file."""
-    return f"{type(error).__name__}: {error}{raised_in(error, file)}"
+    return f"{kind(error)}: {said(error)}{raised_in(error, file)}"
 
 
 def did_you_mean(word: str, known: Iterable[str], *, limit: int = 12) -> str:
@@ -192,10 +192,5 @@ def did_you_mean(word: str, known: Iterable[str], *, limit: int = 12) -> str:
 def _short(value: object, limit: int = 120) -> str:
     """Describe a value for an error message: its type and as much of its repr as a line holds."""
     if isinstance(value, str):
-        return value[:limit]
-    try:
-        text = repr(value)
-    except Exception as error:  # the value is a stranger's: its repr may do anything
-        text = f"<repr failed: {type(error).__name__}>"
-    kind = type(value).__qualname__
-    return f"{kind}: {text[:limit]}{'…' if len(text) > limit else ''}"
+        return said(value)[:limit]
+    return f"{kind(value)}: {said(value, repr, limit)}"

@@ -95,7 +95,7 @@ class Unshown:
         ("x" * 121, "x" * 120),
         (b"y" * 117, "bytes: b'" + "y" * 117 + "'"),
         (b"y" * 118, "bytes: b'" + "y" * 118 + "…"),
-        (Unshown(), "Unshown: <repr failed: ZeroDivisionError>"),
+        (Unshown(), "Unshown: <Unshown, whose repr() raises ZeroDivisionError>"),
     ],
 )
 def test_a_value_is_shown_with_its_type_and_as_much_as_a_line_holds(value: object, shown: str) -> None:

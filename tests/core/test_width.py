@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pagexchange.cli.terminal import fancy, say, speaks_unicode, visible, width
+from pagexchange.cli.terminal import fancy, say, speaks_unicode, width
 
 
 class Terminal(io.StringIO):
@@ -23,14 +23,6 @@ def test_columns_holds_in_a_pipe_and_on_a_terminal_but_not_below_forty(monkeypat
         assert width(stream) == 77
         monkeypatch.setenv("COLUMNS", "3")
         assert width(stream) == 40
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [("a\tb\r\n c", "a b  c"), ("\x1b]0;t\x07", "\\x1b]0;t\\x07"), ("é ✓", "é ✓"), ("\u202e\udc80", "\\u202e\\udc80")],
-)
-def test_what_would_act_on_a_terminal_is_shown_instead(words, line):
-    assert visible(words) == line
 
 
 def test_a_character_that_the_encoding_lacks_is_written_as_its_escape(monkeypatch):

@@ -20,6 +20,7 @@ from pagexchange.host.build import PagexchangeHost
 from pagexchange.host.built import BuiltStrategy, Served
 from pagexchange.host.watchdog import Watchdog
 from pagexchange.model.config import Mode, StrategySpec
+from pagexchange.strangers import interrupt_in
 from pagexchange_native.arena.reentry import refuse_plugin_of
 from pagexchange_native.arena.region import BATCH
 from pagexchange_native.engine.exchange import Exchanger
@@ -158,9 +159,9 @@ class Strategy:
                 wall, parts, asked, got, retries, violation, workers, by_mover = self._native.exchange(
                     call.pairs, call.status, sequential=call.sequential, threads=call.threads
                 )
-        except Exception as error:
+        except BaseException as error:
             plugin = getattr(error, "pagexchange_plugin", None)  # the engine's mark on what a plug-in's callable raised
-            if plugin is None:
+            if plugin is None or interrupt_in(error):
                 raise
             raise _with_status(self.built.object_failed(error, plugin), call.status) from error
         if call.foreign is not None:

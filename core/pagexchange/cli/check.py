@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pagexchange.cli import results
 from pagexchange.cli.terminal import say
 from pagexchange.exits import EXIT_USAGE
 from pagexchange.host import read
@@ -11,7 +12,7 @@ from pagexchange.host.discovery import Registry
 from pagexchange.runs import inputs
 
 
-@click.command(short_help="Say all that is wrong with a strategies file.")
+@click.command(cls=results.Verb, short_help="Say all that is wrong with a strategies file.")
 @click.argument("file", required=False, type=click.Path(dir_okay=False))
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="As with `run`; may be repeated.")
 @click.pass_context

@@ -16,6 +16,7 @@ from pagexchange.cli.exits import report
 from pagexchange.cli.streams import lost, standard
 from pagexchange.cli.terminal import say
 from pagexchange.exits import EXIT_CODES, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK
+from pagexchange.strangers import listening
 
 DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 
@@ -77,7 +78,9 @@ class Verbs(click.Group):
         """Run a command line and exit with its code; `standalone_mode=False`: return it, errors raised as they are."""
         if not extra.pop("standalone_mode", True):
             return super().main(args, prog_name, standalone_mode=False, **extra)
-        sys.exit(self._guarded(args, prog_name, **extra))
+        with listening():
+            code = self._guarded(args, prog_name, **extra)
+        sys.exit(code)
 
     def _guarded(self, args: Sequence[str] | None, prog_name: str | None, **extra: Any) -> int:  # noqa: ANN401
         debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
@@ -86,7 +89,9 @@ class Verbs(click.Group):
         except (KeyboardInterrupt, click.Abort):
             say("pagexchange: interrupted", err=True)
             return EXIT_INTERRUPTED
-        except Exception as error:
+        except SystemExit:  # of click's completion, or of a process that a plug-in has forked
+            raise
+        except BaseException as error:
             if debug:
                 raise
             code = report(error)

@@ -11,7 +11,7 @@ from pagexchange.cli.terminal import say
 from pagexchange.exits import EXIT_BUG, EXIT_INPUT, EXIT_USAGE
 
 
-def report(error: Exception) -> int:
+def report(error: BaseException) -> int:
     """Print an error on stderr, a bug with its traceback, and return its exit code."""
     if isinstance(error, click.ClickException):
         words = io.StringIO()
@@ -21,8 +21,8 @@ def report(error: Exception) -> int:
     # What the system refuses is an input that cannot be used. Every other exception that is not ours is a bug.
     code: int = getattr(error, "exit_code", EXIT_INPUT if isinstance(error, OSError | MemoryError) else EXIT_BUG)
     if code == EXIT_BUG:
-        traceback.print_exception(error)
-        click.echo("pagexchange: this is a bug in pagexchange; please report it with the lines above", err=True)
+        say("".join(traceback.format_exception(error)).rstrip(), err=True)
+        say("pagexchange: this is a bug in pagexchange; please report it with the lines above", err=True)
         return code
     text = str(error) or type(error).__name__
     if isinstance(error, MemoryError):

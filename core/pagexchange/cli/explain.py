@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from pagexchange.cli import results
 from pagexchange.cli.completion import strategy_names
 from pagexchange.cli.terminal import print_json
 from pagexchange.host import read
@@ -28,7 +29,7 @@ WRITEBACK: Final = {"async": "EBUSY at once", "sync": "waited for, then ETIMEDOU
 """What the mode changes; where it has no line, as the mode before it."""
 
 
-@click.command(short_help="Show who serves each step of a strategy.")
+@click.command(cls=results.Verb, short_help="Show who serves each step of a strategy.")
 @click.argument("strategy", shell_complete=strategy_names)
 @click.argument("file", required=False, type=click.Path(dir_okay=False))
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="As with `run`; may be repeated.")

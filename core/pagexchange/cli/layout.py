@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rich.console import Console
@@ -17,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from pagexchange.cli import terminal
+from pagexchange.cli import results, terminal
+from pagexchange.strangers import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ def text(*parts: Words) -> Text:
     from strangers' files.
     """
     styled = [(part, "") if isinstance(part, str) else part for part in parts]
-    return Text.assemble(*((terminal.visible(words), style) for words, style in styled))
+    return Text.assemble(*((visible(words), style) for words, style in styled))
 
 
 def nanoseconds(value: float) -> str:
@@ -165,6 +165,9 @@ def render(blocks: Iterable[RenderableType], width: int, colour: Any = None) -> 
 
 def show(blocks: Iterable[RenderableType]) -> None:
     """Print blocks on stdout: in colour on a terminal that can, plain elsewhere."""
-    colour = Console(file=sys.stdout).color_system if terminal.fancy(sys.stdout) else None
+    stream = results.stream()
+    if stream is None:
+        return
+    colour = Console(file=stream).color_system if terminal.fancy(stream) else None
     # Not by rich: for a reader that has left it would end the process with a code of its own.
-    terminal.write(render(blocks, terminal.width(sys.stdout), colour))
+    terminal.write(render(blocks, terminal.width(stream), colour))

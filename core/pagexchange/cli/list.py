@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from pagexchange.cli import results
 from pagexchange.cli.completion import plugin_names
 from pagexchange.cli.terminal import print_json
 from pagexchange.errors import UnknownPluginError
 from pagexchange.host.discovery import OWN, Registry
+from pagexchange.strangers import said
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,7 +24,7 @@ LEFT: Final = ("plug-in", "state", "hooks", "origin")
 PROSE: Final = "what it is"
 
 
-@click.command("list", short_help="List the installed plug-ins and their state.")
+@click.command("list", cls=results.Verb, short_help="List the installed plug-ins and their state.")
 @click.argument("names", metavar="[PLUG-IN]...", nargs=-1, shell_complete=plugin_names)
 @click.option("--block", metavar="NAME", multiple=True, shell_complete=plugin_names, help="As if it could not be used.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
@@ -66,7 +68,7 @@ def _values(info: PluginInfo) -> dict[str, Any]:
 
 
 def _default(value: object) -> object:
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    return value if isinstance(value, str | int | float | bool | None) else said(value)
 
 
 def _blocks(plugins: list[PluginInfo], *, options: bool) -> list[RenderableType]:
@@ -115,7 +117,7 @@ def _options(info: PluginInfo) -> list[tuple[Words, Words]]:
     """Lines on what a plug-in may be told in a strategies file: (label, words)."""
     lines: list[tuple[Words, Words]] = [("", (info.name, "bold"))]
     for option in info.options:
-        default = "required" if option.required else f"default {option.default!r}"
+        default = "required" if option.required else f"default {said(option.default, repr)}"
         lines.append((f"    {option.name}: ", f"{option.type}, {default}"))
     if not info.options and info.state == "ok":
         lines.append(("    ", "takes no options"))

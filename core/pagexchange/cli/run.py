@@ -12,7 +12,7 @@ import msgspec
 
 from pagexchange.arena import hugepages
 from pagexchange.arena.strategy import bind
-from pagexchange.cli import terminal
+from pagexchange.cli import results, terminal
 from pagexchange.cli.completion import strategy_names
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
@@ -21,6 +21,7 @@ from pagexchange.runs import inputs
 from pagexchange.runs.contenders import contenders
 from pagexchange.runs.run import run as run_all
 from pagexchange.runs.verdict import Stamping
+from pagexchange.strangers import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ MOST = 1 << 40
 """Of a count, as in the file: here, so that the message names the option."""
 
 
-@click.command(short_help="Run strategies on the same pages, check them, show the cost.")
+@click.command(cls=results.Verb, short_help="Run strategies on the same pages, check them, show the cost.")
 @click.argument("file", metavar="[STRATEGIES.TOML]", required=False, type=click.Path(dir_okay=False))
 @click.option("--input", "snapshot", metavar="FILE", type=click.Path(),
               help="Pages of this snapshot, or of a machine saved in this folder: see `snapshot`.")  # fmt: skip
@@ -109,7 +110,7 @@ def run(
     elif not quiet:
         from pagexchange.cli import layout, report  # they import rich
 
-        layout.show(report.blocks(result, ascii_only=not terminal.speaks_unicode(sys.stdout)))
+        layout.show(report.blocks(result, ascii_only=not terminal.speaks_unicode(results.stream())))
     bench.close()
     ctx.exit(result.exit_code)
 
@@ -129,7 +130,7 @@ def progress_bar(*, show: bool) -> Iterator[Progress]:
         task = bar.add_task("", total=None)
 
         def tell(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=terminal.visible(what))
+            bar.update(task, completed=done, total=total or None, description=visible(what))
             bar.refresh()
 
         yield tell

@@ -92,8 +92,12 @@ def _kept(number: int, stream: Any) -> Any:  # noqa: ANN401 - text streams
         return stream
     with suppress(ValueError, OSError):
         stream.flush()
-    raw = io.BufferedWriter(Kept(number, "wb", closefd=False))
+    return written_on(Kept(number, "wb", closefd=False), stream, line_buffering=number == 2)
+
+
+def written_on(raw: Kept, like: Any, *, line_buffering: bool = False) -> io.TextIOWrapper:  # noqa: ANN401
+    """Return a text stream on a descriptor, in the encoding of another stream."""
     # No character is a reason to fail either: one that the encoding lacks is written as its escape.
     return io.TextIOWrapper(
-        raw, stream.encoding, "backslashreplace", newline=None, line_buffering=raw.isatty() or number == 2
+        io.BufferedWriter(raw), like.encoding, "backslashreplace", line_buffering=line_buffering or raw.isatty()
     )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sys
 from typing import Any, Final
 
 import click
 
-from pagexchange.model.words import in_characters
+from pagexchange.cli import results
 from pagexchange.runs.result import to_json
+from pagexchange.strangers import visible_lines
 
 PIPE_WIDTH: Final = 100
 
@@ -28,34 +27,37 @@ def speaks_unicode(stream: Any) -> bool:  # noqa: ANN401 - a text stream
 
 def width(stream: Any) -> int:  # noqa: ANN401 - a text stream
     """Columns to write in: the terminal's, or COLUMNS, or 100 in a pipe."""
-    if stream.isatty() or os.environ.get("COLUMNS", "").isdigit():
-        # Below 40 a sentence beside a name would get a word a line: the terminal may wrap.
-        return max(40, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
-    return PIPE_WIDTH
+    given = os.environ.get("COLUMNS", "")
+    if not given.isdigit():
+        given = str(_columns(stream)) if stream.isatty() else ""
+    # Below 40 a sentence beside a name would get a word a line: the terminal may wrap.
+    return max(40, int(given) or PIPE_WIDTH) if given else PIPE_WIDTH
 
 
-def visible(words: str) -> str:
-    """Return words as one line that does nothing to a terminal: white space is a space, a control character its escape.
-
-    Escape sequences could hide or forge what is printed after them; so could characters that turn the direction.
-    """
-    line = in_characters(re.sub(r"[\t\n\v\f\r]+", " ", words))
-    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+def _columns(stream: Any) -> int:  # noqa: ANN401 - a text stream
+    # Asked of this very stream: while plug-ins run, descriptor 1 is another.
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 def write(text: str, *, err: bool = False) -> None:
     """Write a text whose lines are fit to be seen, with escapes for characters that the stream's encoding lacks."""
-    click.echo(_writable(text, sys.stderr if err else sys.stdout), nl=False, err=err)
+    stream = sys.stderr if err else results.stream()
+    if stream is not None:  # closed
+        click.echo(_writable(text, stream), nl=False, file=stream)
 
 
 def say(text: str, *, err: bool = False) -> None:
     """Print a message, in which names may be a stranger's, line by line."""
-    write("".join(f"{visible(line)}\n" for line in text.split("\n")), err=err)
+    write(f"{visible_lines(text)}\n", err=err)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - a result, or plain values
     """One JSON object on stdout, and nothing else."""
-    click.echo(to_json(value))
+    if results.stream() is not None:
+        click.echo(to_json(value), file=results.stream())
 
 
 def _writable(text: str, stream: Any) -> str:  # noqa: ANN401 - a text stream

@@ -16,6 +16,7 @@ import pluggy
 from pagexchange.errors import PluginContractError, PluginError, in_words, raised_in
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host.discovery import OWN, Plugin
+from pagexchange.strangers import said
 
 CURE: Final = (
     "Cure: mend it as pagexchange/hookspecs.py says, or leave it out; pagexchange.testing says which clause it breaks"
@@ -39,16 +40,20 @@ def raised_by(error: BaseException, hook: pluggy.HookCaller) -> str:
     The innermost frame of the traceback that belongs to a plug-in decides: pluggy throws what one function raised into
     the wrappers around it, so theirs are in the traceback as well.
     """
-    impls = hook.get_hookimpls()
+    impls, words = hook.get_hookimpls(), said(error)
     # A wrapper that yields never, or twice: pluggy itself raises, and only its message has the function's place.
     for impl in impls:
         code = getattr(impl.function, "__code__", None)
-        if code is not None and f" {code.co_filename}:{code.co_firstlineno} " in str(error):
+        if code is not None and f" {code.co_filename}:{code.co_firstlineno} " in words:
             return name_of(impl)
-    for frame, _ in reversed(list(walk_tb(error.__traceback__))):
-        for impl in impls:
-            if _runs_in(frame, impl):
-                return name_of(impl)
+    # What Python makes of a StopIteration has no frame of the generator that raised it; its cause has.
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame, _ in reversed(list(walk_tb(cause.__traceback__))):
+            for impl in impls:
+                if _runs_in(frame, impl):
+                    return name_of(impl)
+        cause = cause.__cause__
     return ""
 
 
@@ -83,7 +88,7 @@ def hook_failed(
 
 
 def object_failed(
-    error: Exception, question: str, plugin: str, *, distribution: str = "", version: str = "", file: str = ""
+    error: BaseException, question: str, plugin: str, *, distribution: str = "", version: str = "", file: str = ""
 ) -> PluginError:
     """Return the error to raise for an exception of the object that answers a question, during an exchange."""
     place = raised_in(error, file)

@@ -15,6 +15,7 @@ from pagexchange.host.discovery import Plugin, PluginInfo, Registry, manager
 from pagexchange.model.config import Config, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange.model.tomlfile import KeyPath, dotted
+from pagexchange.strangers import Guard, said
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.plugin import check_table
 from pagexchange_native.policies.find_slot import MappingUpdater
@@ -150,8 +151,7 @@ class _Build:
             if made.use == use:
                 return _Made(use, plugin, made.instance)
         instance = self.instance(plugin, use)
-        if not self.manager.is_registered(instance):  # the same module, or an equal value, under another name
-            self.add(self.manager, plugin, instance)
+        self.add(self.manager, plugin, instance)
         self.made.append(_Made(use, plugin, instance))
         return self.made[-1]
 
@@ -170,10 +170,10 @@ class _Build:
 
     @staticmethod
     def add(to: pluggy.PluginManager, plugin: Plugin, instance: object) -> None:
-        try:
-            to.register(instance, name=registered_name(plugin, len(to.list_name_plugin())))
-        except (ValueError, pluggy.PluginValidationError) as error:
-            raise plugin.error(f"cannot be registered: {error}") from error
+        """Register an instance, once: it may be there already, as the same module or an equal value by another name."""
+        with plugin.guard("cannot be registered"):  # equality is the plug-in's own, and so are the attributes looked at
+            if not to.is_registered(instance):
+                to.register(instance, name=registered_name(plugin, len(to.list_name_plugin())))
 
     def instance(self, plugin: Plugin, use: PluginUse) -> object:
         problems: list[Problem] = []
@@ -205,29 +205,32 @@ class _Build:
         """Call the hook of one plug-in, within all wrappers. None: it declined, and `skipped` says why."""
         scratch = manager()
         for wrapper in self.wrapping:
-            if not scratch.is_registered(wrapper.instance):
-                self.add(scratch, wrapper.plugin, wrapper.instance)
+            self.add(scratch, wrapper.plugin, wrapper.instance)
         self.add(scratch, made.plugin, made.instance)
         hook: pluggy.HookCaller = getattr(scratch.hook, QUESTIONS[question])
         why = ""
         try:
-            answer: object | None = hook(arena=self.arena)
+            with Guard(lambda error: self.failed(error, hook, made.plugin)):
+                answer: object | None = hook(arena=self.arena)
         except NotImplementedError as error:
-            answer, why = None, f": {error}"
-        except (Exception, SystemExit) as error:
-            if isinstance(error, PluginError) and error.plugin:  # it names its plug-in already
-                raise
-            raise hook_failed(error, hook, [known.plugin for known in self.made], made.plugin) from error
+            answer, why = None, f": {said(error)}"
         if answer is None:
             self.skipped.append(Skipped(question, made.plugin.name, f"declined this arena{why}"))
         return answer
+
+    def failed(self, error: BaseException, hook: pluggy.HookCaller, asked: Plugin) -> BaseException:
+        """Return the error to raise for what a hook raised; itself where it declines, or names its plug-in."""
+        if isinstance(error, NotImplementedError) or (isinstance(error, PluginError) and error.plugin):
+            return error
+        return hook_failed(error, hook, [known.plugin for known in self.made], asked)
 
     def serve(self, question: str, made: _Made, answer: object) -> Served:
         """Return an answer that was checked, with who gave it."""
         hook, plugin = QUESTIONS[question], made.plugin
         wrappers = tuple(wrapper.plugin.name for wrapper in reversed(self.wrapping) if wrapper.plugin.hooks.get(hook))
         try:
-            native = self.check(hook, plugin, answer)
+            with plugin.guard(f"{hook} returned what cannot be looked at"):
+                native = self.check(hook, plugin, answer)
         except PluginContractError as error:
             # A wrapper may have returned it: which of them cannot be seen in the answer.
             error.reason += f"; it was wrapped by {' in '.join(map(repr, reversed(wrappers)))}" if wrappers else ""

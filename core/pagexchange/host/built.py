@@ -10,6 +10,7 @@ from pagexchange.errors import PluginContractError, PluginError, in_words
 from pagexchange.host.blame import hook_failed, name_of, object_failed
 from pagexchange.host.discovery import Plugin
 from pagexchange.model.config import StrategySpec
+from pagexchange.strangers import Guard, said
 
 OBSERVERS = ("run_started", "exchange_started", "exchange_finished", "run_finished")
 """The hooks that are told something and answer nothing."""
@@ -35,17 +36,18 @@ class Served:
     instance: Any = dataclasses.field(repr=False, default=None)
     """The plug-in itself."""
 
+    def guard(self, what: str) -> Guard:
+        """Return the block in which code of the object runs: if it raises, a PluginError says `what: Kind: words`."""
+        facts = {"plugin": self.plugin, "distribution": self.distribution, "version": self.version}
+        return Guard(lambda error: PluginError(f"{what}: {in_words(error, self.file)}", **facts))
+
     def describe(self) -> dict[str, str]:
         """Return what the object says about itself: ISA chosen, what it will allocate."""
-        # All within the try: of a stranger's object even the look-up of an attribute may raise.
-        try:
+        # All within the guard: of a stranger's object even the look-up of an attribute may raise.
+        with self.guard("describe() failed"):
             if not callable(getattr(self.object, "describe", None)):
                 return {}
-            return {str(key): str(value) for key, value in self.object.describe().items()}
-        except Exception as error:
-            reason = f"describe() failed: {in_words(error, self.file)}"
-            facts = {"plugin": self.plugin, "distribution": self.distribution, "version": self.version}
-            raise PluginError(reason, **facts) from error
+            return {said(key): said(value) for key, value in self.object.describe().items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,10 +118,8 @@ class BuiltStrategy:
     def tell(self, event: str, **facts: object) -> list[Any]:
         """Call a hook of all plug-ins of the strategy; PluginError names the one that raised."""
         hook: pluggy.HookCaller = getattr(self.hook, event)
-        try:
+        with Guard(lambda error: hook_failed(error, hook, [plugin for _, plugin in self.plugins])):
             answers: list[Any] = hook(**facts)
-        except Exception as error:
-            raise hook_failed(error, hook, [plugin for _, plugin in self.plugins]) from error
         return answers
 
     def report(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class BuiltStrategy:
         facts = {"distribution": only.distribution, "version": only.version} if only else {}
         return PluginContractError("strategy_report", " or ".join(names), "a dict or None", part, **facts)
 
-    def object_failed(self, error: Exception, plugin: str) -> PluginError:
+    def object_failed(self, error: BaseException, plugin: str) -> PluginError:
         """Return the error to raise for an exception of one of its objects, that of the plug-in of this name."""
         served = next((served for served in (self.flags, *self.data, self.mapping) if served.plugin == plugin), None)
         if served is None:

@@ -16,6 +16,7 @@ from pagexchange import hookspecs
 from pagexchange.errors import PluginError, UnknownPluginError, did_you_mean, in_words
 from pagexchange.model.table import Option, Report, convert, make, options_of
 from pagexchange.model.tomlfile import KeyPath
+from pagexchange.strangers import Guard, said
 
 State = Literal["ok", "blocked", "failed", "shadowed", "no hooks"]
 
@@ -50,7 +51,7 @@ class Plugin:
     @property
     def summary(self) -> str:
         """First line of its docstring."""
-        return (inspect.getdoc(self.target) or "").partition("\n")[0]
+        return said(self.target, _doc).partition("\n")[0]
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -61,6 +62,10 @@ class Plugin:
         """Return a PluginError about this plug-in."""
         return PluginError(reason, plugin=self.name, distribution=self.distribution, version=self.version)
 
+    def guard(self, what: str) -> Guard:
+        """Return the block in which code of this plug-in runs: if it raises, a PluginError says `what: Kind: words`."""
+        return Guard(lambda error: _named(error) or self.error(f"{what}: {in_words(error, self.file)}"))
+
     def make(self, options: Mapping[str, object], report: Report, path: KeyPath) -> Any:  # noqa: ANN401
         """Return what pluggy registers: an instance made from the options, or the module or object itself.
 
@@ -69,10 +74,8 @@ class Plugin:
         if not isinstance(self.target, type):
             convert(options, self.target, report, path)  # it takes none
             return self.target
-        try:
+        with self.guard("cannot be made"):
             return make(options, self.target, report, path)
-        except (Exception, SystemExit) as error:  # a stranger's __init__ or __post_init__ may do anything
-            raise self.error(f"cannot be made: {in_words(error, self.file)}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +202,9 @@ class Registry:
         if entry.name in self.blocked:
             return info("blocked", "by the option, the file, or the variable PAGEXCHANGE_BLOCK")
         try:
-            return info("ok", "", self.load(entry.name))
+            plugin = self.load(entry.name)
+            with plugin.guard("cannot be described"):
+                return info("ok", "", plugin)
         except NoHooksError as error:
             return info("no hooks", error.reason)
         except PluginError as error:
@@ -233,25 +238,35 @@ def _load(entry: metadata.EntryPoint) -> Plugin:
     """Import one plug-in and look at its hooks; whatever goes wrong is a PluginError with the reason."""
     distribution, version = _origin(entry)
     facts = {"plugin": entry.name, "distribution": distribution, "version": version}
-    try:
-        with warnings.catch_warnings():
-            # a compiled plug-in made for another layout of our classes would only warn, then compute nonsense
-            warnings.filterwarnings("error", message=".*size changed.*", category=RuntimeWarning)
-            target = entry.load()
-    except (KeyboardInterrupt, MemoryError):  # neither is the plug-in's fault
-        raise
-    except BaseException as error:  # a plug-in that calls sys.exit() while imported is a failed plug-in too
-        cure = f". {_REBUILD}" if "size changed" in str(error) or "wrong signature" in str(error) else ""
-        if isinstance(error, ModuleNotFoundError):
-            cure = f". {_INSTALL}"
-        raise PluginError(f"cannot be imported: {type(error).__name__}: {error}{cure}", **facts) from error
-    plugin = Plugin(entry.name, target, distribution, version, _file_of(target), hooks_of(target))
-    check_hooks(plugin)
-    try:
+    with Guard(lambda error: PluginError(_not_imported(error), **facts)), warnings.catch_warnings():
+        # a compiled plug-in made for another layout of our classes would only warn, then compute nonsense
+        warnings.filterwarnings("error", message=".*size changed.*", category=RuntimeWarning)
+        target = entry.load()
+    with Guard(lambda error: PluginError(f"cannot be looked at: {in_words(error, '')}", **facts)):
+        plugin = Plugin(entry.name, target, distribution, version, _file_of(target), hooks_of(target))
+    with plugin.guard("cannot be looked at"):
+        check_hooks(plugin)
+    with plugin.guard("its options cannot be read"):
         plugin.options  # noqa: B018 - type hints are evaluated here, and may name what does not exist
-    except Exception as error:
-        raise PluginError(f"its options cannot be read: {type(error).__name__}: {error}", **facts) from error
     return plugin
+
+
+def _not_imported(error: BaseException) -> str:
+    words, cure = in_words(error, ""), ""
+    if "size changed" in words or "wrong signature" in words:
+        cure = f". {_REBUILD}"
+    if isinstance(error, ModuleNotFoundError):
+        cure = f". {_INSTALL}"
+    return f"cannot be imported: {words}{cure}"
+
+
+def _named(error: BaseException) -> PluginError | None:
+    """Return an error that names its plug-in already."""
+    return error if isinstance(error, PluginError) and error.plugin else None
+
+
+def _doc(target: object) -> str:
+    return inspect.getdoc(target) or ""
 
 
 def _file_of(target: object) -> str:

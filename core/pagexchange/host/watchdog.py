@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol, Self
 
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.host.discovery import Plugin
+from pagexchange.strangers import is_in, visible
 
 VARIABLE: Final = "PAGEXCHANGE_PATIENCE"
 PATIENCE: Final = 10.0
@@ -56,8 +56,10 @@ class Call:
 
 
 def _print(text: str) -> None:
-    with suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+    # `print` would take None, a closed stderr, for stdout.
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(visible(text), file=sys.stderr, flush=True)
 
 
 class Watchdog:
@@ -163,14 +165,13 @@ def _named(plugin: Plugin) -> str:
 
 def _in_python(suspects: Sequence[tuple[str, Plugin]], caller: int) -> tuple[Plugin, FrameType, bool] | None:
     """Return the plug-in whose Python code runs, where, and whether that is the thread that sees Ctrl-C."""
-    by_file = {plugin.file: plugin for _, plugin in suspects if plugin.file}
     # The caller's thread first: if several run code of plug-ins, its is the one that Ctrl-C can stop.
     frames = sys._current_frames()
     for thread in sorted(frames, key=lambda thread: thread != caller):
         frame: FrameType | None = frames[thread]
         while frame is not None:
-            plugin = by_file.get(str(Path(frame.f_code.co_filename).resolve()))
-            if plugin is not None:
-                return plugin, frame, thread == caller == threading.main_thread().ident
+            for _, plugin in suspects:
+                if is_in(frame.f_code, plugin.file):
+                    return plugin, frame, thread == caller == threading.main_thread().ident
             frame = frame.f_back
     return None

@@ -19,6 +19,7 @@ import msgspec
 
 from pagexchange.errors import did_you_mean
 from pagexchange.model.tomlfile import KeyPath
+from pagexchange.strangers import said
 
 Report = Callable[[KeyPath, str, bool], None]
 """`report(path, problem, value)`: something is wrong at a path; with its value, or else with its key."""
@@ -131,7 +132,9 @@ def make(table: Mapping[str, object], target: Any, report: Report, path: KeyPath
     try:
         return target(**values)
     except (ValueError, TypeError) as error:  # what its __post_init__ says about options that do not go together
-        report(path, str(error), True)
+        if not options_of(target):
+            raise  # there are none
+        report(path, said(error), True)
         return None
 
 

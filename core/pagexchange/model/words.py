@@ -1,21 +1,11 @@
 """Names and numbers of others as text that every reader takes: nothing in it that a stream or a parser refuses."""
 
 import math
-import re
 from typing import Any, Final
 
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+from pagexchange.strangers import in_characters
+
 _INT: Final = (-(1 << 63), (1 << 64) - 1)
-
-
-def in_characters(text: str) -> str:
-    r"""Return a text without lone surrogates: Python carries the bytes of a name that are no UTF-8 so; here `\xff`."""
-    return _SURROGATE.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    number = ord(found[0])
-    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - strings, numbers, and lists and dicts of these

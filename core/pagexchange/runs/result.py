@@ -188,7 +188,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:  # noqa: ANN401 - any result or dict of plain values
     """One JSON object as text, in ASCII and so the same in every locale, without a newline at its end."""
-    return json.dumps(plain(msgspec.to_builtins(value)), indent=indent, separators=None if indent else (",", ":"))
+    text = json.dumps(plain(msgspec.to_builtins(value)), indent=indent, separators=None if indent else (",", ":"))
+    return text.replace("\x7f", "\\u007f")  # the one character of ASCII that JSON lets pass and a terminal obeys
 
 
 def from_json(text: str | bytes) -> RunResult:

@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from pagexchange.errors import PagexchangeError
+from pagexchange.strangers import visible, visible_lines
 from pagexchange.testing.session import watch
 from pagexchange.testing.session.subjects import Subjects
 from pagexchange.testing.verdict.clauses import CLAUSES
@@ -51,7 +52,7 @@ def subjects(config: pytest.Config) -> Subjects:
         try:
             config.stash[_SUBJECTS] = Subjects.load(None if given is None else Path(given), watch.Watch.of(config).over)
         except PagexchangeError as error:
-            raise pytest.UsageError(f"{_OPTION}: {error}") from None
+            raise pytest.UsageError(visible_lines(f"{_OPTION}: {error}")) from None
     return config.stash[_SUBJECTS]
 
 
@@ -71,7 +72,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     cure = "Cure: name it, with its options, in a strategy of the file"
     lines += [f"not judged with its defaults: {why}. {cure}" for why in judged.not_made.values()]
     later = ", ".join(clause.name for clause in CLAUSES.values() if not clause.judged)
-    return [*lines, f"not judged yet: {later}"] if later else lines
+    lines += [f"not judged yet: {later}"] if later else []
+    return [visible(line) for line in lines]
 
 
 def _seconds(given: str) -> float:

@@ -1,8 +1,6 @@
 """Which arena called the Python plug-in that runs in this thread: it may not ask for what that call holds."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from pagexchange_native.errors import ArenaError
 
@@ -14,14 +12,20 @@ class _Running(threading.local):
 _running = _Running()
 
 
-@contextmanager
-def plugin_of(arena: object) -> Iterator[None]:
+class plugin_of:  # noqa: N801 - read as a function: `with plugin_of(arena):`
     """Run a plug-in's callable for an arena; it may use another arena, and plug-ins of that one may run inside."""
-    before, _running.arena = _running.arena, arena
-    try:
-        yield
-    finally:
-        _running.arena = before
+
+    # No generator: contextlib assigns to what is raised, and an exception whose class is frozen would become another.
+    __slots__ = ("_arena", "_before")
+
+    def __init__(self, arena: object) -> None:
+        self._arena = arena
+
+    def __enter__(self) -> None:
+        self._before, _running.arena = _running.arena, self._arena
+
+    def __exit__(self, *_: object) -> None:
+        _running.arena = self._before
 
 
 def refuse_plugin_of(arena: object, what: str) -> None:

@@ -462,7 +462,7 @@ cdef class Exchanger:
         origin, self.error_from = self.error_from, None
         if error is not None:
             if origin is not None:  # else a signal's handler raised it, and no plug-in is to blame
-                error.pagexchange_plugin = origin.name
+                object.__setattr__(error, "pagexchange_plugin", origin.name)  # its class may refuse, a frozen one does
             raise error
 
     cdef int python_batch(self, Worker *w) except? -1:

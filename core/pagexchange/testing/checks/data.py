@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pagexchange.host.build import Facts
 from pagexchange.host.built import Served
+from pagexchange.strangers import kind, said
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.checks.serves import ServesChecks
 from pagexchange.testing.scene.cells import NEWEST
@@ -106,14 +107,15 @@ class DataChecks(ServesChecks):
     def test_data_says_what_it_chose(self, candidate: Candidate) -> None:
         """`describe()`, if there is one, returns texts by topic; a native mover's log has a name."""
         for mover in _movers(candidate):
-            describe = getattr(mover.object, "describe", None)
+            clause = "data-says-what-it-chose"
+            describe = ask(clause, mover, getattr, mover.object, "describe", None)
             if not callable(describe):
                 continue
-            description = ask("data-says-what-it-chose", mover, describe)
+            description = ask(clause, mover, describe)
             if not isinstance(description, dict) or not all(
                 isinstance(x, str) for item in description.items() for x in item
             ):
-                breaks("data-says-what-it-chose", [f"{_name(mover)}: describe() returned {description!r:.200}"])
+                breaks(clause, [f"{_name(mover)}: describe() returned {said(description, repr, 200)}"])
 
 
 class Rows:
@@ -182,5 +184,7 @@ def _movers(candidate: Candidate) -> list[Served]:
 
 
 def _name(mover: Served) -> str:
-    target = mover.object
-    return str(getattr(target, "name", getattr(target, "__name__", type(target).__name__)))
+    def name(target: Any) -> str:  # noqa: ANN401 - native or a callable
+        return str(getattr(target, "name", getattr(target, "__name__", kind(target))))
+
+    return said(mover.object, name)

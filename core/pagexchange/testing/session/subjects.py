@@ -11,9 +11,8 @@ from pagexchange.errors import ConfigError, PluginError
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host import read
 from pagexchange.host.build import Facts
-from pagexchange.host.discovery import PluginInfo
+from pagexchange.host.discovery import Plugin, PluginInfo
 from pagexchange.model.config import Config, Expect, PluginUse
-from pagexchange.model.table import make
 from pagexchange.testing.candidates.candidate import Candidate, Origin, WithPartners, of_file, of_plugin, of_wrapper
 from pagexchange.testing.scene.cells import NEWEST
 from pagexchange.testing.scene.layouts import SHIPPED, layout_named
@@ -86,7 +85,7 @@ class Subjects:
             if info.options:
                 origin = Origin("", info.name, info.distribution, info.version)
                 with self.watching("a-plug-in-serves-or-declines", [origin]):
-                    wrong = _wrong_defaults(self.registry.load(info.name).target)
+                    wrong = _wrong_defaults(self.registry.load(info.name))
                 if wrong:
                     reasons[info.name] = f"{origin}: {wrong}"
         return reasons
@@ -161,12 +160,12 @@ def _shipped() -> Config:
     return read.load(plugins=False)
 
 
-def _wrong_defaults(target: Any) -> str:  # noqa: ANN401 - a stranger's class
+def _wrong_defaults(plugin: Plugin) -> str:
     """Say why a plug-in with options cannot be made without any."""
     problems: list[str] = []
     # An exception of its class is no wrong default: such a plug-in is judged, and its clauses report it.
-    with suppress(Exception):
-        make({}, target, lambda _path, problem, _value: problems.append(problem))
+    with suppress(PluginError):
+        plugin.make({}, lambda _path, problem, _value: problems.append(problem), ())
     return "; ".join(problems)
 
 

@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import pytest
 
 from pagexchange.host.discovery import OWN, PluginInfo
+from pagexchange.strangers import listening, visible_lines
 from pagexchange.testing.candidates.candidate import Candidate, Origin
 from pagexchange.testing.session import onlooker
 from pagexchange.testing.verdict.clauses import CLAUSES, Clause
@@ -53,6 +54,10 @@ class Watch:
         if cls._KEY not in config.stash:
             config.stash[cls._KEY] = watch = cls(config)
             config.pluginmanager.register(watch)
+            # A candidate that raises KeyboardInterrupt fails its test; pressed, it ends the run.
+            listens = ExitStack()
+            listens.enter_context(listening())
+            config.add_cleanup(listens.close)
         return config.stash[cls._KEY]
 
     @contextmanager
@@ -92,7 +97,8 @@ class Watch:
             try:
                 return (yield)
             except pytest.fail.Exception as failure:
-                failure.msg = "\n  ".join([str(failure), *(f"judged: {origin}" for origin in who)])
+                judged = (visible_lines(f"judged: {origin}") for origin in who)
+                failure.msg = "\n  ".join([str(failure), *judged])
                 raise
 
     def pytest_enter_pdb(self) -> None:
@@ -138,7 +144,7 @@ class Watch:
         late = f"{start}never returned: {self.seconds:g} s have passed, and the run was ended\n"
         late += f"  Cure: the stacks above say where it is; {OPTION} gives it another time, 0 any"
         late += others
-        return json.dumps([ended, late, self.seconds]).encode()
+        return json.dumps([visible_lines(ended), visible_lines(late), self.seconds]).encode()
 
 
 def _clause_of(item: pytest.Item) -> Clause | None:

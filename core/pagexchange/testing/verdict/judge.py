@@ -13,12 +13,13 @@ from pagexchange.arena.arena import Arena
 from pagexchange.arena.frame import LaidOutRegion
 from pagexchange.arena.result import ExchangeResult
 from pagexchange.arena.strategy import Strategy
-from pagexchange.errors import PluginContractError, PluginError, raised_in
+from pagexchange.errors import PluginContractError, PluginError, in_words
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts
 from pagexchange.host.built import Served
 from pagexchange.model.config import Mode
 from pagexchange.model.statuses import errno_name
 from pagexchange.oracle import Finding, Oracle, Verdict
+from pagexchange.strangers import interrupt_in, said, visible_lines
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.scene import Pairs, Scene
@@ -153,9 +154,9 @@ def ask(clause: str, served: Served, call: Callable[..., Any], *arguments: objec
     """Call what a plug-in returned; if it raises, it breaks the clause that is being judged."""
     try:
         return call(*arguments)
-    except (KeyboardInterrupt, pytest.fail.Exception, pytest.skip.Exception):
-        raise
-    except BaseException as error:  # what calls sys.exit() is broken too
+    except BaseException as error:  # what calls sys.exit() is broken too, or pytest.skip()
+        if interrupt_in(error):
+            raise
         breaks(clause, [raised(served, error)])
 
 
@@ -163,18 +164,16 @@ def two_arrays(clause: str, served: Served, answer: Any) -> tuple[NDArray[Any], 
     """Return an answer of two arrays, of whatever shape; one of anything else breaks the clause."""
     # Only that there are two: a wrong shape or dtype is the clause's own sentence, with what was expected.
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        reason = f"its object for {QUESTIONS[served.question]} returned {answer!r:.120}, must be two arrays"
+        shown = said(answer, repr, 120)
+        reason = f"its object for {QUESTIONS[served.question]} returned {shown}, must be two arrays"
         breaks(clause, [str(about(served, f"{reason}. Cure: let it answer as pagexchange/hookspecs.py says"))])
-    return np.asarray(answer[0]), np.asarray(answer[1])
+    return ask(clause, served, np.asarray, answer[0]), ask(clause, served, np.asarray, answer[1])
 
 
 def raised(served: Served, error: BaseException) -> str:
     """Say who raised what, where, and what to do."""
-    reason = f"its object for {QUESTIONS[served.question]} raised {type(error).__name__}: {error}"
-    place = raised_in(error, served.file)
-    return str(
-        about(served, f"{reason}{place}. Cure: let it answer as pagexchange/hookspecs.py says; a call may not raise")
-    )
+    reason = f"its object for {QUESTIONS[served.question]} raised {in_words(error, served.file)}"
+    return str(about(served, f"{reason}. Cure: let it answer as pagexchange/hookspecs.py says; a call may not raise"))
 
 
 def about(served: Served, reason: str) -> PluginError:
@@ -214,7 +213,9 @@ def breaks(clause: str, sentences: Iterable[str]) -> NoReturn:
     lines = list(sentences)
     more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     text = "\n  ".join([f"broken: {CLAUSES[clause]}", *lines[:_SHOWN], *more])
-    raise pytest.fail.Exception(text, pytrace=False) from None  # what was raised before is in the sentences
+    raise pytest.fail.Exception(
+        visible_lines(text), pytrace=False
+    ) from None  # what was raised before is in the sentences
 
 
 def refusals(status: NDArray[np.int32]) -> list[str]:
