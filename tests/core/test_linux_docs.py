@@ -28,9 +28,10 @@ def said(part: Flag | Field | None) -> str:
 
 
 def test_every_flag_and_field_has_a_row_with_its_policies() -> None:
-    parts: dict[str, dict[str, Flag | Field]] = {
-        name: {part.name: part for part in (*layout.flags, *layout.fields)} for name, layout in LAYOUTS.items()
-    }
+    parts: dict[str, dict[str, Flag | Field]] = {}
+    for name, layout in LAYOUTS.items():
+        both: tuple[Flag | Field, ...] = (*layout.flags, *layout.fields)
+        parts[name] = {part.name: part for part in both}
     names = set().union(*parts.values())
     table = rows("flags")
     assert sorted(row["flag"] for row in table) == sorted(f"`{name}`" for name in names)

@@ -538,6 +538,7 @@ def test_flags_that_an_arena_cannot_hold_are_dropped_or_counted():
     words = [
         ANON | mask("LOCKED"), ANON | mask("SWAPCACHE", "OWNER_PRIVATE"), CACHE | mask("OWNER_PRIVATE", "PRIVATE"),
         CACHE | mask("WRITEBACK"), ANON | mask("HWPOISON"), CACHE | mask("LOCKED", "SOFTDIRTY"),
+        CACHE | mask("PRIVATE_2"),
     ]  # fmt: skip
     arena, population = arena_from_snapshot(snapshot_of(words))
     with arena:
@@ -547,12 +548,48 @@ def test_flags_that_an_arena_cannot_hold_are_dropped_or_counted():
             {"uptodate", "lru", "swapbacked"}, {"uptodate", "lru", "swapbacked"},
             {"uptodate", "lru", "referenced", "owner_priv_1", "private"},
             {"uptodate", "lru", "referenced", "writeback"}, {"uptodate", "lru", "swapbacked", "hwpoison"},
-            {"uptodate", "lru", "referenced"},
+            {"uptodate", "lru", "referenced"}, {"uptodate", "lru", "referenced", "private_2"},
         ]  # fmt: skip
         counts = population.counts
+        assert "1 pages are being written to a cache (private_2) and stay so" in population.notes
         assert (counts["dropped_locked"], counts["writeback"], counts["hwpoison"]) == (2, 1, 1)
         assert counts["dropped_swapcache"] == 1
-        assert len(population.notes) == 3
+        assert len(population.notes) == 4
+
+
+@pytest.mark.parametrize("layout", ["linux-5.0", "linux-6.18"])
+def test_each_page_of_an_anonymous_folio_keeps_its_own_mark_of_being_exclusive(layout):
+    words = np.full(32, np.uint64(mask("UPTODATE", "LRU", "ANON", "MMAP", "SWAPBACKED", "COMPOUND_TAIL")))
+    words[[0, 16]] ^= mask("COMPOUND_TAIL", "COMPOUND_HEAD")
+    words[16:] ^= mask("ANON")
+    own = np.array([0, 3, 7, 15, 16, 20])  # of both folios; those of a file have none in their tails
+    words[own] |= mask("OWNER_2")
+    none = np.zeros(32, np.uint32)
+    recorded = Snapshot(
+        pfn=np.arange(64, 96, dtype=np.uint64), flags=words, count=none, file=np.full(32, -1, np.int32),
+        index=np.zeros(32, np.uint64), map_space=none[:0], map_vpn=np.zeros(0, np.uint64),
+        map_frame=none[:0], map_bits=np.zeros(0, np.uint8),
+    )  # fmt: skip
+    arena, population = arena_from_snapshot(recorded, layout=layout, split=1.0)
+    with arena:
+        check_at_rest(arena, population)
+        has = (arena.flags & np.uint64(arena.layout.word("anon_exclusive"))) != 0
+        anonymous, file = population.pfns[np.argsort(population.kind)].tolist()
+        assert np.flatnonzero(has[anonymous + 1 : anonymous + 16]).tolist() == [2, 6, 14]
+        assert not has[file + 1 : file + 16].any()
+
+
+def test_made_up_anonymous_folios_are_exclusive_as_a_whole_or_not_at_all():
+    with Arena.create(nodes=[("fast", 500), ("slow", 500)]) as arena:
+        population = populate_synthetic(arena, orders={0: 1, 3: 1}, flags="random", seed=3)
+        has = (arena.flags & np.uint64(arena.layout.word("anon_exclusive"))) != 0
+        seen = set()
+        for pfn, order, kind in zip(population.pfns, population.order, population.kind, strict=True):
+            if order:
+                tails = has[pfn + 1 : pfn + (1 << order)]
+                assert tails.all() == tails.any() == (bool(has[pfn]) and kind == KINDS["anon"])
+                seen.add((bool(tails.all()), int(kind)))
+        assert (True, KINDS["anon"]) in seen
 
 
 def test_an_anonymous_page_that_linux_may_drop_stays_so():

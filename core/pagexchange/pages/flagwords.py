@@ -23,8 +23,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
 """kpageflags name to the layout's. LOCKED is left out, as no one would unlock it. HEAD and TAIL are the arena's own."""
 _FILES_ONLY: Final[dict[str, str]] = {"OWNER_2": "mappedtodisk"}
 """Before Linux had owner_2, its bit meant this, for pages of files."""
-REFUSED: Final = ("WRITEBACK", "HWPOISON")
-"""Pages with these stay as they are; exchanges of them are refused."""
+REFUSED: Final = ("WRITEBACK", "HWPOISON", "PRIVATE_2")
+"""Pages with these stay as they are; exchanges of them are refused, unless a layout says otherwise."""
 
 
 def from_kpageflags(words: Words, anon: NDArray[np.bool_], layout: Layout) -> tuple[Words, dict[str, int]]:
@@ -71,6 +71,11 @@ def from_kpageflags(words: Words, anon: NDArray[np.bool_], layout: Layout) -> tu
         if lost:
             dropped[name] = lost
     return out, dropped
+
+
+def refuses(layout: Layout, name: str) -> bool:
+    """Whether a page with this bit of /proc/kpageflags is refused by this layout."""
+    return any(flag in layout and layout.flag(flag).policy == "refuse" for flag in _NAMES[name])
 
 
 def word(layout: Layout, *names: str) -> int:

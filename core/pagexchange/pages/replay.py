@@ -29,6 +29,7 @@ _NOTES: Final = {
     "clashes": "{} pages claimed a place in a file that another one has, and got a made-up one",
     "other_addresses": "{} mappings of a page at a second address were left out",
     "writeback": "{} pages are under writeback and stay so",
+    "private_2": "{} pages are being written to a cache (private_2) and stay so",
     "hwpoison": "with broken memory, and not exchanged, folios of any size: {}",
     "dropped_swapcache": "{} pages were in the swap cache, which an arena does not have",
 }
@@ -119,6 +120,7 @@ def arena_from_snapshot(
             counts["reserved"] = counts.get("reserved", 0) + state["free"] - free
     mappings, spaces = place(arena, plan, pfns)
     _break(arena, snapshot, recorded, pfns)
+    _say_what_is_exclusive(arena, snapshot, recorded, pfns)
     if snapshot.content is not None and page_size == snapshot.page_size:
         _fill_in(arena, snapshot, recorded, pfns)
     counts |= count_kinds(plan.kind)
@@ -170,7 +172,7 @@ def _snapshot_plan(snapshot: Snapshot, recorded: Folios, layout: Layout, counts:
     anon = recorded.kind == ANON
     ours, dropped = flagwords.from_kpageflags(words, anon, layout)
     counts |= {f"dropped_{name.lower()}": number for name, number in dropped.items()}
-    for name in flagwords.REFUSED:
+    for name in (name for name in flagwords.REFUSED if flagwords.refuses(layout, name)):
         counts[name.lower()] = int(_any_page(snapshot, recorded, kpageflags.mask(name)).sum())
     file, index = _with_places(snapshot, recorded, counts)
     kind = _one_kind_per_file(recorded, file, counts)
@@ -208,6 +210,14 @@ def _break(arena: Arena, snapshot: Snapshot, recorded: Folios, pfns: NDArray[np.
     if mask and broken.any():
         arena.set_flags(frames[broken], mask)
         arena.set_flags(pfns[_any_page(snapshot, recorded, kpageflags.mask("HWPOISON"))], mask)
+
+
+def _say_what_is_exclusive(arena: Arena, snapshot: Snapshot, recorded: Folios, pfns: NDArray[np.int64]) -> None:
+    """Set anon_exclusive of the later pages of anonymous folios. Since Linux 6.10 each shows its first page's."""
+    step = within(recorded.size)
+    exclusive = (snapshot.flags[_rows(recorded)] & kpageflags.ANON_EXCLUSIVE) != 0
+    exclusive &= (step > 0) & np.repeat(recorded.kind == ANON, recorded.size)
+    arena.set_flags((np.repeat(pfns, recorded.size) + step)[exclusive], flagwords.word(arena.layout, "anon_exclusive"))
 
 
 def _with_places(

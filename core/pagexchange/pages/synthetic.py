@@ -18,6 +18,7 @@ from pagexchange.pages.folios import ANON, FILE, SHMEM, folios
 from pagexchange.pages.placement import KINDS, Plan, Population, count_kinds, place
 from pagexchange.pages.snapshot import format as file_format
 from pagexchange.pages.snapshot.proc import kpageflags
+from pagexchange.pages.within import within
 
 FLAGS: Final = ("realistic", "random", "plain")
 MAPPED: Final = 0.5
@@ -113,6 +114,11 @@ def populate_synthetic(
     _draw_flags(plan, arena.layout, flags, dirty, hot, random)
     plan.private = (kind == FILE) & (random.random(len(kind)) < private)
     mappings, spaces = place(arena, plan, pfns)
+    # Each page of an anonymous folio has a mark of its own, and none has been shared since it was made.
+    exclusive = flagwords.word(arena.layout, "anon_exclusive")
+    marked = np.flatnonzero((kind == ANON) & ((plan.words & np.uint64(exclusive)) != 0))
+    size = np.left_shift(np.int64(1), order[marked].astype(np.int64))
+    arena.set_flags(np.repeat(pfns[marked], size) + within(size), exclusive)
     return Population(pfns, node, kind, order, plan.hot, mappings, spaces, count_kinds(kind), notes)
 
 
