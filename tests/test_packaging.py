@@ -14,7 +14,7 @@ import pagexchange
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SOURCES = {"pagexchange": "core", "pagexchange_native": "cython", "pagexchange_plugins": "plugins"}
-WANTED = ("*.py", "*.pyi", "*.pxd", "*.h", "*.toml", "*.pgxsnap", "py.typed")
+WANTED = ("*.py", "*.pyi", "*.pxd", "*.h", "*.toml", "*.md", "*.pgxsnap", "py.typed")
 INSTALLED = not Path(str(pagexchange.__file__)).is_relative_to(ROOT / "core")
 
 
@@ -98,6 +98,16 @@ def test_the_strategies_of_the_wheel_are_a_file_equal_to_the_one_at_the_top(whee
     inner = wheel / "pagexchange" / "data" / "strategies.toml"
     assert not inner.is_symlink()
     assert inner.read_bytes() == (ROOT / "strategies.toml").read_bytes()
+
+
+def test_the_manual_is_in_the_wheel(wheel):
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert "write-a-plugin.md" in pages
+    assert {path.name for path in (wheel / "pagexchange" / "docs").iterdir()} == pages
+    for name in pages:
+        page = wheel / "pagexchange" / "docs" / name
+        assert not page.is_symlink()
+        assert page.read_bytes() == (ROOT / "docs" / name).read_bytes()
 
 
 def test_what_strangers_build_on_is_in_the_wheel(wheel):

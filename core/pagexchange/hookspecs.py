@@ -176,7 +176,9 @@ def exchange_data(arena: ArenaFacts) -> DataMover | None:
 
     1. exchange all bytes of both folios and no others;
     2. not fail, allocate or block between two publishes of the log. What it needs it takes before, in `prepare` of a
-       native mover: a pair that `prepare` refuses with -ENOMEM goes to the next mover of the list;
+       native mover: a pair that `prepare` refuses with -ENOMEM goes to the next mover of the list. A native mover takes
+       the pairs in the order of the list, one after the other, because what it publishes says of all the others whether
+       they are done; one in Python may go as it likes, since whole pages are saved before;
     3. say in `describe()` what it chose (ISA) and what it will allocate, if it has that method.
 
     Returns a `pagexchange_native.movers.mover.DataMover` or a `PythonDataMover`; None: cannot serve this arena.

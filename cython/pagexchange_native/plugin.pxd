@@ -55,6 +55,7 @@ cdef extern from "pagexchange/plugin.h" nogil:
 
     ctypedef int (*pgx_prepare_fn)(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil
     ctypedef void (*pgx_release_fn)(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil
+    # In the order of `moves`, one pair after the other: what is published says of all others whether they are done.
     ctypedef void (*pgx_move_fn)(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil
     ctypedef struct pgx_mover_ops:
         uint32_t abi

@@ -17,6 +17,8 @@ from pagexchange.pages.snapshot.proc import reader
 from pagexchange_native.engine.steps import STEPS
 from tests.core.command_line import pagexchange, stranger
 
+ROOT = Path(__file__).parents[2]
+
 STRANGER = """
 from dataclasses import dataclass
 import pagexchange
@@ -303,6 +305,23 @@ def test_env_is_the_environment_of_a_run():
 
     assert json.loads(pagexchange("env", "--json").out).keys() == collect().keys()
     assert re.search(r"^Python +CPython", pagexchange("env").out, re.MULTILINE)
+
+
+def test_the_manual_is_printed_page_by_page():
+    pages = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
+    listed = pagexchange("docs")
+    assert listed.code == 0
+    assert [line.split()[0] for line in listed.out.splitlines()[: len(pages)]] == pages
+    folder = Path(listed.out.splitlines()[-1].removeprefix("Installed in "))
+    for page in pages:
+        text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+        for name in (page, f"{page}.md", f"docs/{page}.md"):
+            ran = pagexchange("docs", name)
+            assert (ran.code, ran.out) == (0, text)
+        assert (folder / f"{page}.md").read_text(encoding="utf-8") == text
+    wrong = pagexchange("docs", "write-a-plug")
+    assert wrong.code == 2
+    assert "no page 'write-a-plug' in the manual; did you mean 'write-a-plugin'?" in wrong.err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -170,6 +170,12 @@ class NamesNoRow(Odd):
         record[7] = 1  # row 256
 
 
+class GoesBackwards(Odd):
+    def odd(self, record: Any) -> None:
+        for row in (1, 0):
+            record[6] = row
+
+
 class Crashes(Odd):
     def odd(self, record: Any) -> None:
         ctypes.string_at(0)
@@ -187,6 +193,7 @@ class IsKilled(Odd):
         (Odd, "it wrote nothing"),
         (NamesNoStep, "from 1 of 1 states the pages cannot be finished; write 0: the publish word 0xff names"),
         (NamesNoRow, "the publish word 0x100000000000002 names no step of the move"),
+        (GoesBackwards, "; it went back from pair 1 to pair 0: pairs are taken in ascending order"),
         (Crashes, "ended the process that moved"),
         (IsKilled, "ended the process that moved"),
     ],

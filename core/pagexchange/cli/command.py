@@ -28,6 +28,7 @@ VERBS: Final = {
     "snapshot": "snapshot.snapshot",
     "layout": "flags.layout",
     "env": "env.env",
+    "docs": "docs.docs",
     "completion": "completion.completion",
 }
 """Verb -> module beside this one and the command in it; a module is imported when its verb is used."""
@@ -46,7 +47,7 @@ Examples:
 Exit codes:
 {_CODES}
 
-Documentation: docs/cli.md, docs/how-to-read-the-numbers.md. With PAGEXCHANGE_DEBUG=1 every error has a traceback."""
+Documentation: `pagexchange docs` lists its pages. With PAGEXCHANGE_DEBUG=1 every error has a traceback."""
 
 
 class Verbs(click.Group):

@@ -40,11 +40,16 @@ class Image:
         """The publish word."""
         return int(self.record[:8].view(np.uint64)[0])
 
+    @property
+    def row(self) -> int:
+        """The row that the publish word names."""
+        return self.state >> 48
+
     # The rules once more, from their description and not from the engine's code, which may be the one that is wrong.
     def finish(self, log: str) -> str:
         """Do what recovery would; return what is wrong with the publish word, if anything."""
         word = self.state
-        row, step = word >> 48, (word >> 8) & ((1 << 40) - 1)
+        row, step = self.row, (word >> 8) & ((1 << 40) - 1)
         last = 2 if log == "temp" else 2 * _SIZE // _CHUNK
         if word & 0xFF != _DATA or row >= _ROWS or step > last:
             return f"the publish word {word:#x} names no step of the move"
@@ -87,10 +92,13 @@ def not_recovered(movers: Sequence[Any]) -> list[str]:
         if mover.log not in ("undo", "temp"):
             wrong.append(f"{mover.name}: its log is {mover.log!r}, from which nothing can be finished")
             continue
-        states = lost = 0
-        first = ""
+        states = lost = furthest = 0
+        first = order = ""
         for number, memory in enumerate(_states(mover)):
             image, start = Image(bytearray(memory)), _start()
+            if image.row < furthest:
+                order = f"; it went back from pair {furthest} to pair {image.row}: pairs are taken in ascending order"
+            furthest = max(furthest, image.row)
             fault = image.finish(mover.log)
             states += 1
             if fault or not (np.array_equal(image.a, start.b) and np.array_equal(image.b, start.a)):
@@ -99,7 +107,7 @@ def not_recovered(movers: Sequence[Any]) -> list[str]:
         if not states:
             wrong.append(f"{mover.name}: it wrote nothing")
         elif lost:
-            wrong.append(f"{mover.name}: from {lost} of {states} states the pages cannot be finished; {first}")
+            wrong.append(f"{mover.name}: from {lost} of {states} states the pages cannot be finished; {first}{order}")
     return wrong
 
 

@@ -91,7 +91,8 @@ EXCHANGE: Final = (
     Clause(
         "a-stopped-mover-can-be-finished",
         "rule 8",
-        "whatever the instruction at which a native mover stops, its log says enough to finish both pages",
+        "whatever the instruction at which a native mover stops, its log says enough to finish both pages: it takes the"
+        " pairs in the order of the list, one after the other",
     ),
     Clause(
         "a-dead-process-is-finished",

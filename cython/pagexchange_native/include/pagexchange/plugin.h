@@ -60,7 +60,9 @@ static inline void pgx_log_step(const pgx_log *log, uint32_t pair, uint64_t step
 typedef int (*pgx_prepare_fn)(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair);
 /* After the pair is done or dropped: gives back what prepare took. */
 typedef void (*pgx_release_fn)(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair);
-/* Exchanges n folio pairs. May not fail. */
+/* Exchanges n folio pairs: in the order of `moves`, which is ascending by `pair`, one after the other. The published step
+ * says of the pairs before it that they are done, and of those behind it that they are untouched; a mover that goes
+ * backwards, or works on two pairs in turn, leaves pages torn when its process dies. May not fail. */
 typedef void (*pgx_move_fn)(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log);
 
 typedef struct pgx_mover_ops {

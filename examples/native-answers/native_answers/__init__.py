@@ -1,0 +1,1 @@
+"""Flags and mapping slots in Cython."""
