@@ -1,8 +1,6 @@
 """The errors that the arena raises; `pagexchange.errors` has the whole tree."""
 
-import errno
-import os
-from typing import ClassVar, Final
+from typing import ClassVar
 
 
 class PagexchangeError(Exception):
@@ -48,28 +46,3 @@ def stays_here(what: str, instead: str) -> TypeError:
         f"{what} cannot be copied or pickled: it works on memory that this process has mapped. In another process "
         f"{instead}; the results of calls can be sent, and their `status`"
     )
-
-
-_NOT_TAKEN: Final = {
-    errno.EFAULT: "points outside the arena; check() it",
-    errno.EBUSY: "the page is locked; try again",
-    errno.EAGAIN: "the page moved meanwhile; try again",
-}
-
-
-def not_taken(where: str, code: int, kept: str) -> ArenaError:
-    """Return the error for a page that cannot be taken out of a mapping or a space; `kept` says why for ETXTBSY."""
-    return ArenaError(f"{where}: {_NOT_TAKEN.get(code, kept)}")
-
-
-def not_placed(where: str, code: int, wanted: str, place: str, lacking: str) -> Exception:
-    """Return the error for a page that cannot be placed in a mapping or a space.
-
-    `wanted` says which pages can be placed, `place` is the word for where it was to go, `lacking` says of what there is
-    too little and which options of an arena give more.
-    """
-    if code == errno.EINVAL:
-        return ValueError(f"{where}: want {wanted}")
-    if code in (errno.EBUSY, errno.EEXIST):
-        return ArenaError(f"{where}: the page is locked, or the {place} is taken")
-    return ArenaFullError(code, f"{where}: {os.strerror(code)}: {lacking}")

@@ -93,6 +93,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint32_t used
         uint32_t aops
         uint32_t shmem
+        uint32_t generation
         uint64_t nr_pages
         char[64] name
 
@@ -101,6 +102,8 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint32_t used
         uint32_t lock
         uint64_t nr_ptes
+        uint64_t nr_anon
+        uint32_t generation
         char[64] name
 
     ctypedef struct pgx_pte:

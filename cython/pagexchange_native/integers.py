@@ -86,11 +86,12 @@ def _integers(values: object, name: str) -> NDArray[Any]:
         raise ValueError(f"{name}: want integers: {error}") from None
     if array.size == 0:
         return array.astype(np.int64)
-    if array.dtype.kind == "f" and not isinstance(values, np.ndarray):
+    kind = array.dtype
+    if kind.kind == "f" and not isinstance(values, np.ndarray):
         # NumPy makes floats of a list with numbers on both sides of 2^63.
         array = np.asarray(values, dtype=object)
     if array.dtype.kind in "iu":
         return array
     if array.dtype == object and all(is_integer(value) for value in array.flat):
         return array
-    raise TypeError(f"{name}: want integers, got {array.dtype} {values!r:.60}")
+    raise TypeError(f"{name}: want integers, got {kind} {values!r:.60}")

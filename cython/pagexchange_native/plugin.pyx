@@ -4,6 +4,8 @@
 
 from libc.stdint cimport uint32_t
 
+from pagexchange_native.errors import stays_here
+
 
 cdef class NativeObject:
     """A plug-in's answer in compiled code: a table of functions, a name and what was chosen.
@@ -16,6 +18,12 @@ cdef class NativeObject:
 
     def __cinit__(self, *args, **kwargs):
         self.name = type(self).__name__
+
+    def __reduce__(self):
+        raise stays_here("a native object of a plug-in", "build its strategy there: pagexchange.strategy(name, arena)")
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.name!r}>"
 
     cpdef dict describe(self):
         """Return what was chosen, as text by topic."""

@@ -90,7 +90,8 @@ class Library:
     def at(self, page: int) -> int:
         """Where the page that began in frame `page` is now."""
         owner, index = self.place[page]
-        return self.arena.cache_load(owner, index) if page in self.in_files else self.arena.translate(owner, index)
+        look = self.arena.cache_load if page in self.in_files else self.arena.translate
+        return int(look(owner, index))
 
     def seen(self, page: int) -> int:
         """The same, or -1 where a migration entry says that an exchange has it."""

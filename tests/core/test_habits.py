@@ -16,6 +16,12 @@ from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PagexchangeError, UnknownFlagError
 from pagexchange.host import read
 from pagexchange.model.layout import Layout
+from pagexchange_native.arena.region import Region
+from pagexchange_native.movers.list_exchange import ListExchange
+from pagexchange_native.policies.find_slot import XArrayCursor
+from pagexchange_native.policies.flag_policy import MaskedWord
+from pagexchange_native.xarray.array import XArray
+from pagexchange_native.xarray.cursor import Cursor
 
 
 @pytest.fixture
@@ -109,6 +115,18 @@ def test_the_error_of_a_result_can_be_sent(arena: Arena) -> None:
 # ---- what stays where its memory is ----------------------------------------------------------------------------------
 
 STAY: dict[str, tuple[Callable[[Arena], object], str]] = {
+    "arena": (lambda arena: arena, r"an arena cannot be .* make one there: Arena.create\(...\); the results"),
+    "region": (lambda arena: Region.create(layout=arena.layout.native(), nodes=[("a", 4)]), r"Region.create\(...\)"),
+    "frame": (lambda arena: arena.frame(3), r"an arena cannot be copied or pickled"),
+    "array": (lambda arena: XArray(arena), r"an XArray cannot be .* dict\(array.items\(\)\)"),
+    "cursor": (lambda arena: Cursor(XArray(arena)), r"a Cursor cannot be .* dict\(array.items\(\)\)"),
+    "mover": (
+        lambda arena: ListExchange(),
+        r"a native object of a plug-in cannot be .* pagexchange.strategy\(name, arena\)",
+    ),
+    "policy": (lambda arena: MaskedWord(arena.layout.mask("swap")), "a native object of a plug-in cannot be"),
+    "updater": (lambda arena: XArrayCursor(), "a native object of a plug-in cannot be"),
+    "python mover": (lambda arena: pagexchange.strategy("numpy", arena), "a strategy cannot be"),
     "strategy": (
         lambda arena: pagexchange.strategy("two-pass", arena),
         r"a strategy cannot be .* build it there: pagexchange.strategy\('two-pass', arena\); the results .*status",
@@ -122,8 +140,22 @@ def test_what_works_on_the_memory_says_so_and_what_to_do(
     arena: Arena, what: str, way: Callable[[object], object]
 ) -> None:
     make, said = STAY[what]
+    if (what, way) == ("frame", copy.copy):
+        assert copy.copy(arena.frame(3)) == arena.frame(3)
+        return
     with pytest.raises(TypeError, match=said):
         way(make(arena))
+
+
+@pytest.mark.parametrize("kind", [Arena, Region])
+@pytest.mark.parametrize("arguments", [(), ("1 MiB",), ({"fast": "1 MiB"},)])
+def test_who_constructs_an_arena_is_told_how_one_is_made(
+    kind: Callable[..., object], arguments: tuple[Any, ...]
+) -> None:
+    with pytest.raises(TypeError, match=rf"an arena is made by {kind.__name__}\.create\(\.\.\.\)"):
+        kind(*arguments)
+    with pytest.raises(TypeError, match=r"create\(\.\.\.\)"):
+        kind(*arguments, nodes={"fast": "1 MiB"})
 
 
 def test_configurations_and_layouts_can_be_sent_and_are_keys() -> None:
@@ -162,6 +194,9 @@ def test_everything_public_introduces_itself_in_a_line(arena: Arena, pairs: np.n
         repr(strategy): "<Strategy 'list-exchange' on <Arena 128 frames",
         repr(strategy.built): "<BuiltStrategy 'list-exchange': flags masked-word; mapping xarray; data list-exchange>",
         repr(arena.layout): "<Layout linux-6.18: ",
+        repr(XArray(arena)): f"<XArray of mapping 0 of {arena!r}>",
+        repr(Cursor(XArray(arena), 7)): f"<Cursor RESTART at index 7 of <XArray of mapping 1 of {arena!r}>>",
+        repr(strategy.built.data[0].object): "<ListExchange 'list-exchange'>",
         repr(config): "<Config strategies.toml: rfc-2019, whole-word, ",
     }
     for shown, begins in said.items():

@@ -296,7 +296,7 @@ FAULTS: list[tuple[Callable[[Toy], None], str, int, Any, Any, int]] = [
     (lambda toy: word(toy, "refs", A, 1, add=True), "references", A, 3, 4, 2),
     (lambda toy: word(toy, "refs", A, f.FROZEN | 1), "frozen", A, 0, 2147483649, 1),
     (lambda toy: word(toy, "mapcount", B, 1, add=True), "mapcount", B, 2, 3, 3),
-    (lambda toy: word(toy, "mapping", A, 0), "mapping", A, 5, 0, 2),
+    (lambda toy: word(toy, "mapping", A, 0), "mapping", A, 5, 0, 3),
     (lambda toy: word(toy, "index", B, 1, add=True), "index", B, 7, 8, 3),
     (lambda toy: word(toy, "private", 9, 1), "private", 9, 43981, 1, 1),
     (lambda toy: word(toy, "held", 72, 0), "held", 72, 1, 0, 2),

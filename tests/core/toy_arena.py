@@ -99,6 +99,7 @@ class Toy:
                 refs += size
             elif page.maps:
                 e["mapping"][page.pfn], e["index"][page.pfn] = (page.maps[0][0] + 1) << 2 | 1, page.maps[0][1]
+                self.raw.spaces["nr_anon"][page.maps[0][0]] += size
             e["refs"][page.pfn] = refs
 
     def _write_trees(self) -> None:

@@ -136,12 +136,12 @@ USES: dict[str, Callable[[Region], object]] = {
     "new_space": lambda r: r.new_space(),
     "fail_alloc": lambda r: r.fail_alloc,
     "cache_add": lambda r: Arena.cache_add(r, 0, [0], [0]),  # type: ignore[arg-type]
-    "cache_load": lambda r: Arena.cache_load(r, 0, 0),  # type: ignore[arg-type]
+    "cache_load": lambda r: Arena.cache_load(r, 0, 0),  # type: ignore[call-overload]
     "cache_remove": lambda r: Arena.cache_remove(r, 0, 0),  # type: ignore[arg-type]
     "set_private": lambda r: Arena.set_private(r, [0], [0]),  # type: ignore[arg-type]
     "map": lambda r: Arena.map(r, 0, [0], [0]),  # type: ignore[arg-type]
     "unmap": lambda r: Arena.unmap(r, 0, 0),  # type: ignore[arg-type]
-    "translate": lambda r: Arena.translate(r, 0, 0),  # type: ignore[arg-type]
+    "translate": lambda r: Arena.translate(r, 0, 0),  # type: ignore[call-overload]
 }
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -94,27 +95,29 @@ def busy(arena: Arena) -> dict[str, int]:
     arena.map(space, 3, anon)
     arena.cache_add(0, [1000, 1001], [cached, twin])
     assert arena.lock(locked)
-    return {"anon": anon, "cached": cached, "locked": locked, "tail": head + 1, "free": 1023, "head": head,
-            "reserved": int(reserved[0])}  # fmt: skip
+    return {"anon": anon, "cached": cached, "twin": twin, "locked": locked, "tail": head + 1, "free": 1023,
+            "head": head, "reserved": int(reserved[0])}  # fmt: skip
 
 
 REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
-    "a mapped anonymous page": (40, "anon", ValueError, "not yet mapped"),
-    "a page of the file": (40, "cached", ValueError, "not yet mapped"),
-    "a tail": (40, "tail", ValueError, "a page in use"),
-    "a free frame": (40, "free", ValueError, "a page in use"),
-    "a reserved frame": (40, "reserved", ValueError, "a page in use"),
-    "a locked page": (40, "locked", ArenaError, "is locked"),
-    "a folio at an odd index": (42, "head", ValueError, "multiple of its size"),
-    "a folio over a taken index": (1000, "head", ArenaError, "position is taken"),
-    "an index beyond the last": (LAST + 1, "head", ValueError, "at index 72057594037927936"),
-    "the index 2^64": (1 << 64, "head", ValueError, "multiple of its size"),
-    "a negative index": (-4, "head", ValueError, "at index -4"),
-    "a frame of no arena": (40, 2048, ValueError, "frame 2048"),
-    "a negative frame": (40, -1, ValueError, "frame -1"),
+    "a mapped anonymous page": (40, "anon", ValueError, "the page is anonymous, at virtual page 3 already"),
+    "a page of the file": (40, "cached", ValueError, "the page is in mapping 0, at index 1000 already"),
+    "a tail": (40, "tail", ValueError, "the frame is a tail; its folio starts at frame {head}"),
+    "a free frame": (40, "free", ValueError, r"the frame is free; alloc\(\) gives frames in use"),
+    "a reserved frame": (40, "reserved", ValueError, "the frame is reserved, and holds no page"),
+    "a locked page": (40, "locked", ArenaError, "the page is locked; try again"),
+    "a frozen page": (40, "frozen", ArenaError, "an exchange has the page; try again"),
+    "a folio at an odd index": (42, "head", ValueError, "a folio of 4 frames goes to a multiple of 4"),
+    "a folio over a taken index": (1000, "head", ArenaError, "index 1000 is taken by frame {cached}"),
+    "an index beyond the last": (LAST + 1, "head", ValueError, r"at index 72057594037927936.*: want 0 to 2\^56 - 1"),
+    "the index 2^64": (1 << 64, "head", ValueError, r"at index 18446744073709551616.*: want 0 to 2\^56 - 1"),
+    "a negative index": (-4, "head", ValueError, r"at index -4.*: want 0 to 2\^56 - 1"),
+    "a frame of no arena": (40, 2048, ValueError, "frame 2048 .*no such frame; the arena has frames 0 to 2047"),
+    "a negative frame": (40, -1, ValueError, "frame -1 .*no such frame"),
+    "a frame beyond 2^63": (40, 1 << 63, ValueError, "frame 9223372036854775808 .*no such frame"),
     "half an index": (40.5, "head", TypeError, "indexes: want integers"),
     "a frame by name": (40, "head!", TypeError, "pfns: want integers"),
-    "an index that is taken": (1001, "spare", ArenaError, "position is taken"),
+    "an index that is taken": (1001, "spare", ArenaError, "index 1001 is taken by frame {twin}"),
 }
 
 
@@ -123,14 +126,19 @@ def test_a_page_that_cannot_be_added_keeps_out_the_whole_batch(arena: Arena, bus
     index, frame, error, said = REFUSED[case]
     good = [*arena.alloc("slow", 2).tolist(), *arena.alloc("fast", 2, 1).tolist()]
     busy["spare"] = int(arena.alloc("slow")[0])
+    if frame == "frozen":  # as an exchange leaves it while it has the page
+        busy[frame] = int(arena.alloc("slow")[0])
+        arena.entries["owner"][busy[frame]], arena.entries["refs"][busy[frame]] = 2, 1 << 31 | 1
     pfn = busy.get(frame, frame)
+    said = re.sub(r"\{(\w+)\}", lambda name: str(busy[name[1]]), said)
     for mapping in (0, 1):
         if "taken" in case and mapping == 1:
             continue
-        with unchanged(arena), pytest.raises(error, match=said):
+        with unchanged(arena, is_sound=frame != "frozen"), pytest.raises(error, match=said):
             arena.cache_add(mapping, index, pfn)
-        with unchanged(arena), pytest.raises(error, match=said):
+        with unchanged(arena, is_sound=frame != "frozen"), pytest.raises(error, match=said) as caught:
             arena.cache_add(mapping, [3, 6, 8, index, 5], [good[0], good[2], good[3], pfn, good[1]])
+        assert ("(element 3)" in str(caught.value)) == (error is not TypeError)
         assert [arena.cache_load(mapping, at) for at in (3, 5, 6, 8)] == [-1] * 4
 
 
@@ -138,9 +146,15 @@ def test_one_page_twice_or_two_pages_at_one_index_are_refused(arena: Arena) -> N
     one, two = arena.alloc("fast", 2).tolist()
     arena.set_flags(one, arena.layout.word("swapbacked", "dirty"))
     for mapping in (0, 1):
-        with unchanged(arena), pytest.raises(ValueError, match=f"frame {one} at index 2"):
+        twice = (
+            f"frame {one} at index 2 .element 1.: the page is in mapping {mapping}, at index 1 already, by element 0 of"
+        )
+        with unchanged(arena), pytest.raises(ValueError, match=twice):
             arena.cache_add(mapping, [1, 2], [one, one])
-        with unchanged(arena), pytest.raises(ArenaError, match=f"frame {two} at index 1: .*taken"):
+        with (
+            unchanged(arena),
+            pytest.raises(ArenaError, match=f"frame {two} at index 1 .*taken by frame {one}, by element 0"),
+        ):
             arena.cache_add(mapping, [1, 1], [one, two])
         with unchanged(arena), pytest.raises(ValueError, match="2 indexes for 1 frames"):
             arena.cache_add(mapping, [1, 2], [one])
@@ -234,7 +248,7 @@ def test_a_page_in_use_is_not_taken_out(arena: Arena) -> None:
     assert arena.lock(locked)
     arena.map(arena.new_space(), 5, mapped)
     arena.pin(pinned + 3)
-    for index, said in ((0, "locked"), (1, "mapped by page tables"), (4, "pinned")):
+    for index, said in ((0, "locked"), (1, "page tables map the page"), (4, "pinned")):
         with unchanged(arena), pytest.raises(ArenaError, match=said):
             arena.cache_remove(0, index)
     arena.unlock(locked)

@@ -2,6 +2,7 @@
 
 import errno
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -105,30 +106,37 @@ def test_a_shared_page_has_all_its_mappings_in_its_chain(arena: Arena) -> None:
 
 @pytest.fixture
 def busy(arena: Arena) -> dict[str, int]:
-    anon, locked = arena.alloc("fast", 2).tolist()
+    anon, locked, behind = arena.alloc("fast", 3).tolist()
+    arena.map(0, 1007, behind)
     (head,) = arena.alloc("fast", 1, 2).tolist()
     reserved = arena.alloc("slow")
     arena.reserve_frames(reserved)
     arena.map(0, 1000, anon)
     assert arena.lock(locked)
-    return {"anon": anon, "locked": locked, "head": head, "tail": head + 1, "free": 1023,
+    return {"anon": anon, "locked": locked, "behind": behind, "head": head, "tail": head + 1, "free": 1023,
             "reserved": int(reserved[0]), "spare": int(arena.alloc("slow")[0])}  # fmt: skip
 
 
 REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
-    "an anonymous page elsewhere": (40, "anon", ValueError, "keeps its virtual page number"),
-    "a mapped page again": (1000, "anon", ArenaError, "place is taken"),
-    "a taken place": (1000, "spare", ArenaError, "place is taken"),
-    "a folio over a taken place": (1000, "head", ArenaError, "place is taken"),
-    "a folio at an odd place": (1006, "head", ValueError, "multiple of its size"),
-    "a tail": (40, "tail", ValueError, "a page in use"),
-    "a free frame": (40, "free", ValueError, "a page in use"),
-    "a reserved frame": (40, "reserved", ValueError, "a page in use"),
-    "a locked page": (40, "locked", ArenaError, "is locked"),
-    "a place beyond the last": (LAST + 1, "spare", ValueError, "virtual page 4503599627370496"),
-    "a negative place": (-1, "spare", ValueError, "virtual page -1"),
-    "the place 2^64": (1 << 64, "spare", ValueError, "multiple of its size"),
-    "a frame of no arena": (40, 2048, ValueError, "frame 2048"),
+    "an anonymous page elsewhere": (
+        40,
+        "anon",
+        ValueError,
+        "mapped at virtual page 1000 already, and has the same one",
+    ),
+    "a mapped page again": (1000, "anon", ArenaError, "virtual page 1000 is taken by frame {anon}"),
+    "a taken place": (1000, "spare", ArenaError, "virtual page 1000 is taken by frame {anon}"),
+    "a folio over a taken place": (1000, "head", ArenaError, "virtual page 1000 is taken by frame {anon}"),
+    "a folio over one behind": (1004, "head", ArenaError, "virtual page 1007 is taken by frame {behind}"),
+    "a folio at an odd place": (1006, "head", ValueError, "a folio of 4 frames goes to a multiple of 4"),
+    "a tail": (40, "tail", ValueError, "the frame is a tail; its folio starts at frame {head}"),
+    "a free frame": (40, "free", ValueError, r"the frame is free; alloc\(\) gives frames in use"),
+    "a reserved frame": (40, "reserved", ValueError, "the frame is reserved, and holds no page"),
+    "a locked page": (40, "locked", ArenaError, "the page is locked; try again"),
+    "a place beyond the last": (LAST + 1, "spare", ValueError, r"page 4503599627370496.*: want 0 to 2\^52 - 1"),
+    "a negative place": (-1, "spare", ValueError, r"virtual page -1.*: want 0 to 2\^52 - 1"),
+    "the place 2^64": (1 << 64, "spare", ValueError, r"virtual page 18446744073709551616.*: want 0 to 2\^52 - 1"),
+    "a frame of no arena": (40, 2048, ValueError, "frame 2048 .*no such frame; the arena has frames 0 to 2047"),
     "half a place": (40.5, "spare", TypeError, "virtual pages: want integers"),
 }
 
@@ -138,10 +146,12 @@ def test_a_page_that_cannot_be_mapped_keeps_out_the_whole_batch(arena: Arena, bu
     vpn, frame, error, said = REFUSED[case]
     good = [*arena.alloc("slow", 2).tolist(), *arena.alloc("fast", 2, 1).tolist()]
     pfn = busy.get(frame, frame)
+    said = re.sub(r"\{(\w+)\}", lambda name: str(busy[name[1]]), said)
     with unchanged(arena), pytest.raises(error, match=said):
         arena.map(0, vpn, pfn)
-    with unchanged(arena), pytest.raises(error, match=said):
+    with unchanged(arena), pytest.raises(error, match=said) as caught:
         arena.map(0, [3, 6, 1 << 30, vpn, 5], [good[0], good[2], good[3], pfn, good[1]])
+    assert ("(element 3)" in str(caught.value)) == (error is not TypeError)
     assert [arena.translate(0, at) for at in (3, 5, 6, 1 << 30)] == [-1] * 4
 
 

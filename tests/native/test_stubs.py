@@ -23,6 +23,7 @@ ALLOWED = r"""
 pagexchange_native\.arena\.region\.Region\.__buffer__
 # Nothing in them can be called from Python.
 pagexchange_native\.engine\.worker
+pagexchange_native\.pages\.placing
 pagexchange_native\.xarray\.store
 """
 

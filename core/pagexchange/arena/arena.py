@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Literal, Self, SupportsIndex, TypeAlias
+from typing import Any, Literal, Self, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -191,13 +191,35 @@ class Arena(LaidOutRegion):
         """
         cache.add(self, mapping, indexes, as_frames(pfns, self))
 
-    def cache_load(self, mapping: int, index: int) -> int:
-        """Return the frame that holds position `index` of a mapping, or -1."""
-        return cache.load(self, mapping, index)
+    @overload
+    def cache_load(self, mapping: int, index: SupportsIndex) -> int: ...
+    @overload
+    def cache_load(self, mapping: int, index: ArrayLike | Iterable[SupportsIndex]) -> Pfns: ...
+    def cache_load(self, mapping: int, index: Any) -> int | Pfns:
+        """Return the frame that holds position `index` of a mapping, or -1: an int for an int, int64 for an array.
+
+        Each position is looked up separately, without a lock: when this returns an exchange may have moved the page.
+        """
+        found: int | Pfns = cache.load(self, mapping, index)
+        return found
 
     def cache_remove(self, mapping: int, index: int) -> int:
         """Take the page at `index` out of a mapping; return its frame, freed if nothing else holds the page, or -1."""
         return cache.remove(self, mapping, index)
+
+    def remove_mapping(self, mapping: int) -> None:
+        """Give up a mapping without pages; `new_mapping` gives its number out again when no fresh one is left.
+
+        An XArray of it says from then on that it is gone, also when the number is in use again.
+
+        Raises
+        ------
+        ArenaError
+            It has pages, or entries that an XArray put there.
+        LookupError
+            No such mapping.
+        """
+        cache.remove_mapping(self, mapping)
 
     def set_private(self, pfns: Frames, values: ArrayLike) -> None:
         """Attach private data to pages of a mapping: the flag, the word, a reference."""
@@ -231,9 +253,29 @@ class Arena(LaidOutRegion):
         """Remove the page-table entries of the page at `vpn`; return its frame, freed with its last one, or -1."""
         return address_space.unmap(self, space, vpn)
 
-    def translate(self, space: int, vpn: int) -> int:
-        """Return the frame that virtual page `vpn` leads to, or -1."""
-        return address_space.translate(self, space, vpn)
+    @overload
+    def translate(self, space: int, vpn: SupportsIndex) -> int: ...
+    @overload
+    def translate(self, space: int, vpn: ArrayLike | Iterable[SupportsIndex]) -> Pfns: ...
+    def translate(self, space: int, vpn: Any) -> int | Pfns:
+        """Return the frame that virtual page `vpn` leads to, or -1: an int for an int, int64 for an array.
+
+        ArenaError names a page that an exchange has at this moment.
+        """
+        found: int | Pfns = address_space.translate(self, space, vpn)
+        return found
+
+    def remove_space(self, space: int) -> None:
+        """Give up an address space that maps nothing; `new_space` gives its number out again as `remove_mapping` says.
+
+        Raises
+        ------
+        ArenaError
+            It maps pages, or anonymous pages that it mapped first live on in other spaces: they carry its number.
+        LookupError
+            No such space.
+        """
+        address_space.remove_space(self, space)
 
     # ---- exchange --------------------------------------------------------------------------------------------------
 

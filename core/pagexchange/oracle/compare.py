@@ -142,8 +142,8 @@ def compare_rest(before: State, after: State, findings: Collector) -> None:
     """What no exchange touches: the geometry of nodes, mappings and spaces, and pins that were there before."""
     fixed = (
         ("node", before.nodes, after.nodes, ("name", "start", "frames", "number", "wm_min", "wm_low", "wm_high")),
-        ("mapping", before.mappings, after.mappings, ("used", "aops", "shmem", "nr_pages", "name")),
-        ("space", before.spaces, after.spaces, ("used", "nr_ptes", "name")),
+        ("mapping", before.mappings, after.mappings, ("used", "aops", "shmem", "generation", "nr_pages", "name")),
+        ("space", before.spaces, after.spaces, ("used", "nr_ptes", "nr_anon", "generation", "name")),
     )
     for kind, old, new, names in fixed:
         for name in names:

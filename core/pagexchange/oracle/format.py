@@ -62,8 +62,8 @@ XARRAY = _struct("u8 head; u4 lock seq flags pad")
 XANODE = _struct(
     "u1 shift offset count used; u4 parent; u8 array; u4 next pad0; u8 marks*3 pad1*2 slot*64",
 )
-MAPPING = _struct("xarray pages; u4 used aops shmem pad0; u8 nr_pages pad1*2; S64 name", xarray=XARRAY)
-SPACE = _struct("xarray tables; u4 used lock; u8 nr_ptes pad0*3; S64 name", xarray=XARRAY)
+MAPPING = _struct("xarray pages; u4 used aops shmem generation; u8 nr_pages pad1*2; S64 name", xarray=XARRAY)
+SPACE = _struct("xarray tables; u4 used lock; u8 nr_ptes nr_anon; u4 generation pad0; u8 pad1; S64 name", xarray=XARRAY)
 PTE = _struct("u8 pte; u4 next pad")
 PAGE_TABLE = _struct("u4 space count; u8 base; u4 next pad0; u8 pad1*5; pte pte*64", pte=PTE)
 NODE = _struct(

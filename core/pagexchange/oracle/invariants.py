@@ -10,6 +10,7 @@ from pagexchange.oracle.format import (
     COUNTERS,
     FREE,
     FROZEN,
+    MAX_ORDER,
     PTE_MIGRATION,
     PTE_PRESENT,
     RESERVED,
@@ -249,6 +250,21 @@ def _cache(state: State, findings: Collector) -> None:
         e["mapping"],
         lambda p, _, g: f"frame {p}: mapping word {g:#x} names no mapping and no space",
     )
+    whole = np.concatenate([state.mappings["used"], state.spaces["used"]]) != 0
+    place = np.where(_is_file(e["mapping"]), number, number + len(state.mappings))
+    gone = used & (e["mapping"] != 0) & ~bad & ~whole[np.clip(place, 0, len(whole) - 1)]
+    findings.add_where(
+        "identity", gone, pfns, 0, e["mapping"],
+        lambda p, w, g: f"frame {p} says it is {_identity(g, w)}; that is not in use",
+    )  # fmt: skip
+    anonymous = used & ~bad & (low == ANON)
+    size = np.left_shift(1, np.minimum(e["order"], MAX_ORDER).astype(np.int64))
+    first = np.bincount(number[anonymous], weights=size[anonymous], minlength=len(state.spaces)).astype(np.int64)
+    counted = state.spaces["nr_anon"].astype(np.int64)
+    findings.add_where(
+        "nr-anon", first != counted, np.arange(len(first)), first, counted,
+        lambda s, w, g: f"space {s} counts {g} anonymous base pages that carry its number, a recount gives {w}",
+    )  # fmt: skip
     held = np.bincount(owner, weights=np.left_shift(1, rows.order), minlength=len(state.mappings)).astype(np.int64)
     counted = state.mappings["nr_pages"].astype(np.int64)
     findings.add_where(

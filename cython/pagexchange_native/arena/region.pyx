@@ -11,7 +11,7 @@ import numpy as np
 
 from pagexchange_native.arena.backing import Backing, boot_id, pool_too_small
 from pagexchange_native.arena.geometry import Format, Geometry
-from pagexchange_native.errors import ArenaError, ArenaFullError, ForkedArenaError
+from pagexchange_native.errors import ArenaError, ArenaFullError, ForkedArenaError, stays_here
 from pagexchange_native.integers import as_pfns, as_words
 
 cimport cython
@@ -19,7 +19,7 @@ from cpython.buffer cimport PyBuffer_FillInfo
 from libc.errno cimport errno as c_errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free as c_free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 from posix.stat cimport fstat, lstat, struct_stat
 from posix.unistd cimport close as c_close, unlink
 
@@ -153,8 +153,11 @@ cdef class Region:
         self.exports = 0
         self.pid = os.getpid()
 
-    def __init__(self):
-        raise TypeError("use Region.create(...) to make an arena")
+    def __init__(self, *args, **kwargs):
+        raise TypeError(f"an arena is made by {type(self).__name__}.create(...)")
+
+    def __reduce__(self):
+        raise stays_here("an arena", f"make one there: {type(self).__name__}.create(...)")
 
     cdef int check(self) except -1:
         if self.region == NULL:
@@ -635,34 +638,45 @@ cdef class Region:
         """Make a mapping (a file's `address_space`); its number. ArenaFullError when all are in use."""
         cdef pgx_mapping *m
         cdef uint32_t i
+        cdef int64_t best = -1
         self.check()
         if aops not in AOPS:
             raise ValueError(f"aops {aops!r}: choose one of {', '.join(AOPS)}")
         raw = str(name).encode()[:63]
+        # Of those that are free the one that was given up least often: an old number is unknown for as long as it goes.
         for i in range(self.region.nmappings):
             m = &self.region.mappings[i]
-            if not m.used:
-                memset(m, 0, sizeof(pgx_mapping))
-                memcpy(m.name, <const char *>raw, len(raw))
-                m.shmem = bool(shmem)
-                m.aops = AOPS[aops]
-                m.used = 1
-                return i
+            if not pgx_load32(&m.used) and (best < 0 or m.generation < self.region.mappings[best].generation):
+                best = i
+                if m.generation == 0:
+                    break
+        if best >= 0:
+            m = &self.region.mappings[best]  # all of it is zero, but for the generation and the tree's `seq`
+            memcpy(m.name, <const char *>raw, len(raw))
+            m.shmem = bool(shmem)
+            m.aops = AOPS[aops]
+            pgx_store32(&m.used, 1)
+            return best
         raise ArenaFullError(errno.ENOSPC, f"all {self.region.nmappings} mappings are in use; create the arena with more")
 
     def new_space(self, name=""):
         """Make an address space; its number. ArenaFullError when all are in use."""
         cdef pgx_space *s
         cdef uint32_t i
+        cdef int64_t best = -1
         self.check()
         raw = str(name).encode()[:63]
-        for i in range(self.region.nspaces):
+        for i in range(self.region.nspaces):  # as of mappings
             s = &self.region.spaces[i]
-            if not s.used:
-                memset(s, 0, sizeof(pgx_space))
-                memcpy(s.name, <const char *>raw, len(raw))
-                s.used = 1
-                return i
+            if not pgx_load32(&s.used) and (best < 0 or s.generation < self.region.spaces[best].generation):
+                best = i
+                if s.generation == 0:
+                    break
+        if best >= 0:
+            s = &self.region.spaces[best]
+            memcpy(s.name, <const char *>raw, len(raw))
+            pgx_store32(&s.used, 1)
+            return best
         raise ArenaFullError(errno.ENOSPC, f"all {self.region.nspaces} spaces are in use; create the arena with more")
 
     # ---- tests -----------------------------------------------------------------------------------------------------

@@ -37,6 +37,10 @@ def _words(value, n, what):
     return np.ascontiguousarray(array)
 
 
+def _name_of(function):
+    return getattr(function, "__name__", type(function).__name__)
+
+
 cdef object _copied(const uint64_t *words, size_t n):
     """Words of the engine as an array that a plug-in may keep and write to."""
     array = np.empty(n, dtype=np.uint64)
@@ -54,7 +58,7 @@ cdef class PythonFlags(FlagPolicy):
     def __init__(self, function, arena):
         self.function = function
         self.arena = arena
-        self.name = getattr(function, "__name__", type(function).__name__)
+        self.name = _name_of(function)
         self.ops.ctx = <void *>self
         self.ops.exchange = _exchange_flags
 
@@ -92,7 +96,7 @@ cdef class PythonMapping(MappingUpdater):
     def __init__(self, function, arena):
         self.function = function
         self.arena = arena
-        self.name = getattr(function, "__name__", type(function).__name__)
+        self.name = _name_of(function)
         self.ops.ctx = <void *>self
         self.ops.find = _find
 
@@ -138,7 +142,7 @@ cdef class PythonMover(DataMover):
 
     def __init__(self, function):
         self.function = function
-        self.name = getattr(function, "__name__", type(function).__name__)
+        self.name = _name_of(function)
         self.ops.kind = PGX_LOG_WHOLE
 
     cpdef dict describe(self):

@@ -1,15 +1,23 @@
 """The page cache: which frame holds which page of a mapping."""
 
 from collections.abc import Iterable
-from typing import SupportsIndex
+from typing import SupportsIndex, overload
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from pagexchange_native.arena.region import Region
+from pagexchange_native.pages.refusals import Places
+
+POSITIONS: Places
 
 def add(
     arena: Region, mapping: int, indexes: ArrayLike | Iterable[SupportsIndex], pfns: ArrayLike | Iterable[SupportsIndex]
 ) -> None: ...
-def load(arena: Region, mapping: int, index: int) -> int: ...
+@overload
+def load(arena: Region, mapping: int, index: SupportsIndex) -> int: ...
+@overload
+def load(arena: Region, mapping: int, index: ArrayLike | Iterable[SupportsIndex]) -> NDArray[np.int64]: ...
 def remove(arena: Region, mapping: int, index: int) -> int: ...
+def remove_mapping(arena: Region, mapping: int) -> None: ...
 def set_private(arena: Region, pfns: ArrayLike, values: ArrayLike) -> None: ...

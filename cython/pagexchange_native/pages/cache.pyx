@@ -1,37 +1,55 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The page cache: which frame holds which page of a mapping (`filemap_add_folio`, `filemap_remove_folio`)."""
 
-from operator import index as as_int
-
 import numpy as np
 
 from pagexchange_native.arena.reentry import refuse_plugin_of
-from pagexchange_native.errors import ArenaError, not_placed, not_taken
-from pagexchange_native.integers import as_pfns, as_places, as_words
+from pagexchange_native.errors import ArenaError
+from pagexchange_native.integers import as_number, as_pfns, as_words
+from pagexchange_native.pages.refusals import Places, identity, no_page, not_removed, not_taken
 
-from libc.errno cimport EAGAIN, EBUSY, EFAULT, EINVAL, ENOENT, ETXTBSY
+from libc.errno cimport (
+    EADDRINUSE,
+    EAGAIN,
+    EBUSY,
+    EEXIST,
+    EFAULT,
+    EINVAL,
+    ENOENT,
+    ENOTEMPTY,
+    ERANGE,
+    ESTALE,
+    ETXTBSY,
+)
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from pagexchange_native.arena.allocator cimport pgx_free
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.arena.slots cimport FACE
-from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
-from pagexchange_native.pages.placing cimport Target, place_all, state_before
+from pagexchange_native.pages.placing cimport Refusal, Target, lock_page, look_up, place_pages, state_before
 from pagexchange_native.xarray.store cimport xa_store
 from pagexchange_native.xarray.tree cimport xa_load, xa_lock, xa_unlock
 
-cdef pgx_mapping *_mapping(Region arena, object number) except NULL:
+POSITIONS = Places(
+    "mapping", "index", "indexes", 56, "no XArray node left; create the arena with more (xa_nodes=...)"
+)
+
+
+cdef pgx_mapping *_mapping(Region arena, object mapping) except NULL:
     arena.check()
-    if not 0 <= as_int(number) < arena.region.nmappings or not arena.region.mappings[<uint32_t>number].used:
+    number = as_number(mapping, "mapping")
+    if not 0 <= number < arena.region.nmappings or not pgx_load32(&arena.region.mappings[<uint32_t>number].used):
         raise LookupError(f"mapping {number}: unknown; new_mapping() makes one")
     return &arena.region.mappings[<uint32_t>number]
 
 
 cdef uint64_t _index(object index) except? 0xffffffffffffffff:
-    if not 0 <= as_int(index) < 1 << 56:
-        raise ValueError(f"index {index}: want 0 to 2^56 - 1")
-    return <uint64_t>index
+    number = as_number(index, "index")
+    if not 0 <= number < 1 << 56:
+        raise ValueError(f"index {number}: want 0 to 2^56 - 1")
+    return <uint64_t>number
 
 
 cdef void _count(pgx_region *r, pgx_mapping *m, uint64_t pfn, uint64_t frames) noexcept nogil:
@@ -45,32 +63,39 @@ cdef void _count(pgx_region *r, pgx_mapping *m, uint64_t pfn, uint64_t frames) n
         pgx_add64(&node.counter[PGX_NR_DIRTY], frames)
 
 
-cdef int _add(const Target *t, uint64_t index, uint64_t pfn, uint8_t *was) noexcept nogil:
+cdef int _add(const Target *t, uint64_t index, uint64_t pfn, uint8_t *was, Refusal *why) noexcept nogil:
     cdef pgx_region *r = t.r
     cdef pgx_mapping *m = &r.mappings[t.number]
     cdef pgx_entry *e
     cdef uint64_t old = 0
     cdef uint64_t frames, k
-    cdef int rc = 0
-    if pfn >= r.nframes or index >> 56:
-        return -EINVAL
+    cdef int rc
+    if index >> 56:
+        return -ERANGE
+    rc = lock_page(r, pfn, why)
+    if rc != 0:
+        return rc
     e = &r.entries[pfn]
-    if pgx_load8(&e.state) != PGX_USED:
-        return -EINVAL
-    if not pgx_cas32(&e.owner, 0, FACE + 1):
-        return -EBUSY
-    if pgx_load8(&e.state) != PGX_USED or e.mapping or e.mapcount or e.order > PGX_MAX_ORDER \
-            or index & ((1ull << e.order) - 1):
-        pgx_store32(&e.owner, 0)
-        return -EINVAL
     frames = 1ull << e.order
+    if e.mapping or e.mapcount:
+        rc = -EEXIST
+    elif index & (frames - 1):
+        rc = -EINVAL
+    if rc != 0:
+        pgx_store32(&e.owner, 0)
+        return rc
     xa_lock(&m.pages, FACE)
-    for k in range(frames):
-        if xa_load(r, &m.pages, index + k):
-            rc = -EBUSY
-            break
+    if not m.used or m.generation != t.generation:
+        rc = -ESTALE
     else:
-        rc = xa_store(r, &m.pages, index, e.order, pgx_xa_entry(pfn), &old)
+        for k in range(frames):
+            old = xa_load(r, &m.pages, index + k)
+            if old:
+                why.taken, why.holder = index + k, pgx_xa_value(old)
+                rc = -EADDRINUSE
+                break
+        else:
+            rc = xa_store(r, &m.pages, index, e.order, pgx_xa_entry(pfn), &old)
     if rc == 0:
         was[0] = state_before(r, e)
         pgx_store64(&e.mapping, <uint64_t>(t.number + 1) << 2)
@@ -108,7 +133,9 @@ cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinn
     # Looked up again: between the look-up and the lock an exchange may have moved the page to another frame.
     if e.mapping != <uint64_t>(number + 1) << 2 or xa_load(r, &m.pages, index) != entry:
         rc = -EAGAIN
-    elif e.mapcount or (not pinned and pgx_pinned(r, pfn, e.order)):
+    elif e.mapcount:
+        rc = -ENOTEMPTY
+    elif not pinned and pgx_pinned(r, pfn, e.order):
         rc = -ETXTBSY
     if rc:
         pgx_store32(&e.owner, 0)
@@ -131,38 +158,31 @@ cdef uint32_t _refs(const pgx_entry *e) noexcept nogil:
     return 1u << e.order
 
 
+cdef int64_t _load(pgx_region *r, uint32_t number, uint64_t index) noexcept nogil:
+    cdef uint64_t entry = xa_load(r, &r.mappings[number].pages, index)
+    return <int64_t>pgx_xa_value(entry) if entry else -1
+
+
 def add(Region arena, mapping, indexes, pfns):
     """Put the pages in frames `pfns` (integers) at positions `indexes` (integers, base pages) of a mapping.
 
-    A folio's index is a multiple of its size. The pages must be in use and nowhere mapped. All or nothing: ValueError,
-    ArenaError or ArenaFullError names the first that cannot be added.
+    A folio's index is a multiple of its size. The pages must be in use and nowhere mapped; the caller's reference, the
+    one of `alloc`, is the mapping's from then on. All or nothing: ValueError, ArenaError or ArenaFullError names the
+    first that cannot be added, and why.
     """
-    cdef Target target
-    cdef int64_t n, bad
-    cdef int code = 0
-    _mapping(arena, mapping)
+    cdef pgx_mapping *m = _mapping(arena, mapping)
+    cdef Target target = Target(arena.region, as_number(mapping, "mapping"), pgx_load32(&m.generation), 0)
     refuse_plugin_of(arena, "add pages to a mapping")
-    target = Target(arena.region, <uint32_t>mapping, 0)
-    at, frames = as_places(indexes, pfns, "indexes")
-    before = np.empty(len(at), dtype=np.uint8)
-    cdef const int64_t *index = <const int64_t *>address(at)
-    cdef const int64_t *pfn = <const int64_t *>address(frames)
-    cdef uint8_t *was = <uint8_t *>address(before)
-    n = len(at)
-    with nogil:
-        bad = place_all(&target, index, pfn, n, was, &code, _add, _take_out_again, _refs)
-    if bad < n:
-        raise not_placed(
-            f"frame {pfn[bad]} at index {index[bad]}", -code, "a page in use, not yet mapped, at a multiple of its size",
-            "position", "no XArray node left; create the arena with more (xa_nodes=...)",
-        )
+    place_pages(arena, &target, POSITIONS, indexes, pfns, _add, _take_out_again, _refs)
 
 
 def load(Region arena, mapping, index):
-    """Frame that holds position `index` (base pages) of a mapping, or -1. Takes no lock (`filemap_get_entry`)."""
-    cdef pgx_mapping *m = _mapping(arena, mapping)
-    cdef uint64_t entry = xa_load(arena.region, &m.pages, _index(index))
-    return <int64_t>pgx_xa_value(entry) if entry else -1
+    """Frame that holds position `index` (base pages) of a mapping, or -1; of several, int64 of the same shape.
+
+    Takes no lock (`filemap_get_entry`). ValueError names a position that is out of range.
+    """
+    _mapping(arena, mapping)
+    return look_up(arena, as_number(mapping, "mapping"), POSITIONS, index, _load)
 
 
 def remove(Region arena, mapping, index):
@@ -179,14 +199,17 @@ def remove(Region arena, mapping, index):
     cdef pgx_entry *e
     refuse_plugin_of(arena, "remove pages from a mapping")
     _mapping(arena, mapping)
-    number = <uint32_t>mapping
-    with nogil:  # a holder of the tree may be waiting for the GIL
-        pfn = _take_out(r, number, at, False)
+    number = as_number(mapping, "mapping")
+    arena.exports += 1
+    try:
+        with nogil:  # a holder of the tree may be waiting for the GIL
+            pfn = _take_out(r, number, at, False)
+    finally:
+        arena.exports -= 1
     if pfn == -ENOENT:
         return -1
     if pfn < 0:
-        kept = "the page is pinned or mapped by page tables; unpin or unmap it first"
-        raise not_taken(f"mapping {mapping}, index {index}", -pfn, kept)
+        raise not_taken(f"mapping {number}, index {at}", -pfn, "the page is pinned; unpin it first")
     e = &r.entries[pfn]
     frames = 1u << e.order
     if pgx_load64(&e.flags) & r.layout.private_:
@@ -198,6 +221,44 @@ def remove(Region arena, mapping, index):
     if last:
         pgx_free(r, <uint32_t>pfn, FACE + 1)
     return pfn
+
+
+cdef int _give_up(pgx_mapping *m, uint32_t generation, uint64_t *pages) noexcept nogil:
+    cdef int rc = 0
+    xa_lock(&m.pages, FACE)
+    pages[0] = pgx_load64(&m.nr_pages)
+    if not m.used or m.generation != generation:
+        rc = -ESTALE
+    elif pages[0]:
+        rc = -ENOTEMPTY
+    elif pgx_load64(&m.pages.head):
+        rc = -EEXIST
+    else:
+        m.pages.flags = 0  # its `seq` stays: who read it without a lock must not take a later tree for this one
+        m.aops = 0
+        m.shmem = 0
+        memset(m.name, 0, sizeof(m.name))
+        pgx_store32(&m.generation, generation + 1)
+        pgx_store32(&m.used, 0)  # last: from here on the number may be given out
+    xa_unlock(&m.pages)
+    return rc
+
+
+def remove_mapping(Region arena, mapping):
+    """Give up a mapping without pages; `new_mapping` may give its number out again. ArenaError: something is in it."""
+    cdef pgx_mapping *m = _mapping(arena, mapping)
+    cdef uint32_t generation = pgx_load32(&m.generation)
+    cdef uint64_t pages = 0
+    cdef int rc
+    refuse_plugin_of(arena, "remove a mapping")
+    arena.exports += 1
+    try:
+        with nogil:
+            rc = _give_up(m, generation, &pages)
+    finally:
+        arena.exports -= 1
+    if rc != 0:
+        raise not_removed("mapping", mapping, -rc, pages)
 
 
 def set_private(Region arena, pfns, values):
@@ -217,8 +278,11 @@ def set_private(Region arena, pfns, values):
             if not pgx_cas32(&e.owner, 0, FACE + 1):
                 raise ArenaError(f"frame {pfn}: the page is locked; try again")
             locked.append(pfn)
-            if e.state != PGX_USED or e.mapping == 0 or e.mapping & PGX_ANON:
-                raise ValueError(f"frame {pfn}: private data belongs to a page of a mapping")
+            if e.state != PGX_USED:
+                raise ValueError(f"frame {pfn}: private data belongs to a page of a mapping; {no_page(e.state, e.head)}")
+            if e.mapping == 0 or e.mapping & PGX_ANON:
+                where = identity(e.mapping, e.index) if e.mapping else "in no mapping"
+                raise ValueError(f"frame {pfn}: private data belongs to a page of a mapping; this one is {where}")
         for pfn, value in zip(which.tolist(), words.tolist()):
             e = arena.entry(pfn)
             e.private_ = value

@@ -1,8 +1,10 @@
-"""Placing pages in a mapping or a space, all or nothing, and taking them out again as they were."""
+"""Lists of places in a mapping or a space: pages are put there, all or nothing, and looked up there."""
 
-from libc.errno cimport EAGAIN, EBUSY
+from libc.errno cimport EBUSY, EFAULT, ENOENT
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.slots cimport FACE
 from pagexchange_native.format cimport *
 
 cdef enum:  # what a page had before it was placed
@@ -11,50 +13,62 @@ cdef enum:  # what a page had before it was placed
 
 cdef struct Target:
     pgx_region *r
-    uint32_t number  # of the mapping or the space
-    uint64_t bits    # of a page-table entry; a mapping has none
+    uint32_t number      # of the mapping or the space
+    uint32_t generation  # of that number when the call began
+    uint64_t bits        # of a page-table entry; a mapping has none
 
-# Places one page at `at`: 0 and what it had before, or -errno.
-ctypedef int (*place_fn)(const Target *t, uint64_t at, uint64_t pfn, uint8_t *was) noexcept nogil
+cdef struct Refusal:  # of the page that cannot be placed: what was seen while nobody could change it
+    int code               # errno
+    uint8_t state
+    uint8_t order
+    uint8_t frozen         # 1: it is an exchange that has the page
+    uint32_t head          # of a tail: pfn + 1
+    uint64_t mapping       # identity, as in the entry
+    uint64_t index
+    uint64_t taken         # first of the places that it needs where another page is,
+    uint64_t holder        # and that page's frame
+
+# Places one page at `at`: 0 and what it had before, or -errno and why.
+ctypedef int (*place_fn)(const Target *t, uint64_t at, uint64_t pfn, uint8_t *was, Refusal *why) noexcept nogil
 # Takes the page at `at` out: its frame, locked, with the references that it had for being there; or -errno.
 ctypedef int64_t (*take_out_fn)(const Target *t, uint64_t at) noexcept nogil
 # How many references that are.
 ctypedef uint32_t (*refs_fn)(const pgx_entry *e) noexcept nogil
+# The frame of the page at `at`, -1 for none, or -EAGAIN when an exchange has it.
+ctypedef int64_t (*look_fn)(pgx_region *r, uint32_t number, uint64_t at) noexcept nogil
+
+cdef int place_pages(Region arena, const Target *target, object places, object at, object pfns, place_fn place,
+                     take_out_fn take_out, refs_fn refs) except -1
+cdef object look_up(Region arena, uint32_t number, object places, object at, look_fn look)
+
+
+cdef inline void _look(const pgx_entry *e, Refusal *why) noexcept nogil:
+    why.state = pgx_load8(&e.state)
+    why.order = pgx_load8(&e.order)
+    why.frozen = (pgx_load32(&e.refs) & PGX_FROZEN) != 0
+    why.head = pgx_load32(&e.head)
+    why.mapping = pgx_load64(&e.mapping)
+    why.index = pgx_load64(&e.index)
+
+
+cdef inline int lock_page(pgx_region *r, uint64_t pfn, Refusal *why) noexcept nogil:
+    """Locks a page that is to be placed: 0; -EFAULT no such frame, -ENOENT no page in use starts there, -EBUSY."""
+    cdef pgx_entry *e
+    if pfn >= r.nframes:
+        return -EFAULT
+    e = &r.entries[pfn]
+    _look(e, why)
+    if why.state != PGX_USED:
+        return -ENOENT
+    if not pgx_cas32(&e.owner, 0, FACE + 1):
+        return -EBUSY
+    _look(e, why)
+    if why.state != PGX_USED or why.order > PGX_MAX_ORDER:
+        pgx_store32(&e.owner, 0)
+        return -ENOENT
+    return 0
 
 
 cdef inline uint8_t state_before(const pgx_region *r, const pgx_entry *e) noexcept nogil:
     """What `place_fn` says of a locked page that it is about to place."""
     return (WAS_HELD if e.held else 0) | (WAS_SWAPBACKED if pgx_load64(&e.flags) & r.layout.swapbacked else 0)
-
-
-cdef inline void _undo(const Target *t, uint64_t at, uint8_t was, take_out_fn take_out, refs_fn refs) noexcept nogil:
-    """Takes a page out again, and leaves it as it was."""
-    cdef int64_t pfn = -EBUSY
-    cdef pgx_entry *e
-    while pfn == -EBUSY or pfn == -EAGAIN:  # an exchange that has the page lets it go
-        pfn = take_out(t, at)
-    if pfn < 0:  # taken out meanwhile by a call of another thread
-        return
-    e = &t.r.entries[pfn]
-    if not was & WAS_SWAPBACKED:
-        pgx_and64(&e.flags, ~t.r.layout.swapbacked)
-    pgx_store8(&e.held, was & WAS_HELD)
-    pgx_add32(&e.refs, <uint32_t>(was & WAS_HELD) - refs(e))
-    pgx_store32(&e.owner, 0)
-
-
-cdef inline int64_t place_all(const Target *t, const int64_t *at, const int64_t *pfn, int64_t n, uint8_t *was, int *code,
-                              place_fn place, take_out_fn take_out, refs_fn refs) noexcept nogil:
-    """Places n pages, or none: n, or the number of the first that cannot be placed, and *code is its -errno.
-
-    `was` is room for n bytes.
-    """
-    cdef int64_t i, k
-    code[0] = 0
-    for i in range(n):
-        code[0] = place(t, <uint64_t>at[i], <uint64_t>pfn[i], &was[i])
-        if code[0] != 0:
-            for k in range(i - 1, -1, -1):
-                _undo(t, <uint64_t>at[k], was[k], take_out, refs)
-            return i
-    return n

@@ -1,11 +1,15 @@
 """Address spaces: page tables of 64 entries below an XArray, and the reverse map from a page to its entries."""
 
 from collections.abc import Iterable
-from typing import SupportsIndex
+from typing import SupportsIndex, overload
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from pagexchange_native.arena.region import Region
+from pagexchange_native.pages.refusals import Places
+
+ADDRESSES: Places
 
 def map(
     arena: Region,
@@ -15,5 +19,9 @@ def map(
     write: bool = True,
 ) -> None: ...
 def unmap(arena: Region, space: int, vpn: int) -> int: ...
-def translate(arena: Region, space: int, vpn: int) -> int: ...
+@overload
+def translate(arena: Region, space: int, vpn: SupportsIndex) -> int: ...
+@overload
+def translate(arena: Region, space: int, vpn: ArrayLike | Iterable[SupportsIndex]) -> NDArray[np.int64]: ...
 def entry(arena: Region, space: int, vpn: int) -> int: ...
+def remove_space(arena: Region, space: int) -> None: ...

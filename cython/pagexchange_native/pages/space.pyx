@@ -1,14 +1,25 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Address spaces: page tables of 64 entries below an XArray, and the reverse map from a page to its entries."""
 
-from operator import index as as_int
+from pagexchange_native.integers import as_number
+from pagexchange_native.pages.refusals import Places, not_removed, not_taken
 
-import numpy as np
-
-from pagexchange_native.errors import ArenaError, not_placed, not_taken
-from pagexchange_native.integers import as_places
-
-from libc.errno cimport EAGAIN, EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, ETXTBSY, EUCLEAN
+from libc.errno cimport (
+    EADDRINUSE,
+    EAGAIN,
+    EBUSY,
+    EEXIST,
+    EFAULT,
+    EINVAL,
+    EMLINK,
+    ENOENT,
+    ENOTEMPTY,
+    ERANGE,
+    ESTALE,
+    ETXTBSY,
+    EUCLEAN,
+    EXDEV,
+)
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -17,15 +28,21 @@ from pagexchange_native.arena.locks cimport spin_lock, spin_unlock
 from pagexchange_native.arena.pool cimport Items, pool_give, pool_take
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.arena.slots cimport FACE
-from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
-from pagexchange_native.pages.placing cimport Target, place_all, state_before
+from pagexchange_native.pages.placing cimport Refusal, Target, lock_page, look_up, place_pages, state_before
 from pagexchange_native.xarray.store cimport xa_store
 from pagexchange_native.xarray.tree cimport xa_load, xa_lock, xa_unlock
 
-cdef pgx_space *_space(Region arena, object number) except NULL:
+ADDRESSES = Places(
+    "space", "virtual page", "virtual pages", 52,
+    "no page table left; create the arena with more (page_tables=..., xa_nodes=...)",
+)
+
+
+cdef pgx_space *_space(Region arena, object space) except NULL:
     arena.check()
-    if not 0 <= as_int(number) < arena.region.nspaces or not arena.region.spaces[<uint32_t>number].used:
+    number = as_number(space, "space")
+    if not 0 <= number < arena.region.nspaces or not pgx_load32(&arena.region.spaces[<uint32_t>number].used):
         raise LookupError(f"space {number}: unknown; new_space() makes one")
     return &arena.region.spaces[<uint32_t>number]
 
@@ -105,29 +122,35 @@ cdef int _drop_empty(pgx_region *r, uint32_t space, uint64_t vpn, uint64_t frame
     return 0
 
 
-cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was) noexcept nogil:
+cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was, Refusal *why) noexcept nogil:
     cdef pgx_region *r = target.r
     cdef uint32_t space = target.number
     cdef pgx_entry *e
     cdef pgx_space *s = &r.spaces[space]
-    cdef uint64_t frames, k, t
+    cdef uint64_t frames, k, t, word
     cdef int64_t number = -1
     cdef pgx_pte *pte
-    cdef int rc = 0
-    if pfn >= r.nframes:
-        return -EINVAL
+    cdef int rc
+    if vpn >> 52:
+        return -ERANGE
+    rc = lock_page(r, pfn, why)
+    if rc != 0:
+        return rc
     e = &r.entries[pfn]
-    if pgx_load8(&e.state) != PGX_USED or vpn >> 52:
-        return -EINVAL
-    if not pgx_cas32(&e.owner, 0, FACE + 1):
-        return -EBUSY
-    frames = 1ull << pgx_load8(&e.order)
+    frames = 1ull << e.order
+    if vpn & (frames - 1):
+        rc = -EINVAL
     # A shared anonymous page has one index: its virtual address is the same everywhere.
-    if pgx_load8(&e.state) != PGX_USED or e.order > PGX_MAX_ORDER or vpn & (frames - 1) \
-            or (e.mapping & 3 == PGX_ANON and e.index != vpn):
+    elif e.mapping & 3 == PGX_ANON and e.index != vpn:
+        rc = -EXDEV
+    if rc != 0:
         pgx_store32(&e.owner, 0)
-        return -EINVAL
+        return rc
     spin_lock(&s.lock, FACE + 1)
+    if not s.used or s.generation != target.generation:
+        spin_unlock(&s.lock)
+        pgx_store32(&e.owner, 0)
+        return -ESTALE
     # All tables first, so that a lack of one changes nothing.
     for t in range((frames + PGX_TABLE_SLOTS - 1) // PGX_TABLE_SLOTS):
         number = _table(r, space, vpn + t * PGX_TABLE_SLOTS, True)
@@ -137,8 +160,10 @@ cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was) no
     if rc == 0:
         for k in range(frames):
             number = _table(r, space, vpn + k, False) if k % PGX_TABLE_SLOTS == 0 else number
-            if r.tables[number].pte[(vpn + k) % PGX_TABLE_SLOTS].pte:
-                rc = -EEXIST
+            word = pgx_load64(&r.tables[number].pte[(vpn + k) % PGX_TABLE_SLOTS].pte)
+            if word:
+                why.taken, why.holder = vpn + k, word >> 12
+                rc = -EADDRINUSE
                 break
     if rc == 0:
         # Nothing fails from here on: the page is locked, the space too, and every table is there.
@@ -159,6 +184,7 @@ cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was) no
             pgx_store64(&e.mapping, (<uint64_t>space + 1) << 2 | PGX_ANON)
             e.index = vpn
             pgx_or64(&e.flags, r.layout.swapbacked)
+            pgx_add64(&s.nr_anon, frames)
         if e.mapcount == 0 and e.mapping & PGX_ANON:
             pgx_add64(&r.nodes[pgx_node_of(r, pfn)].counter[PGX_NR_ANON], frames)
         pgx_store32(&e.mapcount, e.mapcount + 1)
@@ -224,6 +250,9 @@ cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees) noe
     pgx_store32(&e.mapcount, e.mapcount - 1)
     if e.mapcount == 0 and e.mapping & PGX_ANON:
         pgx_add64(&r.nodes[pgx_node_of(r, pfn)].counter[PGX_NR_ANON], -frames)
+        # The space that mapped it first: maybe another one than this, so that its own lock does not guard the count.
+        if (e.mapping >> 2) - 1 < r.nspaces:
+            pgx_add64(&r.spaces[(e.mapping >> 2) - 1].nr_anon, -frames)
         pgx_store64(&e.mapping, 0)
         e.index = 0
     spin_unlock(&s.lock)
@@ -238,40 +267,32 @@ cdef uint32_t _refs(const pgx_entry *e) noexcept nogil:
     return 1
 
 
+cdef int64_t _translate(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
+    cdef uint64_t word = _read(r, space, vpn)
+    if word & PGX_PTE_MIGRATION:
+        return -EAGAIN
+    return <int64_t>(word >> 12) if word & PGX_PTE_PRESENT else -1
+
+
 def map(Region arena, space, vpns, pfns, write=True):
     """Map the pages in frames `pfns` (integers) at virtual page numbers `vpns` (integers); a folio as a whole, aligned.
 
-    The first mapping of a page without a mapping makes it anonymous. All or nothing: ValueError, ArenaError or
-    ArenaFullError names the first page that cannot be mapped.
+    The first mapping of a page without a mapping makes it anonymous, and takes over the caller's reference, the one of
+    `alloc`. All or nothing: ValueError, ArenaError or ArenaFullError names the first page that cannot be mapped, and why.
     """
-    cdef Target target
-    cdef int64_t n, bad
-    cdef int code = 0
+    cdef pgx_space *s = _space(arena, space)
     cdef uint64_t bits = PGX_PTE_ACCESSED | (PGX_PTE_WRITE if write else 0)
-    _space(arena, space)
-    target = Target(arena.region, <uint32_t>space, bits)
-    at, frames = as_places(vpns, pfns, "virtual pages")
-    before = np.empty(len(at), dtype=np.uint8)
-    cdef const int64_t *vpn = <const int64_t *>address(at)
-    cdef const int64_t *pfn = <const int64_t *>address(frames)
-    cdef uint8_t *was = <uint8_t *>address(before)
-    n = len(at)
-    with nogil:
-        bad = place_all(&target, vpn, pfn, n, was, &code, _map, _unmap_again, _refs)
-    if bad < n:
-        raise not_placed(
-            f"frame {pfn[bad]} at virtual page {vpn[bad]}", -code,
-            "a page in use at a multiple of its size; an anonymous page that is mapped already keeps its virtual page number",
-            "place", "no page table left; create the arena with more (page_tables=..., xa_nodes=...)",
-        )
+    cdef Target target = Target(arena.region, as_number(space, "space"), pgx_load32(&s.generation), bits)
+    place_pages(arena, &target, ADDRESSES, vpns, pfns, _map, _unmap_again, _refs)
 
 
 def translate(Region arena, space, vpn):
-    """Frame that virtual page `vpn` of a space leads to, or -1. ArenaError while it is a migration entry."""
-    cdef uint64_t word = _word(arena, space, vpn)
-    if word & PGX_PTE_MIGRATION:
-        raise ArenaError(f"virtual page {vpn}: an exchange has it; try again")
-    return <int64_t>(word >> 12) if word & PGX_PTE_PRESENT else -1
+    """Frame that virtual page `vpn` of a space leads to, or -1; of several, int64 of the same shape.
+
+    ArenaError names one that is a migration entry, ValueError one that is out of range.
+    """
+    _space(arena, space)
+    return look_up(arena, as_number(space, "space"), ADDRESSES, vpn, _translate)
 
 
 cdef uint64_t _read(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
@@ -281,9 +302,10 @@ cdef uint64_t _read(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
 
 cdef uint64_t _word(Region arena, object space, object vpn) except? 0xffffffffffffffff:
     _space(arena, space)
-    if not 0 <= as_int(vpn) < 1 << 52:
-        raise ValueError(f"virtual page {vpn}: want 0 to 2^52 - 1")
-    return _read(arena.region, <uint32_t>space, <uint64_t>vpn)
+    at = as_number(vpn, "virtual page")
+    if not 0 <= at < 1 << 52:
+        raise ValueError(f"virtual page {at}: want 0 to 2^52 - 1")
+    return _read(arena.region, <uint32_t>as_number(space, "space"), <uint64_t>at)
 
 
 def unmap(Region arena, space, vpn):
@@ -294,21 +316,61 @@ def unmap(Region arena, space, vpn):
     cdef int64_t pfn
     cdef bint last
     _word(arena, space, vpn)
-    number = <uint32_t>space
-    at = <uint64_t>vpn
-    with nogil:
-        pfn = _unmap(r, number, at, True)
+    number = as_number(space, "space")
+    at = as_number(vpn, "virtual page")
+    arena.exports += 1
+    try:
+        with nogil:
+            pfn = _unmap(r, number, at, True)
+    finally:
+        arena.exports -= 1
     if pfn == -ENOENT:
         return -1
-    if pfn == -EINVAL:
-        raise ValueError(f"virtual page {vpn}: not the first page of a folio")
     if pfn < 0:
-        raise not_taken(f"virtual page {vpn}", -pfn, "the page is pinned, and this would free it; unpin it first")
+        raise not_taken(f"virtual page {at}", -pfn, "the page is pinned, and this would free it; unpin it first")
     last = pgx_add32(&r.entries[pfn].refs, <uint32_t>-1) == 1
     pgx_store32(&r.entries[pfn].owner, 0)
     if last:
         pgx_free(r, <uint32_t>pfn, FACE + 1)
     return pfn
+
+
+cdef int _give_up(pgx_space *s, uint32_t generation, uint64_t *pages) noexcept nogil:
+    cdef int rc = 0
+    spin_lock(&s.lock, FACE + 1)
+    pages[0] = s.nr_ptes
+    if not s.used or s.generation != generation:
+        rc = -ESTALE
+    elif pages[0]:
+        rc = -ENOTEMPTY
+    elif pgx_load64(&s.nr_anon):
+        pages[0] = pgx_load64(&s.nr_anon)
+        rc = -EMLINK
+    elif pgx_load64(&s.tables.head):
+        rc = -EEXIST
+    else:
+        s.tables.flags = 0  # its `seq` stays, as that of a mapping does
+        memset(s.name, 0, sizeof(s.name))
+        pgx_store32(&s.generation, generation + 1)
+        pgx_store32(&s.used, 0)
+    spin_unlock(&s.lock)
+    return rc
+
+
+def remove_space(Region arena, space):
+    """Give up a space that maps nothing; `new_space` may give its number out again. ArenaError: something is in it."""
+    cdef pgx_space *s = _space(arena, space)
+    cdef uint32_t generation = pgx_load32(&s.generation)
+    cdef uint64_t pages = 0
+    cdef int rc
+    arena.exports += 1
+    try:
+        with nogil:
+            rc = _give_up(s, generation, &pages)
+    finally:
+        arena.exports -= 1
+    if rc != 0:
+        raise not_removed("space", space, -rc, pages)
 
 
 def entry(Region arena, space, vpn):

@@ -9,12 +9,18 @@ cdef class XArray:
     cdef readonly Region region
     cdef uint32_t number  # of the mapping or space
     cdef bint of_space
+    cdef uint32_t generation  # of that number when the array was made
 
-    # The head in the mapped arena; raises when the region is closed. Good until the GIL is let go.
+    # The head in the mapped arena; raises when the region is closed, or the mapping or space was given up. Good until the
+    # GIL is let go.
     cdef pgx_xarray *head(self) except NULL
+    cdef uint32_t _generation(self)
+    cdef int check_generation(self) except -1
     # The same, locked for changes or held for reading: pair them with xa_unlock and xa_release.
     cdef pgx_xarray *lock(self) except NULL
     cdef pgx_xarray *hold(self) except NULL
+    cdef bint has_mark(self, uint64_t index, int mark) except -1
+    cdef int change_mark(self, uint64_t index, int mark, bint on) except -1
 
 cdef uint64_t index_of(object index) except? 0
 cdef uint32_t order_of(object order) except? 64

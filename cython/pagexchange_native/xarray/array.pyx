@@ -7,7 +7,8 @@ import os
 
 import numpy as np
 
-from pagexchange_native.errors import ArenaFullError
+from pagexchange_native.errors import ArenaError, ArenaFullError, stays_here
+from pagexchange_native.integers import as_number
 
 from libc.errno cimport EBUSY, EINVAL, ENOMEM
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -161,19 +162,44 @@ cdef class XArray:
             number = region.new_mapping("xarray")
         self.of_space = space is not None
         count = region.region.nspaces if self.of_space else region.region.nmappings
-        number = operator.index(number)
+        kind = "space" if self.of_space else "mapping"
+        number = as_number(number, kind)
         if not 0 <= number < count:
-            raise IndexError(f"{'space' if self.of_space else 'mapping'} {number}: the arena has 0 to {count - 1}")
+            raise IndexError(f"{kind} {number}: the arena has 0 to {count - 1}")
         self.number = number
+        if not (pgx_load32(&region.region.spaces[self.number].used) if self.of_space
+                else pgx_load32(&region.region.mappings[self.number].used)):
+            raise IndexError(f"{kind} {number}: unknown; new_{kind}() makes one")
         self.region = region
+        self.generation = self._generation()
+
+    def __reduce__(self):
+        raise stays_here("an XArray", "send what it holds: dict(array.items())")
+
+    def __repr__(self):
+        if self.region is None:
+            return "<XArray that was not made>"
+        return f"<XArray of {'space' if self.of_space else 'mapping'} {self.number} of {self.region!r}>"
+
+    cdef uint32_t _generation(self):
+        if self.of_space:
+            return pgx_load32(&self.region.region.spaces[self.number].generation)
+        return pgx_load32(&self.region.region.mappings[self.number].generation)
 
     cdef pgx_xarray *head(self) except NULL:
         if self.region is None:
             raise TypeError("XArray.__init__ was not called")
         self.region.check()
+        self.check_generation()
         if self.of_space:
             return &self.region.region.spaces[self.number].tables
         return &self.region.region.mappings[self.number].pages
+
+    cdef int check_generation(self) except -1:
+        if self._generation() != self.generation:
+            kind = "space" if self.of_space else "mapping"
+            raise ArenaError(f"{kind} {self.number}: it was removed, and with it this array; make one of a new {kind}")
+        return 0
 
     cdef pgx_xarray *lock(self) except NULL:
         # Whoever has it may need the GIL to go on (a mover in Python): wait without it, and keep the arena open meanwhile.
@@ -183,6 +209,11 @@ cdef class XArray:
             with nogil:
                 xa_lock(xa, FACE)
             self.region.exports -= 1
+        try:
+            self.check_generation()  # again: nobody gives it up from here on
+        except ArenaError:
+            xa_unlock(xa)
+            raise
         return xa
 
     cdef pgx_xarray *hold(self) except NULL:
@@ -192,7 +223,27 @@ cdef class XArray:
             with nogil:
                 xa_hold(xa)
             self.region.exports -= 1
+        try:
+            self.check_generation()
+        except ArenaError:
+            xa_release(xa)
+            raise
         return xa
+
+    cdef bint has_mark(self, uint64_t index, int mark) except -1:
+        cdef pgx_xarray *xa = self.hold()
+        cdef bint found = xa_get_mark(self.region.region, xa, index, mark)
+        xa_release(xa)
+        return found
+
+    cdef int change_mark(self, uint64_t index, int mark, bint on) except -1:
+        cdef pgx_xarray *xa = self.lock()
+        if on:
+            xa_set_mark(self.region.region, xa, index, mark)
+        else:
+            xa_clear_mark(self.region.region, xa, index, mark)
+        xa_unlock(xa)
+        return 0
 
     # ---- one index -----------------------------------------------------------------------------------------------
 
@@ -323,28 +374,15 @@ cdef class XArray:
 
     def get_mark(self, index, mark):
         """Tell whether the entry that covers `index` has mark 0, 1 or 2."""
-        cdef uint64_t i = index_of(index)
-        cdef int m = mark_of(mark)
-        cdef pgx_xarray *xa = self.hold()
-        cdef bint found = xa_get_mark(self.region.region, xa, i, m)
-        xa_release(xa)
-        return found
+        return self.has_mark(index_of(index), mark_of(mark))
 
     def set_mark(self, index, mark):
         """Set a mark of the entry that covers `index`; nothing happens where no entry is."""
-        cdef uint64_t i = index_of(index)
-        cdef int m = mark_of(mark)
-        cdef pgx_xarray *xa = self.lock()
-        xa_set_mark(self.region.region, xa, i, m)
-        xa_unlock(xa)
+        self.change_mark(index_of(index), mark_of(mark), True)
 
     def clear_mark(self, index, mark):
         """Clear a mark of the entry that covers `index`."""
-        cdef uint64_t i = index_of(index)
-        cdef int m = mark_of(mark)
-        cdef pgx_xarray *xa = self.lock()
-        xa_clear_mark(self.region.region, xa, i, m)
-        xa_unlock(xa)
+        self.change_mark(index_of(index), mark_of(mark), False)
 
     def marked(self, mark):
         """Tell whether any entry has the mark. Without a lock."""

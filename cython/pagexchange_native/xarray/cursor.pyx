@@ -7,12 +7,14 @@ between two calls. (The C level's `xa_cursor` stays in its node: there the calle
 
 import errno
 
+from pagexchange_native.errors import stays_here
+
 from libc.stdint cimport uint32_t, uint64_t
 
 from pagexchange_native.format cimport PGX_XA_MARKS, pgx_load64, pgx_xanode, pgx_xarray
 from pagexchange_native.xarray.array cimport XArray, entry_of, index_of, mark_of, order_of, raise_on, value_of
-from pagexchange_native.xarray.search cimport XA_PRESENT, xa_find_raw, xa_get_mark, xa_get_order
-from pagexchange_native.xarray.store cimport xa_clear_mark, xa_set_mark, xa_store
+from pagexchange_native.xarray.search cimport XA_PRESENT, xa_find_raw, xa_get_order
+from pagexchange_native.xarray.store cimport xa_store
 from pagexchange_native.xarray.tree cimport xa_is_node, xa_order_at, xa_release, xa_unlock, xa_walk
 
 from pagexchange_native.xarray.array import MAX_INDEX
@@ -54,6 +56,12 @@ cdef class Cursor:
     def __init__(self, XArray array not None, index=0, order=0):
         self.array = array
         self.set_order(index, order)
+
+    def __reduce__(self):
+        raise stays_here("a Cursor", "send what its array holds: dict(array.items())")
+
+    def __repr__(self):
+        return f"<Cursor {self.state} at index {self._index} of {self.array!r}>"
 
     @property
     def index(self):
@@ -290,39 +298,23 @@ cdef class Cursor:
     def get_mark(self, mark):
         """Tell whether the entry has mark 0, 1 or 2."""
         cdef int m = mark_of(mark)
-        cdef pgx_xarray *xa
-        cdef bint found
-        if not self._stands():
-            return False
-        xa = self.array.hold()
-        found = xa_get_mark(self.array.region.region, xa, self._index, m)
-        xa_release(xa)
-        return found
+        return self.array.has_mark(self._index, m) if self._stands() else False
 
     def set_mark(self, mark):
         """Set a mark."""
         cdef int m = mark_of(mark)
-        cdef pgx_xarray *xa
         if self._stands():
-            xa = self.array.lock()
-            xa_set_mark(self.array.region.region, xa, self._index, m)
-            xa_unlock(xa)
+            self.array.change_mark(self._index, m, True)
 
     def clear_mark(self, mark):
         """Clear a mark."""
         cdef int m = mark_of(mark)
-        cdef pgx_xarray *xa
         if self._stands():
-            xa = self.array.lock()
-            xa_clear_mark(self.array.region.region, xa, self._index, m)
-            xa_unlock(xa)
+            self.array.change_mark(self._index, m, False)
 
     def init_marks(self):
         """Clear all marks."""
         cdef int m
-        cdef pgx_xarray *xa
         if self._stands():
-            xa = self.array.lock()
             for m in range(PGX_XA_MARKS):
-                xa_clear_mark(self.array.region.region, xa, self._index, m)
-            xa_unlock(xa)
+                self.array.change_mark(self._index, m, False)

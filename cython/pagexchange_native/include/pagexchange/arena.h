@@ -100,7 +100,7 @@ typedef struct pgx_mapping {
     uint32_t used;
     uint32_t aops;
     uint32_t shmem; /* 1: shared memory, its pages are swap-backed */
-    uint32_t pad0;
+    uint32_t generation; /* how often this number was given up: who was made for an earlier one is told so */
     uint64_t nr_pages; /* base pages in the cache */
     uint64_t pad1[2];
     char name[64];
@@ -111,7 +111,10 @@ typedef struct pgx_space {
     uint32_t used;
     uint32_t lock; /* slot + 1 of the worker that changes its page tables */
     uint64_t nr_ptes;
-    uint64_t pad0[3];
+    uint64_t nr_anon; /* base pages that are anonymous and carry its number, wherever they are mapped by now */
+    uint32_t generation; /* as of a mapping */
+    uint32_t pad0;
+    uint64_t pad1;
     char name[64];
 } pgx_space; /* 128 bytes */
 

@@ -1,0 +1,118 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=False
+"""Lists of places in a mapping or a space: pages are put there, all or nothing, and looked up there."""
+
+import numpy as np
+
+from pagexchange_native.errors import ArenaError
+from pagexchange_native.integers import as_places, as_pfns, given, is_integer, listed
+from pagexchange_native.pages.refusals import Refused, not_placed
+
+from libc.errno cimport EAGAIN, EBUSY
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from pagexchange_native.arena.region cimport Region
+from pagexchange_native.buffers cimport address
+from pagexchange_native.format cimport *
+
+
+cdef void _undo(const Target *t, uint64_t at, uint8_t was, take_out_fn take_out, refs_fn refs) noexcept nogil:
+    """Takes a page out again, and leaves it as it was."""
+    cdef int64_t pfn = -EBUSY
+    cdef pgx_entry *e
+    while pfn == -EBUSY or pfn == -EAGAIN:  # an exchange that has the page lets it go
+        pfn = take_out(t, at)
+    if pfn < 0:  # taken out meanwhile by a call of another thread
+        return
+    e = &t.r.entries[pfn]
+    if not was & WAS_SWAPBACKED:
+        pgx_and64(&e.flags, ~t.r.layout.swapbacked)
+    pgx_store8(&e.held, was & WAS_HELD)
+    pgx_add32(&e.refs, <uint32_t>(was & WAS_HELD) - refs(e))
+    pgx_store32(&e.owner, 0)
+
+
+cdef int64_t _place_all(const Target *t, const int64_t *at, const int64_t *pfn, int64_t n, uint8_t *was, Refusal *why,
+                        place_fn place, take_out_fn take_out, refs_fn refs) noexcept nogil:
+    """Places n pages, or none: n, or the number of the first that cannot be placed, and *why."""
+    cdef int64_t i, k
+    for i in range(n):
+        why.code = -place(t, <uint64_t>at[i], <uint64_t>pfn[i], &was[i], why)
+        if why.code != 0:
+            for k in range(i - 1, -1, -1):
+                _undo(t, <uint64_t>at[k], was[k], take_out, refs)
+            return i
+    return n
+
+
+cdef int place_pages(Region arena, const Target *target, object places, object at, object pfns, place_fn place,
+                     take_out_fn take_out, refs_fn refs) except -1:
+    """Puts pages in places, all or nothing, or raises what `not_placed` makes of the first that cannot be put there."""
+    cdef Refusal why
+    cdef int64_t n, bad
+    at, pfns = listed(at), listed(pfns)
+    wanted, frames = as_places(at, pfns, places.plural)
+    before = np.empty(len(wanted), dtype=np.uint8)
+    cdef const int64_t *where = <const int64_t *>address(wanted)
+    cdef const int64_t *pfn = <const int64_t *>address(frames)
+    cdef uint8_t *was = <uint8_t *>address(before)
+    n = len(wanted)
+    memset(&why, 0, sizeof(why))
+    arena.exports += 1  # it must not be closed meanwhile
+    try:
+        with nogil:
+            bad = _place_all(target, where, pfn, n, was, &why, place, take_out, refs)
+    finally:
+        arena.exports -= 1
+    if bad < n:
+        page = Refused(
+            pfn=given(pfns, bad), at=given(at, bad), k=bad, n=n, code=why.code, state=why.state, order=why.order,
+            frozen=bool(why.frozen), head=why.head, mapping=why.mapping, index=why.index, taken=why.taken,
+            holder=why.holder,
+        )
+        raise not_placed(places, target.number, page, frames[:bad], target.r.nframes)
+    return 0
+
+
+cdef object look_up(Region arena, uint32_t number, object places, object at, look_fn look):
+    """Frames at places as int64 of the same shape, -1 for none; of one integer an int.
+
+    Raises ValueError for a place that there is not, ArenaError for a page that an exchange has.
+    """
+    cdef int64_t i, n
+    cdef int64_t found = -1
+    cdef uint64_t one
+    if is_integer(at):
+        if not 0 <= at < 1 << places.bits:
+            raise ValueError(f"{places.place} {at}: want 0 to 2^{places.bits} - 1")
+        one = at
+        found = look(arena.region, number, one)
+        if found < -1:
+            raise ArenaError(f"{places.place} {at}: an exchange has it; try again")
+        return found
+    at = listed(at)
+    wanted = as_pfns(at, places.place)
+    wrong = np.flatnonzero((wanted < 0) | (wanted >= 1 << places.bits))
+    if len(wrong):
+        raise ValueError(
+            f"{places.place} {given(at, wrong[0])} (element {wrong[0]}): want 0 to 2^{places.bits} - 1"
+        )
+    out = np.empty(len(wanted), dtype=np.int64)
+    cdef const int64_t *where = <const int64_t *>address(wanted)
+    cdef int64_t *frame = <int64_t *>address(out)
+    n = len(wanted)
+    arena.exports += 1
+    try:
+        with nogil:
+            for i in range(n):
+                found = look(arena.region, number, <uint64_t>where[i])
+                if found < -1:
+                    break
+                frame[i] = found
+    finally:
+        arena.exports -= 1
+    if n and found < -1:
+        raise ArenaError(f"{places.place} {given(at, i)} (element {i}): an exchange has it; try again")
+    shape = np.shape(at)
+    return out.reshape(shape) if shape else int(out[0])
