@@ -13,15 +13,18 @@ from tests.core.test_snapshot_file import small
 
 SOUND = {
     "kernel": "6.18", "machine": "x86_64", "page_size": 4096, "date": "2026-07-01", "frames": 9, "uses": {"free": 3},
+    "others": {"slab": 4}, "nodes": [{"number": 0, "spans": [(0, 9), (20, 30)], "cpus": True, "tier": 4},
+                                      {"number": 1, "spans": []}],
+    "heat": "flags", "lru_gen": True, "unknown": ["kernel"],
     "processes": {"denied": 0}, "mappings": {}, "options": {"limit": None, "names": True}, "partial": False,
     "notes": ["a sentence"], "file_names": ["a"] * 5, "space_names": ["s"] * 3,
 }  # fmt: skip
 ODD = (None, True, -1, 1.5, float("nan"), 1 << 70, "many", [1], [None], ["a\ud800"], {"a": None}, {"limit": -1})
 """One value of each type and some that no fact may have."""
 FITTING: dict[str, list[object]] = {
-    "kernel": ["many"], "machine": ["many"], "date": ["many"], "partial": [True], "notes": [], "file_names": [],
-    "space_names": [], "page_size": [], "frames": [], "uses": [], "processes": [], "mappings": [],
-    "options": [{"a": None}],
+    "kernel": ["many"], "machine": ["many"], "date": ["many"], "partial": [True], "lru_gen": [True],
+    "notes": [], "file_names": [], "space_names": [], "page_size": [], "frames": [], "uses": [],
+    "processes": [], "mappings": [], "options": [{"a": None}], "others": [], "nodes": [], "heat": [], "unknown": [],
 }  # fmt: skip
 """Which of them fit which fact: all others must be refused. An option that is not known is left out."""
 

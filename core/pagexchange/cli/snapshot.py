@@ -25,6 +25,8 @@ from pagexchange.pages.snapshot.save import save
 @click.option(
     "--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help="Chooses the sample."
 )
+@click.option("--heat", "heat_file", metavar="FILE", type=click.Path(dir_okay=False),
+              help="How hot pages are: lines of a frame number and a number.")  # fmt: skip
 @click.option("--proc", metavar="DIR", default=str(PROC), type=click.Path(),
               help="Not this machine, but the one whose /proc and /sys are saved in DIR.")  # fmt: skip
 @click.option("--page-size", metavar="SIZE", help="Of that machine's base page, where DIR does not say it.")
@@ -38,6 +40,7 @@ def snapshot(
     names: bool,
     limit: int | None,
     seed: int,
+    heat_file: str | None,
     proc: str,
     page_size: str | None,
     save_proc: str | None,
@@ -57,6 +60,8 @@ def snapshot(
     """
     if out is None and save_proc is None:
         raise click.UsageError("Missing argument 'OUT'; or give --save-proc DIR")
+    if out is None and heat_file is not None:
+        raise click.UsageError("--heat is for OUT: --save-proc alone saves what Linux says")
     if save_proc is not None and contents:
         raise click.UsageError("--save-proc saves no contents: leave --contents out")
     # Before recording: on a large machine that takes its time.
@@ -77,7 +82,7 @@ def snapshot(
     if out is not None:
         taken = take(
             pids=pids or None, contents=contents, names=names, limit=limit, seed=seed, proc=proc,
-            page_size=_bytes(page_size),
+            page_size=_bytes(page_size), heat_file=heat_file,
         )  # fmt: skip
         size = file_format.save(taken, out, replace=force)
         counts = taken.summary()

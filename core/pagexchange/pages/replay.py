@@ -101,7 +101,9 @@ def arena_from_snapshot(
     if done.nowhere:
         counts["outside_nodes"] = done.nowhere
     plan = _snapshot_plan(snapshot, recorded, chosen, counts)
-    if len(np.unique(plan.hot)) == 1:  # the flags say nothing about heat: without root they could not be read
+    if (
+        snapshot.given_heat is None and len(np.unique(plan.hot)) == 1
+    ):  # the flags say nothing about heat: without root they could not be read
         plan.hot = np.where(random.random(len(plan.hot)) < hot, 7, 0).astype(np.uint8)
         counts["made_up_heat"] = len(plan.hot)
     frames = _frames_needed(snapshot, recorded, node, free, page_size)
@@ -182,8 +184,10 @@ def _snapshot_plan(snapshot: Snapshot, recorded: Folios, layout: Layout, counts:
     alone, space, vpn = _made_up_mappings(recorded, anon & (mapped == 0), counts)
     counts["mapped_less_than_linux_says"] = int((snapshot.count[recorded.row] > mapped).sum())
     private = np.uint64(flagwords.word(layout, "private"))
+    # a folio is as hot as its hottest page
+    hot = np.maximum.reduceat(snapshot.heat()[_rows(recorded)], np.cumsum(recorded.size) - recorded.size)
     return Plan(
-        kind=kind, file=file, index=index, words=ours, private=(ours & private) != 0, hot=kpageflags.heat(words),
+        kind=kind, file=file, index=index, words=ours, private=(ours & private) != 0, hot=hot,
         map_space=np.append(recorded.map_space, space), map_vpn=np.append(recorded.map_vpn, vpn),
         map_folio=np.append(recorded.map_folio, alone),
         map_write=np.append(recorded.map_write, np.ones(len(alone), bool)),

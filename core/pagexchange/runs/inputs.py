@@ -103,6 +103,7 @@ def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
     )
     facts: dict[str, Any] = {k: v for k, v in snapshot.facts.items() if k in ("kernel", "machine", "date")}
     facts["partial"] = snapshot.partial
+    facts["heat"] = "drawn" if "made_up_heat" in population.counts else snapshot.facts.get("heat", "flags")
     return _chosen(config, arena, population, name, kind, facts, [*snapshot.notes, snapshot.unsaid])
 
 

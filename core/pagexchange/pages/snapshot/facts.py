@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Required, TypedDict, cast
+from typing import Annotated, Any, Final, Literal, Required, TypedDict, cast
 
 import msgspec
 
@@ -54,6 +54,10 @@ class Facts(TypedDict, total=False):
     """Why those are no pages of users that are neither that nor free: how many, by reason."""
     nodes: list[Node]
     """The nodes, those without memory too; empty or missing where they are not known."""
+    heat: Literal["flags", "idle", "file"]
+    """By what it is known how hot a page is: flags of Linux's lists, idle page tracking, or a file of the user's."""
+    lru_gen: bool
+    """Whether the multi-generational LRU was on: then flags say little of heat. Missing where it is not known."""
     processes: dict[str, Count]
     """How many were recorded or left out, by reason."""
     mappings: dict[str, Count]

@@ -41,7 +41,7 @@ MAX_CONTENT: Final = 1 << 34
 MAX_RATIO: Final = 1040  # zlib packs at most 1032 bytes into one
 _PREFIX: Final = struct.Struct("<8sII32s")
 _DIFFERENCES: Final = frozenset({"pfn", "index", "map_vpn", "map_frame"})
-_OPTIONAL: Final = frozenset({"content", "content_known"})
+_OPTIONAL: Final = frozenset({"given_heat", "content", "content_known"})
 
 
 def dumps(snapshot: Snapshot) -> bytes:

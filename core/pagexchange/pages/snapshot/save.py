@@ -26,10 +26,11 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from pagexchange.errors import SnapshotError
+from pagexchange.pages.snapshot.heat import LRU_GEN, refresh
 from pagexchange.pages.snapshot.proc import reader
 from pagexchange.pages.snapshot.proc.tree import ABOUT, PROC, SMALLEST, UNKNOWN, WORDS, Tree
 
-TEXTS: Final = ("devices/system/node/node*/cpulist", "devices/virtual/memory_tiering/memory_tier*/nodelist")
+TEXTS: Final = ("devices/system/node/node*/cpulist", "devices/virtual/memory_tiering/memory_tier*/nodelist", LRU_GEN)
 """Patterns of files below /sys that a snapshot reads."""
 STEP: Final = 1 << 18
 """Words that are copied at once."""
@@ -124,6 +125,7 @@ class _Saving:
         # page tables before frames, as `take` reads them
         for pid in readable if wanted is None else wanted:
             self.process(pid, must=wanted is not None)
+        refresh(tree)
         for name in WORDS if error is None else ():
             self.words(name)
         texts: dict[str, str | None] = {

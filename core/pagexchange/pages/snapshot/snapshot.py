@@ -23,9 +23,9 @@ MAX_INDEX: Final = 1 << 52
 ARRAYS: Final[dict[str, str]] = {
     "pfn": "<u8", "flags": "<u8", "count": "<u4", "file": "<i4", "index": "<u8",
     "map_space": "<u4", "map_vpn": "<u8", "map_frame": "<u4", "map_bits": "|u1",
-    "content_known": "|b1", "content": "|u1",
+    "given_heat": "|u1", "content_known": "|b1", "content": "|u1",
 }  # fmt: skip
-"""Every array of a snapshot and its dtype; the last two only where contents were asked for."""
+"""Every array of a snapshot and its dtype; the last three only where they were asked for."""
 
 
 @dataclass
@@ -60,6 +60,8 @@ class Snapshot:
     """uint8[n, page_size], or None."""
     content_known: NDArray[np.bool_] | None = None
     """bool[n]: which rows of `content` were read."""
+    given_heat: NDArray[np.uint8] | None = None
+    """uint8[n]: 0 to 7, as a user's file says it, or None."""
 
     def __post_init__(self) -> None:
         fact_table.sound(self.facts)
@@ -100,8 +102,15 @@ class Snapshot:
         return int(self.map_space.max()) + 1 if len(self.map_space) else 0
 
     def heat(self) -> NDArray[np.uint8]:
-        """uint8[n]: how hot each page looks, 0 to 7 (see `kpageflags.heat`)."""
-        return kpageflags.heat(self.flags)
+        """uint8[n]: how hot each page looks, 0 to 7: as it was given, else by `kpageflags.heat`."""
+        if self.given_heat is not None:
+            return self.given_heat
+        return kpageflags.heat(self.flags, by_idle=self.facts.get("heat") == "idle")
+
+    @property
+    def blind(self) -> bool:
+        """Whether flags, by which heat is known, say hardly anything of it: see `pagexchange.pages.snapshot.heat`."""
+        return self.facts.get("lru_gen", False) and self.facts.get("heat", "flags") == "flags"
 
     def is_page(self) -> NDArray[np.bool_]:
         """bool[n]: which rows are pages that an exchange is about."""
@@ -135,6 +144,9 @@ class Snapshot:
             _require(names is None or len(names) >= number, f"facts.{what}: fewer than the {number} that are numbered")
         size = self.page_size
         _require(512 <= size <= 1 << 21 and size & (size - 1) == 0, f"page_size: {size}; a power of two is expected")
+        if self.given_heat is not None:
+            sound = self.given_heat.shape == (n,) and int(self.given_heat.max(initial=0)) <= 7
+            _require(sound, f"given_heat: {n} numbers from 0 to 7 are expected")
         if self.content is not None:
             _require(self.content.shape == (n, size), f"content: {self.content.shape}; ({n}, {size}) is expected")
             _require(self.content_known is not None and self.content_known.shape == (n,), "content_known: missing")
@@ -156,7 +168,8 @@ class Snapshot:
             "mapped_elsewhere": int((self.count > mapped).sum()), "mappings": len(self.map_frame),
             "large_folios": int((first & ((self.flags & kpageflags.HEAD) != 0)).sum()),
             "in_large_folios": int((page & ((self.flags & (kpageflags.HEAD | kpageflags.TAIL)) != 0)).sum()),
-            "hot": int((self.heat() >= 4)[page].sum()), "files": self.nfiles, "spaces": self.nspaces,
+            "hot": None if self.blind else int((self.heat() >= 4)[page].sum()),
+            "files": self.nfiles, "spaces": self.nspaces,
             "flag_words": len(words), "commonest": {kpageflags.describe(int(words[i])): int(often[i]) for i in top},
             "facts": dict(self.facts),
         }  # fmt: skip
@@ -196,6 +209,7 @@ class Snapshot:
             pfn=self.pfn[rows], flags=self.flags[rows], count=self.count[rows], file=file, index=self.index[rows],
             map_space=space.astype(np.uint32), map_vpn=self.map_vpn[keep],
             map_frame=where[self.map_frame[keep]].astype(np.uint32), map_bits=self.map_bits[keep], facts=facts,
+            given_heat=None if self.given_heat is None else self.given_heat[rows],
             content=None if self.content is None else self.content[rows],
             content_known=None if self.content_known is None else self.content_known[rows],
         )  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.pages.snapshot import identity, nodes, samefile, sample
+from pagexchange.pages.snapshot import heat, identity, nodes, samefile, sample
 from pagexchange.pages.snapshot.facts import Facts
 from pagexchange.pages.snapshot.proc import frames, kpageflags, mappings, reader
 from pagexchange.pages.snapshot.proc.mappings import FILE
@@ -36,6 +36,7 @@ def take(
     seed: int = 0,
     proc: str | os.PathLike[str] = PROC,
     page_size: int | None = None,
+    heat_file: str | os.PathLike[str] | None = None,
 ) -> Snapshot:
     """Record a machine's pages: flags, identities, sharing; nothing that tells which user or program they belong to.
 
@@ -56,6 +57,8 @@ def take(
         All facts are that machine's then.
     page_size : int, optional
         Bytes of a base page, where a saved tree does not say.
+    heat_file : path, optional
+        A file that says how hot pages are, see `heat.read`; by default Linux's flags say it.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def take(
     Raises
     ------
     SnapshotError
-        /proc cannot be read, a process of `pids` cannot be read, or nothing was found.
+        /proc or the file of heat cannot be read, a process of `pids` cannot be read, or nothing was found.
     """
     if limit is not None and limit < 1:
         raise SnapshotError(f"limit {limit}: at least 1 frame is needed")
@@ -93,6 +96,7 @@ def take(
     tally = frames.Tally()
     total = 0
     if with_frames:
+        heat.refresh(tree)
         (number, words, count), total = _scan(proc, pfn, limit, tally, only_mapped=wanted is not None)
     else:
         (number, words, count), pfn = identity.made_up(maps.file, maps.index, maps.bits)
@@ -125,12 +129,19 @@ def take(
     if names:
         facts["file_names"] = names_of
         facts["space_names"] = [reader.name(proc, pid) for pid in recording.pids]
+    given = None
+    if heat_file is not None:
+        if not with_frames:
+            raise SnapshotError(f"{heat_file}: of no use where frame numbers are made up; {' '.join(notes)}")
+        given, facts["heat"] = heat.read(heat_file, number), "file"
+    elif with_frames:
+        heat.note(tree, words, facts, notes, everything=wanted is None)
     real_vpn = maps.vpn[same]
     snapshot = Snapshot(
         pfn=number, flags=words, count=count, file=file, index=index, map_space=maps.space[same],
         map_vpn=identity.close_gaps(real_vpn, recording.areas), map_frame=row[same].astype(np.uint32),
         map_bits=maps.bits[same],
-        facts=facts,
+        facts=facts, given_heat=given,
     )  # fmt: skip
     if not len(snapshot):
         raise SnapshotError(f"{proc}: no page was found to record; {' '.join(notes) or 'no process may be read'}")

@@ -112,15 +112,17 @@ _REASONS: Final[dict[str, np.uint64]] = {
 could move it."""
 
 
-def heat(flags: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """How hot each page looks, 0 (cold) to 7: ACTIVE counts 4, REFERENCED 2, not IDLE 1.
+def heat(flags: NDArray[np.uint64], *, by_idle: bool = False) -> NDArray[np.uint8]:
+    """How hot each page looks, 0 to 7: ACTIVE counts 4, REFERENCED 2, not IDLE 1. `by_idle`: not IDLE 4, ACTIVE 1.
 
     ACTIVE and REFERENCED are the page's place on the LRU lists. IDLE is set by what tracks idle pages and cleared by
-    an access; where nothing tracks them, it is clear in all words and says nothing.
+    an access; where nothing tracks them, it is clear in all words and says nothing. With the multi-generational LRU
+    ACTIVE says nothing either, see `snapshot.heat`.
     """
-    score: NDArray[np.uint8] = ((flags & mask("ACTIVE")) != 0).astype(np.uint8) * 4
+    active, used = (4, 1) if not by_idle else (1, 4)
+    score: NDArray[np.uint8] = ((flags & mask("ACTIVE")) != 0).astype(np.uint8) * np.uint8(active)
     score += ((flags & mask("REFERENCED")) != 0).astype(np.uint8) * 2
-    score += ((flags & mask("IDLE")) == 0).astype(np.uint8)
+    score += ((flags & mask("IDLE")) == 0).astype(np.uint8) * np.uint8(used)
     return score
 
 

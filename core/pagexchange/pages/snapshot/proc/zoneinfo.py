@@ -67,6 +67,11 @@ def spans(text: str) -> dict[int, list[tuple[int, int]]]:
     return found
 
 
+def active(text: str) -> list[int]:
+    """Pages that Linux counts as active, for each node and kind; of those that are on lists."""
+    return [int(count) for count in re.findall(r"^\s+nr_active_(?:anon|file)\s+(\d+)\s*$", text, re.M)]
+
+
 def _number(name: str, part: str) -> int | None:
     found = re.search(rf"^\s+{name}\s+(\d+)\s*$", part, re.M)
     return int(found.group(1)) if found else None
