@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 
@@ -43,6 +44,39 @@ def test_live_takes_a_sample_that_fits_into_half_of_the_memory_and_says_so(monke
     made = json.loads(ran.out)["input"]
     assert made["pages"] * (4096 + backing.METADATA) <= 1 << 22
     assert any(note.startswith("a sample: ") for note in made["details"]["notes"])
+
+
+def watched(monkeypatch):
+    """The names of the sections that are unpacked from now on."""
+    names, unpack = [], file_format._unpack
+
+    def watching(name, *rest):
+        names.append(name)
+        return unpack(name, *rest)
+
+    monkeypatch.setattr(file_format, "_unpack", watching)
+    return names
+
+
+def test_a_snapshot_with_more_pages_than_fit_is_refused_before_all_of_it_is_unpacked(tmp_path, monkeypatch):
+    file_format.save(file_format.packaged(), tmp_path / "s.pgxsnap")
+    unpacked = watched(monkeypatch)
+    monkeypatch.setattr(backing, "memory_available", lambda: 100 << 20)
+    ran = pagexchange("run", "--rounds", "0", "--input", str(tmp_path / "s.pgxsnap"))
+    assert (ran.code, ran.out) == (3, "")
+    assert re.search(r"s.pgxsnap: this takes about \d+ MiB of memory, the machine has 100 MiB available", ran.err)
+    assert unpacked == ["pfn", "flags"]
+
+
+def test_a_snapshot_without_a_page_is_refused_before_all_of_it_is_unpacked(tmp_path, monkeypatch):
+    empty = file_format.packaged()
+    empty.flags[:] = 0
+    file_format.save(empty, tmp_path / "s.pgxsnap")
+    unpacked = watched(monkeypatch)
+    ran = pagexchange("run", "--rounds", "0", "--input", str(tmp_path / "s.pgxsnap"))
+    assert (ran.code, ran.out) == (3, "")
+    assert "s.pgxsnap: the snapshot holds no page that an exchange could move" in ran.err
+    assert unpacked == ["pfn", "flags"]
 
 
 def test_what_fits_is_run(monkeypatch):

@@ -6,7 +6,10 @@ import os
 import pickle
 import random
 import struct
+import threading
+import tracemalloc
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from pagexchange.pages.snapshot import Snapshot
 from pagexchange.pages.snapshot import format as file_format
 from pagexchange.pages.snapshot.proc import kpageflags
 from pagexchange.pages.snapshot.snapshot import ARRAYS, MAX_FRAMES, MAX_MAPPINGS
+from pagexchange_native.arena import backing
 
 PREFIX = 48
 
@@ -215,6 +219,121 @@ def test_a_section_is_believed_up_to_each_of_its_limits(name, shape, stored, bel
             SnapshotError, match=f"section {name} claims .* bytes from {stored} stored ones: not believed"
         ):
             file_format._section(section, {}, "s")
+
+
+def test_what_memory_has_no_room_for_is_refused_before_a_section_is_read(data, monkeypatch):
+    arrays = 200 * (8 + 8 + 4 + 4 + 8) + 400 * (4 + 8 + 4 + 1)
+    largest = max(np.diff(sections(data)))
+    monkeypatch.setattr(backing, "memory_available", lambda: arrays + largest)
+    assert len(file_format.loads(data, "s")) == 200
+    monkeypatch.setattr(backing, "memory_available", lambda: arrays + largest - 1)
+    monkeypatch.setattr(file_format, "_unpack", lambda *_: pytest.fail("unpacked"))
+    monkeypatch.setattr(hashlib, "sha256", counting := Counting(hashlib.sha256))
+    with pytest.raises(SnapshotError, match=r"^s: cannot be unpacked: this takes .* want a smaller snapshot"):
+        file_format.loads(data, "s")
+    assert counting.calls == 1  # of the header
+
+
+class Counting:
+    def __init__(self, function):
+        self.function, self.calls = function, 0
+
+    def __call__(self, *args):
+        self.calls += 1
+        return self.function(*args)
+
+
+def test_unpacking_takes_no_more_than_the_arrays_and_the_largest_section():
+    n, rng = 1 << 18, np.random.default_rng(1)
+    none = np.zeros(0)
+    before = Snapshot(
+        pfn=np.cumsum(rng.integers(1, 1 << 30, n)).astype(np.uint64), flags=rng.integers(0, 99, n).astype(np.uint64),
+        count=np.zeros(n, np.uint32), file=np.full(n, -1, np.int32), index=rng.integers(0, 99, n).astype(np.uint64),
+        map_space=none.astype(np.uint32), map_vpn=none.astype(np.uint64), map_frame=none.astype(np.uint32),
+        map_bits=none.astype(np.uint8),
+    )  # fmt: skip
+    data = file_format.dumps(before)
+    tracemalloc.start()
+    try:
+        after = file_format.loads(data, "s")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    for name in ("pfn", "flags", "index"):
+        np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+    assert peak < 32 * n + max(np.diff(sections(data))) + (8 << 20)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64, 200, 1600])
+def test_a_snapshot_comes_back_however_large_the_pieces_are_that_it_is_read_in(monkeypatch, piece):
+    before = small(content=piece > 7, n=100)
+    data = file_format.dumps(before)
+    monkeypatch.setattr(file_format, "_PIECE", piece)
+    after = file_format.loads(data, "s")
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+    for more in (b"x", bytes(3000)):
+        with pytest.raises(SnapshotError, match="section flags unpacks to another size"):
+            file_format.loads(rewritten(data, exchanged("flags", lambda blob, more=more: blob + more)), "s")
+    with pytest.raises(SnapshotError, match="section flags unpacks to another size"):
+        file_format.loads(rewritten(data, exchanged("flags", lambda blob: blob[:-1])), "s")
+
+
+def test_a_pipe_is_read_once_and_what_is_wrong_with_it_is_said(tmp_path, data):
+    def load(stream_of):
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        writer = threading.Thread(target=lambda: broken_pipes(path, stream_of))
+        writer.start()
+        try:
+            return file_format.load(path)
+        finally:
+            writer.join()
+            path.unlink()
+
+    def broken_pipes(path, stream_of):
+        with suppress(BrokenPipeError), path.open("wb") as stream:
+            stream.write(stream_of)
+
+    assert load(data).facts == small().facts
+    with pytest.raises(SnapshotError, match="more bytes follow"):
+        load(data + b"x")
+    with pytest.raises(SnapshotError, match="cut short in section map_bits"):
+        load(data[:-1])
+    with pytest.raises(SnapshotError, match=r"cut short in section map_bits: .* of 16777216 bytes"):
+        load(rewritten(data, lambda h, b: h["sections"][-1].update(stored=1 << 24)))
+
+
+def test_all_that_the_header_claims_is_checked_before_anything_is_unpacked(data, monkeypatch):
+    monkeypatch.setattr(file_format, "_unpack", lambda *_: pytest.fail("unpacked"))
+    for change in (
+        lambda h, b: h["sections"][-1].update(stored=1 << 60),
+        lambda h, b: h["sections"][-1].update(name="other"),
+        lambda h, b: h["facts"].update(notes=5),
+        lambda h, b: b[: -h["sections"].pop()["stored"]],
+        lambda h, b: b + b"x",
+        lambda h, b: b[:-1],
+    ):
+        with pytest.raises(SnapshotError, match=r"^s: "):
+            file_format.loads(rewritten(data, change), "s")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"facts": {}, "sections": [], "sections": []}',
+        b'{"facts": {"notes": [], "notes": []}, "sections": []}',
+        '{"facts": {}, "sections": []}'.encode("utf-16"),
+        b'{"facts": {}, "sections": [}',
+        b'{"facts": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b'}, "sections": []}',
+        b"\xff",
+    ],
+    ids=["sections twice", "a fact twice", "utf-16", "no json", "deep", "no utf-8"],
+)
+def test_a_header_that_is_not_the_json_of_a_snapshot_is_refused(data, raw):
+    head = data[:12] + struct.pack("<I", len(raw)) + hashlib.sha256(raw).digest() + raw
+    with pytest.raises(SnapshotError, match=r"^s: the header is not the JSON of a snapshot"):
+        file_format.loads(head, "s")
 
 
 def test_a_huge_header_is_not_read(data):

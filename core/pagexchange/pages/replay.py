@@ -21,6 +21,8 @@ from pagexchange.pages.within import within
 from pagexchange_native.arena.backing import METADATA, refuse_more_than_available
 from pagexchange_native.arena.region import BATCH
 
+_ROW: Final = 100
+"""Bytes that making an arena takes for each frame of a snapshot, page or not."""
 CACHES: Final = 16
 """Made-up files for pages of files that are not known, and as many for shared memory."""
 _NOTES: Final = {
@@ -88,9 +90,8 @@ def arena_from_snapshot(
         As from `Arena.create`.
     """
     chosen = layout if isinstance(layout, Layout) else Layout.load(layout)
+    refuse_too_many(snapshot.flags, page_size)
     recorded = folios(snapshot)
-    if not len(recorded.row):
-        raise SnapshotError("the snapshot holds no page that an exchange could move")
     if free is not None and free < 0:
         raise ValueError(f"free {free}: 0 or more frames are expected")
     if not 0 <= hot <= 1:
@@ -128,6 +129,26 @@ def arena_from_snapshot(
     counts |= count_kinds(plan.kind)
     notes = [text.format(counts[name]) for name, text in _NOTES.items() if counts.get(name)]
     return arena, Population(pfns, node, plan.kind, recorded.order, plan.hot, mappings, spaces, counts, notes, done)
+
+
+def refuse_too_many(flags: NDArray[np.uint64], page_size: int) -> None:
+    """Before more is done with them: find out whether there is a page, and memory for as many as there are.
+
+    Parameters
+    ----------
+    flags : uint64[n]
+        The words of a snapshot's frames.
+    page_size : int
+        Of the arena, in bytes.
+
+    Raises
+    ------
+    SnapshotError, ArenaFullError
+    """
+    pages = int(kpageflags.is_page(flags).sum())
+    if not pages:
+        raise SnapshotError("the snapshot holds no page that an exchange could move")
+    refuse_more_than_available(pages * (page_size + METADATA) + len(flags) * _ROW)
 
 
 def _frames_needed(

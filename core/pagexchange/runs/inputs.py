@@ -1,6 +1,7 @@
 """From a strategies file, `--input` or `--live` to a workbench: the pages in the arena and the pairs to exchange."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pagexchange.errors import ArenaError, SnapshotError
 from pagexchange.model.config import Config
 from pagexchange.pages import Population, arena_from_snapshot, populate_synthetic
 from pagexchange.pages.choose import choose, leave_free
+from pagexchange.pages.replay import refuse_too_many
 from pagexchange.pages.snapshot import Snapshot, take
 from pagexchange.pages.snapshot import format as file_format
 from pagexchange.pages.split import why_not_real
@@ -69,7 +71,9 @@ def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, s
         return file_format.packaged(), PACKAGED, "snapshot"
     if Path(file).is_dir():
         return take(proc=file, seed=config.run.seed, limit=_most(config)), f"saved tree {Path(file).name}", "snapshot"
-    return file_format.load(file), f"snapshot {Path(file).name}", "snapshot"
+    # A snapshot may hold far more pages than fit: that is found out before all of it is unpacked.
+    sieve = partial(refuse_too_many, page_size=int(config.arena.page_size))
+    return file_format.load(file, sieve=sieve), f"snapshot {Path(file).name}", "snapshot"
 
 
 def _most(config: Config) -> int:

@@ -9,36 +9,44 @@
     ...     ...    the sections in that order, nothing between them, nothing after them
 
 A section is zlib over the array's bytes, shuffled: first the low bytes of all values, then the next ones. Ascending
-columns are stored as differences. Nothing is believed before it was checked: no length is larger than what lies in the
-file could become, digests are compared before a section is unpacked, and no Python object is ever unpickled.
+columns are stored as differences. Nothing is believed before it was checked: the facts and all that the header claims
+of sections are checked before the first one is read, no length is larger than what is stored could become, whether
+memory has room for all of it is asked, digests are compared before a section is unpacked, and no Python object is ever
+unpickled. Unpacking takes no more memory than the arrays and the largest section as it is stored.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
 import os
+import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.errors import SnapshotError
+from pagexchange.errors import PagexchangeError, SnapshotError
 from pagexchange.model import outfile
-from pagexchange.pages.snapshot.facts import sound
+from pagexchange.pages.snapshot.facts import Facts, sound
 from pagexchange.pages.snapshot.snapshot import ARRAYS, MAX_FRAMES, MAX_MAPPINGS, Snapshot
+from pagexchange_native.arena import backing
 
 MAGIC: Final = b"PGXSNAP\0"
 VERSION: Final = 1
 MAX_HEADER: Final = 1 << 24
 MAX_CONTENT: Final = 1 << 34
 MAX_RATIO: Final = 1040  # zlib packs at most 1032 bytes into one
+_PIECE: Final = 1 << 20
+"""Bytes, or rows, that are worked on at once."""
 _PREFIX: Final = struct.Struct("<8sII32s")
 _DIFFERENCES: Final = frozenset({"pfn", "index", "map_vpn", "map_frame"})
 _OPTIONAL: Final = frozenset({"given_heat", "content", "content_known"})
@@ -66,29 +74,7 @@ def dumps(snapshot: Snapshot) -> bytes:
 
 def loads(data: bytes, source: str) -> Snapshot:
     """Read a snapshot from the bytes of a file; `source` names it in errors."""
-    header, at = _header(data, source)
-    sections = header["sections"]
-    arrays: dict[str, NDArray[Any]] = {}
-    for section in sections:
-        name, shape, stored = _section(section, arrays, source)
-        if stored > len(data) - at:
-            raise SnapshotError(f"{source}: cut short in section {name}: {len(data) - at} of {stored} bytes at {at}")
-        blob = data[at : at + stored]
-        if hashlib.sha256(blob).hexdigest() != section["sha256"]:
-            raise SnapshotError(f"{source}: section {name}, bytes {at} to {at + stored}, is damaged: wrong SHA-256")
-        arrays[name] = _unpack(name, blob, shape, source)
-        at += stored
-    if at != len(data):
-        raise SnapshotError(f"{source}: {len(data) - at} bytes follow the last section at {at}")
-    missing = [name for name in ARRAYS if name not in arrays and name not in _OPTIONAL]
-    if missing:
-        raise SnapshotError(f"{source}: sections missing: {', '.join(missing)}")
-    try:
-        snapshot = Snapshot(**arrays, facts=sound(header["facts"]))
-        snapshot.check()
-    except (SnapshotError, TypeError, ValueError, ArithmeticError) as error:
-        raise SnapshotError(f"{source}: {error}") from None
-    return snapshot
+    return _read(io.BytesIO(data), len(data), source, None)
 
 
 def save(snapshot: Snapshot, path: str | os.PathLike[str], *, replace: bool = True) -> int:
@@ -123,30 +109,81 @@ def _words_for_os_errors(path: str | os.PathLike[str], what: str) -> Iterator[No
         raise SnapshotError(f"{os.fspath(path)}: cannot be {what}: {error.strerror or error}") from error
 
 
-def load(path: str | os.PathLike[str]) -> Snapshot:
-    """Read a snapshot from a file.
+Sieve = Callable[[NDArray[np.uint64]], None]
+"""Is shown the flags words of all frames before what follows them is unpacked; may raise what is to end the reading."""
+_Section = tuple[str, tuple[int, ...], int, str]
+"""Name, shape, stored bytes, digest."""
+
+
+def load(path: str | os.PathLike[str], *, sieve: Sieve | None = None) -> Snapshot:
+    """Read a snapshot from a file, or from a pipe, once and in order.
 
     Raises
     ------
     SnapshotError
-        The file cannot be read, is no snapshot, is cut short or damaged, or is from a newer version.
+        The file cannot be read, is no snapshot, is cut short or damaged, is from a newer version, or holds more than
+        memory has room for.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as stream:
-            prefix = stream.read(_PREFIX.size)
-            if prefix[: len(MAGIC)] != MAGIC:  # before a foreign file of any size is read
-                _prefix(prefix, str(path))
-            data = prefix + stream.read()
-    except OSError as error:
-        raise SnapshotError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return loads(data, str(path))
+    source = os.fspath(path)
+    with _words_for_os_errors(path, "read"), Path(path).open("rb") as stream:
+        about = os.fstat(stream.fileno())
+        return _read(stream, about.st_size if stat.S_ISREG(about.st_mode) else None, source, sieve)
 
 
 def packaged() -> Snapshot:
     """Read the small snapshot of a real machine that comes with the package."""
     source = resources.files("pagexchange") / "data" / "machine.pgxsnap"
     return loads(source.read_bytes(), "the packaged machine.pgxsnap")
+
+
+def _read(stream: BinaryIO, size: int | None, source: str, sieve: Sieve | None) -> Snapshot:
+    """Read a snapshot from a stream of so many bytes; None: it is not known."""
+    header, at = _header(stream, size, source)
+    facts = _facts(header["facts"], source)
+    sections = _sections(header["sections"], at, size, source)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, shape, stored, digest in sections:
+        blob = _exactly(stream, stored)
+        if len(blob) < stored:
+            raise SnapshotError(f"{source}: cut short in section {name}: {len(blob)} of {stored} bytes at {at}")
+        if hashlib.sha256(blob).hexdigest() != digest:
+            raise SnapshotError(f"{source}: section {name}, bytes {at} to {at + stored}, is damaged: wrong SHA-256")
+        arrays[name] = _unpack(name, blob, shape, source)
+        del blob
+        at += stored
+        if name == "flags" and sieve is not None:
+            try:
+                sieve(arrays[name])
+            except PagexchangeError as error:
+                raise SnapshotError(f"{source}: {getattr(error, 'strerror', None) or error}") from None
+    if size is None and stream.read(1):
+        raise SnapshotError(f"{source}: more bytes follow the last section at {at}")
+    try:
+        snapshot = Snapshot(**arrays, facts=facts)
+        snapshot.check()
+    except (SnapshotError, TypeError, ValueError, ArithmeticError) as error:
+        raise SnapshotError(f"{source}: {error}") from None
+    return snapshot
+
+
+def _facts(facts: object, source: str) -> Facts:
+    """The facts of a header; SnapshotError names the file."""
+    try:
+        return sound(facts)
+    except SnapshotError as error:
+        raise SnapshotError(f"{source}: {error}") from None
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    """So many bytes, or as many as there are: a stream that claims more than it has costs what it has."""
+    parts: list[bytes] = []
+    while size:
+        part = stream.read(min(size, _PIECE))
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def _prefix(data: bytes, source: str) -> tuple[int, bytes]:
@@ -161,18 +198,19 @@ def _prefix(data: bytes, source: str) -> tuple[int, bytes]:
     return length, digest
 
 
-def _header(data: bytes, source: str) -> tuple[dict[str, Any], int]:
-    length, digest = _prefix(data, source)
+def _header(stream: BinaryIO, size: int | None, source: str) -> tuple[dict[str, Any], int]:
+    """The header, and the place of what follows it."""
+    length, digest = _prefix(_exactly(stream, _PREFIX.size), source)
     end = _PREFIX.size + length
     if length > MAX_HEADER:
         raise SnapshotError(f"{source}: the header claims {length} bytes; at most {MAX_HEADER} are believed")
-    if end > len(data):
-        raise SnapshotError(f"{source}: cut short in the header: {len(data) - _PREFIX.size} of {length} bytes")
-    raw = data[_PREFIX.size : end]
+    raw = _exactly(stream, length)
+    if len(raw) < length:
+        raise SnapshotError(f"{source}: cut short in the header: {len(raw)} of {length} bytes")
     if hashlib.sha256(raw).digest() != digest:
         raise SnapshotError(f"{source}: the header, bytes {_PREFIX.size} to {end}, is damaged: wrong SHA-256")
     try:
-        header = json.loads(raw)
+        header = json.loads(raw.decode(), object_pairs_hook=_each_once)
         sound = isinstance(header["facts"], dict) and isinstance(header["sections"], list)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SnapshotError(f"{source}: the header is not the JSON of a snapshot: {error!r}") from None
@@ -181,7 +219,41 @@ def _header(data: bytes, source: str) -> tuple[dict[str, Any], int]:
     return header, end
 
 
-def _section(section: object, earlier: dict[str, NDArray[Any]], source: str) -> tuple[str, tuple[int, ...], int]:
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("a key is there twice")
+    return result
+
+
+def _sections(
+    described: list[Any], at: int, size: int | None, source: str
+) -> list[tuple[str, tuple[int, ...], int, str]]:
+    """Name, shape, stored bytes and digest of all sections, which begin at `at`, before any of them is read."""
+    result: list[tuple[str, tuple[int, ...], int, str]] = []
+    earlier: dict[str, Any] = {}
+    needed = largest = 0
+    for section in described:
+        name, shape, stored = _section(section, earlier, source)
+        if size is not None and stored > size - at:
+            raise SnapshotError(f"{source}: cut short in section {name}: {size - at} of {stored} bytes at {at}")
+        earlier[name] = None
+        at += stored
+        needed += math.prod(shape) * np.dtype(ARRAYS[name]).itemsize
+        largest = max(largest, stored)
+        result.append((name, shape, stored, section["sha256"]))
+    if size is not None and at != size:
+        raise SnapshotError(f"{source}: {size - at} bytes follow the last section at {at}")
+    missing = [name for name in ARRAYS if name not in earlier and name not in _OPTIONAL]
+    if missing:
+        raise SnapshotError(f"{source}: sections missing: {', '.join(missing)}")
+    short = backing.shortage(needed + largest)
+    if short:
+        raise SnapshotError(f"{source}: cannot be unpacked: {short}; want a smaller snapshot (snapshot --limit)")
+    return result
+
+
+def _section(section: object, earlier: dict[str, Any], source: str) -> tuple[str, tuple[int, ...], int]:
     """Name, shape and stored bytes of a section, each checked against what this version knows and what came earlier."""
     if not isinstance(section, dict):
         raise SnapshotError(f"{source}: a section is not described as one: {section!r:.80}")
@@ -218,22 +290,50 @@ def _pack(name: str, array: NDArray[Any]) -> bytes:
 
 def _unpack(name: str, blob: bytes, shape: tuple[int, ...], source: str) -> NDArray[Any]:
     dtype = np.dtype(ARRAYS[name])
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    array = np.empty(shape, dtype=dtype)
+    # The bytes come plane by plane, each with one byte of every row; contents come as they are, in one plane.
+    planes = array.view(np.uint8).reshape(-1, dtype.itemsize if len(shape) == 1 else 1)
+    rows, size, at = len(planes), array.nbytes, 0
     try:
-        # One byte more than expected at most: a bomb shows itself before it has grown.
-        worker = zlib.decompressobj()
-        raw = worker.decompress(blob, size + 1)
-        whole = worker.eof or not worker.decompress(worker.unconsumed_tail, 1)
+        # What is too long, a bomb, shows itself before it has grown.
+        for piece in _pieces(blob):
+            if at + len(piece) > size:
+                at = size + 1
+                break
+            while piece:
+                plane, row = divmod(at, rows)
+                part = piece[: rows - row]
+                planes[row : row + len(part), plane] = np.frombuffer(part, dtype=np.uint8)
+                piece = piece[len(part) :]
+                at += len(part)
     except zlib.error as error:
         raise SnapshotError(f"{source}: section {name} cannot be unpacked: {error}") from None
-    if len(raw) != size or not whole or not worker.eof or worker.unused_data:
+    except EOFError:
+        at = size + 1
+    if at != size:
         raise SnapshotError(f"{source}: section {name} unpacks to another size than the {size} bytes of shape {shape}")
-    flat = np.frombuffer(raw, dtype=np.uint8)
-    if len(shape) == 2:
-        return flat.reshape(shape).copy()
-    array = np.ascontiguousarray(flat.reshape(dtype.itemsize, -1).T if size else flat).view(dtype).reshape(shape)
     if name == "content_known" and array.view(np.uint8).max(initial=0) > 1:
         raise SnapshotError(f"{source}: section {name} holds values that are neither true nor false")
     if name in _DIFFERENCES:  # wraps around as np.diff did
-        array = np.cumsum(array, dtype=dtype)
+        for first in range(0, len(array), _PIECE):  # in pieces, which do not need the whole array once more
+            column = array[first : first + _PIECE]
+            column[:1] += array[first - 1 : first] if first else 0
+            column[:] = np.cumsum(column, dtype=dtype)
     return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _pieces(blob: bytes) -> Iterator[memoryview]:
+    """What a section unpacks to, in pieces. zlib.error or EOFError: it is no section, or not one, or not all of one."""
+    worker = zlib.decompressobj()
+    for start in range(0, len(blob), _PIECE):
+        rest = blob[start : start + _PIECE]
+        if worker.eof:
+            raise EOFError
+        while not worker.eof:
+            piece = worker.decompress(rest, _PIECE)
+            rest = worker.unconsumed_tail
+            yield memoryview(piece)
+            if not rest and len(piece) < _PIECE:
+                break
+    if not worker.eof or worker.unused_data:
+        raise EOFError
