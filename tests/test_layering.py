@@ -16,15 +16,17 @@ BUILT_IN = [e.name for e in entry_points(group="pagexchange.plugins") if e.dist 
 ORDER = {
     "pagexchange_native": ("errors", "format", "integers", "procfs", "buffers", "plugin", "arena", "xarray", "pages",
                            "movers", "policies", "engine", "wrappers", "bench", ""),
-    "pagexchange": ("strangers", "exits", "errors", "model", "statuses", "hookspecs", "host", "arena", "", "pages",
-                    "oracle", "testing", "runs", "cli", "__main__"),
+    "pagexchange": ("version", "strangers", "exits", "errors", "model", "statuses", "hookspecs", "host", "arena", "",
+                    "pages", "oracle", "testing", "runs", "cli", "__main__"),
 }  # fmt: skip
 # Beyond the order: what stays apart, so that it can be believed (the oracle) or replaced (the rest).
 ONLY = {
     "pagexchange.oracle": {"errors"},
     "pagexchange.model": {"strangers", "errors"},
-    "pagexchange.testing": {"strangers", "errors", "model", "hookspecs", "host", "arena", "", "pages", "oracle"},
-}
+    "pagexchange.testing": {
+        "version", "strangers", "errors", "model", "hookspecs", "host", "arena", "", "pages", "oracle",
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

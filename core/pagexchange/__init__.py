@@ -1,7 +1,5 @@
 """pagexchange: exchange live page frames in a shared arena, by strategies made of plug-ins."""
 
-import importlib.metadata
-
 from pagexchange.arena.arena import Arena
 from pagexchange.arena.frame import Frame
 from pagexchange.arena.result import ExchangeResult
@@ -9,11 +7,9 @@ from pagexchange.arena.strategy import Strategy, strategy
 from pagexchange.errors import PagexchangeError
 from pagexchange.hookspecs import hookimpl
 from pagexchange.model.layout import Layout
+from pagexchange.version import VERSION
 
-try:
-    __version__ = importlib.metadata.version("pagexchange")
-except importlib.metadata.PackageNotFoundError:  # run from a tree that was never installed
-    __version__ = "0+unknown"
+__version__ = VERSION
 
 __all__ = [
     "Arena", "ExchangeResult", "Frame", "Layout", "PagexchangeError", "Strategy", "__version__", "hookimpl", "strategy",

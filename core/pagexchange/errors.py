@@ -127,17 +127,19 @@ class PluginError(PagexchangeError):
 
 
 class UnknownPluginError(PluginError, LookupError):
-    """No installed plug-in has this name; `known` lists those that do exist."""
+    """No installed plug-in has this name; `known` lists those that do exist, `wrong` metadata that cannot be read."""
 
     exit_code = EXIT_USAGE  # the name is the user's: no plug-in ran, none failed
 
-    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, known: Iterable[str] = (), wrong: Iterable[str] = ()) -> None:
         self.known = tuple(known)
-        super().__init__(f"unknown plug-in {name!r}{did_you_mean(name, self.known)}")
+        self.wrong = tuple(wrong)
+        unread = f". It may be in what cannot be read: {'; '.join(self.wrong)}" if self.wrong else ""
+        super().__init__(f"unknown plug-in {name!r}{did_you_mean(name, self.known)}{unread}")
         self.name = name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.name, self.known))
+        return (type(self), (self.name, self.known, self.wrong))
 
 
 class PluginContractError(PluginError, TypeError):

@@ -1,13 +1,20 @@
 """The one checker of tables: what msgspec refuses is said in TOML's words, at the innermost place, all at once."""
 
+import dataclasses
+import datetime
 import enum
+import ipaddress
 import sys
+import threading
 import types
 import typing
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from datetime import date
-from pathlib import Path
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, NewType, NotRequired, TypedDict
 
 import msgspec
@@ -120,7 +127,7 @@ def problems(value: object, hint: Any) -> list[str]:
         # a key
         ({"anno": 1}, dict[Literal["anon", "file"], int], "[k.anno]: unknown key 'anno'; did you mean 'anon'?"),
         # where no words of ours say why: msgspec's own
-        ("/tmp", Path, "k: expected `Path`, got `str`"),
+        (3, Path, "k: expected a string, got 3"),
         ("x", date, "k: invalid RFC3339 encoded date"),
         ("abc", Annotated[str, msgspec.Meta(max_length=2)], "k: expected `str` of length <= 2"),
         (3, Annotated[int, msgspec.Meta(ge=0, multiple_of=2)], "k: expected `int` that's a multiple of 2"),
@@ -192,3 +199,76 @@ def test_a_value_is_quoted_as_far_as_a_line_holds_it():
     assert problems(1 << 20_000, str) == ["k: expected a string, got a very large int"]  # Python refuses to print it
     assert show("x" * 58) == repr("x" * 58)
     assert show("x" * 59) == "'" + "x" * 58 + "…"
+
+
+# ---- types that a string in the file becomes -------------------------------------------------------------------------
+
+
+class Shade(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Inner:
+    depth: int = 0
+
+
+@dataclasses.dataclass
+class Outer:
+    inner: Inner = dataclasses.field(default_factory=Inner)
+    several: list[Inner] = dataclasses.field(default_factory=list)
+    maybe: Inner | None = None
+    named: dict[str, Inner] = dataclasses.field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "made"),
+    [
+        (Path, "a/log.txt", Path("a/log.txt")),
+        (Path | None, "x", Path("x")),
+        (list[PurePosixPath], ["x", "y"], [PurePosixPath("x"), PurePosixPath("y")]),
+        (Fraction, "1/3", Fraction(1, 3)),
+        (ipaddress.IPv4Address, "1.2.3.4", ipaddress.IPv4Address("1.2.3.4")),
+        (Decimal, "1.5", Decimal("1.5")),
+        (uuid.UUID, str(uuid.UUID(int=5)), uuid.UUID(int=5)),
+        (datetime.datetime, "2026-01-02T00:00:00", datetime.datetime(2026, 1, 2)),
+        (Shade, "red", Shade.RED),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_string_becomes_what_the_option_is(hint, value, made):
+    target = dataclasses.make_dataclass("Target", [("it", hint)])
+    assert convert({"it": value}, target, lambda *problem: pytest.fail(str(problem))) == {"it": made}
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "said"),
+    [
+        (Path, 3, "expected a string, got 3"),
+        (list[Path], ["a", 3], "expected a string, got 3"),
+        (Fraction, "x", "no Fraction: Invalid literal for Fraction: 'x'"),
+        (threading.Thread, "x", "no Thread: group argument must be None for now"),
+    ],
+    ids=str,
+)
+def test_a_string_that_cannot_become_it_is_said_to_be_wrong(hint, value, said):
+    problems: list[tuple[object, ...]] = []
+    target = dataclasses.make_dataclass("Target", [("it", hint)])
+    assert convert({"it": value}, target, lambda *problem: problems.append(problem)) == {}
+    assert [problem[1] for problem in problems] == [said]
+
+
+@pytest.mark.parametrize(
+    ("table", "path"),
+    [
+        ({"inner": {"dept": 3}}, ("inner", "dept")),
+        ({"several": [{"depth": 1}, {"dept": 3}]}, ("several", 1, "dept")),
+        ({"maybe": {"dept": 3}}, ("maybe", "dept")),
+        ({"named": {"x": {"dept": 3}}}, ("named", "x", "dept")),
+    ],
+    ids=str,
+)
+def test_an_unknown_key_in_a_table_within_is_not_dropped(table, path):
+    problems: list[tuple[object, ...]] = []
+    assert convert(table, Outer, lambda *problem: problems.append(problem)) == {}
+    assert problems == [(path, "unknown key 'dept'; did you mean 'depth'?", False)]

@@ -14,7 +14,7 @@ from pagexchange.errors import PluginError
 from pagexchange.host.discovery import Registry
 from pagexchange.host.read import load
 from pagexchange.oracle.format import read
-from pagexchange.testing import CLAUSES, plugin
+from pagexchange.testing import CLAUSES
 from pagexchange.testing.candidates.candidate import Candidate, of_object
 from pagexchange.testing.candidates.partners import entry_of, slot_of
 from pagexchange.testing.scene import reading, recovery
@@ -131,11 +131,6 @@ def test_a_picture_shows_what_differs() -> None:
     read(same.arena).nodes["counter"][1, 0] += 5
     (sentence,) = before.differences(Picture.of(same.arena))
     assert sentence.startswith("node 1: counters are [")
-
-
-def test_a_run_says_its_versions_as_far_as_they_are_known() -> None:
-    assert plugin._version("numpy") == np.__version__
-    assert plugin._version("no-such-distribution") == "unknown"
 
 
 class Odd(WordSwap):

@@ -35,7 +35,8 @@ def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> N
     # After the errors: which of two plug-ins with one name is taken matters once all names are right.
     config = read.load(file, overrides=overrides)
     specs = config.strategies.values()
-    for note in Registry(config.block).clashes(use.plugin for spec in specs for use in spec.uses()):
+    registry = Registry(config.block)
+    for note in [*registry.clashes(use.plugin for spec in specs for use in spec.uses()), *registry.wrong]:
         say(f"note: {note}", err=True)
     refused = inputs.refusals(config)
     for key, sentence in refused.items():

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib import metadata
 from typing import Any, Final, NoReturn
 
 import click
@@ -17,6 +16,7 @@ from pagexchange.cli.streams import lost, standard
 from pagexchange.cli.terminal import say
 from pagexchange.exits import EXIT_CODES, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from pagexchange.strangers import listening
+from pagexchange.version import VERSION
 
 DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 
@@ -106,7 +106,7 @@ class Verbs(click.Group):
 @click.group(
     cls=Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(metadata.version("pagexchange"), message="%(prog)s %(version)s")
+@click.version_option(VERSION, message="%(prog)s %(version)s")
 def cli() -> None:
     """Exchange live page frames in a shared arena: which strategy is fastest, and does it lose anything?
 

@@ -8,7 +8,7 @@ import click
 
 from pagexchange.cli import results
 from pagexchange.cli.completion import strategy_names
-from pagexchange.cli.terminal import print_json
+from pagexchange.cli.terminal import print_json, say
 from pagexchange.host import read
 from pagexchange.host.build import Facts, PagexchangeHost
 from pagexchange.host.discovery import OWN
@@ -43,7 +43,10 @@ def explain(strategy: str, file: str | None, overrides: tuple[str, ...], as_json
     """
     # Only this strategy: an error in another one of the file does not stand in the way of explaining it.
     config = read.load(file, overrides=overrides, only=[strategy])
-    built = PagexchangeHost(config.block).build(config.strategy(strategy), Facts.of(config))
+    host = PagexchangeHost(config.block)
+    built = host.build(config.strategy(strategy), Facts.of(config))
+    for wrong in host.registry.wrong:
+        say(f"note: {wrong}", err=True)
     if as_json:
         print_json(values(built, config))
         return

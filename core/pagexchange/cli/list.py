@@ -8,7 +8,7 @@ import click
 
 from pagexchange.cli import results
 from pagexchange.cli.completion import plugin_names
-from pagexchange.cli.terminal import print_json
+from pagexchange.cli.terminal import print_json, say
 from pagexchange.errors import UnknownPluginError
 from pagexchange.host.discovery import OWN, Registry
 from pagexchange.strangers import said
@@ -51,11 +51,13 @@ def list_plugins(names: tuple[str, ...], block: tuple[str, ...], as_json: bool) 
     registry = Registry(block)
     for name in names:
         if name not in registry.names():
-            raise UnknownPluginError(name, registry.names())
+            raise UnknownPluginError(name, registry.names(), registry.wrong)
     plugins = [info for info in registry.list() if not names or info.name in names]
     if as_json:
-        print_json({"schema": 1, "plugins": [_values(info) for info in plugins]})
+        print_json({"schema": 1, "plugins": [_values(info) for info in plugins], "warnings": registry.wrong})
         return
+    for wrong in registry.wrong:
+        say(f"note: {wrong}", err=True)
     from pagexchange.cli.layout import show  # imports rich
 
     show(_blocks(plugins, options=bool(names)))

@@ -103,8 +103,8 @@ def run(
             verify_all=verify == "all",
             progress=progress,
         )
-    clashes = host.registry.clashes({use.plugin for spec in specs for use in spec.uses()})
-    result = msgspec.structs.replace(result, warnings=[*result.warnings, *clashes, *hugepages.missing(bench.arena)])
+    installed = [*host.registry.clashes({use.plugin for spec in specs for use in spec.uses()}), *host.registry.wrong]
+    result = msgspec.structs.replace(result, warnings=[*result.warnings, *installed, *hugepages.missing(bench.arena)])
     if as_json:
         terminal.print_json(result)
     elif not quiet:

@@ -4,6 +4,8 @@ import dataclasses
 import threading
 from typing import Any
 
+import msgspec
+import numpy as np
 import pluggy
 
 from pagexchange.errors import PluginContractError, PluginError, in_words
@@ -128,16 +130,21 @@ class BuiltStrategy:
         # pluggy's answers come last registered first; back in the order of registering, the later one overrides.
         for part in reversed(self.tell("strategy_report")):
             if not isinstance(part, dict):
-                raise self._no_report(part)
-            merged |= part
+                raise self._no_report(part, "a dict or None")
+            merged |= self._plain(part)
         return merged
 
-    def _no_report(self, part: object) -> PluginContractError:
+    def _plain(self, part: dict[Any, Any]) -> dict[str, Any]:
+        with Guard(lambda _: self._no_report(part, "a dict of plain values")):
+            values: dict[str, Any] = msgspec.to_builtins(part, enc_hook=_number, str_keys=True)
+        return values
+
+    def _no_report(self, part: object, expected: str) -> PluginContractError:
         # pluggy's list of answers does not tell whose each is, and leaves out None: of several, all are named.
         names = list(dict.fromkeys(name_of(impl) for impl in self.hook.strategy_report.get_hookimpls()))
         only = next((plugin for _, plugin in self.plugins if [plugin.name] == names), None)
         facts = {"distribution": only.distribution, "version": only.version} if only else {}
-        return PluginContractError("strategy_report", " or ".join(names), "a dict or None", part, **facts)
+        return PluginContractError("strategy_report", " or ".join(names), expected, part, **facts)
 
     def object_failed(self, error: BaseException, plugin: str) -> PluginError:
         """Return the error to raise for an exception of one of its objects, that of the plug-in of this name."""
@@ -146,3 +153,10 @@ class BuiltStrategy:
             return object_failed(error, "", plugin)
         facts = {"distribution": served.distribution, "version": served.version, "file": served.file}
         return object_failed(error, served.question, plugin, **facts)
+
+
+def _number(value: object) -> object:
+    """Return a number of NumPy's as one of Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no plain value")

@@ -1,5 +1,6 @@
 """Find plug-ins by their entry points, import only those asked for, and tell what is wrong with the others."""
 
+import copy
 import dataclasses
 import inspect
 import os
@@ -14,14 +15,15 @@ import pluggy
 
 from pagexchange import hookspecs
 from pagexchange.errors import PluginError, UnknownPluginError, did_you_mean, in_words
+from pagexchange.host.installed import OWN, installed, origin
 from pagexchange.model.table import Option, Report, convert, make, options_of
 from pagexchange.model.tomlfile import KeyPath
 from pagexchange.strangers import Guard, said
 
+__all__ = ["OWN"]  # of `installed`, as whoever asks whose a plug-in is finds it here
+
 State = Literal["ok", "blocked", "failed", "shadowed", "no hooks"]
 
-OWN: Final = "pagexchange"
-"""The distribution of the built-in plug-ins, which a stranger's cannot shadow."""
 BLOCK_VARIABLE: Final = "PAGEXCHANGE_BLOCK"
 _MARKER: Final = f"{hookspecs.PROJECT}_impl"
 
@@ -112,10 +114,9 @@ class Registry:
         """
         from_variable = (name.strip() for name in os.environ.get(BLOCK_VARIABLE, "").split(","))
         self.blocked = frozenset(block) | frozenset(name for name in from_variable if name)
-        try:
-            entries = metadata.entry_points(group=hookspecs.GROUP) if entry_points is None else entry_points
-        except OSError as error:
-            raise PluginError(f"the metadata of an installed distribution cannot be read: {error}") from error
+        entries, wrong = installed() if entry_points is None else (list(entry_points), [])
+        self.wrong = wrong
+        """A sentence for each distribution whose metadata are broken, or are not those of the code that runs."""
         self.entries = sorted(entries, key=_rank)
         self._first: dict[str, metadata.EntryPoint] = {}
         for entry in self.entries:
@@ -141,7 +142,7 @@ class Registry:
             It is blocked, cannot be imported, or has no hook that pluggy sees.
         """
         if name not in self._first:
-            raise UnknownPluginError(name, self._first)
+            raise UnknownPluginError(name, self._first, self.wrong)
         entry = self._first[name]
         if name in self.blocked:
             distribution, version = _origin(entry)
@@ -154,7 +155,9 @@ class Registry:
                 self._loaded[name] = error
         plugin = self._loaded[name]
         if isinstance(plugin, PluginError):
-            raise plugin
+            # Another one each time: it would gather the traceback of everybody who asked.
+            again = copy.copy(plugin)
+            raise again from plugin.__cause__
         return plugin
 
     def loaded(self, name: str) -> Plugin | None:
@@ -217,11 +220,7 @@ class NoHooksError(PluginError):
 
 def _origin(entry: metadata.EntryPoint) -> tuple[str, str]:
     """Return name and version of the distribution that declares an entry point."""
-    dist = entry.dist
-    try:
-        return (dist.name or "", dist.version or "") if dist is not None else ("", "")
-    except OSError as error:
-        raise PluginError(f"its distribution's metadata cannot be read: {error}", plugin=entry.name) from error
+    return origin(entry.dist)
 
 
 def _rank(entry: metadata.EntryPoint) -> tuple[bool, tuple[str, str], str]:
@@ -230,8 +229,8 @@ def _rank(entry: metadata.EntryPoint) -> tuple[bool, tuple[str, str], str]:
     The first entry of a name serves, so that this order decides who is shadowed: installing a package must not replace
     a built-in plug-in, and among strangers the order of the import path must not matter.
     """
-    origin = _origin(entry)
-    return origin[0] != OWN, origin, entry.name
+    declared = _origin(entry)
+    return declared[0] != OWN, declared, entry.name
 
 
 def _load(entry: metadata.EntryPoint) -> Plugin:
@@ -241,6 +240,8 @@ def _load(entry: metadata.EntryPoint) -> Plugin:
     with Guard(lambda error: PluginError(_not_imported(error), **facts)), warnings.catch_warnings():
         # a compiled plug-in made for another layout of our classes would only warn, then compute nonsense
         warnings.filterwarnings("error", message=".*size changed.*", category=RuntimeWarning)
+        if not metadata.EntryPoint.pattern.match(entry.value):
+            raise ValueError(f"its entry point is {entry.value!r}, want MODULE:ATTRIBUTE")
         target = entry.load()
     with Guard(lambda error: PluginError(f"cannot be looked at: {in_words(error, '')}", **facts)):
         plugin = Plugin(entry.name, target, distribution, version, _file_of(target), hooks_of(target))

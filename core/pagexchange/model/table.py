@@ -19,7 +19,7 @@ import msgspec
 
 from pagexchange.errors import did_you_mean
 from pagexchange.model.tomlfile import KeyPath
-from pagexchange.strangers import said
+from pagexchange.strangers import interrupt_in, said
 
 Report = Callable[[KeyPath, str, bool], None]
 """`report(path, problem, value)`: something is wrong at a path; with its value, or else with its key."""
@@ -107,18 +107,38 @@ def convert(table: object, target: Any, report: Report, path: KeyPath = ()) -> d
             problem = f"key {key!r}{did_you_mean(key, options)}" if options else f"option {key!r}: it takes none"
             report((*path, key), f"unknown {problem}", False)
             continue
+        unknown = list(_unknown(value, option.hint, (*path, key)))
+        for wrong in unknown:
+            report(*wrong)
         try:
-            good[key] = msgspec.convert(value, option.hint)
+            made = msgspec.convert(value, option.hint, dec_hook=_from_text)
         except msgspec.ValidationError:
             for wrong in _problems(value, option.hint, (*path, key)):
                 report(*wrong)
         except (TypeError, ValueError, OverflowError) as error:  # a stranger's type that msgspec does not know
-            report((*path, key), f"cannot be checked as {option.type}: {error}", True)
+            report((*path, key), f"cannot be checked as {option.type}: {said(error)}", True)
+        else:
+            if not unknown:
+                good[key] = made
     for key, option in options.items():
         # a key whose value is wrong is not missing: that was reported above
         if option.required and key not in table:
             report(path, f"missing key {key!r}", False)
     return good
+
+
+def _from_text(target: Any, value: object) -> object:  # noqa: ANN401 - any class
+    """Make what msgspec does not know, a path or a stranger's class, from a string: by calling the class with it."""
+    if isinstance(value, target):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, got {show(value)}")
+    try:
+        return target(value)
+    except BaseException as error:
+        if interrupt_in(error):
+            raise
+        raise ValueError(f"no {target.__name__}: {said(error)}") from error
 
 
 def make(table: Mapping[str, object], target: Any, report: Report, path: KeyPath = ()) -> Any:  # noqa: ANN401
@@ -162,7 +182,7 @@ def show(value: object) -> str:
 def _problems(value: object, hint: object, path: KeyPath, at_value: bool = True) -> Iterator[Wrong]:
     """Yield what is wrong with a value (or with a key), each as deep inside as it can be found."""
     try:
-        msgspec.convert(value, hint)
+        msgspec.convert(value, hint, dec_hook=_from_text)
     except msgspec.ValidationError as error:
         inside = [
             problem
@@ -172,6 +192,30 @@ def _problems(value: object, hint: object, path: KeyPath, at_value: bool = True)
         yield from inside or [(path, _sentence(value, hint, at_value, str(error)), at_value)]
     except TypeError:  # a part that msgspec judges only together with the whole: ClassVar, a bare type variable
         return
+
+
+def _unknown(value: object, hint: object, path: KeyPath) -> Iterator[Wrong]:
+    """Yield the keys of tables within a value that their classes have not: msgspec would drop them without a word."""
+    hint, _ = _plain(hint)
+    args = typing.get_args(hint)
+    origin = typing.get_origin(hint) or hint
+    if isinstance(value, dict):
+        members = [_plain(member)[0] for member in args] if origin in _UNIONS else [hint]
+        tables = [member for member in members if isinstance(member, type) and _is_table(member)]
+        known = {key for member in tables for key in (*_keys(member, value), *_tag(member))}
+        if tables and len(tables) == len([m for m in members if m is not types.NoneType]):
+            for key in value:
+                if key not in known:
+                    yield (*path, key), f"unknown key {key!r}{did_you_mean(key, known)}", False
+    for key, part, kind, at_value in _parts(value, hint):
+        if at_value:
+            yield from _unknown(part, kind, (*path, key))
+
+
+def _tag(target: type) -> tuple[str, ...]:
+    """Return the key that tells which member of a union a table is."""
+    config = target.__struct_config__ if issubclass(target, msgspec.Struct) else None
+    return (str(config.tag_field),) if config is not None and config.tag is not None else ()
 
 
 def _parts(value: object, hint: object) -> Iterator[tuple[str | int, object, object, bool]]:

@@ -11,10 +11,14 @@ import platform
 import re
 import sys
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
+import pluggy
+
+from pagexchange.host.installed import version_of
 from pagexchange.model.sizes import format_size
 from pagexchange_native import procfs
 
@@ -40,9 +44,9 @@ def collect(root: Path = Path("/")) -> dict[str, Any]:
         "software": {
             "python": platform.python_version(),
             "implementation": platform.python_implementation(),
-            "numpy": _version("numpy"),
-            "pluggy": _version("pluggy"),
-            "msgspec": _version("msgspec"),
+            "numpy": version_of(np),
+            "pluggy": version_of(pluggy),
+            "msgspec": version_of(msgspec),
             "cython_built_with": _cython(),
             "libc": _libc(),
             "glibc_tunables": os.environ.get("GLIBC_TUNABLES"),
@@ -137,13 +141,6 @@ def _load(root: Path) -> list[float] | None:
     with suppress(ValueError):
         return [float(word) for word in text.split()[:3]] if text else None
     return None
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _cython() -> str | None:

@@ -5,17 +5,20 @@ It is loaded when `pagexchange.testing` is named on pytest's command line; `-p p
 
 import argparse
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import pluggy
 import pytest
 
 from pagexchange.errors import PagexchangeError
+from pagexchange.host.installed import version_of
 from pagexchange.strangers import visible, visible_lines
 from pagexchange.testing.session import watch
 from pagexchange.testing.session.subjects import Subjects
 from pagexchange.testing.verdict.clauses import CLAUSES
+from pagexchange.version import VERSION
 
 _SUBJECTS: Final = pytest.StashKey[Subjects]()
 _OPTION: Final = "--strategies"
@@ -59,7 +62,7 @@ def subjects(config: pytest.Config) -> Subjects:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is judged, in which versions, and what no test judges yet."""
     judged = subjects(config)
-    used = ", ".join(f"{name} {_version(name)}" for name in ("pagexchange", "pluggy", "numpy"))
+    used = f"pagexchange {VERSION}, pluggy {version_of(pluggy)}, numpy {version_of(np)}"
     lines = [f"judging: {used}, on {platform.machine()}"]
     names = ", ".join(f"{candidate} ({candidate.expect})" for candidate in judged.strategies)
     lines.append(f"{len(judged.strategies)} strategies of {judged.config.origin}: {names}")
@@ -68,6 +71,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         label = info.name if info.state == "ok" else f"{info.name} ({info.state})"
         by_origin.setdefault(f"{info.distribution} {info.version}".strip() or "no distribution", []).append(label)
     lines += [f"plug-ins of {origin}: {', '.join(names)}" for origin, names in by_origin.items()]
+    lines += [f"note: {wrong}" for wrong in judged.registry.wrong]
     lines += [f"declined, so not judged: {reason}" for reason in judged.declined.values()]
     cure = "Cure: name it, with its options, in a strategy of the file"
     lines += [f"not judged with its defaults: {why}. {cure}" for why in judged.not_made.values()]
@@ -82,10 +86,3 @@ def _seconds(given: str) -> float:
     if not seconds >= 0:
         raise argparse.ArgumentTypeError(f"{given}: seconds are expected, 0: no limit")
     return seconds
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"
