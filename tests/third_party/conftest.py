@@ -60,7 +60,9 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 def followed(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Step]]:
     """The folder in which every file of the page was written and every command given, and what came of it."""
     folder = tmp_path_factory.mktemp("followed")
-    return folder, Follower(folder, environment.variables).follow(PAGE.read_text(encoding="utf-8"))
+    # As for most people: no index and no folder that pip looks into has pagexchange, only the environment.
+    variables = environment.variables | {"PIP_FIND_LINKS": os.environ.get("PIP_FIND_LINKS", "")}
+    return folder, Follower(folder, variables).follow(PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from tests.third_party.page import PAGE, files
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 NATIVE = Path(__file__).parent / "native_strangers"
-JUDGED = ("by-hand", "short-rows", "late-log", "word-swap")
+JUDGED = ("by-hand", "short-rows", "late-log", "last-first", "word-swap")
 """What a file of its own has for the conformance suite, under their own names: two of them are right."""
 
 
@@ -148,6 +148,7 @@ def test_a_wrong_compiled_mover_is_caught_by_its_clause_and_named_and_the_right_
     failed = {(name, clause) for clause, name, state in seen if state == "FAILED"}
     assert failed == {
         ("late-log", "a_stopped_mover_can_be_finished"),
+        ("last-first", "a_stopped_mover_can_be_finished"),
         ("short-rows", "a_stopped_mover_can_be_finished"),  # no log says enough about what was not moved
         ("short-rows", "data_exchanges_every_byte"),
         ("short-rows", "data_serves_two_threads"),
@@ -156,7 +157,8 @@ def test_a_wrong_compiled_mover_is_caught_by_its_clause_and_named_and_the_right_
     for name in JUDGED:
         clauses = {clause for clause, one, _ in seen if one == name}
         assert len(clauses) == 7  # that it serves, four of movers, two of exchanges
-    for name in ("late-log", "short-rows"):
+    assert "it went back from pair 1 to pair 0: pairs are taken in ascending order" in done.stdout
+    for name in ("late-log", "short-rows", "last-first"):
         assert f"judged: exchange_data of plug-in {name!r} (native-strangers 3.1)" in done.stdout
 
 

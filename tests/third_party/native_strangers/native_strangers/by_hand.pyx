@@ -11,6 +11,7 @@ from pagexchange_native.plugin cimport PGX_ABI, PGX_CHUNK, PGX_LOG_UNDO, pgx_log
 cdef struct wrongs:
     bint late      # the log is written, and each step published, after the bytes that it is for
     size_t missing # bytes at the end of each folio that are not moved
+    bint backwards # the last pair of the list first
 
 
 cdef void exchange(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
@@ -19,9 +20,10 @@ cdef void exchange(void *ctx, const pgx_move *moves, size_t n, const pgx_log *lo
     cdef uint8_t *a
     cdef uint8_t *b
     cdef uint8_t *saved
-    cdef size_t i, size
+    cdef size_t i, j, size
     cdef uint64_t k, chunks
-    for i in range(n):
+    for j in range(n):
+        i = n - 1 - j if wrong.backwards else j
         chunks = moves[i].bytes // PGX_CHUNK
         for k in range(chunks):
             a = moves[i].a + k * PGX_CHUNK
@@ -43,7 +45,8 @@ cdef class ByHand(DataMover):
 
     cdef wrongs wrong
 
-    def __init__(self, bint late=False, size_t missing=0):
+    def __init__(self, bint late=False, size_t missing=0, bint backwards=False):
+        self.wrong.backwards = backwards
         self.wrong.late = late
         self.wrong.missing = missing
         self.ops.abi = PGX_ABI

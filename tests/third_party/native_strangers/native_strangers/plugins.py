@@ -28,14 +28,14 @@ class OldAbi:
 class ByHand:
     """A native mover that keeps the undo log by itself."""
 
-    late, missing = False, 0
+    late, missing, backwards = False, 0, False
 
     @pagexchange.hookimpl
     def exchange_data(self, arena):
         """Return it."""
         from native_strangers.by_hand import ByHand as Mover
 
-        return Mover(self.late, self.missing)
+        return Mover(self.late, self.missing, self.backwards)
 
 
 class ShortRows(ByHand):
@@ -48,3 +48,9 @@ class LateLog(ByHand):
     """The same, but the log is written after the bytes: right in the end, lost if the process dies in between."""
 
     late = True
+
+
+class LastFirst(ByHand):
+    """The same, but it begins with the last pair: what it publishes says that the first ones are done."""
+
+    backwards = True
