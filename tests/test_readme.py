@@ -16,8 +16,11 @@ def blocks(language: str) -> list[str]:
 def test_the_ten_lines_run_and_print_statuses(capsys):
     code = blocks("python")[0]
     assert len(code.strip().splitlines()) <= 11
-    exec(compile(code, "README.md", "exec"), {})
+    scope: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), scope)
     assert "0" in capsys.readouterr().out
+    exec(compile(blocks("python")[1], "README.md", "exec"), scope)  # it goes on with the same arena
+    assert "flags dirty active" in capsys.readouterr().out
 
 
 def test_the_plug_in_of_the_readme_exchanges_pages_and_is_verified(tmp_path, monkeypatch):
@@ -25,7 +28,7 @@ def test_the_plug_in_of_the_readme_exchanges_pages_and_is_verified(tmp_path, mon
     import pagexchange
 
     scope: dict[str, object] = {"__name__": "my_plugin"}
-    exec(compile(blocks("python")[1], "README.md", "exec"), scope)
+    exec(compile(blocks("python")[2], "README.md", "exec"), scope)
     plugin = scope["BackwardSwap"](step=4)  # type: ignore[operator]
     pieces = np.arange(40, dtype=np.uint64).reshape(-1, 1).repeat(512, axis=1)
     before = pieces.copy()

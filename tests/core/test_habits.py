@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable, Iterator
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PagexchangeError, UnknownFlagError
 from pagexchange.host import read
 from pagexchange.model.layout import Layout
+from pagexchange.oracle import Oracle
+from pagexchange.pages import fill
+from pagexchange.pages.snapshot.format import load
 from pagexchange_native.arena.region import Region
 from pagexchange_native.movers.list_exchange import ListExchange
 from pagexchange_native.policies.find_slot import XArrayCursor
@@ -166,6 +170,28 @@ def test_configurations_and_layouts_can_be_sent_and_are_keys() -> None:
             assert {value: 1}[twin] == 1
     assert layout == config.layout
     assert layout != Layout.load("linux-5.0")
+
+
+def test_snapshots_and_populations_are_equal_by_all_that_is_in_them(arena: Arena) -> None:
+    shot = load(str(resources.files("pagexchange") / "data" / "machine.pgxsnap"))
+    filled = fill(arena)
+    values: list[tuple[Any, str]] = [(shot, "flags"), (filled, "node")]
+    for value, array in values:
+        for twin in (pickle.loads(pickle.dumps(value)), copy.deepcopy(value), copy.copy(value)):
+            assert twin == value
+        other = copy.deepcopy(value)
+        getattr(other, array)[0] ^= 1
+        assert other != value
+        assert value != 5
+        assert len(repr(value)) < 200
+        assert "\n" not in repr(value)
+    assert repr(shot).startswith(f"<Snapshot {len(shot)} frames, ")
+    assert repr(filled).startswith(f"<Population {len(filled)} folios, {filled.pages} pages, ")
+    before = Oracle.before(arena)
+    verdict = before.after(np.empty((0, 2), np.int64), np.empty(0, np.int32))
+    assert repr(verdict).startswith("<Verdict exact: ")
+    assert len(repr(before)) < 200
+    del before  # it looks at the arena's bytes
 
 
 def test_frames_are_equal_by_arena_and_number(arena: Arena) -> None:

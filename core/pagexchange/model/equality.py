@@ -1,8 +1,12 @@
 """Equality of values that hold arrays: NumPy's own `==` gives an array, of which Python cannot say true or false."""
 
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def same(one: Any, other: Any) -> bool:  # noqa: ANN401 - whatever stands in a field
@@ -15,3 +19,8 @@ def same(one: Any, other: Any) -> bool:  # noqa: ANN401 - whatever stands in a f
             and np.array_equal(one, other)
         )
     return bool(one == other)
+
+
+def same_fields(one: "DataclassInstance", other: "DataclassInstance") -> bool:
+    """Whether two instances of one dataclass are equal field by field."""
+    return all(same(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))

@@ -25,7 +25,7 @@ from pagexchange.oracle.untouched import compare_untouched, same_header
 __all__ = ["Copies", "Finding", "Kind", "Oracle", "Stamps", "Verdict", "check", "stamp"]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Oracle:
     """An arena's state at one moment, to be compared with what an exchange made of it."""
 

@@ -35,7 +35,7 @@ class Finding:
         return self.sentence
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What an exchange did to an arena, by comparison of everything."""
 
@@ -55,6 +55,9 @@ class Verdict:
 
     def __bool__(self) -> bool:
         return self.kind == "exact"
+
+    def __repr__(self) -> str:
+        return f"<Verdict {self}>"
 
     def __str__(self) -> str:
         if self.kind == "exact":

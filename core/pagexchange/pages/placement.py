@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
 from pagexchange.model import config
+from pagexchange.model.equality import same_fields
 from pagexchange.model.layout import Layout
 from pagexchange.pages.folios import ANON, FILE, SHMEM
 from pagexchange.pages.within import within
@@ -35,7 +36,7 @@ class Split:
     """Folios that were on none of the real nodes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Population:
     """What was put where: one row per folio."""
 
@@ -62,6 +63,13 @@ class Population:
 
     def __len__(self) -> int:
         return len(self.pfns)
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other) if isinstance(other, Population) else NotImplemented
+
+    def __repr__(self) -> str:
+        made = f"{len(self.mappings)} mappings, {len(self.spaces)} spaces"
+        return f"<Population {len(self)} folios, {self.pages} pages, {made}>"
 
     @property
     def pages(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
+from pagexchange.model.equality import same_fields
 from pagexchange.pages.snapshot import facts as fact_table
 from pagexchange.pages.snapshot.facts import Facts
 from pagexchange.pages.snapshot.proc import kpageflags
@@ -28,7 +29,7 @@ ARRAYS: Final[dict[str, str]] = {
 """Every array of a snapshot and its dtype; the last three only where they were asked for."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Snapshot:
     """A recording of a machine: frames, the processes' mappings of them, and the facts around.
 
@@ -68,6 +69,13 @@ class Snapshot:
 
     def __len__(self) -> int:
         return len(self.pfn)
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other) if isinstance(other, Snapshot) else NotImplemented
+
+    def __repr__(self) -> str:
+        contents = "" if self.content is None else ", with contents"
+        return f"<Snapshot {len(self)} frames, {len(self.map_frame)} mappings, {self.nspaces} spaces{contents}>"
 
     @property
     def page_size(self) -> int:
