@@ -189,6 +189,32 @@ def test_the_status_is_its_own_and_the_message_says_which_and_why(pages: Pages, 
         assert result.refused == {name: 3 if others else 1}, mode
 
 
+CURED = ("P8", "P9", "P12", "P14", "P15")
+"""What a retry may cure: the rows whose names begin so."""
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_retry_is_advised_where_it_may_help_and_nowhere_else(pages: Pages, name: str) -> None:
+    row = ROWS[name]
+    bad = row.make(pages)
+    for mode, bound, _ in in_each_mode(pages, row):
+        (message,) = bound.exchange([bad]).messages()
+        assert ("retry" in message) == name.startswith(CURED), mode
+        assert ("mode='sync'" not in message) or mode != "sync"
+
+
+def test_of_two_reasons_one_that_stays_makes_a_retry_useless(pages: Pages) -> None:
+    pair = pages.pair(("file", "anon"))
+    pages.arena.pin(pair[0])
+    pages.flag(pair[1], "writeback")
+    assert "retry, or pass mode='sync'" in pages.arena.exchange([pair]).messages()[0]
+    pages.flag(pair[1], "reserved")
+    (message,) = pages.arena.exchange([pair]).messages()
+    assert "is pinned" in message
+    assert f"frame {pair[1]} is reserved, and never moves" in message
+    assert "retry" not in message
+
+
 @pytest.mark.parametrize("spoil", ["writeback", "locked"])
 def test_a_reason_that_is_over_when_it_is_asked_for_is_not_made_up(pages: Pages, spoil: str) -> None:
     pair = pages.pair()

@@ -836,6 +836,32 @@ class TestSaysThatThreadsWereRefused(Engine):
             result.status[-1] = -errno.EAGAIN
 
 
+class TestLeavesBehindWhatTailsSayOfThePage(Engine):
+    breaks = ("the-flags-move",)
+
+    def meddle(self, arena, pairs, result, how):
+        swap = np.uint64(arena.layout.tail_mask("swap"))
+        for a, b in np.asarray(pairs)[result.status == 0].tolist():
+            order = int(arena.entries["order"][a])
+            if order > 1:
+                x, y = arena.flags[a + 1], arena.flags[b + 1]
+                differ = (x ^ y) & swap
+                arena.flags[a + 1], arena.flags[b + 1] = x ^ differ, y ^ differ
+
+
+class TestMovesWhatTailsSayOfTheFrame(Engine):
+    breaks = ("the-frame-keeps-its-own",)
+
+    def meddle(self, arena, pairs, result, how):
+        stay = np.uint64(arena.layout.flag("uptodate").mask)
+        for a, b in np.asarray(pairs)[result.status == 0].tolist():
+            order = int(arena.entries["order"][a])
+            if order > 1:
+                x, y = arena.flags[a + 1], arena.flags[b + 1]
+                differ = (x ^ y) & stay
+                arena.flags[a + 1], arena.flags[b + 1] = x ^ differ, y ^ differ
+
+
 class TestSaysItTookFrames(Engine):
     breaks = ("in-place-takes-no-frame",)
 

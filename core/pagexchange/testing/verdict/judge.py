@@ -24,6 +24,7 @@ from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.scene.cells import Cell
 from pagexchange.testing.scene.scene import Pairs, Scene
 from pagexchange.testing.verdict.clauses import CLAUSES
+from pagexchange_native.arena.region import STATES
 
 # Clause -> kinds of the oracle's findings. What is named nowhere here breaks `nothing-else-changes`.
 _BREAKS: Final = {
@@ -91,7 +92,8 @@ def _sort(arena: LaidOutRegion, pairs: Pairs, verdict: Verdict) -> dict[str, lis
         np.add.at(mine, named[:, side], 1)
         np.add.at(mine, np.minimum(named[:, side] + (1 << np.minimum(order, 9)), arena.nframes), -1)
     inside = np.cumsum(mine[:-1]) > 0
-    swap = arena.layout.mask("swap")
+    tail = arena.entries["state"] == STATES["tail"]
+    swap = np.where(tail, np.uint64(arena.layout.tail_mask("swap")), np.uint64(arena.layout.mask("swap")))
     for name, pages in verdict.lost.items():
         broken.setdefault("the-flags-move", []).append(f"`{name}` did not go along with {pages} pages")
     for finding in verdict.findings:
@@ -99,11 +101,12 @@ def _sort(arena: LaidOutRegion, pairs: Pairs, verdict: Verdict) -> dict[str, lis
     return broken
 
 
-def _clause(finding: Finding, inside: NDArray[np.bool_], swap: int) -> str:
+def _clause(finding: Finding, inside: NDArray[np.bool_], swap: NDArray[np.uint64]) -> str:
+    """The clause that a finding breaks; `inside` and `swap`: which frames are named, and what moves, by frame."""
     if finding.what in _OF_FRAMES and not (0 <= finding.pfn < len(inside) and inside[finding.pfn]):
         return "nothing-else-changes"
     if finding.what == "flag":
-        moves = (int(finding.expected) ^ int(finding.got)) & swap
+        moves = (int(finding.expected) ^ int(finding.got)) & int(swap[finding.pfn])
         return "the-flags-move" if moves else "the-frame-keeps-its-own"
     return _CLAUSE_OF.get(finding.what, "nothing-else-changes")
 
