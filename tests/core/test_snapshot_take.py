@@ -338,6 +338,16 @@ def test_the_budget_is_no_more_than_memory_can_hold(monkeypatch):
     assert mappings.Recording().left == mappings.BUDGET
 
 
+def test_a_recording_that_memory_has_no_room_for_ends_with_what_to_ask_for(fake, monkeypatch):
+    fake.flags[1000:2000] = CACHE
+    monkeypatch.setattr("pagexchange_native.arena.backing.memory_available", lambda: 1010 * 80)
+    assert len(take(proc=fake.write())) == 1010
+    monkeypatch.setattr("pagexchange_native.arena.backing.memory_available", lambda: 1010 * 80 - 1)
+    with pytest.raises(SnapshotError, match=r"more pages than can be recorded: this takes about .* want a sample"):
+        take(proc=fake.root)
+    assert len(take(proc=fake.root, pids=[7])) == 5
+
+
 class Counting(reader.Words):
     """Counts the words that are read."""
 

@@ -11,13 +11,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pagexchange.errors import SnapshotError
 from pagexchange.pages.snapshot.proc import kpageflags, reader
+from pagexchange_native.arena import backing
 
 SCAN: Final = 1 << 25
 """Frames that are looked at where a limit is given: of a larger machine, every k-th stretch."""
 STRETCH: Final = 1 << 18
 BLOCK: Final = 512
 """Frames that are looked at together, at least."""
+
+_ROW: Final = 80
+"""Bytes that a page takes while the recording is made."""
 
 Frames = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]
 """Frame numbers, flags, counts."""
@@ -40,7 +45,13 @@ def scan(
 
     Reads everything, or, of a machine too large for a sample, the blocks that are mapped and every k-th stretch; large
     folios as a whole. Tails have the state of their folio (see `kpageflags.with_heads`).
+
+    Raises
+    ------
+    SnapshotError
+        Memory has no room for so many pages, and no limit was given.
     """
+    room, kept = backing.memory_available() // _ROW, 0
     pfns: list[NDArray[np.uint64]] = []
     flags: list[NDArray[np.uint64]] = []
     counts: list[NDArray[np.uint32]] = []
@@ -50,9 +61,9 @@ def scan(
         blocks = np.unique(mapped // np.uint64(BLOCK)).astype(np.int64)
         if only_mapped:
             spans = _spans(blocks, total)
-        elif limit is not None and total > SCAN:
+        elif limit is not None and total > (most := max(min(SCAN, room), 1)):
             # Every k-th stretch of 1 GiB, so that each part of memory has its share; and what is mapped, everywhere.
-            every = -(-total // SCAN)
+            every = -(-total // most)
             stretch = np.arange(0, total // STRETCH, every)[:, None] * (STRETCH // BLOCK) + np.arange(STRETCH // BLOCK)
             spans = _spans(np.union1d(blocks, stretch.ravel()), total)
         else:
@@ -68,6 +79,10 @@ def scan(
                 rows = np.flatnonzero(page)
                 if not len(rows):
                     continue
+                kept += len(rows)
+                if limit is None and kept > room:  # in a small container on a large machine
+                    short = backing.shortage(kept * _ROW) or f"memory has room for {room} pages"
+                    raise SnapshotError(f"more pages than can be recorded: {short}; want a sample (--limit) or a --pid")
                 count = np.zeros(len(words), dtype=np.uint64)
                 # where kpagecount gives fewer words than kpageflags did, the rest counts as not mapped
                 counted = count_words.read(first, len(words))
