@@ -33,7 +33,8 @@ class ExchangeResult:
     """Frames that the data mover asked the allocator for."""
     frames_got: int
     moved: dict[str, int]
-    """Pairs that each data mover of the chain exchanged, by plug-in: the second one those that found no frame."""
+    """Pairs that each data mover of the chain exchanged, by plug-in: the second one those that found no frame.
+    A plug-in that stands in the chain several times has its options behind its name."""
     retries: int
     """Locks and references that had to be tried again."""
     touched: tuple[str, ...]

@@ -91,6 +91,7 @@ class Strategy:
         self._native = Exchanger(
             arena, flags, movers, updater, mode=self.mode, timeout=self.timeout, threads=built.spec.threads
         )
+        self._movers = built.mover_names()
         # What a callable raised is kept until its call ends: two calls at once could raise each other's errors.
         self._turn = nullcontext() if self.native else threading.Lock()
         self._watchdog = watchdog
@@ -167,8 +168,8 @@ class Strategy:
         if call.foreign is not None:
             call.status[call.foreign] = -errno.EXDEV  # to the engine they were out of range
         moved: Counter[str] = Counter()
-        for served, n in zip(self.built.data, by_mover, strict=True):
-            moved[served.plugin] += n
+        for name, n in zip(self._movers, by_mover, strict=True):
+            moved[name] += n
         return ExchangeResult(
             status=call.status,
             ns={"total": wall, **dict(zip(COSTS, parts, strict=True))},

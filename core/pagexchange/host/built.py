@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import pluggy
 from pagexchange.errors import PluginContractError, PluginError, in_words
 from pagexchange.host.blame import hook_failed, name_of, object_failed
 from pagexchange.host.discovery import Plugin
-from pagexchange.model.config import StrategySpec
+from pagexchange.model.config import PluginUse, StrategySpec
 from pagexchange.strangers import Guard, said
 
 OBSERVERS = ("run_started", "exchange_started", "exchange_finished", "run_finished")
@@ -37,6 +38,11 @@ class Served:
     """Plug-ins that wrapped the answer, or could have; outermost first."""
     instance: Any = dataclasses.field(repr=False, default=None)
     """The plug-in itself."""
+
+    @property
+    def label(self) -> str:
+        """Name and options of the plug-in in one word."""
+        return PluginUse(self.plugin, self.options).label
 
     def guard(self, what: str) -> Guard:
         """Return the block in which code of the object runs: if it raises, a PluginError says `what: Kind: words`."""
@@ -97,6 +103,11 @@ class BuiltStrategy:
         """Who answers, in the order in which the questions come up in an exchange: flags, mapping, each of data."""
         return (self.flags, self.mapping, *self.data)
 
+    def mover_names(self) -> list[str]:
+        """Return the name of each mover of the chain; with its options where one plug-in stands there several times."""
+        names = [served.plugin for served in self.data]
+        return [served.label if names.count(served.plugin) > 1 else served.plugin for served in self.data]
+
     @property
     def native(self) -> bool:
         """Whether no Python runs per batch."""
@@ -125,13 +136,17 @@ class BuiltStrategy:
         return answers
 
     def report(self) -> dict[str, Any]:
-        """Return what its plug-ins want to have in the report, by plug-in's own keys."""
+        """Return what its plug-ins want to have in the report, by their own keys; one that comes again is `key#2`."""
         merged: dict[str, Any] = {}
-        # pluggy's answers come last registered first; back in the order of registering, the later one overrides.
+        times: Counter[str] = Counter()
+        # pluggy's answers come last registered first; back in the order of registering. A plug-in that stands twice,
+        # with other options, reports twice.
         for part in reversed(self.tell("strategy_report")):
             if not isinstance(part, dict):
                 raise self._no_report(part, "a dict or None")
-            merged |= self._plain(part)
+            for key, value in self._plain(part).items():
+                times[key] += 1
+                merged[key if times[key] == 1 else f"{key}#{times[key]}"] = value
         return merged
 
     def _plain(self, part: dict[Any, Any]) -> dict[str, Any]:

@@ -108,8 +108,18 @@ class PluginUse:
     where: tuple[str | int, ...] = dataclasses.field(default=(), repr=False, compare=False)
     """Its place in the file; the same plug-in with the same options is the same use wherever it stands."""
 
+    @property
+    def label(self) -> str:
+        """Name and options in one word, `word-swap[isa=scalar]`: for reports where the name does not say which."""
+        options = ",".join(f"{key}={_shown(value)}" for key, value in sorted(self.options.items()))
+        return f"{self.plugin}[{options}]" if options else self.plugin
+
     def __hash__(self) -> int:
         return hash(self.plugin)  # options are a dict; what is equal in both is equal in this
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - an option
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

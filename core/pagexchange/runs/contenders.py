@@ -1,6 +1,7 @@
 """The strategies that a run is about, and who serves in each of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pagexchange.host.built import BuiltStrategy
 from pagexchange.model.config import Config, StrategySpec
@@ -35,13 +36,24 @@ def plugins(built: BuiltStrategy) -> list[PlugIn]:
             name=served.plugin,
             distribution=served.distribution,
             version=served.version or None,
-            details=served.describe() | {f"option {key}": str(value) for key, value in served.options.items()},
+            details=served.describe() | _options(served.options),
         )
         for served in built.served
     ]
+    known = {plugin.name: plugin for question, plugin in built.plugins if question == "wrap"}
     wrapping = [
-        PlugIn(question="wrap", name=plugin.name, distribution=plugin.distribution, version=plugin.version or None)
-        for question, plugin in built.plugins
-        if question == "wrap"
+        PlugIn(
+            question="wrap",
+            name=use.plugin,
+            distribution=known[use.plugin].distribution,
+            version=known[use.plugin].version or None,
+            details=_options(use.options),
+        )
+        for use in built.spec.wrap
+        if use.plugin in known  # a blocked one is not
     ]
     return serving + wrapping
+
+
+def _options(options: dict[str, Any]) -> dict[str, str]:
+    return {f"option {key}": str(value) for key, value in options.items()}

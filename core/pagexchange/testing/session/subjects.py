@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
@@ -61,12 +62,12 @@ class Subjects:
 
     @cached_property
     def unused(self) -> list[Candidate]:
-        """Plug-ins that no strategy of the file uses, with their defaults and among neutral partners."""
+        """Plug-ins that no strategy of the file uses with their defaults, with these and among neutral partners."""
         unused = [
             (question, candidate)
             for question, candidates in self._installed.items()
             for name, candidate in candidates.items()
-            if name not in {use.plugin for use in self._uses(question)} and (question, name) not in self.declined
+            if not self._among(PluginUse(name), self._uses(question)) and (question, name) not in self.declined
         ]
         # Names are test ids: a plug-in with two answers, or named as a strategy is, has its question behind its name.
         times = Counter([*self.config.strategies, *(candidate.name for _, candidate in unused)])
@@ -107,21 +108,46 @@ class Subjects:
     @cached_property
     def objects(self) -> dict[str, list[Candidate]]:
         """For each question every plug-in that answers it: as the strategies use it, and with its defaults."""
-        return {question: list(self._objects(question).values()) for question in QUESTIONS}
+        # The installed one where it is the same: what was found out about it, in whichever class, is known to both.
+        return {
+            question: [
+                installed.get(name) or self._plugin(name, question, use)
+                for name, use in self._distinct([*self._uses(question), *map(PluginUse, installed)])
+            ]
+            for question, installed in self._installed.items()
+        }
 
     @cached_property
     def wrappers(self) -> list[Candidate]:
         """Every plug-in that wraps an answer: as the strategies use it, and with its defaults."""
         wrapping = {f"{hook} (wrapper)" for hook in QUESTIONS.values()}
         names = [info.name for info in self.plugins if info.state == "ok" and wrapping & set(info.hooks)]
-        # By name with options, so that a use of two strategies is judged once; a dict keeps the order.
         uses = [use for use in self._uses("wrap") if use.plugin in names]
         uses += [PluginUse(name) for name in names if name not in self.not_made]
-        return list({_name(use): of_wrapper(_name(use), use, self.registry) for use in uses}.values())
+        return [of_wrapper(name, use, self.registry) for name, use in self._distinct(uses)]
 
-    def _objects(self, question: str) -> dict[str, Candidate]:
-        used = {_name(use): self._plugin(question, use) for use in self._uses(question)}
-        return used | {name: plugin for name, plugin in self._installed[question].items() if name not in used}
+    def _distinct(self, uses: Sequence[PluginUse]) -> list[tuple[str, PluginUse]]:
+        """Each use once, in order, with a name of its own for test ids."""
+        distinct: list[PluginUse] = []
+        for use in uses:
+            if not self._among(use, distinct):
+                distinct.append(use)
+        # Options that differ may look alike as text: a number and its digits.
+        named: dict[str, PluginUse] = {}
+        for use in distinct:
+            same = sum(known.label == use.label for known in named.values())
+            named[f"{use.label}#{same + 1}" if same else use.label] = use
+        return list(named.items())
+
+    def _among(self, use: PluginUse, uses: Iterable[PluginUse]) -> bool:
+        """Whether one of the uses is this one: of the same plug-in, with the same options, given or by default."""
+        return self._in_full(use) in [self._in_full(other) for other in uses if other.plugin == use.plugin]
+
+    def _in_full(self, use: PluginUse) -> PluginUse:
+        plugin = self.registry.loaded(use.plugin)
+        options = plugin.options if plugin else ()
+        defaults = {option.name: option.default for option in options if not option.required}
+        return PluginUse(use.plugin, defaults | use.options)
 
     def _uses(self, question: str) -> list[PluginUse]:
         return [use for spec in self.config.strategies.values() for use in getattr(spec, question)]
@@ -130,28 +156,33 @@ class Subjects:
     def _installed(self) -> dict[str, dict[str, Candidate]]:
         return {
             question: {
-                info.name: self._plugin(question, PluginUse(info.name))
+                info.name: self._plugin(info.name, question, PluginUse(info.name))
                 for info in self.plugins
                 if info.state == "ok" and hook in info.hooks and info.name not in self.not_made
             }
             for question, hook in QUESTIONS.items()
         }
 
-    def _plugin(self, question: str, use: PluginUse) -> Candidate:
-        return of_plugin(_name(use), question, use, self.declared(question, use.plugin), self.registry)
+    def _plugin(self, name: str, question: str, use: PluginUse) -> Candidate:
+        return of_plugin(name, question, use, self.declared(question, use), self.registry)
 
-    def declared(self, question: str, plugin: str) -> Expect:
-        """What strategies declare that use the plug-in for a question: the file's, else those that ship."""
+    def declared(self, question: str, use: PluginUse) -> Expect:
+        """What strategies declare that use the plug-in with the same options: the file's, else those that ship.
+
+        A strategy declares of itself as a whole. What it says goes for its plug-in where nothing else can be meant:
+        first those count that have no wrapper and no fall-back before it.
+        """
+        if question != "flags":
+            return "exact"  # what is lost or refused by declaration are flags
         for config in (self.config, _shipped()):
-            declared: set[Expect] = {
-                spec.expect
-                for spec in config.strategies.values()
-                if any(use.plugin == plugin for use in getattr(spec, question))
-            }
-            if declared and question != "flags":
-                return "exact"  # what is lost or refused by declaration are flags
-            if declared:  # the mildest: Expect's order is exact, loses, refused
-                return next(expect for expect in get_args(Expect) if expect in declared)
+            declared: dict[tuple[bool, int], set[Expect]] = {}
+            for spec in config.strategies.values():
+                places = [n for n, other in enumerate(spec.flags) if self._among(use, [other])]
+                for place in places[:1]:
+                    declared.setdefault((bool(spec.wrap), place), set()).add(spec.expect)
+            if declared:  # the strictest: Expect's order is exact, loses, refused
+                said = declared[min(declared)]
+                return next(expect for expect in get_args(Expect) if expect in said)
         return "exact"
 
 
@@ -167,12 +198,3 @@ def _wrong_defaults(plugin: Plugin) -> str:
     with suppress(PluginError):
         plugin.make({}, lambda _path, problem, _value: problems.append(problem), ())
     return "; ".join(problems)
-
-
-def _name(use: PluginUse) -> str:
-    options = ",".join(f"{key}={_value(value)}" for key, value in sorted(use.options.items()))
-    return f"{use.plugin}[{options}]" if options else use.plugin
-
-
-def _value(value: Any) -> str:  # noqa: ANN401 - an option
-    return str(value).lower() if isinstance(value, bool) else str(value)
