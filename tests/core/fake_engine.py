@@ -37,6 +37,7 @@ class FakeResult:
     touched: tuple[str, ...] = ()
     moved: dict[str, int] = field(default_factory=dict)
     frames_got: int = 0
+    workers: int = 1
 
 
 @dataclass
@@ -82,6 +83,11 @@ class FakeStrategy:
     def finish(self) -> dict[str, Any]:
         self.finished += 1
         return {"calls": self.calls}
+
+    def __call__(self, a: NDArray[np.uint64], b: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """As a flag policy."""
+        swap = np.uint64(LAYOUT.mask("swap") & ~self.loses)
+        return a & ~swap | b & swap, b & ~swap | a & swap
 
     def exchange(self, pairs: NDArray[np.int64]) -> FakeResult:
         """Knows anonymous pages of order 0 which nothing points at."""

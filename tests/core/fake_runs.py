@@ -68,6 +68,7 @@ def seven(**kwargs: Any) -> RunResult:
             nodes=[{"name": "fast", "free": 0, "frames": 16384}, {"name": "slow", "free": 0, "frames": 16384}],
         ),
         "rounds": 3,
+        "rounds_done": 3,
         "as_expected": all(s.as_expected for s in strategies),
         "seconds": 3.2,
         "strategies": strategies,

@@ -56,6 +56,12 @@ def why(
     return f"{sentence}; retry, or pass mode='sync'" if helps else f"{sentence}; retry when that is over"
 
 
+def stands_in_the_way(arena: LaidOutRegion, pfn: int) -> bool:
+    """Whether something can be seen of the page in a frame that keeps every strategy from exchanging it."""
+    frame = Frame(arena, pfn)
+    return bool(_obstacles(frame)) or any(True for look in (_broken, _unmovable) for _ in look(frame))
+
+
 def touched_names(arena: LaidOutRegion, mask: int) -> tuple[str, ...]:
     """Return the names of the flags and upper fields that have a bit in the mask."""
     layout = arena.layout

@@ -50,7 +50,7 @@ def _of(s: StrategyResult, shared: dict[str, int]) -> Iterator[Words]:
     flags = [lost for lost in s.lost if lost.kind == "flag"]
     if flags:
         names = ", ".join(f"{lost.name} ({_pages(lost.count)})" for lost in flags)
-        yield f"loses flags: {names}", "warn" if s.as_expected else "bad"
+        yield f"loses flags: {names}", "bad" if s.as_expected is False else "warn"
     broken = [lost for lost in s.lost if lost.kind != "flag"]
     if broken:
         yield f"breaks {'; '.join(map(_broken, broken))}", "bad"
@@ -64,9 +64,9 @@ def _of(s: StrategyResult, shared: dict[str, int]) -> Iterator[Words]:
         yield f"of its movers {first}, {', '.join(others)} for want of a frame"
     # Of a broken contract the reason stands beside the errno already, as its meaning.
     if s.reason and "EBADMSG" not in own:
-        yield s.reason, "" if s.as_expected else "bad"
+        yield s.reason, "bad" if s.as_expected is False else "warn" if s.as_expected is None else ""
     # Interrupted is not unexpected: the closing line names what was not run.
-    if not s.as_expected and s.verdict != "not run":
+    if s.as_expected is False and s.verdict != "not run":
         yield f"expected: {s.expected}", "bad"
     for name, value in s.report.items():
         yield f"{name}: {_reported(value)}"

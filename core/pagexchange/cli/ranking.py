@@ -44,17 +44,22 @@ def closing(result: RunResult) -> list[Words]:
         words += [(best.name, "bold"), " " + _why(result, best)]
     words += [(f"{warning} ", "bad") for warning in result.warnings]
     # Last, because read first: whether all did as expected is the exit code in words.
-    wrong = [s.name for s in result.strategies if not s.as_expected and s.verdict != "not run"]
+    wrong = [s.name for s in result.strategies if s.as_expected is False and s.verdict != "not run"]
+    unshown = [s.name for s in result.strategies if s.as_expected is None]
     left = [s.name for s in result.strategies if s.verdict == "not run"]
     if left:
         words.append((f"Not run: {', '.join(left)}. ", "warn"))
-    n = len(result.strategies)
+    if unshown:
+        words.append((f"Not shown, because the pages do not ask for it: {', '.join(unshown)}. ", "warn"))
+    n = len(result.strategies) - len(unshown)
     if wrong:
         words.append((f"NOT as expected: {', '.join(wrong)}.", "bad"))
     elif any(s.verdict == "unchecked" for s in result.strategies):
         words.append(("Nothing was verified.", "warn"))
     elif n and result.as_expected:
-        words.append(("It did as expected." if n == 1 else f"All {n} did as expected.", "good"))
+        others = "other" if unshown else ""
+        said = f"The {others} did as expected." if unshown and n == 1 else "It did as expected."
+        words.append((said if n == 1 else f"All {n} {others}".rstrip() + " did as expected.", "good"))
     return words
 
 
@@ -72,6 +77,8 @@ def _why(result: RunResult, best: StrategyResult) -> str:
     )
     common = mine.keys() & theirs.keys()
     n = len(common)
+    if not n:
+        return f"takes {cost} and {took}; it shares no round with {second.name}, so they are not compared. "
     ahead = sum(mine[number] < theirs[number] for number in common)
     ratio = second.ns_per_pair.total / best.ns_per_pair.total
     rounds = f"{ahead} of {n} round{'' if n == 1 else 's'}"

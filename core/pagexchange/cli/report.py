@@ -47,16 +47,27 @@ def blocks(result: RunResult, *, ascii_only: bool = False) -> list[RenderableTyp
 def _heading(result: RunResult) -> Paragraph:
     given = result.input
     threads = sorted({s.threads for s in result.strategies})
+    worked = sorted({s.workers for s in result.strategies if s.workers})
     parts = [
         f"{given.name}",
-        f"{given.pairs:,} pairs of {_folios(given)}",
+        f"{given.pairs:,} pairs of {_folios(given)}" + _asked(given.pairs, given.pairs_asked),
         f"flags as in {given.layout}" if given.layout else "",
         SPLITS.get(given.details.get("split"), ""),
-        f"{'/'.join(map(str, threads))} thread{'' if threads == [1] else 's'}" if threads else "",
+        f"{_numbers(threads)} thread{'' if threads == [1] else 's'}" if threads else "",
+        f"of which {_numbers(worked)} worked" if any(0 < s.workers < s.threads for s in result.strategies) else "",
         ("checked, not timed", "1 round")[result.rounds] if result.rounds < 2 else f"{result.rounds} rounds",
+        f"{result.rounds_done} of them done" if result.rounds_done < result.rounds else "",
         f"seed {result.seed}",
     ]
     return Paragraph((f"pagexchange {result.pagexchange}", "bold"), "  " + ", ".join(p for p in parts if p))
+
+
+def _numbers(several: list[int]) -> str:
+    return "/".join(map(str, several))
+
+
+def _asked(done: int, asked: int | None) -> str:
+    return "" if asked is None or asked <= done else f" ({asked:,} were asked for)"
 
 
 def _folios(given: InputInfo) -> str:
@@ -85,8 +96,16 @@ def _table(result: RunResult, marks: tuple[str, str]) -> Layouts:
 
 def _row(s: StrategyResult, best: StrategyResult | None, marks: tuple[str, str]) -> dict[str, Words]:
     good, bad = marks
-    mark = "" if s.verdict == "unchecked" else good if s.as_expected else bad
-    style = "bad" if not s.as_expected else "good" if s.verdict == "exact" else "warn"
+    mark = "?" if s.as_expected is None else "" if s.verdict == "unchecked" else good if s.as_expected else bad
+    style = (
+        "bad"
+        if s.as_expected is False
+        else "warn"
+        if s.as_expected is None
+        else "good"
+        if s.verdict == "exact"
+        else "warn"
+    )
     bold = "bold" if s is best else ""
     cost = s.ns_per_pair
     ratio = f"{cost.total / best.ns_per_pair.total:.2f}x" if cost and best and best.ns_per_pair else "-"
@@ -140,4 +159,10 @@ def _legend(result: RunResult, marks: tuple[str, str]) -> Paragraph:
     )
     if not any(s.ns_per_pair for s in result.strategies):
         times = ""
-    return Paragraph((f"How to read: {times}frames allocated; {good} as expected, {bad} not.", "dim"))
+    return Paragraph(
+        (
+            f"How to read: {times}frames allocated; {good} as expected, {bad} not"
+            + (", ? not shown by these pages." if any(s.as_expected is None for s in result.strategies) else "."),
+            "dim",
+        )
+    )

@@ -183,6 +183,7 @@ def _chosen(
         name=name,
         kind=kind,
         pairs=sum(map(len, lists)),
+        pairs_asked=work.pairs,
         orders={str(order): int(n) for order, n in enumerate(np.bincount(orders)) if n},
         pages=population.pages,
         page_size=arena.page_size,

@@ -95,7 +95,8 @@ class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     verdict: Verdict
     expected: Expect
-    as_expected: bool
+    as_expected: bool | None
+    """Whether they agree; None: these pages cannot show it, and `reason` says why."""
     reason: str = ""
     """Why it failed, or what there is to say about the verdict, in a sentence."""
     pairs: int
@@ -123,6 +124,9 @@ class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     mode: str = ""
     threads: int = 1
+    """Asked for."""
+    workers: int = 0
+    """Threads that shared the list in the checked call: fewer where it had too few batches for more."""
     isa: str | None = None
     plugins: list[PlugIn] = []
     lost: list[Lost] = []
@@ -138,6 +142,9 @@ class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     """`snapshot`, `live` or `synthetic`."""
     pairs: int
+    """In the list."""
+    pairs_asked: int | None = None
+    """As `--pairs` or `[workload] pairs` said: there may not have been so many."""
     orders: dict[str, int] = {}
     """Order of folio -> pairs of it; text, because JSON has no other keys."""
     pages: int
@@ -163,7 +170,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, Any]
     input: InputInfo
     rounds: int
-    """Timed rounds of this run; an interrupted one has fewer samples."""
+    """Timed rounds asked for, or chosen by time."""
+    rounds_done: int = 0
+    """Those that at least one strategy has a sample of."""
     interrupted: bool = False
     as_expected: bool
     seconds: float

@@ -25,6 +25,7 @@ from pagexchange.oracle import Verdict as Comparison
 from pagexchange.runs.environment import collect
 from pagexchange.runs.result import Costs, Round, RunResult
 from pagexchange.runs.tally import Bind, Outcome, Tally
+from pagexchange.runs.unshown import not_shown
 from pagexchange.runs.verdict import Stamping, blame, blame_for_later, losses, unsound, verdict_of
 from pagexchange.runs.workbench import Workbench
 
@@ -92,7 +93,8 @@ def run(
         input=bench.info,
         rounds=turns.rounds or 0,
         interrupted=interrupted,
-        as_expected=all(result.as_expected for result in results) and not drift and broken is None,
+        rounds_done=max((len(result.rounds) for result in results), default=0),
+        as_expected=all(result.as_expected is not False for result in results) and not drift and broken is None,
         unsound=losses(broken),
         warnings=[f"{sentence}." for sentence in (drift, "" if broken is None else unsound(broken)) if sentence],
         seconds=round(time.perf_counter() - started, 3),
@@ -219,6 +221,15 @@ class _Turns:
         start = time.perf_counter()
         self.go_back(outcome.status, wrong=wrong)
         tally.seconds += time.perf_counter() - start
+        self.say_what_is_not_shown(tally, outcome)
+
+    def say_what_is_not_shown(self, tally: Tally, outcome: Outcome) -> None:
+        assert tally.strategy is not None, "it has run"
+        spec, flags = tally.spec, tally.strategy.built.flags
+        try:
+            tally.unshown = not_shown(self.bench, flags, spec.expect, tally.verdict, outcome.status)
+        except PagexchangeError as error:  # a policy that serves the engine, and does not like to be asked
+            tally.failed(error)
 
     def time(self, tally: Tally, number: int, position: int, *, verify: bool) -> None:
         """One timed call. Leaves the arena as it was."""

@@ -34,6 +34,8 @@ class Outcome:
     touched: list[str]
     taken: int
     """Frames that the movers took."""
+    workers: int
+    """Threads that shared a list; of several calls the fewest."""
     cpu_ns: int
 
 
@@ -47,6 +49,8 @@ class Tally:
     """Of the arena that `strategy` is bound to."""
     verdict: Verdict = "not run"
     reason: str = ""
+    unshown: str = ""
+    """Why the checked call could not show what is expected, if it could not."""
     plugins: list[PlugIn] = field(default_factory=list)
     checked: Outcome | None = None
     """The first call, whose statuses all later ones should have too."""
@@ -85,6 +89,7 @@ class Tally:
             retries=sum(result.retries for result in results),
             touched=list(dict.fromkeys(name for result in results for name in result.touched)),
             taken=sum(result.frames_got for result in results),
+            workers=min((result.workers for result in results), default=0),
             cpu_ns=cpu_ns,
         )
 
@@ -98,14 +103,17 @@ class Tally:
         costs, low, high = medians(self.rounds)
         status = np.zeros(0, dtype=np.int32) if checked is None else checked.status
         exchanged = int((status == 0).sum())
+        # A later call may have shown it: then the verdict is another one.
+        unshown = self.unshown if self.verdict in ("exact", "refused") else ""
+        expected = judge(spec.expect, self.verdict, pressure=bench.info.free is not None)
         isa = next((p.details["isa"] for p in self.plugins if p.question == "data" and "isa" in p.details), None)
         return StrategyResult(
             name=spec.name,
             summary=spec.summary,
             verdict=self.verdict,
             expected=spec.expect,
-            as_expected=judge(spec.expect, self.verdict, pressure=bench.info.free is not None),
-            reason=self.reason,
+            as_expected=None if unshown else expected,
+            reason="; ".join(filter(None, (unshown, self.reason))),
             pairs=len(bench.pairs),
             exchanged=exchanged,
             refused=errno_names(status),
@@ -121,6 +129,7 @@ class Tally:
             retries=checked.retries if checked else 0,
             mode=spec.mode,
             threads=spec.threads,
+            workers=checked.workers if checked else 0,
             isa=isa,
             plugins=self.plugins,
             lost=self.lost,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from pagexchange.errors import ConfigError, PluginError
 from pagexchange.hookspecs import QUESTIONS
