@@ -19,6 +19,6 @@ EXIT_CODES: Final = {
     EXIT_PLUGIN: "a plug-in failed",
     EXIT_UNSOUND: "the pages were wrong before the first exchange: no strategy is to blame",
     EXIT_BUG: "a bug in pagexchange; the traceback says where",
-    EXIT_INTERRUPTED: "interrupted; what was measured until then is printed",
+    EXIT_INTERRUPTED: "interrupted; what was measured until then is printed. By another signal: 128 + its number",
 }
 """`exit_code` of every error and of a result is one of them."""

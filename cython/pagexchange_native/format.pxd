@@ -223,6 +223,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint32_t nspaces
         uint32_t nxanodes
         uint32_t ntables
+        uint32_t pid
         uint64_t off_nodes
         uint64_t off_slots
         uint64_t off_pins

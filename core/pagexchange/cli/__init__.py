@@ -1,5 +1,5 @@
 """The command line: a verb a file, the words of reports, the terminal."""
 
-from pagexchange.cli.command import main
+from pagexchange.cli.entry import main
 
 __all__ = ["main"]

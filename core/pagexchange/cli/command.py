@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from pagexchange.cli import stopping
 from pagexchange.cli.exits import report
 from pagexchange.cli.streams import lost, standard
 from pagexchange.cli.terminal import say
@@ -89,13 +90,15 @@ class Verbs(click.Group):
             code = super().main(args, prog_name, standalone_mode=False, **extra)
         except (KeyboardInterrupt, click.Abort):
             say("pagexchange: interrupted", err=True)
-            return EXIT_INTERRUPTED
+            return stopping.exit_code(EXIT_INTERRUPTED)
         except SystemExit:  # of click's completion, or of a process that a plug-in has forked
             raise
         except BaseException as error:
             if debug:
                 raise
             code = report(error)
+        if code == EXIT_INTERRUPTED:
+            return stopping.exit_code(EXIT_INTERRUPTED)
         missed = lost(sys.stdout)
         if missed is None or code:  # a code that says something already says more than this one
             return code if isinstance(code, int) else EXIT_OK
@@ -116,8 +119,8 @@ def cli() -> None:
     """
 
 
-def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Entry point of the console script."""
-    with standard():
+def command(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line, the process's own if none is given, and end with its code."""
+    with standard(), stopping.unwinding():
         cli.main(args=None if argv is None else list(argv), prog_name="pagexchange")
     raise AssertionError("unreachable")

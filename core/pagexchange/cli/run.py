@@ -12,7 +12,7 @@ import msgspec
 
 from pagexchange.arena import hugepages
 from pagexchange.arena.strategy import bind
-from pagexchange.cli import results, terminal
+from pagexchange.cli import results, stopping, terminal
 from pagexchange.cli.completion import strategy_names
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
@@ -93,16 +93,17 @@ def run(
     with watchdog, progress_bar(show=not quiet) as progress:
         progress(0, 0, "making the arena")
         bench = inputs.workbench(config, file=snapshot, live=live)
-        result = run_all(
-            bench,
-            specs,
-            partial(bind, host, watchdog=watchdog),
-            None if verify == "none" else Stamping(config.run.seed),
-            rounds=config.run.rounds if rounds is None else rounds,
-            seed=config.run.seed,
-            verify_all=verify == "all",
-            progress=progress,
-        )
+        with stopping.remove_at_last(bench.arena.path):
+            result = run_all(
+                bench,
+                specs,
+                partial(bind, host, watchdog=watchdog),
+                None if verify == "none" else Stamping(config.run.seed),
+                rounds=config.run.rounds if rounds is None else rounds,
+                seed=config.run.seed,
+                verify_all=verify == "all",
+                progress=progress,
+            )
     installed = [*host.registry.clashes({use.plugin for spec in specs for use in spec.uses()}), *host.registry.wrong]
     result = msgspec.structs.replace(result, warnings=[*result.warnings, *installed, *hugepages.missing(bench.arena)])
     if as_json:

@@ -79,7 +79,7 @@ HEADER = _struct(
     "S8 magic; u4 endian version;"
     f"u4 {' '.join(f'{name}_size' for name in _SIZES.split())} batch chunk pieces;"
     "u8 compat ro_compat incompat total page_size nframes;"
-    "u4 page_shift nnodes nslots nmappings nspaces nxanodes ntables pad0;"
+    "u4 page_shift nnodes nslots nmappings nspaces nxanodes ntables pid;"
     f"u8 {' '.join(f'off_{part}' for part in PARTS)};"
     "V16 uuid boot_id; pool xanodes tables; layout layout",
     pool=POOL,

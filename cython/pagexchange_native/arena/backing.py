@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import os
+import stat
 import struct
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Final
@@ -17,7 +19,11 @@ HUGE: Final = 2 << 20
 _RESERVE: Final = 1 << 20
 METADATA: Final = 96
 """Bytes that an arena takes for each frame besides the frame, at most."""
+_OFD_GETLK: Final = 36
 _OFD_SETLK: Final = 37
+_MAGIC: Final = b"PGXARENA"
+_PID: Final = struct.Struct("<140xI")
+"""The process that made an arena, as its header has it."""
 _LOCK_BASE: Final = 1 << 40
 _POOLS: Final = Path("/sys/kernel/mm/hugepages")
 _POOL: Final = _POOLS / "hugepages-2048kB"
@@ -41,6 +47,7 @@ class Backing:
         else:
             self._open_path(os.path.abspath(os.fspath(path)), hugetlb)  # noqa: PTH100 - it may be bytes; no link is followed
         self._keep_off_streams()
+        self.lock_process(0)  # before anything is in it: an arena that nobody has locked was left behind
         self.kind = ("memfd" if path is None else "file") + (", hugetlb" if hugetlb else "")
 
     def _open_memfd(self, hugetlb: bool) -> None:
@@ -62,19 +69,10 @@ class Backing:
         try:
             self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise ArenaAccessError(
-                error.errno,
-                f"cannot create the arena's file: {error.strerror}; want a path that does not exist, "
-                "in a folder that may be written",
-                path,
-            ) from None
+            raise _cannot_create(error, path) from None
         self.path = path
-        if hugetlb and (_file_system(self.fd) not in (b"hugetlbfs", b"") or os.fstatvfs(self.fd).f_bsize != HUGE):
-            raise ArenaAccessError(
-                errno.EINVAL,
-                "hugetlb: the folder is not on a hugetlbfs with pages of 2 MiB; mount one there, or leave out the path",
-                path,
-            )
+        if hugetlb and not _is_hugetlbfs(self.fd):
+            raise _no_hugetlbfs(path)
 
     def _keep_off_streams(self) -> None:
         """Leave the descriptors 0 to 2 to what they are taken for: who prints to a closed stdout would write to us."""
@@ -134,6 +132,81 @@ class Backing:
             ) from None
 
 
+def refuse_path(path: str | bytes | PathLike[str], hugetlb: bool) -> None:
+    """Raise what `Backing.open` would raise for a path, as far as that can be seen; make nothing."""
+    path = os.path.abspath(os.fspath(path))  # noqa: PTH100 - as there
+    folder = os.path.dirname(path)  # noqa: PTH120 - it may be bytes
+    try:
+        with suppress(FileNotFoundError):
+            os.lstat(path)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        system = os.statvfs(folder)  # it may not be there, either
+        if not os.access(folder, os.W_OK | os.X_OK):
+            code = errno.EROFS if system.f_flag & os.ST_RDONLY else errno.EACCES
+            raise OSError(code, os.strerror(code), path)
+    except OSError as error:
+        raise _cannot_create(error, path) from None
+    if hugetlb and not _is_hugetlbfs(folder):
+        raise _no_hugetlbfs(path)
+
+
+def _is_hugetlbfs(file: int | str | bytes) -> bool:
+    return _file_system(file) in (b"hugetlbfs", b"") and os.statvfs(file).f_bsize == HUGE
+
+
+def _cannot_create(error: OSError, path: str | bytes) -> ArenaAccessError:
+    what = f"cannot create the arena's file: {error.strerror}; "
+    want = "want a path that does not exist, in a folder that may be written"
+    return ArenaAccessError(error.errno, what + (_what_is_there(path) if error.errno == errno.EEXIST else want), path)
+
+
+def maker(path: str | bytes) -> int | None:
+    """Return the number of the process that made the arena in a file; None if none is there that can be read."""
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            return _maker(fd)
+        finally:
+            os.close(fd)
+    return None
+
+
+def _maker(fd: int) -> int | None:
+    head = os.pread(fd, _PID.size, 0) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    return int(_PID.unpack(head)[0]) if head[: len(_MAGIC)] == _MAGIC and len(head) == _PID.size else None
+
+
+def _what_is_there(path: str | bytes) -> str:
+    """Say what the file at a path is that should not exist, and what to do about it. It is looked at, and left."""
+    other = "want a path that does not exist"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # a link, or not ours to read
+        return other
+    try:
+        pid = _maker(fd)
+        range_ = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BASE, 0, 0)
+        locked = struct.unpack("hhqqi4x", fcntl.fcntl(fd, _OFD_GETLK, range_))[0] != fcntl.F_UNLCK
+    except OSError:
+        return other
+    finally:
+        os.close(fd)
+    if pid is None:
+        return f"it is an arena that is being made; {other}" if locked else f"it is no arena; {other}"
+    # The lock decides, and not whether there is such a process: numbers are used again, and differ in containers.
+    if locked:
+        return f"it is the arena of process {pid}, which uses it now; {other}, or wait until that one ends"
+    return f"it is an arena that process {pid} left behind when it was killed, and nobody uses it: remove it"
+
+
+def _no_hugetlbfs(path: str | bytes) -> ArenaAccessError:
+    return ArenaAccessError(
+        errno.EINVAL,
+        "hugetlb: the folder is not on a hugetlbfs with pages of 2 MiB; mount one there, or leave out the path",
+        path,
+    )
+
+
 def pool_too_small(code: int, total: int) -> ArenaFullError:
     """Return the error for an arena of `total` bytes that the pool of huge pages of 2 MiB could not give."""
     try:
@@ -158,9 +231,9 @@ def _no_pool() -> str:
     )
 
 
-def _file_system(fd: int) -> bytes:
-    """The kind of file system that an open file is on, as `mount -t` takes it; empty where Linux does not say."""
-    device = os.fstat(fd).st_dev
+def _file_system(file: int | str | bytes) -> bytes:
+    """The kind of file system that a file is on, as `mount -t` takes it; empty where Linux does not say."""
+    device = os.stat(file).st_dev  # noqa: PTH116 - it may be a descriptor
     name = b"%d:%d" % (os.major(device), os.minor(device))
     return next((mount.kind for mount in procfs.mounts() if mount.device == name), b"")
 

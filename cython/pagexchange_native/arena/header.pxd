@@ -3,6 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
+from posix.unistd cimport getpid
 
 from pagexchange_native.format cimport *
 
@@ -39,6 +40,7 @@ cdef inline int write_header(uint8_t *base, object geometry, bytes uuid, bytes b
     h.off_xanodes, h.nxanodes, _ = parts["xanodes"]
     h.off_tables, h.ntables, _ = parts["tables"]
     h.off_frames = parts["frames"][0]
+    h.pid = getpid()
     memcpy(h.uuid, <const char *>uuid, 16)
     memcpy(h.boot_id, <const char *>boot, 16)
     _write_layout(&h.layout, layout)

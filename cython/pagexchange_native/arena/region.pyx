@@ -242,7 +242,6 @@ cdef class Region:
         for n in range(r.nnodes):
             with nogil:
                 pgx_node_init(r, n)
-        backing.lock_process(0)
         r.process = 0
         _live.add(self)
 

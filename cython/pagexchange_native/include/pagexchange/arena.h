@@ -256,7 +256,8 @@ typedef struct pgx_header { /* one 4096-byte page at offset 0 */
     uint64_t total;                       /* bytes of the region */
     uint64_t page_size;
     uint64_t nframes;
-    uint32_t page_shift, nnodes, nslots, nmappings, nspaces, nxanodes, ntables, pad0;
+    uint32_t page_shift, nnodes, nslots, nmappings, nspaces, nxanodes, ntables;
+    uint32_t pid; /* of the process that made it, for messages */
     uint64_t off_nodes, off_slots, off_pins, off_pieces, off_mappings, off_spaces, off_entries, off_xanodes, off_tables,
         off_frames; /* byte offsets from the start of the region */
     uint8_t uuid[16], boot_id[16];
