@@ -57,6 +57,8 @@ class Problem:
     """1-based, in characters."""
     where: str = ""
     """Dotted path of the key, empty for the file as a whole."""
+    exit_code: int = 2
+    """What a run ends with because of it: 2, the file is wrong; 4, a plug-in fails that it names."""
 
     def __str__(self) -> str:
         place = f"{self.origin}:{self.line}:{self.column}" if self.line else self.origin

@@ -9,9 +9,10 @@ import pytest
 
 from pagexchange.errors import ConfigError, UnknownStrategyError
 from pagexchange.host import read
-from pagexchange.host.read import check, packaged
+from pagexchange.host.read import packaged
 from pagexchange.model.config import ArenaConfig, PluginUse, Threads
 from pagexchange.runs.contenders import contenders
+from pagexchange.runs.trial import trial
 from pagexchange_native.engine.exchange import MAX_THREADS
 from pagexchange_native.movers.mover import available_isas
 
@@ -39,7 +40,7 @@ def written(tmp_path: Path, text: str | bytes) -> Path:
 
 def wrong(tmp_path: Path, text: str | bytes, *overrides: str) -> list[str]:
     path = written(tmp_path, text)
-    return [str(problem).removeprefix(f"{tmp_path}/") for problem in check(path, overrides)]
+    return [str(problem).removeprefix(f"{tmp_path}/") for problem in trial(path, overrides).problems]
 
 
 def test_a_file_becomes_typed_values(tmp_path):
@@ -66,7 +67,7 @@ def test_what_was_checked_cannot_be_changed(tmp_path):
 
 
 def test_the_shipped_file_is_right_and_is_the_one_at_the_top():
-    assert check() == []
+    assert trial().problems == []
     config = read.load()
     assert list(config.strategies) == [
         "rfc-2019",
@@ -195,8 +196,8 @@ def test_an_empty_strategy_names_what_it_lacks(tmp_path):
 
 
 def test_missing_files_and_directories_are_clear_errors(tmp_path):
-    assert [problem.what for problem in check(tmp_path / "none.toml")] == ["no such file"]
-    assert [problem.what for problem in check(tmp_path)] == ["is a directory, not a TOML file"]
+    assert [problem.what for problem in trial(tmp_path / "none.toml").problems] == ["no such file"]
+    assert [problem.what for problem in trial(tmp_path).problems] == ["is a directory, not a TOML file"]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_what_is_no_table_is_one_mistake(tmp_path, value):
 
 def test_only_the_strategies_that_are_used_need_their_plug_ins(tmp_path):
     path = written(tmp_path, GOOD + '[strategy.other]\nflags = "none"\ndata = "none"\nmapping = "none"\n')
-    assert len(check(path)) == 3
+    assert len(trial(path).problems) == 3
     assert read.load(path, only=["fast"]).strategies.keys() == {"fast", "other"}
     with pytest.raises(UnknownStrategyError, match="did you mean 'other'"):
         read.load(path, only=["ohter"])

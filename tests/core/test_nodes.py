@@ -244,8 +244,9 @@ def test_check_refuses_what_run_refuses(on_disk):
     for name, code in (("two", 0), ("none", 3), ("gone", 3)):
         asked = ("--set", f"workload.snapshot={on_disk / name}.pgxsnap", "--set", "workload.split=real")
         ran, checked = pagexchange(*RUN, *asked), pagexchange("check", *asked)
-        assert (ran.code, checked.code) == (code, 2 if code else 0), (ran.err, checked.err)
-    assert "workload.split: 'real' with the snapshot none.pgxsnap: the snapshot does not say" in pagexchange(
+        assert (ran.code, checked.code) == (code, code), (ran.err, checked.err)
+        assert checked.err == (f"{ran.err}1 error\n" if code else "")
+    assert "split = 'real': the snapshot does not say" in pagexchange(
         "check", "--set", f"workload.snapshot={on_disk}/none.pgxsnap", "--set", "workload.split=real"
     ).err  # fmt: skip
 

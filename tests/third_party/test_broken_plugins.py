@@ -229,7 +229,7 @@ def listed(command) -> Any:
 @pytest.fixture(scope="module")
 def checked(command) -> Any:
     code, out, err = command("check", "strategies.toml")
-    assert (code, out) == (2, "")
+    assert (code, out) == (4, "")  # as a run's
     return err
 
 

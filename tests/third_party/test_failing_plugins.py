@@ -200,7 +200,7 @@ def test_what_people_read_holds_none_either(installed, verb):
     arguments = {"run": ("s.toml", *SMALL, "--rounds=0"), "check": ("s.toml",), "list": ()}[verb]
     arguments = tuple(str(installed / one) if one == "s.toml" else one for one in arguments)
     done = pagexchange(verb, *arguments)
-    assert done.code == {"run": 4, "check": 2, "list": 0}[verb]
+    assert done.code == {"run": 4, "check": 4, "list": 0}[verb]
     shown = done.out + done.err
     assert "at-import-escapes" in shown
     assert "\\x1b]0;t\\x07\\u202ered\\x9b \\xff\\x00" in shown

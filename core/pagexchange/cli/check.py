@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from pagexchange.cli import results
+from pagexchange.cli.exits import report
 from pagexchange.cli.terminal import say
-from pagexchange.exits import EXIT_USAGE
-from pagexchange.host import read
 from pagexchange.host.discovery import Registry
-from pagexchange.runs import inputs
+from pagexchange.model.words import counted
+from pagexchange.runs.trial import trial
 
 
 @click.command(cls=results.Verb, short_help="Say all that is wrong with a strategies file.")
@@ -19,29 +19,28 @@ from pagexchange.runs import inputs
 def check(ctx: click.Context, file: str | None, overrides: tuple[str, ...]) -> None:
     """Check a strategies file and say all that is wrong with it, each with its line.
 
-    Nothing is exchanged. The plug-ins that the file names are imported, because their options are checked by their own
-    types, and asked whether they serve its arena on this machine.
+    Nothing is exchanged, and no file is made. All else is done as a run does it: the snapshot is read, its pages are
+    put into an arena in memory, the plug-ins are imported, because their options are checked by their own types, and
+    asked whether they serve that arena on this machine.
     Without FILE the packaged file is checked.
 
-    Exit codes: 0 nothing is wrong, 2 something is.
+    Exit codes: 0 nothing is wrong; else what a run of the file ends with because of it: 2 the file is wrong, 3 its
+    input or its arena cannot be used, 4 a plug-in fails.
     """
-    problems = read.check(file, overrides)
-    for problem in problems:
+    found = trial(file, overrides)
+    for problem in found.problems:
         say(str(problem), err=True)
-    if problems:
-        n = len(problems)
-        say(f"{n} error{'' if n == 1 else 's'}", err=True)
-        ctx.exit(EXIT_USAGE)
+    if found.refusal is not None:
+        report(found.refusal)
+    n = len(found.problems) + (found.refusal is not None)
+    if n:
+        say(counted(n, "error"), err=True)
+        ctx.exit(found.exit_code)
+    assert found.config is not None, "or there was a problem"
+    config, specs = found.config, found.config.strategies.values()
     # After the errors: which of two plug-ins with one name is taken matters once all names are right.
-    config = read.load(file, overrides=overrides)
-    specs = config.strategies.values()
     registry = Registry(config.block)
     for note in [*registry.clashes(use.plugin for spec in specs for use in spec.uses()), *registry.wrong]:
         say(f"note: {note}", err=True)
-    refused = inputs.refusals(config)
-    for key, sentence in refused.items():
-        say(f"{config.origin}: workload.{key}: {sentence}", err=True)
-    if refused:
-        ctx.exit(EXIT_USAGE)
-    n = len(specs)
-    say(f"{config.origin}: nothing is wrong; {n} strateg{'y' if n == 1 else 'ies'}: {', '.join(config.strategies)}")
+    strategies = counted(len(specs), "strategy", "strategies")
+    say(f"{config.origin}: nothing is wrong; {strategies}: {', '.join(config.strategies)}")

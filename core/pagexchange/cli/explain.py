@@ -12,6 +12,7 @@ from pagexchange.cli.terminal import print_json, say
 from pagexchange.host import read
 from pagexchange.host.build import Facts, PagexchangeHost
 from pagexchange.host.discovery import OWN
+from pagexchange.model.words import counted
 from pagexchange_native.engine.steps import POINT_OF_NO_RETURN, STEPS
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def blocks(built: BuiltStrategy, config: Config) -> list[RenderableType]:
     from pagexchange.cli.layout import Layouts, Paragraph, table
 
     spec = built.spec
-    threads = f"{spec.threads} thread{'' if spec.threads == 1 else 's'}"
+    threads = counted(spec.threads, "thread")
     python = "no Python in a batch" if built.native else "Python in each batch, under a whole-page log"
     facts = f"mode {spec.mode}; {threads}; {python}; flags as in {config.layout.name}"
     heads = ("step", "served by", "what happens")

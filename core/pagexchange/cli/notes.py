@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pagexchange.cli.layout import Paragraph, count
 from pagexchange.cli.ranking import ranked
 from pagexchange.model.statuses import REASONS, errno_name
+from pagexchange.model.words import counted
 from pagexchange.runs.inputs import PACKAGED
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _reported(value: object) -> str:
         colon, comma = (": ", "; ") if nested else (" ", ", ")
         return comma.join(f"{key}{colon}{_reported(item)}" for key, item in value.items() if item)
     if isinstance(value, list | tuple):
-        return f"{len(value):,} lines, which --json has"
+        return f"{counted(len(value), 'line')}, which --json has"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
@@ -104,9 +105,8 @@ def _broken(lost: Lost) -> str:
 
 
 def _pages(n: int) -> str:
-    return "1 page" if n == 1 else f"{n:,} pages"
+    return counted(n, "page")
 
 
 def _pairs(refused: dict[str, int]) -> str:
-    n = sum(refused.values())
-    return "1 pair" if n == 1 else f"{n:,} pairs"
+    return counted(sum(refused.values()), "pair")

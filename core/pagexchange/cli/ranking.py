@@ -67,7 +67,8 @@ def _why(result: RunResult, best: StrategyResult) -> str:
     """How far the winner is ahead of the next one that loses nothing, and whether every round agrees."""
     assert best.ns_per_pair
     cost = f"{nanoseconds(best.ns_per_pair.total)} ns per pair"
-    took = "allocates nothing" if not best.frames_allocated else f"allocates {count(best.frames_allocated)} frames"
+    frames = best.frames_allocated
+    took = f"allocates {count(frames)} frame{'' if frames == 1 else 's'}" if frames else "allocates nothing"
     second = next((s for s in ranked(result) if s.verdict == "exact" and s.ns_per_pair and s is not best), None)
     if second is None or second.ns_per_pair is None:
         return f"takes {cost} and {took}. "
@@ -88,7 +89,9 @@ def _why(result: RunResult, best: StrategyResult) -> str:
     lead = f"{cost}, {ratio:.2f}x faster than {second.name}"
     if n == 1:
         return f"is ahead in the one round: {lead}; it {took} and loses nothing. "
-    return f"wins: {lead}, ahead in {f'all {n} rounds' if ahead == n else rounds}; it {took} and loses nothing. "
+    if ahead == n:
+        rounds = "both rounds" if n == 2 else f"all {n} rounds"
+    return f"wins: {lead}, ahead in {rounds}; it {took} and loses nothing. "
 
 
 def clear(ahead: int, n: int) -> bool:

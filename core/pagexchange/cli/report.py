@@ -13,6 +13,7 @@ from pagexchange.cli.layout import Layouts, Paragraph, count, nanoseconds, table
 from pagexchange.cli.notes import notes
 from pagexchange.cli.ranking import closing, ranked, winner
 from pagexchange.model.sizes import format_size
+from pagexchange.model.words import counted
 from pagexchange_native.engine.steps import COSTS
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _heading(result: RunResult) -> Paragraph:
     worked = sorted({s.workers for s in result.strategies if s.workers})
     parts = [
         f"{given.name}",
-        f"{given.pairs:,} pairs of {_folios(given)}" + _asked(given.pairs, given.pairs_asked),
+        f"{counted(given.pairs, 'pair')} of {_folios(given)}" + _asked(given.pairs, given.pairs_asked),
         f"flags as in {given.layout}" if given.layout else "",
         SPLITS.get(given.details.get("split"), ""),
         f"{_numbers(threads)} thread{'' if threads == [1] else 's'}" if threads else "",

@@ -96,6 +96,17 @@ class PagexchangeHost:
         return _Build(self, spec, arena).build()
 
 
+def refuse_wrong_key(question: str, plugin: Plugin) -> None:
+    """Raise PluginError when a plug-in is named under a key that it has no hook for."""
+    if question == "wrap":
+        answers = [hook for hook in QUESTIONS.values() if plugin.hooks.get(hook) is False]
+        if answers:
+            raise plugin.error(f"is named under 'wrap', but its {answers[0]} is an answer, not a wrapper")
+    elif plugin.hooks.get(QUESTIONS[question]) is not False:
+        hooks = ", ".join(sorted(plugin.hooks))
+        raise plugin.error(f"is named under '{question}', but does not answer {QUESTIONS[question]}; it has {hooks}")
+
+
 class _Made(NamedTuple):
     """A plug-in of the strategy, made from the options that the strategy gives it."""
 
@@ -146,7 +157,7 @@ class _Build:
             self.skipped.append(Skipped(question, use.plugin, "is blocked"))
             return None
         plugin = self.registry.load(use.plugin)
-        self.refuse_wrong_key(question, plugin)
+        refuse_wrong_key(question, plugin)
         for made in self.made:
             if made.use == use:
                 return _Made(use, plugin, made.instance)
@@ -154,19 +165,6 @@ class _Build:
         self.add(self.manager, plugin, instance)
         self.made.append(_Made(use, plugin, instance))
         return self.made[-1]
-
-    @staticmethod
-    def refuse_wrong_key(question: str, plugin: Plugin) -> None:
-        """Raise PluginError when a plug-in is named under a key that it has no hook for."""
-        if question == "wrap":
-            answers = [hook for hook in QUESTIONS.values() if plugin.hooks.get(hook) is False]
-            if answers:
-                raise plugin.error(f"is named under 'wrap', but its {answers[0]} is an answer, not a wrapper")
-        elif plugin.hooks.get(QUESTIONS[question]) is not False:
-            hooks = ", ".join(sorted(plugin.hooks))
-            raise plugin.error(
-                f"is named under '{question}', but does not answer {QUESTIONS[question]}; it has {hooks}"
-            )
 
     @staticmethod
     def add(to: pluggy.PluginManager, plugin: Plugin, instance: object) -> None:

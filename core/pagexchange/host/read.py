@@ -2,28 +2,69 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError
 from pagexchange.hookspecs import QUESTIONS
-from pagexchange.host.build import Facts, PagexchangeHost
+from pagexchange.host.build import refuse_wrong_key
 from pagexchange.host.discovery import Registry
 from pagexchange.host.overrides import put
 from pagexchange.model import config as c
+from pagexchange.model import tomlfile
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import parse_size
 from pagexchange.model.table import check_schema, convert, show
-from pagexchange.model.tomlfile import KeyPath, TomlFile, dotted
+from pagexchange.model.tomlfile import KeyPath, TomlFile, dotted, unwritable
+from pagexchange.model.words import counted
 
 _PACKAGED: Final = "strategies.toml"
+PACKAGED_ORIGIN: Final = "the packaged strategies.toml"
+"""How the file that ships is called: the user's own may have its name, and lie in the working directory."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_CONTROL: Final = re.compile(r"[\x01-\x1f\x7f-\x9f]")
+"""NUL is refused in every string, see `unwritable`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """A strategies file that was read: once, because a pipe has nothing more to give the second time."""
+
+    origin: str
+    raw: bytes
+    base: Path | None
+    """Folder that the paths in it start from."""
+
+    @classmethod
+    def read(cls, path: "Path | str | Source | None") -> "Source":
+        """Read a file; None is the one that ships with pagexchange. ConfigError: it cannot be read."""
+        if isinstance(path, Source):
+            return path
+        if path is None:
+            return cls(PACKAGED_ORIGIN, packaged(), None)
+        return cls(str(path), tomlfile.read(path, str(path)), Path(path).parent)
+
+
+def _nowhere(path: KeyPath, problem: str, value: bool = True) -> Problem:
+    raise AssertionError(f"there is no file in which {dotted(path)} could stand")
+
+
+@dataclasses.dataclass(frozen=True)
+class Examined:
+    """What a strategies file says, and what is wrong with it."""
+
+    config: c.Config | None
+    """None if the file says none. A plug-in that cannot be loaded does not stand in the way."""
+    problems: Sequence[Problem]
+    """In the order of the lines; that of a plug-in has the exit code of a plug-in's failure."""
+    place: Callable[[KeyPath, str, bool], Problem] = _nowhere
+    """Makes a problem that points at a key, or at its value, in the file or in an override."""
 
 
 def load(
-    path: Path | str | None = None,
+    path: Path | str | Source | None = None,
     *,
     overrides: Sequence[str] = (),
     only: Sequence[str] | None = None,
@@ -52,18 +93,34 @@ def load(
     UnknownStrategyError
         A name in `only` is not in the file.
     """
-    config, problems = _read(path, overrides, only, plugins=plugins, broken=broken)
-    if problems or config is None:
+    examined = examine(path, overrides=overrides, only=only, plugins=plugins)
+    problems = [problem for problem in examined.problems if broken or problem.exit_code != PluginError.exit_code]
+    if problems or examined.config is None:
         raise ConfigError(problems)
-    return config
+    return examined.config
 
 
-def check(path: Path | str | None = None, overrides: Sequence[str] = ()) -> list[Problem]:
-    """Return everything that is wrong with a strategies file, in the order of its lines; empty if nothing is.
-
-    The plug-ins are asked too whether they serve the arena that the file describes.
-    """
-    return _read(path, overrides, ask=True)[1]
+def examine(
+    path: Path | str | Source | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    plugins: bool = True,
+) -> "Examined":
+    """Return what a file says and everything that is wrong with it. Arguments and UnknownStrategyError as of `load`."""
+    try:
+        source = Source.read(path)
+        file = TomlFile.from_bytes(source.raw, source.origin)
+    except ConfigError as error:
+        return Examined(None, error.problems)
+    reader = _Reader(file, source.base)
+    for text in overrides:
+        reader.override(text)
+    if reader.problems:  # a wrong override would only cause more noise below
+        return Examined(None, reader.problems)
+    made = reader.read(only, plugins)
+    reader.problems.sort(key=lambda problem: (problem.line, problem.column))
+    return Examined(made, reader.problems, reader.problem)
 
 
 def packaged() -> bytes:
@@ -71,33 +128,7 @@ def packaged() -> bytes:
     try:
         return (resources.files("pagexchange") / "data" / _PACKAGED).read_bytes()
     except OSError as error:
-        raise ConfigError(Problem(_PACKAGED, f"cannot be read: {error.strerror}")) from error
-
-
-def _read(
-    path: Path | str | None,
-    overrides: Sequence[str],
-    only: Sequence[str] | None = None,
-    *,
-    plugins: bool = True,
-    broken: bool = True,
-    ask: bool = False,
-) -> tuple[c.Config | None, list[Problem]]:
-    """Return a Config, or None, and everything that is wrong; a Config only if nothing is."""
-    try:
-        file = TomlFile.from_bytes(packaged(), _PACKAGED) if path is None else TomlFile.read(path)
-    except ConfigError as error:
-        return None, list(error.problems)
-    reader = _Reader(file, None if path is None else Path(path).parent)
-    for text in overrides:
-        reader.override(text)
-    if reader.problems:  # a wrong override would only cause more noise below
-        return None, reader.problems
-    made = reader.read(only, plugins, broken)
-    if ask and made:
-        reader.ask(made)
-    reader.problems.sort(key=lambda problem: (problem.line, problem.column))
-    return (None if reader.problems else made), reader.problems
+        raise ConfigError(Problem(PACKAGED_ORIGIN, f"cannot be read: {error.strerror}")) from error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -140,15 +171,18 @@ class _Reader:
         self.base = base
         self.data = file.data
         self.problems: list[Problem] = []
+        self.layout: Layout | None = None  # read here and nowhere else: its file, too, may be a pipe
         self.overrides: dict[KeyPath, str] = {}  # path -> the override that everything below it came from
 
     def bad(self, path: KeyPath, problem: str, value: bool = True) -> None:
+        self.problems.append(self.problem(path, problem, value))
+
+    def problem(self, path: KeyPath, problem: str, value: bool = True) -> Problem:
         # The innermost override wins: an earlier one may have made the table that a later one writes into.
         for end in range(len(path), 0, -1):
             if path[:end] in self.overrides:
-                self.problems.append(Problem(f"--set {self.overrides[path[:end]]}", problem, where=dotted(path)))
-                return
-        self.problems.append(self.file.problem(path, problem, value=value))
+                return Problem(f"--set {self.overrides[path[:end]]}", problem, where=dotted(path))
+        return self.file.problem(path, problem, value=value)
 
     def override(self, text: str) -> None:
         try:
@@ -156,8 +190,10 @@ class _Reader:
         except ValueError as error:
             self.problems.append(Problem(f"--set {text}", str(error)))
 
-    def read(self, only: Sequence[str] | None, plugins: bool, broken: bool) -> c.Config | None:
-        """Check every section, whatever is wrong with the others; a Config only if nothing is."""
+    def read(self, only: Sequence[str] | None, plugins: bool) -> c.Config | None:
+        """Check every section, whatever is wrong with the others; a Config only if nothing of the file is."""
+        for wrong in unwritable(self.data):
+            self.bad(*wrong)
         tables = convert(self.data, _File, self.bad)
         check_schema(self.data, c.SCHEMA, self.bad)
         if not tables.get("strategy", "strategy" in self.data):
@@ -168,13 +204,15 @@ class _Reader:
         blocked = convert(tables.get("plugins", {}), _Plugins, self.bad, ("plugins",)).get("block", ())
         strategies = {name: self.strategy(name, table, run) for name, table in tables.get("strategy", {}).items()}
         for name in only or ():
-            if name not in strategies:
+            # Where there is no table of strategies, that is what is wrong, and not a name.
+            if name not in strategies and "strategy" in tables:
                 raise UnknownStrategyError(name, strategies)
         if plugins:
             specs = [spec for name, spec in strategies.items() if only is None or name in only]
-            self.plugins(Registry(blocked), specs, broken)
-        if self.problems:
+            self.plugins(Registry(blocked), specs)
+        if any(problem.exit_code != PluginError.exit_code for problem in self.problems):
             return None
+        assert self.layout is not None, "or there was a problem"
         return c.Config(
             origin=self.file.origin,
             run=run,
@@ -182,6 +220,7 @@ class _Reader:
             workload=c.WorkloadConfig(**workload),
             block=blocked,
             strategies=strategies,
+            layout=self.layout,
             base=self.base,
         )
 
@@ -194,27 +233,35 @@ class _Reader:
         nodes = {}
         for name, given in values.get("nodes", c.ArenaConfig().nodes).items():
             path = ("arena", "nodes", name)
-            if not 0 < len(name.encode()) < 32:
+            self.name(path, name or None, False)
+            if not 0 < len(name.encode(errors="surrogatepass")) < 32:
                 self.bad(path, "a node's name has 1 to 31 bytes", False)
             nodes[name] = bytes_ = self.size(path, given)
             if bytes_ and page_size and bytes_ % page_size:
                 self.bad(path, f"{bytes_} bytes are not a multiple of the page size, {page_size}")
         if len(nodes) != 2:
-            number = f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}"
-            self.bad(("arena", "nodes"), f"{number}: want 2, the fast one first")
+            self.bad(("arena", "nodes"), f"{counted(len(nodes), 'node')}: want 2, the fast one first")
         elif page_size and sum(size or 0 for size in nodes.values()) // page_size >= 1 << 31:
             self.bad(("arena", "nodes"), f"more than 2^31 - 1 frames of {page_size} bytes")
         values["nodes"] = nodes
         marks = values.get("watermarks")
         if marks is not None and not marks[0] <= marks[1] <= marks[2]:
             self.bad(("arena", "watermarks"), f"{list(marks)}: want min <= low <= high")
-        if "layout" in values:
-            self.layout(values["layout"])
+        for place, name in ("path", values.get("path")), ("layout", values.get("layout")):
+            self.name(("arena", place), name)
+        self.load_layout(values.get("layout", c.ArenaConfig().layout))
         return values
 
-    def layout(self, name: str) -> None:
+    def name(self, path: KeyPath, name: str | None, value: bool = True) -> None:
+        """Refuse a name, or the path of a file, that nobody can have meant."""
+        if name == "":
+            self.bad(path, "an empty string: leave the key out, or say which", value)
+        elif name and (where := _CONTROL.search(name)):
+            self.bad(path, f"a name or a path cannot hold the control character U+{ord(where[0]):04X}", value)
+
+    def load_layout(self, name: str) -> None:
         try:
-            Layout.load(name, self.base)
+            self.layout = Layout.load(name, self.base)
         except ConfigError as error:
             first = error.problems[0]
             # What is wrong inside the layout's file has places of its own; else the name is wrong, and stands here.
@@ -225,6 +272,7 @@ class _Reader:
                 self.bad(("arena", "layout"), first.what if first.origin == "layout" else str(first))
 
     def workload(self, values: dict[str, Any]) -> dict[str, Any]:
+        self.name(("workload", "snapshot"), values.get("snapshot"))
         for key in ("kinds", "orders"):
             if key in values and not sum(values[key].values()) > 0:
                 self.bad(("workload", key), "at least one weight must be above 0")
@@ -285,28 +333,46 @@ class _Reader:
         self.bad(path, f"expected the name of a plug-in, a table with it, or a list of these; got {show(value)}")
         return ()
 
-    def plugins(self, registry: Registry, specs: Sequence[c.StrategySpec], broken: bool) -> None:
-        """Check that the plug-ins exist and take their options: by their own types, before anything runs."""
-        for use in (use for spec in specs for use in spec.uses()):
-            named = (*use.where, "plugin") if self.is_table(use.where) else use.where  # where the file has the name
-            try:
-                registry.load(use.plugin).make(use.options, self.bad, use.where)
-            except UnknownPluginError as error:
-                self.bad(named, error.reason)
-            except PluginError as error:
-                # A blocked one is as if it declined: the next of the chain serves, or building says that none does.
-                if broken and use.plugin not in registry.blocked:
-                    self.bad(named, str(error))
+    def plugins(self, registry: Registry, specs: Sequence[c.StrategySpec]) -> None:
+        """Check that the plug-ins exist, answer what they are named for, and take their options: before anything runs.
 
-    def ask(self, config: c.Config) -> None:
-        """Build each strategy for the arena of the file, as `explain` does: no arena is made."""
-        host = PagexchangeHost(config.block)
-        for spec in config.strategies.values():
-            try:
-                host.build(spec, Facts.of(config))
-            except PluginError as error:
-                where = next((use.where for use in spec.uses() if use.plugin == error.plugin), ())
-                self.bad(where or ("strategy", spec.name), str(error), bool(where))
+        A plug-in that cannot be loaded or made fails its strategies, and the file is none the worse for it.
+        """
+        for number, name in enumerate(self.blocked()):
+            if name not in registry.names():
+                self.bad(("plugins", "block", number), UnknownPluginError(name, registry.names()).reason)
+        for spec in specs:
+            for key, use in spec.by_question():
+                named = (*use.where, "plugin") if self.is_table(use.where) else use.where  # where the file has the name
+                try:
+                    plugin = registry.load(use.plugin)
+                except UnknownPluginError as error:
+                    self.bad(named, error.reason)
+                    continue
+                except PluginError as error:
+                    self.failed(named, error, registry)
+                    continue
+                try:
+                    refuse_wrong_key(key, plugin)
+                except PluginError as error:
+                    self.bad(named, str(error))
+                    continue
+                try:
+                    plugin.make(use.options, self.bad, use.where)
+                except PluginError as error:
+                    self.failed(named, error, registry)
+
+    def blocked(self) -> Sequence[str]:
+        """The names under `block`, as far as they are names."""
+        table = self.data.get("plugins")
+        names = table.get("block") if isinstance(table, dict) else None
+        return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+    def failed(self, path: KeyPath, error: PluginError, registry: Registry) -> None:
+        # A blocked one is as if it declined: the next of the chain serves, or building says that none does.
+        if error.plugin not in registry.blocked:
+            problem = self.problem(path, str(error))
+            self.problems.append(dataclasses.replace(problem, exit_code=error.exit_code))
 
     def is_table(self, path: KeyPath) -> bool:
         value: Any = self.data

@@ -1,7 +1,6 @@
 """strategies.toml as typed values: what to run, on which arena, with which pages."""
 
 import dataclasses
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -17,6 +16,7 @@ Split = Literal["real", "interleave", "halves"]
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
+Frames = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]  # of one arena, at most
 Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]  # the engine's MAX_THREADS
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -58,7 +58,7 @@ class ArenaConfig:
     """Backing: base pages, transparent huge pages when the system has them, or the hugetlb pool."""
     workers: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 8
     """Worker slots: threads of all processes at one time."""
-    watermarks: tuple[Count, Count, Count] | None = None
+    watermarks: tuple[Frames, Frames, Frames] | None = None
     """min, low, high of each node in frames; by default from its size."""
     path: str | None = None
     """File to make, on tmpfs or hugetlbfs; by default an anonymous sealed memfd."""
@@ -161,6 +161,8 @@ class Config:
     workload: WorkloadConfig
     block: tuple[str, ...]
     strategies: dict[str, StrategySpec]
+    layout: Layout
+    """The layout of the arena's flags word, as `arena.layout` names it."""
     base: Path | None = None
     """Folder that the paths in it start from; None for the packaged file: the working directory."""
 
@@ -180,8 +182,3 @@ class Config:
     def resolve(self, path: str) -> Path:
         """Return a path of this file as one that can be opened."""
         return Path(path) if self.base is None else self.base / path
-
-    @cached_property
-    def layout(self) -> Layout:
-        """The layout of the arena's flags word."""
-        return Layout.load(self.arena.layout, self.base)

@@ -14,7 +14,7 @@ import msgspec
 from pagexchange.errors import ConfigError, Problem, UnknownFlagError, did_you_mean
 from pagexchange.model import live
 from pagexchange.model.table import check_schema, convert, show
-from pagexchange.model.tomlfile import KeyPath, TomlFile
+from pagexchange.model.tomlfile import KeyPath, TomlFile, unwritable
 
 Policy = Literal["swap", "stay", "refuse"]
 
@@ -333,6 +333,8 @@ def live_file() -> str:
 def _parse(file: TomlFile) -> Layout:
     """Make a Layout of a file, or raise one ConfigError with everything that is wrong."""
     check = _Check(file)
+    for wrong in unwritable(file.data):
+        check.bad(*wrong)
     table = convert(file.data, _File, check.bad)
     check_schema(file.data, SCHEMA, check.bad)
     if len(table.get("name", "").encode()) > 31:

@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ KeyPath = tuple[str | int, ...]
 """`("strategy", "fast", "data", 0)`: names of tables, numbers in arrays."""
 
 MAX_BYTES = 16 << 20
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
 _BARE_VALUE = re.compile(r"[^,\]}#\n]+")
@@ -32,31 +35,23 @@ class TomlFile:
 
     @classmethod
     def read(cls, path: Path | str, origin: str | None = None) -> "TomlFile":
-        """Read and parse a file.
+        """Read and parse a file; errors as of `read` and `from_bytes`."""
+        origin = str(path) if origin is None else origin
+        return cls.from_bytes(read(path, origin), origin)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, origin: str) -> "TomlFile":
+        """Parse bytes; a UTF-8 byte-order mark and CRLF line ends are taken as they come.
 
         Raises
         ------
         ConfigError
-            It cannot be read, is not UTF-8, is too large, or is not TOML: with line and column where there are any.
+            It is not UTF-8, is too large, or is not TOML: with line and column where there are any.
         """
-        origin = str(path) if origin is None else origin
-        try:
-            with Path(path).open("rb") as file:
-                raw = file.read(MAX_BYTES + 1)  # /dev/zero, or a snapshot given by mistake, must not fill the memory
-        except IsADirectoryError:
-            raise ConfigError(Problem(origin, "is a directory, not a TOML file")) from None
-        except FileNotFoundError:
-            raise ConfigError(Problem(origin, "no such file")) from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ConfigError(Problem(origin, f"cannot be read: {reason}")) from None
-        return cls.from_bytes(raw, origin)
-
-    @classmethod
-    def from_bytes(cls, raw: bytes, origin: str) -> "TomlFile":
-        """Parse bytes; a UTF-8 byte-order mark and CRLF line ends are taken as they come."""
         if len(raw) > MAX_BYTES:
             raise ConfigError(Problem(origin, f"is larger than {MAX_BYTES >> 20} MiB: not a configuration file"))
+        if raw[:2] in _UTF16:
+            raise ConfigError(Problem(origin, "is UTF-16, not UTF-8: save it as UTF-8", 1, 1))
         try:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -101,6 +96,39 @@ class TomlFile:
     def problem(self, path: KeyPath, what: str, *, value: bool = False) -> Problem:
         """Return a Problem that points at a key, or at its value."""
         return Problem(self.origin, what, *self.place(path, value=value), dotted(path))
+
+
+def read(path: Path | str, origin: str) -> bytes:
+    """Return the bytes of a file, one more than `MAX_BYTES` at most. ConfigError: it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MAX_BYTES + 1)  # /dev/zero, or a snapshot given by mistake, must not fill the memory
+    except IsADirectoryError:
+        raise ConfigError(Problem(origin, "is a directory, not a TOML file")) from None
+    except FileNotFoundError:
+        raise ConfigError(Problem(origin, "no such file")) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(Problem(origin, f"cannot be read: {reason}")) from None
+
+
+def unwritable(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str, bool]]:  # noqa: ANN401 - TOML's
+    """Yield where a key or a string holds what no name, path or C string can: (path, problem, whether in a value).
+
+    TOML can say `\\u0000`; a lone surrogate comes from bytes of a command line that are no text.
+    """
+    if isinstance(value, str):
+        found = _UNWRITABLE.search(value)
+        if found:
+            yield path, f"holds the character U+{ord(found[0]):04X}, which no string here can", True
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            if _UNWRITABLE.search(key):
+                yield (*path, key), "its name holds a character that none can", False
+            yield from unwritable(part, (*path, key))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from unwritable(part, (*path, number))
 
 
 def dotted(path: KeyPath) -> str:

@@ -1,4 +1,4 @@
-"""Names and numbers of others as text that every reader takes: nothing in it that a stream or a parser refuses."""
+"""Names and numbers as text that every reader takes: nothing in it that a stream or a parser refuses, or reads ill."""
 
 import math
 from typing import Any, Final
@@ -6,6 +6,11 @@ from typing import Any, Final
 from pagexchange.strangers import in_characters
 
 _INT: Final = (-(1 << 63), (1 << 64) - 1)
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """Return `1 pair`, `2,000 pairs`; `many` where it is not `one` with an s."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - strings, numbers, and lists and dicts of these

@@ -128,7 +128,8 @@ def place(arena: Arena, plan: Plan, pfns: NDArray[np.int64]) -> tuple[list[int],
     spaces = _make_spaces(arena, plan, pfns)
     # Private data needs a page that is in its file already, and sets the flag itself.
     private = np.flatnonzero(plan.private & (plan.file >= 0)) if "private" in arena.layout else np.zeros(0, np.int64)
-    arena.set_private(pfns[private], private.astype(np.uint64) + np.uint64(_PRIVATE))
+    if len(private):  # a layout without the flag has no pages with private data, and cannot be asked for them
+        arena.set_private(pfns[private], private.astype(np.uint64) + np.uint64(_PRIVATE))
     # Flags come last, because the steps above set some of their own. Two calls, set and clear, touch no other bit.
     pages_own = np.uint64(~_frames_own(arena.layout) & (1 << 64) - 1)
     have = arena.flags[pfns] & pages_own

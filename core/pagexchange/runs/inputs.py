@@ -8,14 +8,13 @@ from typing import Any, Final
 import numpy as np
 
 from pagexchange.arena.arena import Arena
-from pagexchange.errors import ArenaError, SnapshotError
+from pagexchange.errors import ArenaError
 from pagexchange.model.config import Config
 from pagexchange.pages import Population, arena_from_snapshot, populate_synthetic
 from pagexchange.pages.choose import choose, leave_free
 from pagexchange.pages.replay import refuse_too_many
 from pagexchange.pages.snapshot import Snapshot, take
 from pagexchange.pages.snapshot import format as file_format
-from pagexchange.pages.split import why_not_real
 from pagexchange.pages.unseen import draw_unseen
 from pagexchange.runs.result import InputInfo
 from pagexchange.runs.workbench import Made, Workbench
@@ -47,18 +46,6 @@ def workbench(config: Config, *, file: str | None = None, live: bool = False) ->
         return Workbench(lambda: _synthetic(config))
     snapshot, name, kind = _snapshot(config, file, live)
     return Workbench(lambda: _replayed(config, snapshot, name, kind))
-
-
-def refusals(config: Config) -> dict[str, str]:
-    """What a run would refuse of `[workload]` because of the snapshot that it names: key -> sentence."""
-    if config.workload.source == "synthetic":
-        return {}
-    try:
-        snapshot, name, _ = _snapshot(config, None, live=False)
-    except SnapshotError as error:
-        return {"snapshot": str(error)}
-    why_not = why_not_real(snapshot) if config.workload.split == "real" else ""
-    return {"split": f"'real' with the {name}: {why_not}"} if why_not else {}
 
 
 def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, str, str]:

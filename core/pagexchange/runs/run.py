@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pagexchange import __version__
 from pagexchange.errors import PagexchangeError
 from pagexchange.model.config import StrategySpec
+from pagexchange.model.words import counted
 from pagexchange.oracle import Verdict as Comparison
 from pagexchange.runs.environment import collect
 from pagexchange.runs.result import Costs, Round, RunResult
@@ -256,7 +257,7 @@ class _Turns:
             tally.reason = _blame(self.bench, tally, comparison)
         elif tally.checked is not None and not np.array_equal(status, tally.checked.status):
             changed = int((status != tally.checked.status).sum())
-            tally.reason = f"round {number + 1}: {changed:,} pairs got another status than in the checked call"
+            tally.reason = f"round {number + 1}: {counted(changed, 'pair')} got another status than in the checked call"
         self.go_back(status, wrong=wrong)
 
     def exchange(self, tally: Tally) -> Outcome | None:

@@ -6,7 +6,7 @@ It is loaded when `pagexchange.testing` is named on pytest's command line; `-p p
 import argparse
 import platform
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pluggy
@@ -14,6 +14,8 @@ import pytest
 
 from pagexchange.errors import PagexchangeError
 from pagexchange.host.installed import version_of
+from pagexchange.host.read import Source
+from pagexchange.model.words import counted
 from pagexchange.strangers import visible, visible_lines
 from pagexchange.testing.session import watch
 from pagexchange.testing.session.subjects import Subjects
@@ -51,12 +53,34 @@ def subjects(config: pytest.Config) -> Subjects:
     """Return what this run judges."""
     # On first use and not in pytest_configure alone: another plug-in's hook may come first.
     if _SUBJECTS not in config.stash:
-        given = config.getoption(_OPTION, None)
         try:
-            config.stash[_SUBJECTS] = Subjects.load(None if given is None else Path(given), watch.Watch.of(config).over)
+            config.stash[_SUBJECTS] = Subjects.load(_source(config), watch.Watch.of(config).over)
         except PagexchangeError as error:
             raise pytest.UsageError(visible_lines(f"{_OPTION}: {error}")) from None
     return config.stash[_SUBJECTS]
+
+
+def _source(config: pytest.Config) -> Source:
+    """Read the file; it may be a pipe, or the stdin of whoever started pytest."""
+    if hasattr(config, "workerinput"):  # pytest-xdist's: its stdin is another
+        origin, raw, base = config.workerinput[_OPTION]
+        return Source(origin, raw, None if base is None else Path(base))
+    given = config.getoption(_OPTION, None)
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    if capture is None or not capture.is_globally_capturing():
+        return Source.read(given)
+    capture.suspend_global_capture(in_=True)
+    try:
+        return Source.read(given)
+    finally:
+        capture.resume_global_capture()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, which need not be there
+    """Hand what was read to a worker, because it may not be there to be read a second time."""
+    source = subjects(node.config).source
+    node.workerinput[_OPTION] = (source.origin, source.raw, None if source.base is None else str(source.base))
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -65,7 +89,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     used = f"pagexchange {VERSION}, pluggy {version_of(pluggy)}, numpy {version_of(np)}"
     lines = [f"judging: {used}, on {platform.machine()}"]
     names = ", ".join(f"{candidate} ({candidate.expect})" for candidate in judged.strategies)
-    lines.append(f"{len(judged.strategies)} strategies of {judged.config.origin}: {names}")
+    lines.append(f"{counted(len(judged.strategies), 'strategy', 'strategies')} of {judged.config.origin}: {names}")
     by_origin: dict[str, list[str]] = {}
     for info in judged.plugins:
         label = info.name if info.state == "ok" else f"{info.name} ({info.state})"

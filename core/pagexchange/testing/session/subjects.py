@@ -30,23 +30,26 @@ class Subjects:
     """
 
     config: Config
+    """What it says."""
+    source: read.Source
     """The file that was asked for."""
     registry: WithPartners
     """What is installed, read once, and the neutral partners."""
     watching: Watching
 
     @classmethod
-    def load(cls, file: Path | None, watching: Watching = unwatched) -> "Subjects":
+    def load(cls, file: Path | read.Source | None, watching: Watching = unwatched) -> "Subjects":
         """Import every plug-in, one by one, and read the file; ConfigError has everything that is wrong with it."""
         # Read twice: what the file blocks must be known before the first import, its plug-ins' options after the last.
+        source = read.Source.read(file)
         try:
-            registry = WithPartners(read.load(file, plugins=False).block)
+            registry = WithPartners(read.load(source, plugins=False).block)
         except ConfigError:
-            return cls(read.load(file), WithPartners(), watching)
+            return cls(read.load(source), source, WithPartners(), watching)
         for name in registry.names():
             with watching("a-plug-in-can-be-loaded", [Origin("", name, *registry.origin(name))]), suppress(PluginError):
                 registry.load(name)
-        return cls(read.load(file), registry, watching)
+        return cls(read.load(source), source, registry, watching)
 
     @cached_property
     def plugins(self) -> list[PluginInfo]:
