@@ -207,6 +207,18 @@ def test_whoever_asks_for_another_split_gets_it(split, how):
         assert {0.25: 60 < population.node.sum() < 90, 0: population.node.all()}.get(split, True)
 
 
+def test_a_snapshot_tells_how_many_pages_are_on_each_node(tmp_path):
+    root = lay_out("6.1", tmp_path / "zoo")
+    said = json.loads(pagexchange("snapshot", str(tmp_path / "o"), "--proc", str(root), "--json").out)
+    assert said["pages_by_node"] == {"0": 11_153, "1": 10_221}
+    printed = pagexchange("snapshot", str(tmp_path / "p"), "--proc", str(root)).out
+    assert "pages on nodes: 11,153 on 0, 10,221 on 1" in printed
+    (root / "proc/zoneinfo").write_text(zone(0, "Normal", 0, 262_144))
+    assert nodes.pages(take(proc=root).facts, take(proc=root).pfn) == {"0": 11_153, "none": 10_221}
+    (root / "proc/zoneinfo").unlink()
+    assert nodes.pages(take(proc=root).facts, take(proc=root).pfn) == {}
+
+
 @pytest.fixture
 def on_disk(tmp_path):
     """A snapshot of two nodes whose hot pages are on the second one, and one without nodes."""

@@ -410,7 +410,7 @@ def test_where_linux_cannot_say_where_pages_are_areas_are_read_from_their_beginn
     monkeypatch.setattr(reader, "BLIND", 3)
     cut = take(proc=fake.root)
     assert len(cut.map_frame) == 9  # the fourth page of an area of four
-    assert cut.notes == ["of 1 area of more than 3 pages only the beginning was looked at."]
+    assert cut.notes == ["of 1 area, too large, only the beginning was looked at: Linux does not say where pages are."]
 
 
 def test_areas_that_linux_walks_in_pieces_are_found_whole(monkeypatch):
@@ -454,13 +454,13 @@ def test_each_mapping_is_recorded_with_its_file_its_place_and_its_bits(fake):
         (0, 1000, 10, WRITABLE, -1, 0), (0, 1001, 11, WRITABLE, -1, 0),
         (0, 1003, 12, WRITABLE, -1, 0),
         (0, 9000, 20, FILE, 0, 4), (0, 9001, 21, FILE, 0, 5),
-        (0, 12_001, 23, shared | EXCLUSIVE, 1, 1), (0, 14_000, 20, FILE, 0, 4),
+        (0, 12_001, 23, shared | EXCLUSIVE, 1, 1), (0, 13_000, 14, 0, -1, 0), (0, 14_000, 20, FILE, 0, 4),
         (1, 1000, 10, WRITABLE, -1, 0), (1, 1001, 13, WRITABLE, -1, 0),
         (1, 7003, 20, shared, 0, 4), (1, 7004, 21, shared, 0, 5), (1, 7005, 22, shared, 0, 6),
         (1, 2, 15, WRITABLE, -1, 0),
     ]  # fmt: skip
     assert (recording.pids, recording.file_names) == ([7, 8], ["/secret/name", "/other"])
-    assert before - recording.left == 13  # what is reserved only does not count
+    assert before - recording.left == 14
 
 
 @pytest.mark.parametrize("how", ["missing", "no numbers"])
@@ -905,3 +905,53 @@ def test_a_machine_of_which_a_part_was_looked_at_is_said_to_be_so(fake, monkeypa
     looked_at = snapshot.facts["uses"]["looked_at"]
     assert looked_at < 4096
     assert f"{looked_at} of 4096 frames were looked at: a part of each stretch of memory." in snapshot.notes
+
+
+def test_pages_that_a_process_has_shut_itself_out_of_are_recorded():
+    libc = ctypes.CDLL(None, use_errno=True)
+    with mmap.mmap(-1, 4 * PAGE) as memory:
+        memory[: 2 * PAGE] = b"x" * (2 * PAGE)
+        whole = ctypes.c_char.from_buffer(memory)
+        address = ctypes.addressof(whole)
+        assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(4 * PAGE), 0) == 0
+        try:
+            recording = mappings.Recording()
+            mappings.read(Path("/proc"), os.getpid(), PAGE, recording, must=True)
+        finally:
+            libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(4 * PAGE), mmap.PROT_READ | mmap.PROT_WRITE)
+            del whole
+    first = address // PAGE
+    found = [vpn - first for vpn in recording.all().vpn.tolist() if first <= vpn < first + 4]
+    assert found == [0, 1]
+
+
+def test_without_linux_a_large_area_without_access_is_looked_at_from_its_beginning(fake, monkeypatch):
+    fake.area(8, 50_000, [14, None, None, 15], perms="---p")
+    monkeypatch.setattr(reader.Words, "stretches", lambda *_: None)
+    monkeypatch.setattr(reader, "RESERVED", 3)
+    snapshot = take(proc=fake.write())
+    assert snapshot.mapcount()[np.isin(snapshot.pfn, [14, 15])].tolist() == [1, 0]
+    assert snapshot.notes == [
+        "of 1 area, too large, only the beginning was looked at: Linux does not say where pages are."
+    ]
+
+
+@pytest.mark.parametrize("bad", [(20,), (10, 11, 12, 13, 14, 15), (0, 4095)])
+def test_frames_that_linux_refuses_to_tell_of_are_counted_and_cost_no_others(fake, monkeypatch, bad):
+    root = fake.write()
+    pread, flags = os.pread, (root / "kpageflags").stat()
+    whole = take(proc=root)
+
+    def refuses(fd, size, at):
+        if os.path.samestat(os.fstat(fd), flags) and any(at <= pfn * 8 < at + size for pfn in bad):
+            raise OSError(errno.EIO, "Input/output error")
+        return pread(fd, size, at)
+
+    monkeypatch.setattr(os, "pread", refuses)
+    part = take(proc=root)
+    assert part.pfn.tolist() == [pfn for pfn in whole.pfn.tolist() if pfn not in bad]
+    assert part.facts["others"]["unreadable"] == len(bad)
+    frames = "1 frame" if len(bad) == 1 else f"{len(bad)} frames"
+    assert f"of {frames} Linux does not say what it is: left out." in part.notes
+    uses = part.facts["uses"]
+    assert uses["pages"] + uses["free"] + sum(part.facts["others"].values()) == 4096

@@ -10,7 +10,7 @@ import click
 from pagexchange.cli.terminal import print_json, say
 from pagexchange.model.sizes import format_size, parse_size
 from pagexchange.pages.snapshot import format as file_format
-from pagexchange.pages.snapshot import take
+from pagexchange.pages.snapshot import nodes, take
 from pagexchange.pages.snapshot.proc.tree import PROC
 from pagexchange.pages.snapshot.save import save
 
@@ -86,6 +86,7 @@ def snapshot(
         )  # fmt: skip
         size = file_format.save(taken, out, replace=force)
         counts = taken.summary()
+        counts["pages_by_node"] = nodes.pages(taken.facts, taken.pfn)
         summary |= {"path": out, "bytes": size, **counts}
         said += _lines(out, size, counts)
         notes += [*taken.notes, taken.unsaid]
@@ -120,6 +121,9 @@ def _lines(out: str, size: int, counts: dict[str, Any]) -> list[str]:
         f"{counts['shared_memory']:,} shared memory), {counts['mappings']:,} mappings of "
         f"{_processes(counts['spaces'])}, {format_size(size)}"
     ]
+    by_node = counts["pages_by_node"]
+    if by_node:
+        lines.append("pages on nodes: " + ", ".join(f"{count:,} on {node}" for node, count in by_node.items()))
     facts = counts["facts"]
     if facts["uses"]:
         uses = {"pages": facts["uses"]["pages"], "free": facts["uses"]["free"], **facts["others"]}

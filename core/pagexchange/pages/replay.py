@@ -102,9 +102,8 @@ def arena_from_snapshot(
     if done.nowhere:
         counts["outside_nodes"] = done.nowhere
     plan = _snapshot_plan(snapshot, recorded, chosen, counts)
-    if (
-        snapshot.given_heat is None and len(np.unique(plan.hot)) == 1
-    ):  # the flags say nothing about heat: without root they could not be read
+    # flags say nothing of heat where all are alike: without root they could not be read
+    if snapshot.given_heat is None and len(np.unique(plan.hot)) == 1:
         plan.hot = np.where(random.random(len(plan.hot)) < hot, 7, 0).astype(np.uint8)
         counts["made_up_heat"] = len(plan.hot)
     frames = _frames_needed(snapshot, recorded, node, free, page_size)

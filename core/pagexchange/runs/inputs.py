@@ -94,8 +94,10 @@ def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
     )
     facts: dict[str, Any] = {k: v for k, v in snapshot.facts.items() if k in ("kernel", "machine", "date")}
     facts["partial"] = snapshot.partial
-    facts["heat"] = "drawn" if "made_up_heat" in population.counts else snapshot.facts.get("heat", "flags")
-    return _chosen(config, arena, population, name, kind, facts, [*snapshot.notes, snapshot.unsaid])
+    drawn = "made_up_heat" in population.counts
+    facts["heat"] = "drawn" if drawn else snapshot.facts.get("heat", "flags")
+    heat = f"which pages are hot is drawn by the seed, {config.workload.hot:.0%} of them" if drawn else ""
+    return _chosen(config, arena, population, name, kind, facts, [*snapshot.notes, snapshot.unsaid, heat])
 
 
 def _synthetic(config: Config) -> Made:

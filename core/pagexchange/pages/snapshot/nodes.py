@@ -56,6 +56,18 @@ def of_frames(nodes: list[Node], pfn: NDArray[np.uint64]) -> NDArray[np.int32]:
     return number
 
 
+def pages(facts: Facts, pfn: NDArray[np.uint64]) -> dict[str, int]:
+    """Node -> how many of these frames are on it; "none" where there are such; empty where no node is known."""
+    known = facts.get("nodes", [])
+    if not known or facts.get("partial"):
+        return {}
+    numbers, often = np.unique(of_frames(known, pfn), return_counts=True)
+    return {
+        "none" if number == NOWHERE else str(number): count
+        for number, count in zip(numbers.tolist(), often.tolist(), strict=True)
+    }
+
+
 def sides(facts: Facts) -> tuple[list[int], list[int], str]:
     """The fast nodes, the slow ones, and by what they are told apart; both empty where there are no two with memory."""
     nodes = [node for node in facts.get("nodes", []) if node["spans"]]

@@ -209,6 +209,8 @@ def _note_what_is_missing(recording: mappings.Recording, facts: Facts, notes: li
     looked_at, left_out = facts["uses"].get("looked_at", 0), facts["mappings"]
     if everything and looked_at < facts["frames"]:
         notes.append(f"{looked_at} of {facts['frames']} frames were looked at: a part of each stretch of memory.")
+    if unreadable := facts["others"].get("unreadable"):
+        notes.append(f"of {_counted(unreadable, 'frame', 'frames')} Linux does not say what it is: left out.")
     if left_out["not_a_page"]:
         whose = "a frame that is no page of a user (Linux's own, a driver's, or free by now)"
         notes.append(f"{_mappings(left_out['not_a_page'])} of {whose} left out.")
@@ -222,8 +224,8 @@ def _note_what_is_missing(recording: mappings.Recording, facts: Facts, notes: li
         kept = sum(len(part.space) for part in recording.rows)
         notes.append(f"{whose} had more pages mapped than could be kept; of all together {_mappings(kept)} were.")
     if recording.blind:
-        areas = "1 area" if recording.blind == 1 else f"{recording.blind} areas"
-        notes.append(f"of {areas} of more than {reader.BLIND} pages only the beginning was looked at.")
+        areas = _counted(recording.blind, "area", "areas")
+        notes.append(f"of {areas}, too large, only the beginning was looked at: Linux does not say where pages are.")
 
 
 def _counted(n: int, one: str, many: str) -> str:

@@ -55,7 +55,7 @@ def scan(
     pfns: list[NDArray[np.uint64]] = []
     flags: list[NDArray[np.uint64]] = []
     counts: list[NDArray[np.uint32]] = []
-    uses = np.zeros(5, dtype=np.int64)
+    uses, unreadable = np.zeros(5, dtype=np.int64), 0
     with reader.Words(proc / "kpageflags") as flag_words, reader.Words(proc / "kpagecount") as count_words:
         total = flag_words.length()
         blocks = np.unique(mapped // np.uint64(BLOCK)).astype(np.int64)
@@ -71,7 +71,9 @@ def scan(
         for start, end in _whole(spans, flag_words, total):
             last = 0
             for first in range(start, end, STRETCH):
+                refused = flag_words.unreadable
                 words = kpageflags.with_heads(flag_words.read(first, min(STRETCH, end - first)), last)
+                unreadable += flag_words.unreadable - refused
                 last = int(words[-1]) if len(words) else 0  # the next stretch may begin with its folio's tails
                 page = kpageflags.is_page(words)
                 uses += _uses(words, page)
@@ -90,6 +92,9 @@ def scan(
                 pfns.append(rows.astype(np.uint64) + np.uint64(first))
                 flags.append(words[rows])
                 counts.append(np.minimum(count[rows], np.uint64(0xFFFFFFFF)).astype(np.uint32))
+        if unreadable:  # they are zeros
+            tally.others["unreadable"] = unreadable
+            tally.others["no_flags"] -= unreadable
     tally.uses.update(zip(("looked_at", "pages", "free", "other", "no_flags"), uses.tolist(), strict=True))
     if not pfns:
         return (np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint32)), total

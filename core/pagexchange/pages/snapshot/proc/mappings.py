@@ -126,12 +126,10 @@ def read(proc: Path, pid: int, page_size: int, recording: Recording, *, must: bo
             return
         with reader.Words(proc / str(pid) / "pagemap") as pagemap:
             for area in areas:
-                if area.perms.startswith("---"):  # nothing can be there, and reservations are huge
-                    continue
                 for vpn, words in reader.present(pagemap, area, left):
                     pieces.append((area, vpn, words))
                     left -= len(vpn)
-                blind += area.end - area.start > reader.BLIND and pagemap.stretches(area.start, area.end) is None
+                blind += area.end - area.start > reader.limit(area) and pagemap.stretches(area.start, area.end) is None
                 if left <= 0:
                     break
     except OSError as error:

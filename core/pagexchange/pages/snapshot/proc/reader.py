@@ -26,7 +26,8 @@ STEP: Final = 1 << 17
 """Words per read: 1 MiB."""
 BLIND: Final = 1 << 28
 """Pages of one area that are looked at where it is not known which are there: 1 TiB, about a second."""
-
+RESERVED: Final = 1 << 18
+"""The same of an area that nobody may access: 1 GiB, about a millisecond."""
 MOST: Final = 1 << 52
 """More pages than there are: no limit."""
 
@@ -73,6 +74,8 @@ class Words:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.unreadable = 0
+        """Words that Linux refused to read, and that are zeros therefore."""
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def __enter__(self) -> Words:
@@ -83,18 +86,23 @@ class Words:
             os.close(self._fd)
 
     def read(self, first: int, count: int) -> NDArray[np.uint64]:
-        """Up to `count` words from word `first`; fewer where the file ends. A hole that cannot be read is zeros."""
+        """Up to `count` words from word `first`; fewer where the file ends. What cannot be read is 0, and counted."""
         parts: list[bytes] = []
-        at, end = first * WORD, (first + count) * WORD
+        at, end, most = first * WORD, (first + count) * WORD, STEP * WORD
         while at < end:
-            want = min(end - at, STEP * WORD)
+            want = min(end - at, most)
             try:
                 data = os.pread(self._fd, want, at)
             except OSError as error:
                 if error.errno not in (errno.EIO, errno.EFAULT):
                     error.filename = str(self.path)  # os.pread knows a number only
                     raise
-                data = bytes(want)
+                if want > WORD:  # which word it is: the others are to be had
+                    most = want // WORD // 2 * WORD
+                    continue
+                data = bytes(WORD)
+                self.unreadable += 1
+            most = min(most * 2, STEP * WORD)
             data = data[: len(data) // WORD * WORD]
             if not data:
                 break
@@ -183,15 +191,21 @@ def wrong_line(maps: Path) -> int | None:
     return None
 
 
+def limit(area: Area) -> int:
+    """Pages that are looked at, at most, where Linux cannot say where in an area pages are."""
+    # Without any access it is a reservation mostly, and huge; but what was there before mprotect() is there still.
+    return RESERVED if area.perms.startswith("---") else BLIND
+
+
 def present(words: Words, area: Area, budget: int) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
     """Virtual page numbers and pagemap words of the pages that are there, in pieces; of at most `budget` pages.
 
     Takes time in proportion to the pages that are there, where Linux can say where they are (see `populated`); else in
-    proportion to the area, of which the first `BLIND` pages are looked at.
+    proportion to the area, of which as many as `limit` says are looked at.
     """
     found = words.stretches(area.start, area.end)
     if found is None:
-        found = iter([(area.start, min(area.end, area.start + BLIND))])
+        found = iter([(area.start, min(area.end, area.start + limit(area)))])
     for start, end in found:
         for first in range(start, end, STEP * 8):
             entries = words.read(first, min(STEP * 8, end - first))
