@@ -6,8 +6,9 @@ counts everything again and each page is looked up and compared as a whole. What
 that did nothing is seen.
 
 `--control` is the proof that it would be seen. One after the other: a thread exchanges two pages by hand and takes no
-lock; one writes `dirty`, one `waiters`, as it read them a moment before; two lock two pages, each the other's second.
-A reader must see foreign bytes, the check at the end lost bits, the watchdog the deadlock; then the status is 0.
+lock; one writes `dirty`, one `waiters`, one `referenced`, as it read them a moment before; two lock two pages, each the
+other's second. A reader must see foreign bytes, the check at the end or who had set them lost bits, the watchdog the
+deadlock; then the status is 0.
 """
 
 import argparse
@@ -62,7 +63,9 @@ class Torture:
         self.version = dict.fromkeys(self.turn, 0)
         self.dirty: set[int] = set()
         self.waiters: set[int] = set()
-        self.bit = {name: np.uint64(self.arena.layout.word(name)) for name in ("dirty", "waiters", "writeback")}
+        self.referenced = False  # all pages, or none
+        names = ("dirty", "waiters", "writeback", "referenced")
+        self.bit = {name: np.uint64(self.arena.layout.word(name)) for name in names}
 
     # ---- threads ---------------------------------------------------------------------------------------------------
 
@@ -87,7 +90,8 @@ class Torture:
             self.exchanger(f"exchanger {number} ({name}, {mode}, {threads})", name, mode, threads)
         for number in range(READERS):
             self.hire(f"reader {number}", self.read)
-        for work in (self.write, self.mark, self.wait, self.truncate, self.write_back, self.pin, self.lock, self.come):
+        for work in (self.write, self.mark, self.wait, self.touch, self.truncate, self.write_back, self.pin, self.lock,
+                     self.come):  # fmt: skip
             self.hire(work.__name__, work)
 
     def run(self, seconds: float, enough: Mapping[str, int] | None = None) -> None:
@@ -217,6 +221,18 @@ class Torture:
             self.arena.set_flags(pfn, self.bit["waiters"])
         self.waiters ^= {pfn}
         self.counts["waiters set or cleared"] += 1
+
+    def touch(self, rng: random.Random) -> None:
+        """`referenced` is the page's, and is set on all without a reference: no exchange may put back what was."""
+        self.referenced = not self.referenced
+        everyone = self.library.everyone
+        (self.arena.set_flags if self.referenced else self.arena.clear_flags)(everyone, self.bit["referenced"])
+        time.sleep(rng.choice((0, 0.001, 0.01)))
+        wrong = ((self.arena.flags[everyone] & self.bit["referenced"]) != 0) != self.referenced
+        if wrong.any():
+            was = "set" if self.referenced else "cleared"
+            raise AssertionError(f"`referenced` was {was}, and at {int(wrong.sum())} pages it is not")
+        self.counts["referenced set or cleared"] += 1
 
     def truncate(self, rng: random.Random) -> None:
         """Take a page out of its file, and put it in at another place."""
@@ -386,13 +402,13 @@ def control_torn(seconds: float, seed: int) -> str:
 
 
 def control_bit(name: str, seconds: float, seed: int) -> str:
-    """Who sets the bit beside one who writes it as it was: what the check at the end said, or an empty string."""
+    """Who sets the bit beside one who writes it as it was: what he or the check at the end said, or an empty string."""
     made = Torture(seed)
     made.exchanger("exchanger", "list-exchange", "async", 1)
-    made.hire("setter", made.mark if name == "dirty" else made.wait)
+    made.hire("setter", {"dirty": made.mark, "waiters": made.wait, "referenced": made.touch}[name])
     made.hire("stale", lambda rng: made.write_stale(name, rng))
-    made.run(seconds, {f"{name} set or cleared": 500, "stale bits written": 2000})
     try:
+        made.run(seconds, {f"{name} set or cleared": 500, "stale bits written": 2000})
         made.check()
     except AssertionError as seen:
         return str(seen)
@@ -421,6 +437,7 @@ CONTROLS: dict[str, Callable[[float, int], str]] = {
     "torn": control_torn,
     "dirty": partial(control_bit, "dirty"),
     "waiters": partial(control_bit, "waiters"),
+    "referenced": partial(control_bit, "referenced"),
     "deadlock": control_deadlock,
 }
 """Each plants a fault, and says how it was seen."""

@@ -15,6 +15,7 @@ from pagexchange.strangers import is_in, kind, said
 # The native layer raises these and imports nothing of ours; so they live there, and this is still one tree.
 from pagexchange_native.errors import (
     ArenaAccessError,
+    ArenaBusyError,
     ArenaError,
     ArenaFormatError,
     ArenaFullError,
@@ -24,6 +25,7 @@ from pagexchange_native.errors import (
 
 __all__ = [
     "ArenaAccessError",
+    "ArenaBusyError",
     "ArenaError",
     "ArenaFormatError",
     "ArenaFullError",

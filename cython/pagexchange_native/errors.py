@@ -36,6 +36,10 @@ class ArenaFullError(ArenaError, OSError):
     """No free frame, XArray node, page table, mapping, space or worker slot is left. `errno` says which kind."""
 
 
+class ArenaBusyError(ArenaError, BlockingIOError):
+    """An exchange, or a call of another thread, has what this call needs, and did not let it go in time. Try again."""
+
+
 class ForkedArenaError(ArenaError, RuntimeError):
     """The arena was opened before a fork: the child has to open it itself."""
 

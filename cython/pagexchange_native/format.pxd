@@ -40,6 +40,9 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_HELP
         PGX_BACK
         PGX_TAILS
+        PGX_BEING_MADE
+        PGX_OWNER_CALL
+        PGX_OWNER_KEPT
         PGX_LOG_UNDO
         PGX_LOG_TEMP
         PGX_LOG_WHOLE

@@ -67,6 +67,13 @@ cdef extern from "pagexchange/plugin.h" nogil:
         pgx_release_fn release
         pgx_move_fn move
 
+cdef inline int init_was_called(object self, bint it_was) except -1:
+    """TypeError for an object that lacks what its __init__ gives it: a subclass that forgot super().__init__()."""
+    if not it_was:
+        raise TypeError(f"{type(self).__name__}: __init__ of its base class was not called")
+    return 0
+
+
 cdef class NativeObject:  # base of FlagPolicy, DataMover and MappingUpdater: each adds its table, `ops`
     cdef public str name
     cpdef dict describe(self)

@@ -17,7 +17,15 @@ import numpy as np
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport pgx_add64, pgx_cas64, pgx_load64, pgx_pair, pgx_region, pgx_store64
 from pagexchange_native.movers.mover cimport DataMover
-from pagexchange_native.plugin cimport pgx_find, pgx_flags_ops, pgx_log, pgx_mapping_ops, pgx_move, pgx_mover_ops
+from pagexchange_native.plugin cimport (
+    init_was_called,
+    pgx_find,
+    pgx_flags_ops,
+    pgx_log,
+    pgx_mapping_ops,
+    pgx_move,
+    pgx_mover_ops,
+)
 from pagexchange_native.policies.find_slot cimport MappingUpdater
 from pagexchange_native.policies.flag_policy cimport FlagPolicy
 
@@ -230,6 +238,7 @@ cdef class WrappedFlags(FlagPolicy):
 
     cpdef dict describe(self):
         """Return what the wrapped policy says."""
+        init_was_called(self, self.inner is not None)
         return self.inner.describe()
 
 
@@ -291,6 +300,7 @@ cdef class WrappedMover(DataMover):
 
     cpdef dict describe(self):
         """Return what the wrapped mover says."""
+        init_was_called(self, self.inner is not None)
         return self.inner.describe()
 
 
@@ -324,6 +334,7 @@ cdef class WrappedUpdater(MappingUpdater):
 
     cpdef dict describe(self):
         """Return what the wrapped updater says."""
+        init_was_called(self, self.inner is not None)
         return self.inner.describe()
 
 

@@ -20,7 +20,8 @@ from pagexchange.exits import EXIT_CODES
 CODES = {
     "PagexchangeError": 2, "ConfigError": 2, "UnknownStrategyError": 2, "UnknownFlagError": 2,
     "UnknownPluginError": 2,
-    "ArenaError": 3, "ArenaAccessError": 3, "ArenaFormatError": 3, "ArenaFullError": 3, "ForkedArenaError": 3,
+    "ArenaError": 3, "ArenaAccessError": 3, "ArenaBusyError": 3, "ArenaFormatError": 3, "ArenaFullError": 3,
+    "ForkedArenaError": 3,
     "SnapshotError": 3, "PluginError": 4, "PluginContractError": 4,
 }  # fmt: skip
 

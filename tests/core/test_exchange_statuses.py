@@ -218,10 +218,16 @@ def test_of_two_reasons_one_that_stays_makes_a_retry_useless(pages: Pages) -> No
 @pytest.mark.parametrize("spoil", ["writeback", "locked"])
 def test_a_reason_that_is_over_when_it_is_asked_for_is_not_made_up(pages: Pages, spoil: str) -> None:
     pair = pages.pair()
-    pages.flag(pair[1], spoil)
+    if spoil == "locked":
+        assert pages.arena.lock(pair[1])
+    else:
+        pages.flag(pair[1], spoil)
     result = pages.arena.exchange([pair])
     (while_so,) = result.messages()
-    pages.arena.clear_flags(pair[1], pages.arena.layout.word(spoil))
+    if spoil == "locked":
+        pages.arena.unlock(pair[1])
+    else:
+        pages.arena.clear_flags(pair[1], spoil)
     (afterwards,) = result.messages()
     assert f"frame {pair[1]} is " in while_so
     code = -int(result.status[0])

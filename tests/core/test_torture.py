@@ -13,6 +13,7 @@ ENOUGH = {f"exchanged by {name}": 200 for name, _, _ in EXCHANGERS} | {
     "pages written": 50,
     "dirty set or cleared": 50,
     "waiters set or cleared": 50,
+    "referenced set or cleared": 50,
     "pages taken out and put in elsewhere": 20,
     "write-backs": 5,
     "pins": 5,
@@ -33,7 +34,7 @@ def test_everybody_at_once_loses_nothing_and_tears_nothing() -> None:
     ("name", "words"),
     [
         ("torn", "words are foreign"), ("dirty", "its bit `dirty` was lost or came from elsewhere"),
-        ("waiters", "`waiters` lost at"),
+        ("waiters", "`waiters` lost at"), ("referenced", "`referenced` was"),
     ],
 )  # fmt: skip
 def test_a_planted_fault_is_seen(name: str, words: str) -> None:

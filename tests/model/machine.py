@@ -57,7 +57,7 @@ PLACES: Final = tuple(range(1024, 1024 + 128 * 16, 128))
 ERRORS: Final[dict[str, type[Exception]]] = {
     "value": ValueError, "index": IndexError, "lookup": LookupError, "busy": ArenaError, "full": ArenaFullError,
 }  # fmt: skip
-NEVER: Final = ("node", "zone", "head", "private", "hwpoison")
+NEVER: Final = ("locked", "node", "zone", "head", "private", "hwpoison")
 """Bits that only the arena itself may set, or that have a rule of their own."""
 
 
@@ -78,7 +78,7 @@ def step(**arguments: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-WAYS = ("writeback", "private_2", "locked", "reserved", "slab", "nailed", "partially_mapped", "has_hwpoisoned")
+WAYS = ("writeback", "private_2", "reserved", "slab", "nailed", "partially_mapped", "has_hwpoisoned")
 """Flags that stand in the way of an exchange until somebody clears them."""
 
 
@@ -176,6 +176,8 @@ class Machine(RuleBasedStateMachine):
                     self.map_at(k % 2, place, pfn, k % 3 > 0)
                 if extra == "private":
                     self.attach(pfn, (1 << 64) - 1 - k)
+                elif extra == "locked":
+                    self.agree(lambda pfn=pfn: self.real.lock(pfn), lambda pfn=pfn: self.model.lock(pfn))  # type: ignore[misc]
                 else:
                     self.change(pfn, self.model.word.bits(extra), True)
         return multiple(*made)
@@ -439,7 +441,7 @@ class Machine(RuleBasedStateMachine):
         if page and page.size > 1:
             self.change(pfn + 1 + k % (page.size - 1), self.model.word.bits(name), on)
 
-    @step(pfn=frames, name=st.sampled_from(["dirty", "swapcache", *WAYS[:6]]),
+    @step(pfn=frames, name=st.sampled_from(["dirty", "swapcache", "locked", *WAYS[:5]]),
           on=st.booleans())  # fmt: skip
     def flag(self, pfn: int, name: str, on: bool) -> None:
         """Set or clear a flag that the engine looks at, where the layout has it."""

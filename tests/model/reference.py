@@ -343,6 +343,8 @@ class Arena:
     # ---- flags -------------------------------------------------------------------------------------------------------
 
     def change_flags(self, pfn: int, bits: frozenset[int], on: bool) -> None:
+        if bits & self.word.bits("locked"):
+            raise Refused("value")
         frame = self.frame(pfn)
         moving = bits & self.word.swap if frame.page else frozenset()
         for where, which in ((frame.bits, bits - moving), (frame.page.bits if frame.page else set(), moving)):

@@ -61,10 +61,10 @@ def open_files() -> dict[str, str]:
     return found
 
 
-def run_python(code: str, *arguments: str, returncode: int = 0) -> str:
+def run_python(code: str, *arguments: str, returncode: int = 0, timeout: float = 60) -> str:
     """Run code in a process of its own; what it printed."""
     command = [sys.executable, "-c", code, *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the tests' helpers are found as here
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment)
     assert done.returncode == returncode, done.stderr
     return done.stdout

@@ -167,15 +167,18 @@ def test_a_lock_is_got_once_and_shown_by_its_flag(arena: Arena) -> None:
 
 
 def test_a_page_whose_flag_says_locked_is_not_got(arena: Arena) -> None:
+    """Whoever writes to a view sees to himself: the page is nobody's to lock or to free."""
     (pfn,) = arena.alloc("fast")
-    arena.set_flags(pfn, arena.layout.word("locked"))
+    flags = arena.flags
+    flags[pfn] |= np.uint64(arena.layout.word("locked"))
     with unchanged(arena):
         assert not arena.lock(pfn)
         with pytest.raises(ValueError, match="not locked by lock"):
             arena.unlock(pfn)
     with unchanged(arena), pytest.raises(ValueError, match="while it is locked"):
         arena.put(pfn)
-    arena.clear_flags(pfn, arena.layout.word("locked"))
+    flags[pfn] &= ~np.uint64(arena.layout.word("locked"))
+    del flags
     assert arena.lock(pfn)
 
 
@@ -223,6 +226,18 @@ def test_flags_that_follow_from_the_page_are_not_set_by_hand(arena: Arena, name:
     mask = arena.layout.word(name, "dirty")
     for call in (arena.set_flags, arena.clear_flags):
         with unchanged(arena), pytest.raises(ValueError, match="node, zone, head and private"):
+            call(pfns, [4, mask])
+
+
+def test_the_lock_is_no_flag_to_be_set(arena: Arena) -> None:
+    """An exchange, which finds it set by hand, would take it for its own and clear it."""
+    pfns = arena.alloc("fast", 2)
+    mask = arena.layout.word("locked", "dirty")
+    for call in (arena.set_flags, arena.clear_flags):
+        with (
+            unchanged(arena),
+            pytest.raises(ValueError, match=r"`locked` is set by lock\(\) and cleared by unlock\(\)"),
+        ):
             call(pfns, [4, mask])
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native.errors import ArenaError, ArenaFullError
+from pagexchange_native.arena import region
+from pagexchange_native.errors import ArenaBusyError, ArenaError, ArenaFullError
 from tests.native.arena_state import sound, unchanged
 
 LAST = (1 << 56) - 1
@@ -106,7 +107,7 @@ REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
     "a free frame": (40, "free", ValueError, r"the frame is free; alloc\(\) gives frames in use"),
     "a reserved frame": (40, "reserved", ValueError, "the frame is reserved, and holds no page"),
     "a locked page": (40, "locked", ArenaError, "the page is locked; try again"),
-    "a frozen page": (40, "frozen", ArenaError, "an exchange has the page; try again"),
+    "a frozen page": (40, "frozen", ArenaBusyError, "an exchange has the page; try again"),
     "a folio at an odd index": (42, "head", ValueError, "a folio of 4 frames goes to a multiple of 4"),
     "a folio over a taken index": (1000, "head", ArenaError, "index 1000 is taken by frame {cached}"),
     "an index beyond the last": (LAST + 1, "head", ValueError, r"at index 72057594037927936.*: want 0 to 2\^56 - 1"),
@@ -122,7 +123,10 @@ REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_page_that_cannot_be_added_keeps_out_the_whole_batch(arena: Arena, busy: dict[str, int], case: str) -> None:
+def test_a_page_that_cannot_be_added_keeps_out_the_whole_batch(
+    arena: Arena, busy: dict[str, int], case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(region, "PATIENCE", 0.02)
     index, frame, error, said = REFUSED[case]
     good = [*arena.alloc("slow", 2).tolist(), *arena.alloc("fast", 2, 1).tolist()]
     busy["spare"] = int(arena.alloc("slow")[0])

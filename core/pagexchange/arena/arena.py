@@ -78,7 +78,8 @@ class Arena(LaidOutRegion):
         layout : Layout, name or path
             The flags word: "linux-6.18", "linux-5.0", or a TOML file of one's own.
         path : path-like, optional
-            A file to create instead of a sealed memfd (0600; it must not exist).
+            A file to create instead of a sealed memfd (0600; it must not exist). `close`, and the end of the
+            interpreter, remove it; a process that is killed leaves it, see `close`.
         huge : {"", "thp", "hugetlb"}
             Ask for transparent huge pages, or take 2 MiB pages from the hugetlb pool.
         workers, mappings, spaces, xa_nodes, page_tables : int
@@ -118,9 +119,19 @@ class Arena(LaidOutRegion):
         return arena
 
     def close(self) -> None:
-        """Unmap the arena. BufferError while a view of it is alive or an exchange runs on it."""
-        self.strategies.clear()  # each of them refers to the arena
+        """Unmap the arena and remove its file.
+
+        The file is removed, too, when the arena is collected and when the interpreter ends, by sys.exit(), an exception
+        or Ctrl-C as well. It stays after os._exit(), SIGKILL, and SIGTERM where nobody handles it: remove it then, or
+        turn SIGTERM into an exit, `signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))`.
+
+        Raises
+        ------
+        BufferError
+            A view of the arena is alive, or a call is at work on it in another thread.
+        """
         super().close()
+        self.strategies.clear()  # each of them refers to the arena
 
     def __repr__(self) -> str:
         if self.closed:
@@ -154,8 +165,12 @@ class Arena(LaidOutRegion):
         ------
         UnknownFlagError
             It lists the names that the layout has.
-        ValueError, IndexError, ArenaError
-            A flag that follows from where and what the page is; a frame that there is not; a page that an exchange has.
+        ValueError
+            A flag that follows from where and what the page is, or `locked`, which is for `lock` and `unlock`.
+        IndexError
+            A frame that there is not.
+        ArenaBusyError
+            An exchange did not let go of a page for some seconds; no flag was changed.
         """
         super().set_flags(as_frames(pfns, self), as_mask(mask, self.layout))
 

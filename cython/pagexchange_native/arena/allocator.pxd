@@ -237,13 +237,15 @@ cdef inline int pgx_free(pgx_region *r, uint32_t pfn, uint32_t owner) noexcept n
     return 0
 
 
-cdef inline int pgx_reserve(pgx_region *r, uint32_t pfn) noexcept nogil:
-    """Turns a folio in use into a reserved one: it exists and is never moved or given back."""
-    if pfn >= r.nframes or pgx_load8(&r.entries[pfn].state) != PGX_USED:
-        return -EINVAL
-    pgx_store8(&r.entries[pfn].held, 0)
-    pgx_store8(&r.entries[pfn].state, PGX_RESERVED)
-    return 0
+cdef inline void pgx_reserve(pgx_region *r, uint32_t pfn) noexcept nogil:
+    """Turns a folio in use into a reserved one: it exists and is never moved or given back.
+
+    The caller has it locked, and its only reference frozen, which is put back here.
+    """
+    cdef pgx_entry *e = &r.entries[pfn]
+    pgx_store8(&e.held, 0)
+    pgx_store8(&e.state, PGX_RESERVED)
+    pgx_store32(&e.refs, 1)
 
 
 cdef inline void pgx_node_init(pgx_region *r, uint32_t node) noexcept nogil:

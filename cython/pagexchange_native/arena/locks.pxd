@@ -1,6 +1,11 @@
-"""Spin locks in shared memory. The word names its owner, slot + 1, so that recovery can tell who died with it."""
+"""Waiting, and spin locks in shared memory.
 
-from libc.stdint cimport uint32_t
+The word of a lock names its owner, slot + 1, so that recovery can tell who died with it.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.unistd cimport usleep
 
 from pagexchange_native.format cimport pgx_cas32, pgx_load32, pgx_pause, pgx_store32
 
@@ -16,6 +21,24 @@ cdef inline void wait_turn(uint32_t turn) noexcept nogil:
         pgx_pause()
     else:
         sched_yield()
+
+
+cdef inline uint64_t now_ns() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
+
+
+cdef inline bint wait_until(uint32_t *turn, uint64_t until) noexcept nogil:
+    """Waits a little, longer after a while. False once `until` (ns of `now_ns`) has passed."""
+    if turn[0] < SPINS:
+        turn[0] += 1
+        pgx_pause()
+        return True
+    if now_ns() >= until:
+        return False
+    usleep(20)
+    return True
 
 
 cdef inline void spin_lock(uint32_t *word, uint32_t owner) noexcept nogil:

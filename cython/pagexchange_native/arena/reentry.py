@@ -28,7 +28,12 @@ class plugin_of:  # noqa: N801 - read as a function: `with plugin_of(arena):`
         _running.arena = self._before
 
 
+def in_plugin_of(arena: object) -> bool:
+    """Whether this thread runs a plug-in that the arena has called."""
+    return _running.arena is arena
+
+
 def refuse_plugin_of(arena: object, what: str) -> None:
     """Raise ArenaError when a plug-in asks the arena that it is called for to do `what`."""
-    if _running.arena is arena:
+    if in_plugin_of(arena):
         raise ArenaError(f"a plug-in may not {what} of the arena that it is called for")

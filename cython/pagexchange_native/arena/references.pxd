@@ -3,6 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from pagexchange_native.arena.allocator cimport pgx_free
+from pagexchange_native.arena.page_lock cimport page_is_kept, page_leave
 from pagexchange_native.format cimport *
 
 cdef enum:  # what put_reference says
@@ -25,8 +26,12 @@ cdef inline uint32_t structural_refs(const pgx_region *r, const pgx_entry *e) no
     return refs
 
 
-cdef inline int put_reference(pgx_region *r, uint32_t pfn, bint really) noexcept nogil:
-    """Drops a reference, or says why there is none to drop; `really` false: only says it."""
+cdef inline int put_reference(pgx_region *r, uint32_t pfn, bint really, bint entered) noexcept nogil:
+    """Drops a reference, or says why there is none to drop; `really` false: only says it.
+
+    `entered`: the caller has entered the page (`page_enter`), and the reference's drop leaves it. Who has not is told
+    IS_LOCKED or IS_FROZEN also of a page that an exchange or another call is about to let go.
+    """
     cdef pgx_entry *e = &r.entries[pfn]
     cdef uint32_t refs, structural
     while True:
@@ -38,7 +43,7 @@ cdef inline int put_reference(pgx_region *r, uint32_t pfn, bint really) noexcept
         structural = structural_refs(r, e)
         if refs <= structural:
             return NOT_YOURS
-        if refs == 1 and (pgx_load32(&e.owner) or pgx_load64(&e.flags) & r.layout.locked):
+        if refs == 1 and ((page_is_kept(e) if entered else pgx_load32(&e.owner) != 0) or pgx_load64(&e.flags) & r.layout.locked):
             return IS_LOCKED
         if refs == 1 and pgx_pinned(r, pfn, pgx_load8(&e.order)):
             return IS_PINNED
@@ -50,6 +55,8 @@ cdef inline int put_reference(pgx_region *r, uint32_t pfn, bint really) noexcept
     # here, as it has one reference less than `held` says.
     if refs - 1 == structural:
         pgx_store8(&e.held, 0)
+    if entered:  # before it is free: no frame that can be allocated is locked by a call
+        page_leave(e)
     if refs == 1:
         pgx_free(r, pfn, 1)
     return MAY_PUT

@@ -1,14 +1,19 @@
 """The mapped region of an arena, for other native modules and for strangers."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pagexchange_native.format cimport pgx_entry, pgx_region
+
+cdef class Use:
+    cdef Region region
+
 
 cdef class Region:
     cdef pgx_region *region  # private geometry; NULL after close()
     cdef int fd
     cdef int pid             # of the process that mapped it
-    cdef int exports         # live views, and calls that run without the GIL: close() is refused meanwhile
+    cdef int exports         # live views: close() is refused meanwhile
+    cdef int users           # calls that run Python, or without the GIL: meanwhile, too
     cdef readonly object path
     cdef readonly str backing
     cdef object __weakref__
@@ -17,3 +22,10 @@ cdef class Region:
     cdef int check(self) except -1
     # The entry of a frame number from Python, checked. IndexError when out of range.
     cdef pgx_entry *entry(self, object pfn) except NULL
+    # The same check; the region stays open for as long as the answer lives.
+    cdef Use use(self)
+    # Until when a call that begins now waits for a page's lock; 0 for a plug-in of this arena.
+    cdef uint64_t deadline(self) except? 1
+    cdef int enter(self, const int64_t *pfns, int64_t n, uint32_t *firsts) except -1
+    cdef object busy(self, int64_t pfn, uint64_t until)
+    cdef int in_range(self, object pfns) except -1

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,11 @@ AOPS: Final[dict[str, int]]
 STATES: Final[dict[str, int]]
 COUNTERS: Final[tuple[str, ...]]
 ENTRY: Final[np.dtype[np.void]]
+PATIENCE: float
+
+@final
+class Use:
+    """A call that is at work on an arena."""
 
 class Region:
     """One arena's memory, mapped by this process."""

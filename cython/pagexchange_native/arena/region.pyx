@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """One memory region with everything an arena holds: mapped, seen as arrays; frames, references, locks, flags."""
 
+import atexit
 import errno
 import os
 import secrets
@@ -11,11 +12,13 @@ import numpy as np
 
 from pagexchange_native.arena.backing import Backing, boot_id, pool_too_small
 from pagexchange_native.arena.geometry import Format, Geometry
-from pagexchange_native.errors import ArenaError, ArenaFullError, ForkedArenaError, stays_here
+from pagexchange_native.arena.reentry import in_plugin_of
+from pagexchange_native.errors import ArenaBusyError, ArenaError, ArenaFullError, ForkedArenaError, stays_here
 from pagexchange_native.integers import as_pfns, as_words
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport errno as c_errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free as c_free
@@ -25,6 +28,17 @@ from posix.unistd cimport close as c_close, unlink
 
 from pagexchange_native.arena.allocator cimport pgx_alloc_any, pgx_free, pgx_node_init, pgx_reserve
 from pagexchange_native.arena.header cimport attach_header, write_header
+from pagexchange_native.arena.locks cimport now_ns
+from pagexchange_native.arena.page_lock cimport (
+    CALLED,
+    CALLED_INSIDE,
+    enter_pages,
+    leave_pages,
+    page_is_kept,
+    page_leave,
+    page_lock,
+    page_unlock,
+)
 from pagexchange_native.arena.references cimport (
     IS_FROZEN,
     IS_LOCKED,
@@ -35,11 +49,15 @@ from pagexchange_native.arena.references cimport (
     put_reference,
     structural_refs,
 )
+from pagexchange_native.arena.slots cimport FACE
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
 
 cdef extern from "Python.h":
     bytes PyUnicode_EncodeFSDefault(object text)
+
+cdef extern from "pagexchange/forked.h" nogil:
+    void pgx_forked(const uint8_t *lo, uint64_t size)
 
 cdef extern from "<sys/mman.h>" nogil:
     void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)
@@ -64,6 +82,7 @@ FROZEN = PGX_FROZEN
 AOPS = {"migrate": PGX_AOPS_MIGRATE, "none": PGX_AOPS_NONE, "unmovable": PGX_AOPS_UNMOVABLE}
 STATES = {"offline": PGX_OFFLINE, "free": PGX_FREE, "used": PGX_USED, "tail": PGX_TAIL, "reserved": PGX_RESERVED}
 COUNTERS = ("file", "shmem", "anon", "dirty")
+PATIENCE = 5.0  # seconds that a call waits for pages that an exchange or another call has; see `Region.deadline`
 
 ENTRY = np.dtype(
     [
@@ -96,20 +115,39 @@ _WHY_NOT_PUT = {
 
 cdef object _live = weakref.WeakSet()
 
+cdef enum:
+    LOOK = 50_000_000  # ns between two looks at pending signals while a call waits
 
-cdef void _discard(Region self) noexcept:
-    """Close the file; remove it, unless the path names another one by now. Runs when the interpreter ends, too."""
+
+@cython.final
+@cython.no_gc
+@cython.freelist(16)
+cdef class Use:
+    """A call that is at work on an arena: close() is refused as long as this lives. Made by `Region.use`."""
+
+    def __dealloc__(self):
+        if self.region is not None:
+            self.region.users -= 1
+
+
+cdef void _remove_file(Region self) noexcept:
+    """Remove the file, unless the path names another one by now. Runs when the interpreter ends, too."""
     cdef struct_stat there, ours
     cdef bytes path
-    if self.fd < 0:
+    if self.fd < 0 or self.path is None:
         return
-    if self.path is not None:
-        path = self.path if isinstance(self.path, bytes) else PyUnicode_EncodeFSDefault(self.path)
-        if lstat(path, &there) == 0 and fstat(self.fd, &ours) == 0 and there.st_dev == ours.st_dev \
-                and there.st_ino == ours.st_ino:
-            unlink(path)
-    c_close(self.fd)
-    self.fd = -1
+    path = self.path if isinstance(self.path, bytes) else PyUnicode_EncodeFSDefault(self.path)
+    if lstat(path, &there) == 0 and fstat(self.fd, &ours) == 0 and there.st_dev == ours.st_dev \
+            and there.st_ino == ours.st_ino:
+        unlink(path)
+
+
+cdef void _discard(Region self) noexcept:
+    """Close the file, and remove it."""
+    if self.fd >= 0:
+        _remove_file(self)
+        c_close(self.fd)
+        self.fd = -1
 
 
 cdef void _unmap(Region self) noexcept:
@@ -120,37 +158,76 @@ cdef void _unmap(Region self) noexcept:
     self.region = NULL
 
 
+cdef bint _only_held(const pgx_entry *e) noexcept nogil:
+    """Whether the caller's reference is the page's only one."""
+    return pgx_load32(&e.refs) == 1 and pgx_load8(&e.held)
+
+
 cdef int64_t _first_refused(pgx_region *r, const int64_t *pfns, int64_t n, uint64_t *seen, bint whole) noexcept nogil:
     """Place of the first that has no reference to drop (`whole`: that has another user), or came before; or n.
 
-    `seen` has a bit per frame, all clear.
+    `seen` has a bit per frame, all clear. The caller has entered the pages.
     """
     cdef int64_t i
     cdef uint64_t pfn
-    cdef pgx_entry *e
     for i in range(n):
         pfn = <uint64_t>pfns[i]
-        if pfn >= r.nframes or seen[pfn >> 6] >> (pfn & 63) & 1 or put_reference(r, <uint32_t>pfn, False) != MAY_PUT:
+        if seen[pfn >> 6] >> (pfn & 63) & 1 or put_reference(r, <uint32_t>pfn, False, True) != MAY_PUT:
             return i
-        e = &r.entries[pfn]
-        if whole and (pgx_load32(&e.refs) != 1 or not pgx_load8(&e.held)):
+        if whole and not _only_held(&r.entries[pfn]):
             return i
         seen[pfn >> 6] |= 1ull << (pfn & 63)
     return n
+
+
+cdef int64_t _reserve_all(pgx_region *r, const int64_t *pfns, int64_t n) noexcept nogil:
+    """Makes pages that were checked, and are entered, reserved: n; or the number of one that another thread took, and none is."""
+    cdef int64_t i, k
+    for i in range(n):
+        if not pgx_cas32(&r.entries[pfns[i]].refs, 1, PGX_FROZEN | FACE):
+            for k in range(i):
+                pgx_store32(&r.entries[pfns[k]].refs, 1)
+            return i
+    for i in range(n):
+        pgx_reserve(r, <uint32_t>pfns[i])
+    return n
+
+
+cdef void _change(pgx_region *r, const int64_t *pfn, const uint64_t *word, int64_t n, bint on) noexcept nogil:
+    """Sets or clears bits of flags words; the node's count of dirty file pages follows the flag."""
+    cdef int64_t i
+    cdef pgx_entry *e
+    cdef uint64_t before, mapping, frames
+    for i in range(n):
+        e = &r.entries[pfn[i]]
+        before = pgx_or64(&e.flags, word[i]) if on else pgx_and64(&e.flags, ~word[i])
+        mapping = pgx_load64(&e.mapping)
+        if word[i] & r.layout.dirty and ((before & r.layout.dirty) != 0) != on and mapping and not mapping & PGX_ANON:
+            frames = 1ull << pgx_load8(&e.order)
+            pgx_add64(&r.nodes[pgx_node_of(r, pfn[i])].counter[PGX_NR_DIRTY], frames if on else -frames)
+
+
+cdef bint _ascend(const int64_t *pfns, int64_t n) noexcept nogil:
+    cdef int64_t i
+    for i in range(1, n):
+        if pfns[i] <= pfns[i - 1]:
+            return False
+    return True
 
 
 @cython.no_gc_clear  # in a cycle, __dealloc__ still needs the path
 cdef class Region:
     """One arena's memory, mapped by this process.
 
-    Make one with `Region.create`. All views share the mapping and keep it alive. Not safe to use in a forked child:
-    every call there raises `ForkedArenaError`.
+    Make one with `Region.create`. All views share the mapping and keep it alive. It is not mapped in a forked child: every
+    call there raises `ForkedArenaError`, and a view that was made before the fork ends the child with a message and SIGSEGV.
     """
 
     def __cinit__(self, *args, **kwargs):
         self.region = NULL
         self.fd = -1
         self.exports = 0
+        self.users = 0
         self.pid = os.getpid()
 
     def __init__(self, *args, **kwargs):
@@ -158,6 +235,9 @@ cdef class Region:
 
     def __reduce__(self):
         raise stays_here("an arena", f"make one there: {type(self).__name__}.create(...)")
+
+    # Rules for calls of a region, so that close() in another thread, or in a number's __index__, takes nothing from under
+    # them: Python's numbers are converted before `check`; who runs Python or lets the GIL go after it takes a `use` instead.
 
     cdef int check(self) except -1:
         if self.region == NULL:
@@ -167,6 +247,63 @@ cdef class Region:
                 "this arena was made by the parent process and is not mapped in a forked child; "
                 "make a new one here, or start the child with the 'spawn' method"
             )
+        return 0
+
+    cdef Use use(self):
+        """Check, and keep the region open for as long as the answer lives: a local variable of the call that needs it."""
+        cdef Use made
+        self.check()
+        made = Use.__new__(Use)
+        made.region = self
+        self.users += 1
+        return made
+
+    cdef uint64_t deadline(self) except? 1:
+        """Until when a call that begins now waits for a page (ns of `now_ns`).
+
+        0, not at all, for a plug-in that this arena's exchange has called: it may be what the page waits for.
+        """
+        return 0 if in_plugin_of(self) else now_ns() + <uint64_t>(PATIENCE * 1e9)
+
+    cdef int enter(self, const int64_t *pfns, int64_t n, uint32_t *firsts) except -1:
+        """Lock the pages of n frames, ascending and in range, for `leave_pages`. ArenaBusyError: none is locked."""
+        cdef int64_t done
+        cdef uint64_t until, now
+        with nogil:
+            done = enter_pages(self.region, pfns, n, 0, firsts, 0)
+        if done == n:
+            return 0
+        try:
+            until = self.deadline()
+            while True:
+                now = now_ns()
+                if now >= until:
+                    raise self.busy(pfns[done], until)
+                with nogil:
+                    done = enter_pages(self.region, pfns, n, done, firsts, min(until, now + LOOK))
+                if done == n:
+                    return 0
+                PyErr_CheckSignals()
+        except BaseException:
+            leave_pages(self.region, firsts, done)
+            raise
+
+    cdef object busy(self, int64_t pfn, uint64_t until):
+        """The error for a page that was not let go until a `deadline`."""
+        return ArenaBusyError(
+            errno.EAGAIN, f"frame {pfn}: " + (
+                f"an exchange or another call has had the page for {PATIENCE:g} s; nothing was changed; try again" if until
+                else "the page is in an exchange, and a plug-in that it calls cannot wait for its end; nothing was changed"
+            )
+        )
+
+    cdef int in_range(self, object pfns) except -1:
+        """IndexError for the first frame number of an int64 array that the arena does not have. After `check`."""
+        cdef const int64_t *pfn = <const int64_t *>address(pfns)
+        cdef int64_t i
+        for i in range(pfns.size):
+            if <uint64_t>pfn[i] >= self.region.nframes:
+                raise IndexError(f"frame {pfn[i]}: out of range; the arena has frames 0 to {self.region.nframes - 1}")
         return 0
 
     @classmethod
@@ -185,7 +322,7 @@ cdef class Region:
         layout : mapping
             Masks and shifts of the flags word, from `pagexchange.Layout.native()`.
         path : path-like, optional
-            File to create (0600, must not exist) instead of a sealed memfd; on tmpfs or hugetlbfs.
+            File to create (0600, must not exist) instead of a sealed memfd; on tmpfs or hugetlbfs. See `close`.
         hugetlb, thp : bool
             Back it with 2 MiB pages of the hugetlb pool, or ask for transparent ones with madvise.
         workers, mappings, spaces, xa_nodes, page_tables : int
@@ -266,15 +403,23 @@ cdef class Region:
     # ---- life ------------------------------------------------------------------------------------------------------
 
     def close(self):
-        """Unmap the arena. Raises BufferError while a view of it is alive."""
+        """Unmap the arena and remove its file. Raises BufferError while a view of it is alive, or a call at work on it.
+
+        The file is removed, too, when the arena is collected and when the interpreter ends: after the last statement,
+        sys.exit(), an exception, Ctrl-C. It stays when the process ends without the interpreter's end: by os._exit(), SIGKILL,
+        and SIGTERM where nobody handles it. Then remove it; nothing else refers to it. A file that another one has replaced
+        is left alone.
+        """
         if self.region == NULL:
             return
         if self.exports:
             raise BufferError(f"{self.exports} views of the arena are still alive; drop them before close()")
+        if self.users:
+            raise BufferError(f"{self.users} calls are still at work on the arena; wait for their end before close()")
         _unmap(self)
 
     def __dealloc__(self):
-        if self.region != NULL:
+        if self.region != NULL and self.users == 0:  # else a thread that the interpreter's end has cut off stands in it
             _unmap(self)
 
     def __enter__(self):
@@ -287,8 +432,11 @@ cdef class Region:
         """Called in a forked child: the mapping is not there, the lock is the parent's."""
         if self.pid >= 0 and self.fd >= 0:
             os.close(self.fd)
+            if self.exports:
+                pgx_forked(self.region.base, self.region.total)
         self.pid = -1
         self.fd = -1
+        self.users = 0  # the threads of these calls are not here
 
     # ---- what it is ------------------------------------------------------------------------------------------------
 
@@ -337,7 +485,7 @@ cdef class Region:
         """One dict per node: name, start, frames, free, watermarks, allocation counts, counters (frames; base pages)."""
         cdef pgx_node *n
         cdef uint32_t i
-        self.check()
+        cdef Use use = self.use()
         nodes = []
         for i in range(self.region.nnodes):
             n = &self.region.nodes[i]
@@ -363,9 +511,8 @@ cdef class Region:
 
     def geometry(self):
         """Where each part lies: name -> (byte offset, count, bytes of one item)."""
-        cdef pgx_region *r
-        self.check()
-        r = self.region
+        cdef Use use = self.use()
+        cdef pgx_region *r = self.region
         return {
             "nodes": (<uint8_t *>r.nodes - r.base, r.nnodes, sizeof(pgx_node)),
             "slots": (r.slots - r.base, r.nslots, sizeof(pgx_slot)),
@@ -382,7 +529,7 @@ cdef class Region:
     def published(self):
         """The state words of all workers' slots, uint64, each read as it was published; the workers go on meanwhile."""
         cdef uint32_t i
-        self.check()
+        cdef Use use = self.use()
         out = np.empty(self.region.nslots, dtype=np.uint64)
         cdef uint64_t *words = <uint64_t *>address(out)
         for i in range(self.region.nslots):
@@ -401,7 +548,7 @@ cdef class Region:
 
     @property
     def memory(self):
-        """The whole region, uint8[total_bytes], no copy."""
+        """The whole region, uint8[total_bytes], no copy. As every view it keeps the arena open, and ends with a fork."""
         return np.frombuffer(self, dtype=np.uint8)
 
     @property
@@ -428,13 +575,15 @@ cdef class Region:
 
         Each has one reference, which is the caller's (`held`). Raises ArenaFullError (ENOMEM) with nothing taken.
         """
+        cdef Use use = self.use()
         cdef uint32_t where = self.node_number(node)
         cdef uint32_t o
         cdef int64_t count, i
         cdef int64_t got = 0
-        if not 0 <= as_int(order) <= PGX_MAX_ORDER:
+        order, n = as_int(order), as_int(n)
+        if not 0 <= order <= PGX_MAX_ORDER:
             raise ValueError(f"order {order}: want 0 to {PGX_MAX_ORDER}")
-        if as_int(n) < 0:
+        if n < 0:
             raise ValueError(f"n {n}: want 0 or more")
         if n << order > self.region.node_frames[where]:
             raise ArenaFullError(
@@ -467,51 +616,58 @@ cdef class Region:
 
         ValueError or IndexError names the first that has none to drop, or that is named twice.
         """
-        cdef int64_t bad, i
-        self.check()
-        array = as_pfns(pfns)
-        bits = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
-        cdef const int64_t *which = <const int64_t *>address(array)
-        cdef uint64_t *seen = <uint64_t *>address(bits)
-        cdef int64_t n = len(array)
-        with nogil:
-            bad = _first_refused(self.region, which, n, seen, False)
-            if bad == n:
-                for i in range(n):
-                    if put_reference(self.region, <uint32_t>which[i], True) != MAY_PUT:  # another thread dropped it meanwhile
-                        bad = i
-                        break
-        if bad < n:
-            self._refuse(which[bad], False)
+        self._give_up(as_pfns(pfns), False)
 
     def reserve_frames(self, pfns):
         """Make folios that only the caller holds reserved: never moved, never given back. All or nothing."""
-        cdef int64_t bad, i
-        self.check()
-        array = as_pfns(pfns)
-        bits = np.zeros((self.region.nframes + 63) // 64, dtype=np.uint64)
-        cdef const int64_t *which = <const int64_t *>address(array)
-        cdef uint64_t *seen = <uint64_t *>address(bits)
-        cdef int64_t n = len(array)
-        with nogil:
-            bad = _first_refused(self.region, which, n, seen, True)
-            if bad == n:
-                for i in range(n):
-                    pgx_reserve(self.region, <uint32_t>which[i])
-        if bad < n:
-            self._refuse(which[bad], True)
+        self._give_up(as_pfns(pfns), True)
 
-    def _refuse(self, pfn, whole):
-        """Raise for the frame that `_first_refused` stopped at."""
-        cdef pgx_entry *e = self.entry(pfn)
-        why = _WHY_NOT_PUT[put_reference(self.region, pfn, False)]
-        if not why and whole and (pgx_load32(&e.refs) != 1 or not pgx_load8(&e.held)):
-            why = "others hold it, too"
-        raise ValueError(f"frame {pfn}: {why or 'named twice'}")
+    def _give_up(self, array, bint reserve):
+        """Drop a reference of each page, or make them reserved; the pages are locked meanwhile: no exchange has them."""
+        cdef Use use = self.use()
+        cdef pgx_region *r = self.region
+        cdef int64_t n = len(array)
+        cdef int64_t bad, i
+        cdef int64_t done = 0
+        cdef int why = MAY_PUT
+        cdef bint shared = False
+        cdef bint dropping
+        self.in_range(array)
+        cdef const int64_t *which = <const int64_t *>address(array)
+        ascending = array if _ascend(which, n) else np.unique(array)
+        locked = np.empty(len(ascending), dtype=np.uint32)
+        bits = np.zeros((r.nframes + 63) // 64, dtype=np.uint64)
+        cdef uint32_t *firsts = <uint32_t *>address(locked)
+        cdef uint64_t *seen = <uint64_t *>address(bits)
+        cdef int64_t pages = len(ascending)
+        self.enter(<const int64_t *>address(ascending), pages, firsts)
+        with nogil:
+            bad = _first_refused(r, which, n, seen, reserve)
+            dropping = bad == n and not reserve
+            if dropping:
+                while done < n and put_reference(r, <uint32_t>which[done], True, True) == MAY_PUT:
+                    done += 1
+                bad = done
+            elif bad == n:
+                bad = _reserve_all(r, which, n)
+            if bad < n:
+                why = put_reference(r, <uint32_t>which[bad], False, True)
+                shared = reserve and not _only_held(&r.entries[which[bad]])
+            if dropping:
+                for i in range(done, n):
+                    page_leave(&r.entries[which[i]])
+            else:
+                leave_pages(r, firsts, pages)
+        if bad == n:
+            return
+        reason = _WHY_NOT_PUT[why] or ("others hold it, too" if shared else "named twice")
+        if done:  # a reference that the check had seen was dropped by another thread
+            reason += f"; the {done} frames before it in the list were freed"
+        raise ValueError(f"frame {which[bad]}: {reason}")
 
     cdef pgx_entry *entry(self, object pfn) except NULL:
-        self.check()
         number = as_int(pfn)
+        self.check()
         if not 0 <= number < self.region.nframes:
             raise IndexError(f"frame {number}: out of range; the arena has frames 0 to {self.region.nframes - 1}")
         return &self.region.entries[<uint64_t>number]
@@ -527,11 +683,19 @@ cdef class Region:
         return False
 
     def put(self, pfn):
-        """Drop a reference; the last one frees the folio. ValueError when there is none to drop."""
-        self.entry(pfn)
-        cdef int why = put_reference(self.region, pfn, True)
-        if why != MAY_PUT:
-            raise ValueError(f"frame {pfn}: {_WHY_NOT_PUT[why]}")
+        """Drop a reference; the last one frees the folio. ValueError when there is none to drop.
+
+        A page in an exchange, or in another thread's call, is waited for; ArenaBusyError: too long.
+        """
+        cdef pgx_entry *e = self.entry(pfn)
+        cdef uint32_t number = <uint32_t>(e - self.region.entries)
+        cdef int why = put_reference(self.region, number, True, False)
+        if why == MAY_PUT:
+            return
+        if why == IS_FROZEN or why == IS_LOCKED:
+            self._give_up(np.array([number], dtype=np.int64), False)
+            return
+        raise ValueError(f"frame {number}: {_WHY_NOT_PUT[why]}")
 
     def expected_refs(self, pfn):
         """References that the page in frame `pfn` has at rest: held + cache + private + mapcount."""
@@ -539,13 +703,17 @@ cdef class Region:
         return structural_refs(self.region, e) + pgx_load8(&e.held)
 
     def pin(self, pfn):
-        """Pin a frame for long: an exchange of it is refused with -EBUSY until unpin(). ArenaFullError: no pin left."""
+        """Pin a frame for long: an exchange of it is refused with -EBUSY until unpin().
+
+        ArenaFullError: no pin is left. ArenaBusyError: an exchange has the page.
+        """
         cdef pgx_entry *e = self.entry(pfn)
+        cdef uint64_t number = e - self.region.entries
         cdef uint32_t i, head
         cdef uint8_t state = pgx_load8(&e.state)
         if state != PGX_USED and state != PGX_TAIL:
-            raise ValueError(f"frame {pfn}: holds no page that could be pinned")
-        cdef uint64_t word = (<uint64_t>int(pfn) + 1) | PGX_PIN_LONG
+            raise ValueError(f"frame {number}: holds no page that could be pinned")
+        cdef uint64_t word = (number + 1) | PGX_PIN_LONG
         for i in range(PGX_PINS):
             if pgx_cas64(&self.region.pins[i], 0, word):
                 pgx_fence()
@@ -554,82 +722,107 @@ cdef class Region:
                     e = &self.region.entries[head - 1]  # a folio is frozen by its first frame
                 if pgx_load32(&e.refs) & PGX_FROZEN:
                     pgx_store64(&self.region.pins[i], 0)
-                    raise ArenaError(f"frame {pfn}: an exchange has it frozen; try again")
+                    raise ArenaBusyError(errno.EAGAIN, f"frame {number}: an exchange has it frozen; try again")
                 return
         raise ArenaFullError(errno.EUSERS, f"all {PGX_PINS} pins of this process are in use; unpin() one")
 
     def unpin(self, pfn):
         """Undo one pin(). ValueError when the frame is not pinned."""
         cdef uint32_t i
-        self.entry(pfn)
-        cdef uint64_t word = (<uint64_t>pfn + 1) | PGX_PIN_LONG
+        cdef uint64_t number = self.entry(pfn) - self.region.entries
+        cdef uint64_t word = (number + 1) | PGX_PIN_LONG
         for i in range(PGX_PINS):
             if pgx_cas64(&self.region.pins[i], word, 0):
                 return
-        raise ValueError(f"frame {pfn}: not pinned")
+        raise ValueError(f"frame {number}: not pinned")
 
     def lock(self, pfn):
-        """Try to lock the page in frame `pfn`: True when it is yours now. An exchange of it gives -EAGAIN meanwhile."""
+        """Try to lock the page in frame `pfn`: True when it is yours now. An exchange of it gives -EAGAIN meanwhile.
+
+        False: it is locked by an exchange or by lock(), in whichever thread.
+        """
         cdef pgx_entry *e = self.entry(pfn)
         if pgx_load8(&e.state) != PGX_USED:
-            raise ValueError(f"frame {pfn}: not the first frame of a folio in use")
-        if not pgx_cas32(&e.owner, 0, 1):
+            raise ValueError(f"frame {e - self.region.entries}: not the first frame of a folio in use")
+        if page_lock(e, 0) != 0:
             return False
-        if pgx_or64(&e.flags, self.region.layout.locked) & self.region.layout.locked:
-            pgx_store32(&e.owner, 0)
+        if pgx_or64(&e.flags, self.region.layout.locked) & self.region.layout.locked:  # set through a view
+            page_unlock(e)
             return False
+        pgx_store32(&e.owner, FACE + 1)
         return True
 
     def unlock(self, pfn):
         """Undo lock(). ValueError when the frame is not locked by this process's face."""
         cdef pgx_entry *e = self.entry(pfn)
-        if pgx_load32(&e.owner) != 1:
-            raise ValueError(f"frame {pfn}: not locked by lock()")
+        if not page_is_kept(e):
+            raise ValueError(f"frame {e - self.region.entries}: not locked by lock()")
         pgx_and64(&e.flags, ~self.region.layout.locked)
-        pgx_store32(&e.owner, 0)
+        # A call of another thread that changes its flags at this moment goes on, and leaves the page unlocked.
+        while not pgx_cas32(&e.owner, FACE + 1, 0) and not pgx_cas32(&e.owner, CALLED_INSIDE, CALLED):
+            pgx_pause()
 
     def set_flags(self, pfns, mask):
-        """Set the bits of `mask` (uint64 scalar or array) in the flags words of `pfns`, each atomically."""
-        self._change_flags(pfns, mask, True)
+        """Set the bits of `mask` (uint64 scalar or array) in the flags words of `pfns`. All frames or none.
+
+        A bit that moves with the page, or that forbids to move it, is set under the page's lock: no exchange has the page
+        then. For that lock the call waits some seconds, but not for a page that lock() has taken: its flags may be changed.
+        Bits that stay with the frame, `hwpoison` too, are set without it, each word atomically.
+
+        Raises
+        ------
+        ValueError
+            The mask has a bit that follows from where and what the page is, or `locked`.
+        IndexError
+            The first frame that is out of range.
+        ArenaBusyError
+            An exchange, or another call, did not let go of a page; nothing was changed.
+        """
+        self._change_flags(as_pfns(pfns), as_words(mask, "mask"), True)
 
     def clear_flags(self, pfns, mask):
-        """Clear the bits of `mask` (uint64 scalar or array) in the flags words of `pfns`, each atomically."""
-        self._change_flags(pfns, mask, False)
+        """Clear the bits of `mask` in the flags words of `pfns`. As `set_flags`; flags that forbid to move a page need no lock.
 
-    def _change_flags(self, pfns, mask, bint on):
-        cdef int64_t i
-        cdef pgx_entry *e
-        cdef pgx_region *r
-        cdef uint64_t before, mapping, frames
-        cdef uint64_t bits
-        cdef int node
-        self.check()
-        r = self.region
-        pages, masks = np.broadcast_arrays(as_pfns(pfns), as_words(mask, "mask"))
+        What ends write-back does not lock the page: an exchange that has it locked may be waiting for just that.
+        """
+        self._change_flags(as_pfns(pfns), as_words(mask, "mask"), False)
+
+    def _change_flags(self, pfns, words, bint on):
+        cdef Use use = self.use()
+        cdef pgx_region *r = self.region
+        cdef pgx_layout *l = &r.layout
+        cdef uint64_t bits, guarded
+        cdef uint32_t *firsts
+        cdef int64_t n, m
+        pages, masks = np.broadcast_arrays(pfns, words)
+        pages, masks = np.ascontiguousarray(pages), np.ascontiguousarray(masks)
+        n = pages.size
+        bits = np.bitwise_or.reduce(masks.reshape(-1)) if n else 0
         # Who changed these would have to keep references, trees and the allocator in step.
-        kept = r.layout.private_ | r.layout.head | ((1ull << r.layout.node_width) - 1) << r.layout.node_shift \
-            | ((1ull << r.layout.zone_width) - 1) << r.layout.zone_shift
-        if (masks & np.uint64(kept)).any():
+        if bits & (l.private_ | l.head | ((1ull << l.node_width) - 1) << l.node_shift
+                   | ((1ull << l.zone_width) - 1) << l.zone_shift):
             raise ValueError("mask: node, zone, head and private follow from where and what the page is")
-        pages = np.ascontiguousarray(pages)
-        masks = np.ascontiguousarray(masks)
+        if bits & l.locked:
+            raise ValueError("mask: `locked` is set by lock() and cleared by unlock()")
+        self.in_range(pages)
         cdef const int64_t *pfn = <const int64_t *>address(pages)
         cdef const uint64_t *word = <const uint64_t *>address(masks)
-        cdef int64_t n = pages.size
-        if pages.size and (pages.min() < 0 or pages.max() >= r.nframes):
-            raise IndexError(f"a frame is out of range; the arena has frames 0 to {r.nframes - 1}")
+        # An exchange stores the bits that move as they were before the data moved. A counter goes by `dirty`.
+        guarded = l.swap | l.tail_swap | l.dirty
+        if on:
+            guarded |= (l.refuse | l.tail_refuse) & ~l.hwpoison
+        if not bits & guarded:
+            with nogil:
+                _change(r, pfn, word, n, on)
+            return
+        ascending = pages if _ascend(pfn, n) else np.unique(pages)
+        locked = np.empty(ascending.size, dtype=np.uint32)
+        firsts = <uint32_t *>address(locked)
+        m = ascending.size
+        self.enter(<const int64_t *>address(ascending), m, firsts)
         with nogil:
-            for i in range(n):
-                e = &r.entries[pfn[i]]
-                bits = word[i]
-                before = pgx_or64(&e.flags, bits) if on else pgx_and64(&e.flags, ~bits)
-                # The node's count of dirty file pages follows the flag.
-                mapping = pgx_load64(&e.mapping)
-                if bits & r.layout.dirty and ((before & r.layout.dirty) != 0) != on and mapping \
-                        and not mapping & PGX_ANON:
-                    node = pgx_node_of(r, pfn[i])
-                    frames = 1ull << pgx_load8(&e.order)
-                    pgx_add64(&r.nodes[node].counter[PGX_NR_DIRTY], frames if on else -frames)
+            _change(r, pfn, word, n, on)
+            leave_pages(r, firsts, m)
 
     # ---- mappings and spaces: their names and kinds; their pages are in `cache` and `space` ----------------------------
 
@@ -638,10 +831,12 @@ cdef class Region:
         cdef pgx_mapping *m
         cdef uint32_t i
         cdef int64_t best = -1
-        self.check()
         if aops not in AOPS:
             raise ValueError(f"aops {aops!r}: choose one of {', '.join(AOPS)}")
-        raw = str(name).encode()[:63]
+        cdef uint32_t kind = AOPS[aops]
+        cdef bint is_shmem = bool(shmem)
+        cdef bytes raw = str(name).encode()[:63]
+        self.check()
         # Of those that are free the one that was given up least often: an old number is unknown for as long as it goes.
         for i in range(self.region.nmappings):
             m = &self.region.mappings[i]
@@ -649,11 +844,12 @@ cdef class Region:
                 best = i
                 if m.generation == 0:
                     break
-        if best >= 0:
+        # No Python runs between the look and the claim, so that it fails only where somebody works without the GIL.
+        if best >= 0 and pgx_cas32(&self.region.mappings[best].used, 0, PGX_BEING_MADE):
             m = &self.region.mappings[best]  # all of it is zero, but for the generation and the tree's `seq`
             memcpy(m.name, <const char *>raw, len(raw))
-            m.shmem = bool(shmem)
-            m.aops = AOPS[aops]
+            m.shmem = is_shmem
+            m.aops = kind
             pgx_store32(&m.used, 1)
             return best
         raise ArenaFullError(errno.ENOSPC, f"all {self.region.nmappings} mappings are in use; create the arena with more")
@@ -663,15 +859,15 @@ cdef class Region:
         cdef pgx_space *s
         cdef uint32_t i
         cdef int64_t best = -1
+        cdef bytes raw = str(name).encode()[:63]
         self.check()
-        raw = str(name).encode()[:63]
         for i in range(self.region.nspaces):  # as of mappings
             s = &self.region.spaces[i]
             if not pgx_load32(&s.used) and (best < 0 or s.generation < self.region.spaces[best].generation):
                 best = i
                 if s.generation == 0:
                     break
-        if best >= 0:
+        if best >= 0 and pgx_cas32(&self.region.spaces[best].used, 0, PGX_BEING_MADE):
             s = &self.region.spaces[best]
             memcpy(s.name, <const char *>raw, len(raw))
             pgx_store32(&s.used, 1)
@@ -688,8 +884,9 @@ cdef class Region:
 
     @fail_alloc.setter
     def fail_alloc(self, n):
+        cdef uint64_t number = n
         self.check()
-        self.region.fail_alloc = n
+        self.region.fail_alloc = number
 
 
 def _after_fork():
@@ -697,4 +894,11 @@ def _after_fork():
         region._forked()
 
 
+def _at_exit():
+    # What a view, a cycle or a thread still refers to is never deallocated.
+    for region in list(_live):
+        _remove_file(region)
+
+
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

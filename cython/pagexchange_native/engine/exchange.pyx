@@ -17,7 +17,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
-from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.locks cimport now_ns, wait_until
+from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.policies.find_slot cimport MappingUpdater
 from pagexchange_native.policies.flag_policy cimport FlagPolicy
 from pagexchange_native.engine.threads cimport MOST_THREADS, run_jobs
@@ -26,7 +27,7 @@ from pagexchange_native.buffers cimport INT32, INT64, address, extent, items, vi
 from pagexchange_native.format cimport *
 from pagexchange_native.arena.slots cimport claim_slot, release_slot
 from pagexchange_native.engine.worker cimport (
-    ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker, guard_install, now_ns, peek,
+    ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker, guard_install, peek,
     run_batch,
 )
 
@@ -40,6 +41,7 @@ MAX_THREADS = MOST_THREADS
 
 cdef enum:
     POLL = 64  # batches between two looks at pending signals
+    LOOK = 50_000_000  # ns between them while a call waits for a worker
 
 cdef struct Share:  # what one worker thread gets of a list
     Worker *w
@@ -196,7 +198,6 @@ cdef int _python_move_gil(Exchanger self, Worker *w) noexcept:
 
 cdef int _check_call(Exchanger self, object pairs, object status, uint32_t threads) except -1:
     """Refuses a call whose lists do not fit together, or that comes from a plug-in of the same arena."""
-    self.arena.check()
     if extent(pairs, 1) != 2:
         raise ValueError(f"pairs: want shape (n, 2), got ({extent(pairs, 0)}, {extent(pairs, 1)})")
     if extent(status, 0) != extent(pairs, 0):
@@ -208,12 +209,20 @@ cdef int _check_call(Exchanger self, object pairs, object status, uint32_t threa
 
 
 cdef uint32_t _claim_workers(Exchanger self, Share *share, uint32_t want) except 0:
-    """Claims up to `want` workers, one for each share; how many it got. Fewer are no error: only none at all is one."""
+    """Claims up to `want` workers, one for each share; how many it got. Fewer are no error: only none at all is one.
+
+    While none is free it waits for one, as long as a batch may wait for locks.
+    """
     cdef pgx_region *r = self.arena.region
     cdef uint32_t got = 0
     cdef int64_t slot = 0
+    cdef uint64_t until = 0
     while got < want:
         slot = claim_slot(r)
+        if slot < 0 and got == 0:
+            if until == 0:
+                until = now_ns() + self.plan.timeout_ns
+            slot = _wait_for_worker(r, until)
         if slot < 0:
             break
         share[got].w = self.worker(<uint32_t>slot)
@@ -226,8 +235,27 @@ cdef uint32_t _claim_workers(Exchanger self, Share *share, uint32_t want) except
     if slot >= 0:
         raise MemoryError(f"no memory for a worker: {sizeof(Worker)} bytes")
     raise ArenaFullError(
-        EUSERS, f"all {r.nslots - 1} workers of the arena are busy; create it with more (workers=...)"
+        EUSERS, f"all {r.nslots - 1} workers of the arena were busy for {self.plan.timeout_ns / 1e9:g} s; "
+        "create it with more (workers=...), or let the call wait longer (timeout=...)"
     )
+
+
+cdef int64_t _wait_for_worker(pgx_region *r, uint64_t until) except? -1:
+    """A worker's slot, or -EUSERS after `until`; raises what a signal's handler raises meanwhile."""
+    cdef int64_t slot = -EUSERS
+    cdef uint64_t now = now_ns()
+    cdef uint64_t look
+    cdef uint32_t turn
+    while slot < 0 and now < until:
+        turn = 0
+        look = min(until, now + LOOK)
+        with nogil:
+            while slot < 0 and wait_until(&turn, look):
+                slot = claim_slot(r)
+        if slot < 0:
+            PyErr_CheckSignals()
+        now = now_ns()
+    return slot
 
 
 cdef void _expect_all(const Share *whole) noexcept nogil:
@@ -300,10 +328,10 @@ cdef class Exchanger:
         Workers that share a list, or helpers that share one large folio.
     """
 
-    def __cinit__(self, Region arena, FlagPolicy flags, movers, MappingUpdater mapping, *, mode="async", timeout=1.0,
-                  threads=1):
+    def __cinit__(self, Region arena not None, FlagPolicy flags not None, movers, MappingUpdater mapping not None, *,
+                  mode="async", timeout=1.0, threads=1):
         cdef DataMover mover
-        arena.check()
+        cdef Use use = arena.use()
         if mode not in MODES:
             raise ValueError(f"mode {mode!r}: choose one of {', '.join(MODES)}")
         if not 1 <= int(threads) <= MAX_THREADS:
@@ -328,6 +356,8 @@ cdef class Exchanger:
         self.plan.timeout_ns = <uint64_t>(float(timeout) * 1e9)
         self.threads = int(threads)
         for i in range(len(self.movers)):
+            if not isinstance(self.movers[i], DataMover):
+                raise TypeError(f"data mover {i}: want a DataMover, got {type(self.movers[i]).__name__}")
             mover = self.movers[i]
             if mover.ops.abi != PGX_ABI:
                 raise ValueError(f"{mover.name}: built for ABI {mover.ops.abi}, this is ABI {PGX_ABI}; build it again")
@@ -406,6 +436,7 @@ cdef class Exchanger:
         cdef uint32_t got
         cdef uint64_t *seen
         cdef uint64_t start, wall
+        cdef Use use = self.arena.use()
         pairs = view_of(pairs, "pairs", INT64, 2)
         status = view_of(status, "status", INT32, 1, writable=True)
         cdef int64_t n = extent(pairs, 0)
@@ -433,7 +464,6 @@ cdef class Exchanger:
             whole.lo = 0
             whole.hi = n
             whole.stop = &stop
-            self.arena.exports += 1  # keeps it open while other Python threads run
             start = now_ns()
             with nogil:
                 if sequential:
@@ -443,7 +473,6 @@ cdef class Exchanger:
                 _share_out(&whole, share, got, split)
                 run_jobs(_run_share, share, sizeof(Share), got)
             wall = now_ns() - start
-            self.arena.exports -= 1
         finally:
             free(seen)
         result = _sum_up(self, share, got, wall)

@@ -140,10 +140,12 @@ cdef class PythonMover(DataMover):
 
     cdef readonly object function
 
+    def __cinit__(self, *args, **kwargs):
+        self.ops.kind = PGX_LOG_WHOLE
+
     def __init__(self, function):
         self.function = function
         self.name = _name_of(function)
-        self.ops.kind = PGX_LOG_WHOLE
 
     cpdef dict describe(self):
         """Return the log that it runs under."""

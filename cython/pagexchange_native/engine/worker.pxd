@@ -3,7 +3,6 @@
 from libc.errno cimport EBUSY, EINVAL, ENOENT, ENXIO, EUCLEAN
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from pagexchange_native.format cimport *
 from pagexchange_native.plugin cimport pgx_find, pgx_flags_ops, pgx_mapping_ops, pgx_move, pgx_mover_ops
@@ -98,12 +97,6 @@ cdef struct Worker:
 cdef int guard_install() except -1
 # Exchanges the pairs in `w.work[:w.n]` that have status 0; each has its final status afterwards.
 cdef void run_batch(Worker *w) noexcept nogil
-
-
-cdef inline uint64_t now_ns() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
 
 
 cdef inline int peek(const pgx_region *r, uint32_t pfn, uint32_t *order) noexcept nogil:

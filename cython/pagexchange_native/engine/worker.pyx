@@ -19,6 +19,7 @@ from libc.errno cimport (
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from posix.unistd cimport usleep
 
+from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.arena.references cimport structural_refs
 from pagexchange_native.engine.guarded_move cimport move_guarded, readable
 from pagexchange_native.engine.helpers cimport move_split
@@ -634,7 +635,8 @@ cdef void _data(Worker *w) noexcept nogil:
 # ---- apply and finish ------------------------------------------------------------------------------------------------------
 
 cdef inline void _merge_flags(pgx_entry *e, uint64_t new, uint64_t swap) noexcept nogil:
-    """Takes a word's bits that move; a bit that is set meanwhile is kept."""
+    """Takes a word's bits that move. Who changes one of them needs the page's lock, which we have; the others are changed
+    without it, and kept."""
     cdef uint64_t current = pgx_load64(&e.flags)
     while not pgx_cas64(&e.flags, current, (current & ~swap) | (new & swap)):
         current = pgx_load64(&e.flags)

@@ -6,7 +6,7 @@ from libc.stddef cimport size_t
 
 from pagexchange_native.movers.mover cimport DataMover, isa_of
 from pagexchange_native.movers.moves cimport pgx_ahead, pgx_isa
-from pagexchange_native.plugin cimport pgx_log, pgx_move
+from pagexchange_native.plugin cimport init_was_called, pgx_log, pgx_move
 from pagexchange_native.format cimport PGX_CHUNK
 
 cdef enum:
@@ -63,6 +63,7 @@ cdef class ListExchange(DataMover):
 
     cpdef dict describe(self):
         """Return the instruction set chosen and how the loop works."""
+        init_was_called(self, self.options.isa != NULL)
         return {
             "isa": self.options.isa.name.decode(),
             "width": f"{self.options.isa.width} bytes",

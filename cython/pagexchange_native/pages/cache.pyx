@@ -25,7 +25,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from pagexchange_native.arena.allocator cimport pgx_free
-from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.locks cimport now_ns
+from pagexchange_native.arena.page_lock cimport page_lock, page_unlock
+from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.arena.slots cimport FACE
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.placing cimport Refusal, Target, lock_page, look_up, place_pages, state_before
@@ -72,7 +74,7 @@ cdef int _add(const Target *t, uint64_t index, uint64_t pfn, uint8_t *was, Refus
     cdef int rc
     if index >> 56:
         return -ERANGE
-    rc = lock_page(r, pfn, why)
+    rc = lock_page(r, pfn, t.until, why)
     if rc != 0:
         return rc
     e = &r.entries[pfn]
@@ -82,7 +84,7 @@ cdef int _add(const Target *t, uint64_t index, uint64_t pfn, uint8_t *was, Refus
     elif index & (frames - 1):
         rc = -EINVAL
     if rc != 0:
-        pgx_store32(&e.owner, 0)
+        page_unlock(e)
         return rc
     xa_lock(&m.pages, FACE)
     if not m.used or m.generation != t.generation:
@@ -107,14 +109,14 @@ cdef int _add(const Target *t, uint64_t index, uint64_t pfn, uint8_t *was, Refus
         pgx_store8(&e.held, 0)
         _count(r, m, pfn, frames)
     xa_unlock(&m.pages)
-    pgx_store32(&e.owner, 0)
+    page_unlock(e)
     return rc
 
 
-cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinned) noexcept nogil:
+cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinned, uint64_t until) noexcept nogil:
     """Takes the page at `index` out of the tree: its frame, locked, with the cache's references; or -errno.
 
-    `pinned`: a pinned one, too.
+    `pinned`: a pinned one, too. `until`: how long it waits for the page's lock.
     """
     cdef pgx_mapping *m = &r.mappings[number]
     cdef uint64_t entry = xa_load(r, &m.pages, index)
@@ -128,8 +130,9 @@ cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinn
     if pfn >= r.nframes:
         return -EFAULT
     e = &r.entries[pfn]
-    if not pgx_cas32(&e.owner, 0, FACE + 1):
-        return -EBUSY
+    rc = page_lock(e, until)
+    if rc:
+        return rc
     # Looked up again: between the look-up and the lock an exchange may have moved the page to another frame.
     if e.mapping != <uint64_t>(number + 1) << 2 or xa_load(r, &m.pages, index) != entry:
         rc = -EAGAIN
@@ -138,7 +141,7 @@ cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinn
     elif not pinned and pgx_pinned(r, pfn, e.order):
         rc = -ETXTBSY
     if rc:
-        pgx_store32(&e.owner, 0)
+        page_unlock(e)
         return rc
     xa_lock(&m.pages, FACE)
     xa_store(r, &m.pages, e.index, e.order, 0, &old)
@@ -151,7 +154,7 @@ cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinn
 
 cdef int64_t _take_out_again(const Target *t, uint64_t index) noexcept nogil:
     """Whoever pinned the page since it was added gets it back as it was, pinned."""
-    return _take_out(t.r, t.number, index, True)
+    return _take_out(t.r, t.number, index, True, t.until)
 
 
 cdef uint32_t _refs(const pgx_entry *e) noexcept nogil:
@@ -163,36 +166,43 @@ cdef int64_t _load(pgx_region *r, uint32_t number, uint64_t index) noexcept nogi
     return <int64_t>pgx_xa_value(entry) if entry else -1
 
 
-def add(Region arena, mapping, indexes, pfns):
+def add(Region arena not None, mapping, indexes, pfns):
     """Put the pages in frames `pfns` (integers) at positions `indexes` (integers, base pages) of a mapping.
 
     A folio's index is a multiple of its size. The pages must be in use and nowhere mapped; the caller's reference, the
     one of `alloc`, is the mapping's from then on. All or nothing: ValueError, ArenaError or ArenaFullError names the
     first that cannot be added, and why.
     """
+    cdef Use use = arena.use()
     cdef pgx_mapping *m = _mapping(arena, mapping)
-    cdef Target target = Target(arena.region, as_number(mapping, "mapping"), pgx_load32(&m.generation), 0)
+    cdef Target target = Target(
+        arena.region, as_number(mapping, "mapping"), pgx_load32(&m.generation), 0, arena.deadline()
+    )
     refuse_plugin_of(arena, "add pages to a mapping")
     place_pages(arena, &target, POSITIONS, indexes, pfns, _add, _take_out_again, _refs)
 
 
-def load(Region arena, mapping, index):
+def load(Region arena not None, mapping, index):
     """Frame that holds position `index` (base pages) of a mapping, or -1; of several, int64 of the same shape.
 
     Takes no lock (`filemap_get_entry`). ValueError names a position that is out of range.
     """
+    cdef Use use = arena.use()
     _mapping(arena, mapping)
     return look_up(arena, as_number(mapping, "mapping"), POSITIONS, index, _load)
 
 
-def remove(Region arena, mapping, index):
+def remove(Region arena not None, mapping, index):
     """Take the page at `index` out of a mapping (truncate): its frame, freed when nothing else holds the page.
 
-    -1 when there is none. ArenaError (EBUSY in words) while the page is locked, mapped by a page table or pinned.
+    -1 when there is none. ArenaError while the page is locked by lock(), mapped by a page table or pinned; ArenaBusyError
+    when an exchange does not let it go.
     """
+    cdef Use use = arena.use()
     cdef pgx_region *r = arena.region
     cdef uint32_t number
     cdef uint64_t at = _index(index)
+    cdef uint64_t until = arena.deadline()
     cdef int64_t pfn
     cdef uint32_t frames
     cdef bint last
@@ -200,12 +210,10 @@ def remove(Region arena, mapping, index):
     refuse_plugin_of(arena, "remove pages from a mapping")
     _mapping(arena, mapping)
     number = as_number(mapping, "mapping")
-    arena.exports += 1
-    try:
-        with nogil:  # a holder of the tree may be waiting for the GIL
-            pfn = _take_out(r, number, at, False)
-    finally:
-        arena.exports -= 1
+    with nogil:  # a holder of the tree may be waiting for the GIL
+        pfn = _take_out(r, number, at, False, until)
+        while pfn == -EAGAIN and now_ns() < until:  # it moved between look-up and lock
+            pfn = _take_out(r, number, at, False, until)
     if pfn == -ENOENT:
         return -1
     if pfn < 0:
@@ -217,7 +225,7 @@ def remove(Region arena, mapping, index):
         e.private_ = 0
         frames += 1
     last = pgx_add32(&e.refs, -frames) == frames
-    pgx_store32(&e.owner, 0)
+    page_unlock(e)
     if last:
         pgx_free(r, <uint32_t>pfn, FACE + 1)
     return pfn
@@ -244,39 +252,45 @@ cdef int _give_up(pgx_mapping *m, uint32_t generation, uint64_t *pages) noexcept
     return rc
 
 
-def remove_mapping(Region arena, mapping):
+def remove_mapping(Region arena not None, mapping):
     """Give up a mapping without pages; `new_mapping` may give its number out again. ArenaError: something is in it."""
+    cdef Use use = arena.use()
     cdef pgx_mapping *m = _mapping(arena, mapping)
     cdef uint32_t generation = pgx_load32(&m.generation)
     cdef uint64_t pages = 0
     cdef int rc
     refuse_plugin_of(arena, "remove a mapping")
-    arena.exports += 1
-    try:
-        with nogil:
-            rc = _give_up(m, generation, &pages)
-    finally:
-        arena.exports -= 1
+    with nogil:
+        rc = _give_up(m, generation, &pages)
     if rc != 0:
         raise not_removed("mapping", mapping, -rc, pages)
 
 
-def set_private(Region arena, pfns, values):
+def set_private(Region arena not None, pfns, values):
     """Attach private data (uint64) to pages of a mapping: the flag `private`, the word and one reference.
 
-    All or nothing: ValueError names the first that is no such page, ArenaError one that is locked.
+    All or nothing: ValueError names the first that is no such page, ArenaError one that is locked by lock(),
+    ArenaBusyError one that an exchange does not let go.
     """
+    cdef Use use = arena.use()
     cdef pgx_entry *e
-    arena.check()
+    cdef int64_t pfn
+    cdef int rc = 0
+    cdef uint64_t until = arena.deadline()
     which, words = np.broadcast_arrays(as_pfns(pfns), as_words(values, "values"))
     if not arena.region.layout.private_:
         raise ValueError("the layout has no flag 'private'")
+    arena.in_range(np.ascontiguousarray(which))
     locked = []
     try:
-        for pfn in dict.fromkeys(which.tolist()):
-            e = arena.entry(pfn)
-            if not pgx_cas32(&e.owner, 0, FACE + 1):
-                raise ArenaError(f"frame {pfn}: the page is locked; try again")
+        for pfn in np.unique(which).tolist():  # ascending: no cycle of waiters can form
+            e = &arena.region.entries[pfn]
+            with nogil:
+                rc = page_lock(e, until)
+            if rc == -EAGAIN:
+                raise arena.busy(pfn, until)
+            if rc:
+                raise ArenaError(f"frame {pfn}: the page is locked; unlock() it first")
             locked.append(pfn)
             if e.state != PGX_USED:
                 raise ValueError(f"frame {pfn}: private data belongs to a page of a mapping; {no_page(e.state, e.head)}")
@@ -284,10 +298,10 @@ def set_private(Region arena, pfns, values):
                 where = identity(e.mapping, e.index) if e.mapping else "in no mapping"
                 raise ValueError(f"frame {pfn}: private data belongs to a page of a mapping; this one is {where}")
         for pfn, value in zip(which.tolist(), words.tolist()):
-            e = arena.entry(pfn)
+            e = &arena.region.entries[pfn]
             e.private_ = value
             if not pgx_or64(&e.flags, arena.region.layout.private_) & arena.region.layout.private_:
                 pgx_add32(&e.refs, 1)
     finally:
         for pfn in locked:
-            pgx_store32(&arena.entry(pfn).owner, 0)
+            page_unlock(&arena.region.entries[pfn])

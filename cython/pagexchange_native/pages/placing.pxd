@@ -1,10 +1,10 @@
 """Lists of places in a mapping or a space: pages are put there, all or nothing, and looked up there."""
 
-from libc.errno cimport EBUSY, EFAULT, ENOENT
+from libc.errno cimport EFAULT, ENOENT
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from pagexchange_native.arena.page_lock cimport page_lock, page_unlock
 from pagexchange_native.arena.region cimport Region
-from pagexchange_native.arena.slots cimport FACE
 from pagexchange_native.format cimport *
 
 cdef enum:  # what a page had before it was placed
@@ -16,6 +16,7 @@ cdef struct Target:
     uint32_t number      # of the mapping or the space
     uint32_t generation  # of that number when the call began
     uint64_t bits        # of a page-table entry; a mapping has none
+    uint64_t until       # ns of `now_ns`: how long it waits for a page's lock
 
 cdef struct Refusal:  # of the page that cannot be placed: what was seen while nobody could change it
     int code               # errno
@@ -51,20 +52,22 @@ cdef inline void _look(const pgx_entry *e, Refusal *why) noexcept nogil:
     why.index = pgx_load64(&e.index)
 
 
-cdef inline int lock_page(pgx_region *r, uint64_t pfn, Refusal *why) noexcept nogil:
-    """Locks a page that is to be placed: 0; -EFAULT no such frame, -ENOENT no page in use starts there, -EBUSY."""
+cdef inline int lock_page(pgx_region *r, uint64_t pfn, uint64_t until, Refusal *why) noexcept nogil:
+    """Locks a page that is to be placed: 0; -EFAULT no such frame, -ENOENT no page in use starts there, or as `page_lock`."""
     cdef pgx_entry *e
+    cdef int rc
     if pfn >= r.nframes:
         return -EFAULT
     e = &r.entries[pfn]
     _look(e, why)
     if why.state != PGX_USED:
         return -ENOENT
-    if not pgx_cas32(&e.owner, 0, FACE + 1):
-        return -EBUSY
+    rc = page_lock(e, until)
     _look(e, why)
+    if rc:
+        return rc
     if why.state != PGX_USED or why.order > PGX_MAX_ORDER:
-        pgx_store32(&e.owner, 0)
+        page_unlock(e)
         return -ENOENT
     return 0
 

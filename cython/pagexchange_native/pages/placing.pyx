@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from pagexchange_native.errors import ArenaError
+from pagexchange_native.errors import ArenaBusyError
 from pagexchange_native.integers import as_places, as_pfns, given, is_integer, listed
 from pagexchange_native.pages.refusals import Refused, not_placed
 
@@ -12,6 +12,8 @@ from libc.errno cimport EAGAIN, EBUSY
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from pagexchange_native.arena.locks cimport SPINS, wait_turn
+from pagexchange_native.arena.page_lock cimport page_unlock
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
@@ -21,8 +23,11 @@ cdef void _undo(const Target *t, uint64_t at, uint8_t was, take_out_fn take_out,
     """Takes a page out again, and leaves it as it was."""
     cdef int64_t pfn = -EBUSY
     cdef pgx_entry *e
-    while pfn == -EBUSY or pfn == -EAGAIN:  # an exchange that has the page lets it go
+    cdef uint32_t turn = 0
+    while pfn == -EBUSY or pfn == -EAGAIN:  # who has the page lets it go
         pfn = take_out(t, at)
+        wait_turn(turn)
+        turn += turn < SPINS
     if pfn < 0:  # taken out meanwhile by a call of another thread
         return
     e = &t.r.entries[pfn]
@@ -30,7 +35,7 @@ cdef void _undo(const Target *t, uint64_t at, uint8_t was, take_out_fn take_out,
         pgx_and64(&e.flags, ~t.r.layout.swapbacked)
     pgx_store8(&e.held, was & WAS_HELD)
     pgx_add32(&e.refs, <uint32_t>(was & WAS_HELD) - refs(e))
-    pgx_store32(&e.owner, 0)
+    page_unlock(e)
 
 
 cdef int64_t _place_all(const Target *t, const int64_t *at, const int64_t *pfn, int64_t n, uint8_t *was, Refusal *why,
@@ -48,7 +53,10 @@ cdef int64_t _place_all(const Target *t, const int64_t *at, const int64_t *pfn, 
 
 cdef int place_pages(Region arena, const Target *target, object places, object at, object pfns, place_fn place,
                      take_out_fn take_out, refs_fn refs) except -1:
-    """Puts pages in places, all or nothing, or raises what `not_placed` makes of the first that cannot be put there."""
+    """Puts pages in places, all or nothing, or raises what `not_placed` makes of the first that cannot be put there.
+
+    The caller keeps the arena open.
+    """
     cdef Refusal why
     cdef int64_t n, bad
     at, pfns = listed(at), listed(pfns)
@@ -59,12 +67,8 @@ cdef int place_pages(Region arena, const Target *target, object places, object a
     cdef uint8_t *was = <uint8_t *>address(before)
     n = len(wanted)
     memset(&why, 0, sizeof(why))
-    arena.exports += 1  # it must not be closed meanwhile
-    try:
-        with nogil:
-            bad = _place_all(target, where, pfn, n, was, &why, place, take_out, refs)
-    finally:
-        arena.exports -= 1
+    with nogil:
+        bad = _place_all(target, where, pfn, n, was, &why, place, take_out, refs)
     if bad < n:
         page = Refused(
             pfn=given(pfns, bad), at=given(at, bad), k=bad, n=n, code=why.code, state=why.state, order=why.order,
@@ -78,7 +82,8 @@ cdef int place_pages(Region arena, const Target *target, object places, object a
 cdef object look_up(Region arena, uint32_t number, object places, object at, look_fn look):
     """Frames at places as int64 of the same shape, -1 for none; of one integer an int.
 
-    Raises ValueError for a place that there is not, ArenaError for a page that an exchange has.
+    Raises ValueError for a place that there is not, ArenaBusyError for a page that an exchange has. The caller keeps the
+    arena open.
     """
     cdef int64_t i, n
     cdef int64_t found = -1
@@ -89,7 +94,7 @@ cdef object look_up(Region arena, uint32_t number, object places, object at, loo
         one = at
         found = look(arena.region, number, one)
         if found < -1:
-            raise ArenaError(f"{places.place} {at}: an exchange has it; try again")
+            raise ArenaBusyError(EAGAIN, f"{places.place} {at}: an exchange has it; try again")
         return found
     at = listed(at)
     wanted = as_pfns(at, places.place)
@@ -102,17 +107,13 @@ cdef object look_up(Region arena, uint32_t number, object places, object at, loo
     cdef const int64_t *where = <const int64_t *>address(wanted)
     cdef int64_t *frame = <int64_t *>address(out)
     n = len(wanted)
-    arena.exports += 1
-    try:
-        with nogil:
-            for i in range(n):
-                found = look(arena.region, number, <uint64_t>where[i])
-                if found < -1:
-                    break
-                frame[i] = found
-    finally:
-        arena.exports -= 1
+    with nogil:
+        for i in range(n):
+            found = look(arena.region, number, <uint64_t>where[i])
+            if found < -1:
+                break
+            frame[i] = found
     if n and found < -1:
-        raise ArenaError(f"{places.place} {given(at, i)} (element {i}): an exchange has it; try again")
+        raise ArenaBusyError(EAGAIN, f"{places.place} {given(at, i)} (element {i}): an exchange has it; try again")
     shape = np.shape(at)
     return out.reshape(shape) if shape else int(out[0])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange_native.arena.region import MAX_ORDER, STATES
-from pagexchange_native.errors import ArenaError, ArenaFullError
+from pagexchange_native.errors import ArenaBusyError, ArenaError, ArenaFullError
 
 _FREE, _TAIL, _RESERVED = (STATES[name] for name in ("free", "tail", "reserved"))
 
@@ -64,9 +64,11 @@ def not_placed(places: Places, number: int, page: Refused, before: NDArray[np.in
         return LookupError(f"{places.kind} {number}: removed while pages were placed in it")
     if code == errno.EUCLEAN:
         return ArenaError(f"{which}: a tree or a free list is damaged; check() the arena")
+    if code == errno.EAGAIN:
+        who = "an exchange" if page.frozen else "an exchange, or another call,"
+        return ArenaBusyError(code, f"{which}: {who} has the page; try again")
     if code == errno.EBUSY:
-        who = "an exchange has the page" if page.frozen else "the page is locked"
-        return ArenaError(f"{which}: {who}; try again")
+        return ArenaError(f"{which}: the page is locked; try again")
     if code == errno.EADDRINUSE:
         by = _earlier(before, page.holder)
         return ArenaError(f"{which}: {places.place} {page.taken} is taken by frame {page.holder}{by}")
@@ -116,7 +118,6 @@ def identity(mapping: int, index: int) -> str:
 _NOT_TAKEN: Final = {
     errno.EFAULT: "points outside the arena; check() it",
     errno.EBUSY: "the page is locked; try again",
-    errno.EAGAIN: "the page moved meanwhile; try again",
     errno.ENOTEMPTY: "page tables map the page; unmap it first",
     errno.EINVAL: "not the first page of a folio",
 }
@@ -124,6 +125,8 @@ _NOT_TAKEN: Final = {
 
 def not_taken(where: str, code: int, pinned: str) -> Exception:
     """Return the error for a page that cannot be taken out of a mapping or a space; `pinned` is said for ETXTBSY."""
+    if code == errno.EAGAIN:
+        return ArenaBusyError(code, f"{where}: an exchange or another call has the page, or moved it; try again")
     kind = ValueError if code == errno.EINVAL else ArenaError
     return kind(f"{where}: {_NOT_TAKEN.get(code, pinned)}")
 

@@ -24,9 +24,10 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from pagexchange_native.arena.allocator cimport pgx_free
-from pagexchange_native.arena.locks cimport spin_lock, spin_unlock
+from pagexchange_native.arena.locks cimport now_ns, spin_lock, spin_unlock
 from pagexchange_native.arena.pool cimport Items, pool_give, pool_take
-from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.page_lock cimport page_lock, page_unlock
+from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.arena.slots cimport FACE
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.placing cimport Refusal, Target, lock_page, look_up, place_pages, state_before
@@ -133,7 +134,7 @@ cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was, Re
     cdef int rc
     if vpn >> 52:
         return -ERANGE
-    rc = lock_page(r, pfn, why)
+    rc = lock_page(r, pfn, target.until, why)
     if rc != 0:
         return rc
     e = &r.entries[pfn]
@@ -144,12 +145,12 @@ cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was, Re
     elif e.mapping & 3 == PGX_ANON and e.index != vpn:
         rc = -EXDEV
     if rc != 0:
-        pgx_store32(&e.owner, 0)
+        page_unlock(e)
         return rc
     spin_lock(&s.lock, FACE + 1)
     if not s.used or s.generation != target.generation:
         spin_unlock(&s.lock)
-        pgx_store32(&e.owner, 0)
+        page_unlock(e)
         return -ESTALE
     # All tables first, so that a lack of one changes nothing.
     for t in range((frames + PGX_TABLE_SLOTS - 1) // PGX_TABLE_SLOTS):
@@ -191,14 +192,15 @@ cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was, Re
     else:
         _drop_empty(r, space, vpn, frames)
     spin_unlock(&s.lock)
-    pgx_store32(&e.owner, 0)
+    page_unlock(e)
     return rc
 
 
-cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees) noexcept nogil:
+cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees, uint64_t until) noexcept nogil:
     """Empties the entries of the page at `vpn`: its frame, locked, with the reference they had; or -errno.
 
-    `frees`: that reference will be dropped, so that the last one of a pinned page must stay.
+    `frees`: that reference will be dropped, so that the last one of a pinned page must stay. `until`: how long it waits
+    for the page's lock.
     """
     cdef pgx_space *s = &r.spaces[space]
     cdef uint64_t word = _read(r, space, vpn)
@@ -216,14 +218,15 @@ cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees) noe
     e = &r.entries[pfn]
     if pgx_load8(&e.state) != PGX_USED:
         return -EINVAL
-    if not pgx_cas32(&e.owner, 0, FACE + 1):
-        return -EBUSY
+    rc = page_lock(e, until)
+    if rc:
+        return rc
     if _read(r, space, vpn) != word:
         rc = -EAGAIN
     elif frees and pgx_load32(&e.refs) == 1 and pgx_pinned(r, pfn, e.order):
         rc = -ETXTBSY
     if rc:
-        pgx_store32(&e.owner, 0)
+        page_unlock(e)
         return rc
     spin_lock(&s.lock, FACE + 1)
     frames = 1ull << e.order
@@ -260,7 +263,7 @@ cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees) noe
 
 
 cdef int64_t _unmap_again(const Target *t, uint64_t vpn) noexcept nogil:
-    return _unmap(t.r, t.number, vpn, False)
+    return _unmap(t.r, t.number, vpn, False, t.until)
 
 
 cdef uint32_t _refs(const pgx_entry *e) noexcept nogil:
@@ -274,23 +277,27 @@ cdef int64_t _translate(pgx_region *r, uint32_t space, uint64_t vpn) noexcept no
     return <int64_t>(word >> 12) if word & PGX_PTE_PRESENT else -1
 
 
-def map(Region arena, space, vpns, pfns, write=True):
+def map(Region arena not None, space, vpns, pfns, write=True):
     """Map the pages in frames `pfns` (integers) at virtual page numbers `vpns` (integers); a folio as a whole, aligned.
 
     The first mapping of a page without a mapping makes it anonymous, and takes over the caller's reference, the one of
     `alloc`. All or nothing: ValueError, ArenaError or ArenaFullError names the first page that cannot be mapped, and why.
     """
+    cdef Use use = arena.use()
     cdef pgx_space *s = _space(arena, space)
     cdef uint64_t bits = PGX_PTE_ACCESSED | (PGX_PTE_WRITE if write else 0)
-    cdef Target target = Target(arena.region, as_number(space, "space"), pgx_load32(&s.generation), bits)
+    cdef Target target = Target(
+        arena.region, as_number(space, "space"), pgx_load32(&s.generation), bits, arena.deadline()
+    )
     place_pages(arena, &target, ADDRESSES, vpns, pfns, _map, _unmap_again, _refs)
 
 
-def translate(Region arena, space, vpn):
+def translate(Region arena not None, space, vpn):
     """Frame that virtual page `vpn` of a space leads to, or -1; of several, int64 of the same shape.
 
-    ArenaError names one that is a migration entry, ValueError one that is out of range.
+    ArenaBusyError names one that is a migration entry, ValueError one that is out of range.
     """
+    cdef Use use = arena.use()
     _space(arena, space)
     return look_up(arena, as_number(space, "space"), ADDRESSES, vpn, _translate)
 
@@ -308,28 +315,28 @@ cdef uint64_t _word(Region arena, object space, object vpn) except? 0xffffffffff
     return _read(arena.region, <uint32_t>as_number(space, "space"), <uint64_t>at)
 
 
-def unmap(Region arena, space, vpn):
+def unmap(Region arena not None, space, vpn):
     """Remove the mapping of the page at `vpn` (a folio: its first): its frame, freed with its last reference; or -1."""
+    cdef Use use = arena.use()
     cdef pgx_region *r = arena.region
     cdef uint32_t number
     cdef uint64_t at
+    cdef uint64_t until = arena.deadline()
     cdef int64_t pfn
     cdef bint last
     _word(arena, space, vpn)
     number = as_number(space, "space")
     at = as_number(vpn, "virtual page")
-    arena.exports += 1
-    try:
-        with nogil:
-            pfn = _unmap(r, number, at, True)
-    finally:
-        arena.exports -= 1
+    with nogil:
+        pfn = _unmap(r, number, at, True, until)
+        while pfn == -EAGAIN and now_ns() < until:  # it moved between look-up and lock
+            pfn = _unmap(r, number, at, True, until)
     if pfn == -ENOENT:
         return -1
     if pfn < 0:
         raise not_taken(f"virtual page {at}", -pfn, "the page is pinned, and this would free it; unpin it first")
     last = pgx_add32(&r.entries[pfn].refs, <uint32_t>-1) == 1
-    pgx_store32(&r.entries[pfn].owner, 0)
+    page_unlock(&r.entries[pfn])
     if last:
         pgx_free(r, <uint32_t>pfn, FACE + 1)
     return pfn
@@ -357,22 +364,20 @@ cdef int _give_up(pgx_space *s, uint32_t generation, uint64_t *pages) noexcept n
     return rc
 
 
-def remove_space(Region arena, space):
+def remove_space(Region arena not None, space):
     """Give up a space that maps nothing; `new_space` may give its number out again. ArenaError: something is in it."""
+    cdef Use use = arena.use()
     cdef pgx_space *s = _space(arena, space)
     cdef uint32_t generation = pgx_load32(&s.generation)
     cdef uint64_t pages = 0
     cdef int rc
-    arena.exports += 1
-    try:
-        with nogil:
-            rc = _give_up(s, generation, &pages)
-    finally:
-        arena.exports -= 1
+    with nogil:
+        rc = _give_up(s, generation, &pages)
     if rc != 0:
         raise not_removed("space", space, -rc, pages)
 
 
-def entry(Region arena, space, vpn):
+def entry(Region arena not None, space, vpn):
     """The page-table entry at `vpn` as it lies there (uint64: pfn << 12 | bits), 0 when empty."""
+    cdef Use use = arena.use()
     return _word(arena, space, vpn)

@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint64_t
 
 import numpy as np
 
-from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.buffers cimport address
 from pagexchange_native.plugin cimport PGX_ABI, NativeObject, pgx_find, pgx_mapping_ops
 from pagexchange_native.format cimport pgx_load32, pgx_load64, pgx_mapping, pgx_region, pgx_xa_entry, pgx_xarray
@@ -102,7 +102,7 @@ cdef class MappingUpdater(NativeObject):
         """
         if self.ops.find == NULL:
             raise TypeError(f"{type(self).__name__} has no find function")
-        arena.check()
+        cdef Use use = arena.use()
         mapping = np.ascontiguousarray(pages["mapping"], dtype=np.uint64).reshape(-1)
         table = np.zeros(len(mapping), dtype=_FIND)
         table["mapping"] = mapping

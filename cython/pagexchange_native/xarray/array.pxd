@@ -11,6 +11,8 @@ cdef class XArray:
     cdef bint of_space
     cdef uint32_t generation  # of that number when the array was made
 
+    # Its region, checked. TypeError when __init__ was not called.
+    cdef Region arena(self)
     # The head in the mapped arena; raises when the region is closed, or the mapping or space was given up. Good until the
     # GIL is let go.
     cdef pgx_xarray *head(self) except NULL

@@ -7,13 +7,14 @@ import os
 
 import numpy as np
 
-from pagexchange_native.errors import ArenaError, ArenaFullError, stays_here
+from pagexchange_native.arena.reentry import in_plugin_of
+from pagexchange_native.errors import ArenaBusyError, ArenaError, ArenaFullError, stays_here
 from pagexchange_native.integers import as_number
 
-from libc.errno cimport EBUSY, EINVAL, ENOMEM
+from libc.errno cimport EAGAIN, EBUSY, EINVAL, ENOMEM
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.arena.slots cimport FACE
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport (
@@ -154,23 +155,23 @@ cdef class XArray:
     """
 
     def __init__(self, Region region not None, mapping=None, *, space=None):
-        region.check()
         if mapping is not None and space is not None:
             raise ValueError("give a mapping or a space, not both")
-        number = space if space is not None else mapping
+        cdef bint of_space = space is not None
+        kind = "space" if of_space else "mapping"
+        number = space if of_space else mapping
         if number is None:
             number = region.new_mapping("xarray")
-        self.of_space = space is not None
-        count = region.region.nspaces if self.of_space else region.region.nmappings
-        kind = "space" if self.of_space else "mapping"
         number = as_number(number, kind)
+        region.check()
+        count = region.region.nspaces if of_space else region.region.nmappings
         if not 0 <= number < count:
             raise IndexError(f"{kind} {number}: the arena has 0 to {count - 1}")
-        self.number = number
-        if not (pgx_load32(&region.region.spaces[self.number].used) if self.of_space
-                else pgx_load32(&region.region.mappings[self.number].used)):
+        if not (pgx_load32(&region.region.spaces[<uint32_t>number].used) if of_space
+                else pgx_load32(&region.region.mappings[<uint32_t>number].used)):
             raise IndexError(f"{kind} {number}: unknown; new_{kind}() makes one")
-        self.region = region
+        # All at once: a second call that raises must leave a number that fits the kind.
+        self.of_space, self.number, self.region = of_space, number, region
         self.generation = self._generation()
 
     def __reduce__(self):
@@ -186,10 +187,14 @@ cdef class XArray:
             return pgx_load32(&self.region.region.spaces[self.number].generation)
         return pgx_load32(&self.region.region.mappings[self.number].generation)
 
-    cdef pgx_xarray *head(self) except NULL:
+    cdef Region arena(self):
         if self.region is None:
             raise TypeError("XArray.__init__ was not called")
         self.region.check()
+        return self.region
+
+    cdef pgx_xarray *head(self) except NULL:
+        self.arena()
         self.check_generation()
         if self.of_space:
             return &self.region.region.spaces[self.number].tables
@@ -204,11 +209,16 @@ cdef class XArray:
     cdef pgx_xarray *lock(self) except NULL:
         # Whoever has it may need the GIL to go on (a mover in Python): wait without it, and keep the arena open meanwhile.
         cdef pgx_xarray *xa = self.head()
+        cdef Use use
         if not xa_trylock(xa, FACE):
-            self.region.exports += 1
+            if in_plugin_of(self.region):
+                raise ArenaBusyError(
+                    EAGAIN, "the array is in an exchange, and a plug-in that it calls cannot wait for its end; "
+                    "nothing was changed"
+                )
+            use = self.region.use()
             with nogil:
                 xa_lock(xa, FACE)
-            self.region.exports -= 1
         try:
             self.check_generation()  # again: nobody gives it up from here on
         except ArenaError:
@@ -218,11 +228,11 @@ cdef class XArray:
 
     cdef pgx_xarray *hold(self) except NULL:
         cdef pgx_xarray *xa = self.head()
+        cdef Use use
         if not xa_tryhold(xa):
-            self.region.exports += 1
+            use = self.region.use()
             with nogil:
                 xa_hold(xa)
-            self.region.exports -= 1
         try:
             self.check_generation()
         except ArenaError:
@@ -399,8 +409,8 @@ cdef class XArray:
     @property
     def nodes_in_use(self):
         """Nodes that all arrays of the arena use together."""
-        self.region.check()
-        return self.region.region.header.xanodes.fresh - self.region.region.header.xanodes.free
+        cdef Region arena = self.arena()
+        return arena.region.header.xanodes.fresh - arena.region.header.xanodes.free
 
     def destroy(self):
         """Delete everything; what the values stand for is not touched. Source: xa_destroy."""
@@ -457,13 +467,11 @@ cdef class XArray:
         cdef Py_ssize_t n = len(indexes)
         cdef Py_ssize_t k = 0
         cdef int code = 0
-        cdef pgx_xarray *xa
-        cdef pgx_region *r
         if len(values) != n:
             raise ValueError(f"{n} indexes and {len(values)} values: give as many of each")
-        xa = self.lock()
-        r = self.region.region
-        self.region.exports += 1
+        cdef Use use = self.arena().use()
+        cdef pgx_xarray *xa = self.lock()
+        cdef pgx_region *r = self.region.region
         with nogil:
             while k < n:
                 code = xa_store(r, xa, index[k], 0, pgx_xa_entry(value[k]), NULL)
@@ -471,7 +479,6 @@ cdef class XArray:
                     break
                 k += 1
             xa_unlock(xa)
-        self.region.exports -= 1
         raise_on(code, self.region, f"store at index {index[k] if k < n else 0}, number {k} of {n}")
 
     def bulk_load(self, indexes):
@@ -481,16 +488,15 @@ cdef class XArray:
         cdef Py_ssize_t n = len(indexes)
         cdef Py_ssize_t k
         cdef uint64_t entry
+        cdef Use use = self.arena().use()
         cdef pgx_xarray *xa = self.head()
         cdef pgx_region *r = self.region.region
         out = np.empty(n, np.int64)
         cdef int64_t *value = <int64_t *>address(out)
-        self.region.exports += 1
         with nogil:
             for k in range(n):
                 entry = xa_load(r, xa, index[k])
                 value[k] = <int64_t>pgx_xa_value(entry) if entry != 0 else -1
-        self.region.exports -= 1
         return out
 
     def words(self, indexes, *, cursor=True):
@@ -506,13 +512,11 @@ cdef class XArray:
         cdef bint stay = cursor
         cdef xa_cursor xas
         cdef uint64_t *word
-        cdef pgx_xarray *xa
-        cdef pgx_region *r
         out = np.zeros(n, np.uint64)
         cdef uint64_t *offset = <uint64_t *>address(out)
-        xa = self.hold()
-        r = self.region.region
-        self.region.exports += 1
+        cdef Use use = self.arena().use()
+        cdef pgx_xarray *xa = self.hold()
+        cdef pgx_region *r = self.region.region
         with nogil:
             xas_init(&xas, xa)
             for k in range(n):
@@ -520,7 +524,6 @@ cdef class XArray:
                 if word != NULL:
                     offset[k] = <uint64_t>(<uint8_t *>word - r.base)
             xa_release(xa)
-        self.region.exports -= 1
         return out
 
 

@@ -63,6 +63,11 @@ cdef class Cursor:
     def __repr__(self):
         return f"<Cursor {self.state} at index {self._index} of {self.array!r}>"
 
+    cdef XArray _made(self):
+        if self.array is None:
+            raise TypeError("Cursor.__init__ was not called")
+        return self.array
+
     @property
     def index(self):
         """Where it stands, or will begin."""
@@ -85,7 +90,7 @@ cdef class Cursor:
 
     def check(self):
         """Raise the error that it carries, if any: ArenaFullError for ENOMEM, else OSError."""
-        raise_on(-self._error, self.array.region, f"cursor at index {self._index}")
+        raise_on(-self._error, self._made().arena(), f"cursor at index {self._index}")
 
     def set_error(self, number):
         """Carry an errno, so that what follows does nothing. Source: xas_set_err."""
@@ -133,7 +138,7 @@ cdef class Cursor:
         cdef uint64_t entry
         if self._error:
             return None
-        xa = self.array.hold()
+        xa = self._made().hold()
         entry = self._walk(xa)
         xa_release(xa)
         return value_of(entry)
@@ -146,7 +151,7 @@ cdef class Cursor:
         cdef uint64_t entry
         if self._error:
             return None
-        xa = self.array.hold()
+        xa = self._made().hold()
         entry = xa_walk(self.array.region.region, xa, self._index, &node, &offset)
         xa_release(xa)
         return value_of(entry)
@@ -162,7 +167,7 @@ cdef class Cursor:
         cdef int code
         if self._error:
             return None
-        xa = self.array.lock()
+        xa = self._made().lock()
         head = xa.head
         old = self._walk(xa)
         code = xa_store(self.array.region.region, xa, self._index, self._order, entry, NULL)
@@ -183,7 +188,7 @@ cdef class Cursor:
         cdef uint32_t order
         if self._error:
             return 0
-        xa = self.array.hold()
+        xa = self._made().hold()
         order = xa_get_order(self.array.region.region, xa, self._index)
         xa_release(xa)
         return order
@@ -211,7 +216,7 @@ cdef class Cursor:
         if at > last:
             self._state = BOUNDS if which == XA_PRESENT else RESTART
             return None
-        xa = self.array.hold()
+        xa = self._made().hold()
         if not begins:
             at = self._past(xa) + 1
         if begins or at != 0:
@@ -262,7 +267,7 @@ cdef class Cursor:
         cdef pgx_xarray *xa
         if not self._stands():
             return
-        xa = self.array.hold()
+        xa = self._made().hold()
         self._index = self._past(xa) + 1
         self._state = BOUNDS if self._index == 0 else RESTART
         xa_release(xa)
@@ -280,7 +285,7 @@ cdef class Cursor:
         found = []
         if self._error:
             return iter(found)
-        xa = self.array.hold()
+        xa = self._made().hold()
         while True:
             entry = xa_find_raw(self.array.region.region, xa, &at, last, XA_PRESENT, &order)
             if entry == 0:

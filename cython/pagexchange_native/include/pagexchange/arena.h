@@ -44,7 +44,7 @@ typedef struct pgx_entry {
     uint64_t index;    /* page: position in its file, or its virtual page number, in base pages */
     uint64_t private_; /* page: what its owner keeps with it; carries a reference when the flag `private` is set */
     uint32_t rmap;     /* page: first page-table entry that maps it, number + 1; 0 none */
-    uint32_t owner;    /* frame: slot + 1 of the worker that has it locked; 0 unlocked */
+    uint32_t owner;    /* frame: slot + 1 of the worker that has it locked, with PGX_OWNER_... for slot 0; 0 unlocked */
     uint32_t next;     /* frame: free list, pfn + 1 */
     uint32_t prev;     /* frame: free list, pfn + 1 */
     uint32_t head;     /* frame: of a tail, the folio's first pfn + 1 */
@@ -56,6 +56,8 @@ typedef struct pgx_entry {
 
 #define PGX_ANON 1ull
 #define PGX_FROZEN 0x80000000u
+#define PGX_OWNER_CALL 0x40000000u /* a call from Python has it for as long as it runs */
+#define PGX_OWNER_KEPT 0x20000000u /* and leaves it locked: the caller had locked it before */
 
 /* ---- XArray ------------------------------------------------------------------------------------------------- */
 
@@ -95,9 +97,11 @@ enum pgx_aops {
     PGX_AOPS_UNMOVABLE = 2, /* never */
 };
 
+#define PGX_BEING_MADE 2u /* `used` of a mapping or a space whose other fields are not written yet */
+
 typedef struct pgx_mapping {
     pgx_xarray pages;
-    uint32_t used;
+    uint32_t used; /* 1; 0 free */
     uint32_t aops;
     uint32_t shmem; /* 1: shared memory, its pages are swap-backed */
     uint32_t generation; /* how often this number was given up: who was made for an earlier one is told so */
