@@ -302,6 +302,19 @@ def test_an_unknown_flag_is_answered_with_those_that_there_are(arena: Arena) -> 
     assert [arena.frame(pfn).flags for pfn in pfns] == [[], []]
 
 
+def test_frames_are_taken_where_several_are(arena: Arena) -> None:
+    one, two, three, four, five = (arena.frame(pfn) for pfn in arena.alloc("fast", 5))
+    arena.free(one)
+    arena.reserve_frames(frame for frame in (two,))
+    arena.cache_add(arena.new_mapping(), [0, 1], [three, four])
+    arena.set_private([three, four], [1, 2])
+    arena.map(arena.new_space(), 7, five)
+    assert [frame.state for frame in (one, two, three)] == ["free", "reserved", "used"]
+    assert [three.private, four.private, five.index] == [1, 2, 7]
+    with pytest.raises(ValueError, match=f"frame {three.pfn}: no reference of yours"):
+        arena.free([three])
+
+
 def test_a_frame_of_another_arena_is_no_frame_of_this_one(arena: Arena) -> None:
     with Arena.create([("fast", 64)], workers=1) as other:
         there = other.frame(3)
@@ -311,6 +324,8 @@ def test_a_frame_of_another_arena_is_no_frame_of_this_one(arena: Arena) -> None:
             lambda: arena.cache_add(arena.new_mapping(), 0, there),
             lambda: arena.map(arena.new_space(), 0, [there]),
             lambda: arena.set_private(there, 1),
+            lambda: arena.free([there]),
+            lambda: arena.reserve_frames(there),
         ]
         for call in calls:
             with pytest.raises(ValueError, match="<Frame 3 on fast: free> is a frame of another arena"):

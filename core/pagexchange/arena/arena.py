@@ -150,6 +150,17 @@ class Arena(LaidOutRegion):
             raise IndexError(f"frame {number}: out of range; the arena has frames 0 to {self.nframes - 1}")
         return Frame(self, number)
 
+    def free(self, pfns: Frames) -> None:
+        """Drop one reference of each folio that starts in these frames; the last one frees it. All or nothing.
+
+        ValueError or IndexError names the first that has none to drop, or that is named twice.
+        """
+        super().free(as_frames(pfns, self))
+
+    def reserve_frames(self, pfns: Frames) -> None:
+        """Make folios that only the caller holds reserved: never moved, never given back. All or nothing."""
+        super().reserve_frames(as_frames(pfns, self))
+
     def set_flags(self, pfns: Frames, mask: ArrayLike | str | Iterable[str]) -> None:
         """Set flags of pages.
 
