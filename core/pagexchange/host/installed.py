@@ -8,12 +8,14 @@ those of this code, or where a frozen program has none, the package itself says 
 import importlib
 import os
 import stat
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 from pagexchange.errors import PluginError, in_words
 from pagexchange.hookspecs import GROUP
@@ -45,8 +47,63 @@ class _Ours(metadata.Distribution):
         return Path(path)
 
 
+_Stamp: TypeAlias = tuple[object, ...]
+
+
+class _Cached(NamedTuple):
+    """What was read, and what it depends on."""
+
+    found: Installed
+    search: _Stamp
+    files: list[Path]
+    stamp: _Stamp
+
+
+_cached: _Cached | None = None
+_origins: Final[WeakKeyDictionary[metadata.Distribution, tuple[str, str]]] = WeakKeyDictionary()
+
+
 def installed() -> Installed:
-    """Read the metadata of all distributions; import nothing."""
+    """Return what the metadata of all distributions say; import nothing.
+
+    They are read once, and again when the search path, a folder on it or one of the files has changed meanwhile: to
+    bind a strategy is done often, and reading them takes longer than all the rest of it.
+    """
+    global _cached  # of the process, as the search path is
+    search = _search()
+    if _cached is None or _cached.search != search or _stamps(_cached.files) != _cached.stamp:
+        # Taken before it is read: what changes meanwhile is read again the next time.
+        files = [folder / name for folder in _folders() for name in (_FILE, "METADATA", "PKG-INFO")]
+        stamp = _stamps(files)
+        _cached = _Cached(_read(), search, files, stamp)
+    return Installed(list(_cached.found.entries), list(_cached.found.wrong))
+
+
+def _search() -> _Stamp:
+    """Return what decides which distributions there are: who looks for them, and the folders looked in."""
+    return (*map(id, sys.meta_path), metadata.distributions, *sys.path, *_stamps(map(Path, sys.path)))
+
+
+def _folders() -> Iterator[Path]:
+    for dist in _distributions([]):
+        folder = getattr(dist, "_path", None)
+        if isinstance(folder, Path):
+            yield folder
+
+
+def _stamps(files: Iterable[Path]) -> _Stamp:
+    """Return for each file what changes when it is written or replaced; None: it is not there."""
+    stamps: list[object] = []
+    for file in files:
+        try:
+            status = file.stat()
+            stamps.append((status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode))
+        except (OSError, ValueError):  # or no path at all: anything may stand in sys.path
+            stamps.append(None)
+    return tuple(stamps)
+
+
+def _read() -> Installed:
     found = Installed([], [])
     names: set[str] = set()
     ours: metadata.Distribution | None = None
@@ -79,6 +136,13 @@ def origin(dist: metadata.Distribution | None) -> tuple[str, str]:
     """Return name and version of a distribution: what its folder is named where its metadata cannot be read."""
     if dist is None:
         return "", ""
+    # Each of the two parses the whole file anew, and every plug-in of a distribution asks for both.
+    if dist not in _origins:
+        _origins[dist] = _origin(dist)
+    return _origins[dist]
+
+
+def _origin(dist: metadata.Distribution) -> tuple[str, str]:
     folder_name, _, rest = _stem(dist).partition("-")
     name = version = ""
     try:
