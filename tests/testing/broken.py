@@ -19,7 +19,7 @@ from pagexchange import Arena
 from pagexchange.errors import PluginError
 from pagexchange.host.discovery import Registry
 from pagexchange.host.read import load
-from pagexchange.oracle.format import read
+from pagexchange.oracle.format import FREE, read
 from pagexchange.testing import (
     DataMoverContract,
     FlagPolicyContract,
@@ -393,6 +393,22 @@ class TestWritesToABystander(Data):
 
     def spoil(self, pieces, a, b):
         pieces[0, 0] ^= np.uint64(1)
+
+
+class TestWritesToAFreeFrame(Data):
+    breaks = ("nothing-else-changes",)
+
+    def spoil(self, pieces, a, b):
+        free = np.flatnonzero(self.arena.entries["state"] == FREE)
+        if len(free):
+            pieces[free[-1] * (self.arena.page_size // 4096), 0] ^= np.uint64(1)
+
+
+class TestWritesToPadding(Data):
+    breaks = ("nothing-else-changes",)
+
+    def spoil(self, pieces, a, b):
+        self.arena.entries["pad"][0] ^= np.uint8(1)
 
 
 class TestKnowsNoLargePagesOfOldLayouts(Data):

@@ -199,3 +199,14 @@ def test_a_mover_that_cannot_be_finished_is_told_why(mover: type[Odd], sentence:
     except pytest.fail.Exception as failed:
         line = str(failed)
     assert sentence in line
+
+
+def test_a_state_that_is_wrong_before_the_exchange_is_no_candidates_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(Cell())
+    strategy = judge.bound(right(), scene.arena)
+    real = np.argsort
+    monkeypatch.setattr(np, "argsort", lambda *values, **options: real(*values, **options)[::-1])
+    with pytest.raises(pytest.fail.Exception, match=r"before any exchange .* nobody is judged: look at this machine"):
+        judge.exchange(strategy, scene)
+    monkeypatch.undo()
+    assert judge.exchange(strategy, scene).verdict.kind == "exact"

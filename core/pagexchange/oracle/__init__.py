@@ -22,7 +22,7 @@ from pagexchange.oracle.invariants import check, counters, invariants
 from pagexchange.oracle.stamp import Copies, Stamps, stamp
 from pagexchange.oracle.untouched import compare_untouched, same_header
 
-__all__ = ["Copies", "Finding", "Kind", "Oracle", "Stamps", "Verdict", "check", "stamp"]
+__all__ = ["HELD", "Copies", "Finding", "Kind", "Oracle", "Stamps", "Verdict", "check", "stamp"]
 
 
 @dataclass(eq=False, repr=False)
@@ -165,10 +165,13 @@ class Oracle:
             unsound_before=self.unsound.kept,
         )
 
-    def broken(self) -> Verdict | None:
-        """What broke a rule of any arena before an exchange, in use or not; None: nothing did."""
-        broken = {kind: n for kind, n in self.unsound.by_kind.items() if kind not in HELD}
-        found = [finding for finding in self.unsound.kept if finding.what not in HELD]
+    def broken(self, but: frozenset[str] = HELD) -> Verdict | None:
+        """What broke a rule of any arena before an exchange, in use or not; None: nothing did.
+
+        `but`: kinds of findings that are no fault there.
+        """
+        broken = {kind: n for kind, n in self.unsound.by_kind.items() if kind not in but}
+        found = [finding for finding in self.unsound.kept if finding.what not in but]
         return Verdict("wrong", findings=found, total=sum(broken.values()), by_kind=broken) if broken else None
 
     def renewed(self) -> "Oracle":

@@ -18,7 +18,7 @@ from pagexchange.hookspecs import QUESTIONS, ArenaFacts
 from pagexchange.host.built import Served
 from pagexchange.model.config import Mode
 from pagexchange.model.statuses import errno_name
-from pagexchange.oracle import Finding, Oracle, Verdict
+from pagexchange.oracle import HELD, Finding, Oracle, Verdict
 from pagexchange.strangers import interrupt_in, said, visible_lines
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.scene.cells import Cell
@@ -67,6 +67,11 @@ def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None, *, th
     arena = strategy.arena
     pairs = scene.pairs if pairs is None else pairs
     oracle = Oracle.before(arena, stamped=scene.stamps)
+    # A case may hold a page, with a reference that nothing explains; else the suite has made a sound arena.
+    broken = oracle.broken(HELD | {"references"})
+    if broken is not None:
+        sentence = "before any exchange the suite's own arena is not sound, so nobody is judged: look at this machine"
+        pytest.fail(f"{sentence}, and at NumPy. {broken}", pytrace=False)
     result: ExchangeResult | None = None
     error: PluginError | None = None
     # Filled with what is no status: one that is not written shows.
