@@ -17,10 +17,10 @@ def on_nodes(
     """0 for the pages of the first node, 1 for the others; and what was done."""
     n = len(recorded.row)
     if split == "interleave":
-        return (np.arange(n) % 2).astype(np.uint8), Split(split, "nodes: every other folio is on the first one")
+        return (np.arange(n) % 2).astype(np.uint8), Split("interleave", "nodes: every other folio is on the first one")
     if split == "halves":
         upper: NDArray[np.bool_] = np.cumsum(recorded.size) > recorded.size.sum() // 2
-        return upper.astype(np.uint8), Split(split, "nodes: the lower half of the frames is on the first one")
+        return upper.astype(np.uint8), Split("halves", "nodes: the lower half of the frames is on the first one")
     if split in (None, "real"):
         side, why_not = _real_sides(snapshot, recorded)
         if not why_not:
