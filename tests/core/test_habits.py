@@ -223,7 +223,7 @@ def test_everything_public_introduces_itself_in_a_line(arena: Arena, pairs: np.n
         repr(XArray(arena)): f"<XArray of mapping 0 of {arena!r}>",
         repr(Cursor(XArray(arena), 7)): f"<Cursor RESTART at index 7 of <XArray of mapping 1 of {arena!r}>>",
         repr(strategy.built.data[0].object): "<ListExchange 'list-exchange'>",
-        repr(config): "<Config strategies.toml: rfc-2019, whole-word, ",
+        repr(config): "<Config the packaged strategies.toml: rfc-2019, whole-word, ",
     }
     for shown, begins in said.items():
         assert str(shown).startswith(begins)
