@@ -79,6 +79,18 @@ def test_a_snapshot_without_a_page_is_refused_before_all_of_it_is_unpacked(tmp_p
     assert unpacked == ["pfn", "flags"]
 
 
+def test_a_run_asks_for_what_it_compares_with_too(tmp_path, monkeypatch):
+    with workbench(read.load()).arena as arena:
+        used = arena.nframes - sum(node["free"] for node in arena.nodes)
+        parts = arena.geometry()
+        tables = sum(parts[name][1] * parts[name][2] for name in ("entries", "xanodes", "tables", "mappings", "spaces"))
+        needed = used * 4096 + 3 * tables
+    for available, code in ((needed - 1, 3), (needed, 0)):
+        monkeypatch.setattr(backing, "memory_available", lambda available=available: available)
+        ran = pagexchange("run", "-q", "--rounds", "0", "--verify", "none", "--strategy", "word-swap")
+        assert ran.code == code, ran.err
+
+
 def test_what_fits_is_run(monkeypatch):
     monkeypatch.setattr(backing, "memory_available", lambda: 1 << 27)
     assert pagexchange("run", "--rounds", "0", "--verify", "none", "--strategy", "word-swap", *SMALL).code == 0

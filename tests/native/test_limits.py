@@ -48,19 +48,27 @@ class Machine:
             (folder / name.replace("__", ".")).write_text(f"{value}\n")
 
     def available(self) -> int:
-        return backing.memory_available(self.root)
+        """What is there for an arena and for what the process takes besides, which is always left."""
+        return backing._given(self.root)
 
 
 def test_without_a_limit_the_machine_decides(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, "4:memory:/a\n0::/", V1.format(root="/"), available=5 * MIB)
-    assert machine.available() == 5 * MIB
+    machine = Machine(tmp_path, "4:memory:/a\n0::/", V1.format(root="/"), available=155 * MIB)
+    assert machine.available() == 155 * MIB
     machine.one("a", UNLIMITED, MIB)
     machine.one("", UNLIMITED, MIB)
-    assert (machine.available(), limits.room("memory", tmp_path)) == (5 * MIB, None)
+    assert (machine.available(), limits.room("memory", tmp_path)) == (155 * MIB, None)
     (tmp_path / "proc/self/cgroup").unlink()
-    assert machine.available() == 5 * MIB
+    assert machine.available() == 155 * MIB
     (tmp_path / "proc/meminfo").write_text("MemTotal: 1 kB\n")
     assert machine.available() == 1 << 62
+
+
+def test_what_the_process_takes_for_itself_is_left_to_it(tmp_path: Path) -> None:
+    Machine(tmp_path, "0::/", available=backing.OWN + 5 * MIB)
+    assert backing.memory_available(tmp_path) == 5 * MIB
+    Machine(tmp_path, "0::/", available=backing.OWN - 5 * MIB)
+    assert backing.memory_available(tmp_path) == 0
 
 
 @pytest.mark.parametrize("narrow", ["", "a", "a/b", "a/b/c"])
@@ -173,8 +181,8 @@ def create(**options: Any) -> Region:
 
 @pytest.fixture
 def container(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that leaves 3 MiB of memory and of huge pages."""
-    left = limits.Room(3 * MIB, 9 * MIB, "/container/memory.max")
+    """One that leaves 3 MiB of memory besides what the process needs."""
+    left = limits.Room(backing.OWN + 3 * MIB, 9 * MIB, "/container/memory.max")
     monkeypatch.setattr(limits, "room", lambda *_: left)
 
 
@@ -214,7 +222,7 @@ def test_more_huge_pages_than_the_container_allows_are_refused_before_a_page_is_
     if not Path("/sys/kernel/mm/hugepages/hugepages-2048kB").is_dir():
         pytest.skip("needs a Linux with 2 MiB pages")
     with pytest.raises(ArenaFullError, match=r"needs \d+ huge pages of 2 MiB, /container/memory.max of 9437184 bytes"):
-        create(hugetlb=True)
+        create(nodes=[("a", 1 << 14)], hugetlb=True)
 
 
 def test_huge_pages_are_asked_for_by_size_whatever_the_default_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,9 @@ from pagexchange_native.arena import backing
 PACKAGED: Final = "packaged snapshot"
 LISTS: Final = 64
 """Bytes that a run takes for each pair: lists, statuses, and what choosing them needs."""
+COPIES: Final = 3
+"""Of the arena's tables: what a run goes back to before each round, and what the oracle compares."""
+_TABLES: Final = ("entries", "xanodes", "tables", "mappings", "spaces")
 
 
 def workbench(config: Config, *, file: str | None = None, live: bool = False) -> Workbench:
@@ -141,6 +144,13 @@ def _pages_for(config: Config) -> int:
     return min(config.workload.pairs, room - room // 8) if max(map(int, config.workload.orders)) == 0 else room * 7 // 8
 
 
+def _still_taken(arena: Arena) -> int:
+    """Bytes that a run takes besides an arena that is made: those of its pages, once they are written, and copies."""
+    used = arena.nframes - sum(int(node["free"]) for node in arena.nodes)
+    tables = sum(count * size for name, (_, count, size) in arena.geometry().items() if name in _TABLES)
+    return used * arena.page_size + COPIES * tables
+
+
 def _chosen(
     config: Config,
     arena: Arena,
@@ -151,6 +161,7 @@ def _chosen(
     notes: Sequence[str],
 ) -> Made:
     work = config.workload
+    backing.refuse_more_than_available(_still_taken(arena))
     unseen = draw_unseen(arena, population, config.run.seed)
     fast, slow = config.arena.nodes
     lists = choose(

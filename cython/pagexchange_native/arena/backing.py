@@ -20,6 +20,8 @@ _RESERVE: Final = 1 << 20
 METADATA: Final = 96
 """Bytes that an arena takes for each frame besides the frame, at most."""
 _OFD_GETLK: Final = 36
+OWN: Final = 64 << 20
+"""Bytes that a process with an arena takes besides it: modules, lists, what it counts with."""
 _OFD_SETLK: Final = 37
 _MAGIC: Final = b"PGXARENA"
 _PID: Final = struct.Struct("<140xI")
@@ -239,7 +241,14 @@ def _file_system(file: int | str | bytes) -> bytes:
 
 
 def memory_available(root: Path = Path("/")) -> int:
-    """Bytes that the machine, and every container around this process, can give without pushing others out."""
+    """Bytes that may be taken: what the machine, and every container around this process, can give.
+
+    Without what this process takes by and by for itself (`OWN`), and without pushing others out.
+    """
+    return max(_given(root) - OWN, 0)
+
+
+def _given(root: Path) -> int:
     try:
         lines = procfs.lines(root / "proc/meminfo")
         free = next(int(line.split()[1]) << 10 for line in lines if line.startswith(b"MemAvailable:"))
@@ -252,7 +261,7 @@ def memory_available(root: Path = Path("/")) -> int:
 def _to_whom(available: int) -> str:
     """Whose limit it is that so many bytes are available, if it is not the machine's memory."""
     allowed = limits.room()
-    if allowed is None or allowed.left > available:
+    if allowed is None or allowed.left - OWN > available:
         return ""
     return f" to this container ({allowed.file} is {allowed.limit >> 20:,} MiB)"
 
