@@ -50,9 +50,7 @@ class Tree:
         """
         path = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow a link, to where no `sys` is beside it
         if not path.is_dir():
-            raise SnapshotError(
-                f"{path}: no such folder; is /proc mounted?" if path == PROC else f"{path}: no such folder"
-            )
+            raise SnapshotError(f"{path}: no such folder; is it mounted?")
         if path != PROC and (path / "proc").is_dir() and not (path / "kpageflags").exists():
             path /= "proc"
         sys = path.parent / "sys"
