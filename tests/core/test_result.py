@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pagexchange.model.words import counted
 from pagexchange.runs.result import Costs, PlugIn, from_json, judge, to_json
 from tests.core.fake_runs import seven, strategy
 
@@ -26,6 +27,21 @@ def test_the_json_reads_back() -> None:
     result = seven()
     assert from_json(to_json(result)) == result
     assert from_json(to_json(result, indent=None)) == result
+
+
+def test_the_json_takes_what_others_bring_and_is_ascii() -> None:
+    brought: dict[str, Any] = {
+        "sn\udcff": ["日\ud800", float("nan"), float("inf"), 1 << 70, -(1 << 64), (1 << 64) - 1, 0.5]
+    }
+    text = to_json(brought)
+    assert text.isascii()
+    wanted = ["日\\ud800", None, None, hex(1 << 70), hex(-(1 << 64)), (1 << 64) - 1, 0.5]
+    assert json.loads(text) == msgspec.json.decode(text) == {r"sn\xff": wanted}
+
+
+def test_a_count_of_one_is_singular() -> None:
+    assert [counted(n, "pair") for n in (0, 1, 2, 2000)] == ["0 pairs", "1 pair", "2 pairs", "2,000 pairs"]
+    assert [counted(n, "strategy", "strategies") for n in (1, 2)] == ["1 strategy", "2 strategies"]
 
 
 def test_a_result_cannot_be_changed() -> None:

@@ -118,7 +118,7 @@ def test_a_strangers_plug_in_is_judged_by_one_command(stranger):
     folder = stranger("stranger-swap = stranger_swap:Swap")
     code, output = run(folder, *COMMAND, "--strategies", "../my.toml", "-k", "mine or stranger", "-v")
     assert code == 0, output
-    assert "1 strategies of ../my.toml: mine (exact)" in output
+    assert "1 strategy of ../my.toml: mine (exact)" in output
     assert "plug-ins of stranger 2.5: stranger-swap" in output
     assert "not judged yet: a-dead-process-is-finished" in output
     assert "TestStrategies::test_the_contents_move[mine-linux-6.18-anon-file-order4] PASSED" in output

@@ -73,7 +73,9 @@ def _source(config: pytest.Config) -> Source:
     try:
         return Source.read(given)
     finally:
+        # Stdin is pytest's again, and stdout, which it does not take yet, is not: the header is to be seen.
         capture.resume_global_capture()
+        capture.suspend_global_capture()
 
 
 @pytest.hookimpl(optionalhook=True)
