@@ -260,7 +260,11 @@ def test_the_check_says_it_with_the_line_that_names_it(checked, folder, name):
 def test_the_check_makes_a_plug_in_to_see_whether_it_can_be_made(checked):
     assert f"{of('unmade')}cannot be made: LookupError: no speed (" in checked
     assert f"{of('leaves')}cannot be made: SystemExit: no licence (" in checked
-    assert "5 errors" in checked
+    # Those that are asked and fail are in it too: all at once.
+    for name in ("old", "garbage", "raises-when-asked"):
+        assert f"{of(name)}{FAILING[name]}" in checked
+    *lines, last = checked.splitlines()
+    assert last == f"{sum(line.startswith('strategies.toml:') for line in lines)} errors"
 
 
 @pytest.mark.parametrize("name", FAILING)
