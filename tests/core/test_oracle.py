@@ -551,6 +551,7 @@ def test_what_was_held_before_is_not_held_against_the_exchange() -> None:
     verdict = oracle.after([REFUSED], [-16])
     assert verdict.kind == "exact"
     assert {finding.what for finding in verdict.unsound_before} == {"pin", "references", "lock"}
+    assert "; in use or not sound before, and no fault of it: frame " in str(verdict)
     assert {finding.what for finding in check(toy)} == {"pin", "references", "lock"}
     assert {finding.what for finding in check(toy, at_rest=False)} == {"references"}
     toy.raw.pins[0, 0] = 0

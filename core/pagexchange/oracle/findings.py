@@ -60,6 +60,11 @@ class Verdict:
         return f"<Verdict {self}>"
 
     def __str__(self) -> str:
+        if not self.unsound_before:
+            return self._in_words()
+        return f"{self._in_words()}; in use or not sound before, and no fault of it: {self.unsound_before[0]}"
+
+    def _in_words(self) -> str:
         if self.kind == "exact":
             return f"exact: {self.checked.get('frames', 0)} frames compared in full, nothing lost"
         lost = ", ".join(f"{name} ({pages} pages)" for name, pages in self.lost.items())
