@@ -38,11 +38,7 @@ def _file_of(memory: NDArray[np.uint8]) -> tuple[int, int]:
     """A descriptor of the file that the region is a mapping of, and where in it the region begins; (-1, 0) for none."""
     address = memory.ctypes.data
     try:
-        for line in Path("/proc/self/maps").read_bytes().split(b"\n"):
-            bounds, permissions, offset, device, inode = line.split(None, 5)[:5]
-            low, high = (int(x, 16) for x in bounds.split(b"-"))
-            if low <= address < high:
-                break
+        permissions, offset, device, inode, low = _mapping_of(address)
         # A private mapping holds what its file does not.
         if permissions[3:] != b"s":
             return -1, 0
@@ -54,6 +50,16 @@ def _file_of(memory: NDArray[np.uint8]) -> tuple[int, int]:
                 continue
             if (found.st_ino, os.major(found.st_dev), os.minor(found.st_dev)) == (int(inode), major, minor):
                 return int(entry.name), int(offset, 16) + address - low
-    except (OSError, ValueError):  # no /proc, or the last line of the maps, which is empty: not a mapping of a file
+    except (OSError, ValueError):  # no /proc, or no mapping of a file
         pass
     return -1, 0
+
+
+def _mapping_of(address: int) -> tuple[bytes, bytes, bytes, bytes, int]:
+    """Permissions, offset, device and inode of the mapping that an address lies in, and where it begins."""
+    for line in Path("/proc/self/maps").read_bytes().split(b"\n")[:-1]:
+        bounds, permissions, offset, device, inode = line.split(None, 5)[:5]
+        low, high = (int(x, 16) for x in bounds.split(b"-"))
+        if low <= address < high:
+            return permissions, offset, device, inode, low
+    raise ValueError(f"no mapping has the address {address:#x}")
