@@ -244,7 +244,7 @@ def test_what_a_killed_process_left_is_told_from_what_a_running_one_has(tmp_path
             Arena.create([("fast", 8), ("slow", 8)], path=path)
         assert path.exists()
     os.mkfifo(path)
-    with pytest.raises(ArenaAccessError, match="File exists; want a path"):
+    with pytest.raises(ArenaAccessError, match="it is no arena; want a path"):
         Arena.create([("fast", 8), ("slow", 8)], path=path)
 
 

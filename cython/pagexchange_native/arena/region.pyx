@@ -634,7 +634,7 @@ cdef class Region:
         cdef bint dropping
         self.in_range(array)
         cdef const int64_t *which = <const int64_t *>address(array)
-        ascending = array if _ascend(which, n) else np.unique(array)
+        ascending = array if _ascend(which, n) else np.sort(array)
         locked = np.empty(len(ascending), dtype=np.uint32)
         bits = np.zeros((r.nframes + 63) // 64, dtype=np.uint64)
         cdef uint32_t *firsts = <uint32_t *>address(locked)
@@ -815,7 +815,7 @@ cdef class Region:
             with nogil:
                 _change(r, pfn, word, n, on)
             return
-        ascending = pages if _ascend(pfn, n) else np.unique(pages)
+        ascending = pages if _ascend(pfn, n) else np.sort(pages)
         locked = np.empty(ascending.size, dtype=np.uint32)
         firsts = <uint32_t *>address(locked)
         m = ascending.size
