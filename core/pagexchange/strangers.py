@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
+
+from pagexchange import trail
 
 LONGEST: Final = 2000
 """Characters of a stranger's text that are kept: an exception may quote all that it was working on."""
@@ -48,6 +50,8 @@ class _Press:
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         before, self._last = self._last, time.monotonic()
+        if (page := trail.page()) is not None:
+            page.press()
         if self._last - before >= _ONE_PRESS:
             raise Interrupted
 
@@ -79,17 +83,24 @@ class Guard:
 
     Ctrl-C passes, also where the stranger made another exception of it. So does all that is raised in a process that
     the stranger has forked: how that one ends is its own affair, and it must not go on with ours.
+
+    `at`: what is left on the trail meanwhile.
     """
 
-    __slots__ = ("_blame", "_pid")
+    __slots__ = ("_at", "_blame", "_pid")
 
-    def __init__(self, blame: Callable[[BaseException], BaseException]) -> None:
+    def __init__(self, blame: Callable[[BaseException], BaseException], at: trail.at | None = None) -> None:
         self._blame = blame
+        self._at = at
 
     def __enter__(self) -> None:
         self._pid = os.getpid()
+        if self._at is not None:
+            self._at.__enter__()
 
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._at is not None:
+            self._at.__exit__(kind, error, traceback)
         if error is None or os.getpid() != self._pid:
             return
         interrupt = interrupt_in(error)

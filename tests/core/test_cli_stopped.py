@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -100,16 +101,17 @@ def test_compiled_code_that_never_returns_is_ended_all_the_same(folder):
 
 def test_what_a_killed_run_left_is_named(folder):
     with running(folder, *LONG) as process:
+        worker = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
         for verb in ("run", "check"):
             ran = pagexchange(verb, "s.toml")
             assert ran.code == 3
-            assert f"File exists; it is the arena of process {process.pid}, which uses it now; want a path" in ran.err
+            assert f"File exists; it is the arena of process {worker}, which uses it now; want a path" in ran.err
         process.kill()
         process.communicate(timeout=60)
     for verb in ("run", "check"):
         ran = pagexchange(verb, "s.toml")
         assert ran.code == 3
-        left = f"it is an arena that process {process.pid} left behind when it was killed, and nobody uses it: "
+        left = f"it is an arena that process {worker} left behind when it was killed, and nobody uses it: "
         assert left in ran.err
     assert (folder / "arena.bin").exists()
     (folder / "arena.bin").unlink()

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import click
@@ -14,6 +15,7 @@ import click
 from pagexchange.cli import stopping
 from pagexchange.cli.exits import report
 from pagexchange.cli.streams import lost, standard
+from pagexchange.cli.supervisor import supervise
 from pagexchange.cli.terminal import say
 from pagexchange.exits import EXIT_CODES, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from pagexchange.strangers import listening
@@ -81,8 +83,13 @@ class Verbs(click.Group):
         if not extra.pop("standalone_mode", True):
             return super().main(args, prog_name, standalone_mode=False, **extra)
         with listening():
-            code = self._guarded(args, prog_name, **extra)
+            given = sys.argv[1:] if args is None else list(args)
+            code = supervise(given, partial(self._unwound, args, prog_name, **extra))
         sys.exit(code)
+
+    def _unwound(self, args: Sequence[str] | None, prog_name: str | None, **extra: Any) -> int:  # noqa: ANN401
+        with stopping.unwinding():
+            return self._guarded(args, prog_name, **extra)
 
     def _guarded(self, args: Sequence[str] | None, prog_name: str | None, **extra: Any) -> int:  # noqa: ANN401
         debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
@@ -121,6 +128,6 @@ def cli() -> None:
 
 def command(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command line, the process's own if none is given, and end with its code."""
-    with standard(), stopping.unwinding():
+    with standard():
         cli.main(args=None if argv is None else list(argv), prog_name="pagexchange")
     raise AssertionError("unreachable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from pagexchange import trail
 from pagexchange.arena import hugepages
 from pagexchange.arena.strategy import bind
 from pagexchange.cli import results, stopping, terminal
@@ -93,6 +95,8 @@ def run(
     with watchdog, progress_bar(show=not quiet) as progress:
         progress(0, 0, "making the arena")
         bench = inputs.workbench(config, file=snapshot, live=live)
+        if bench.arena.path is not None and (page := trail.page()) is not None:
+            page.made = os.fsencode(bench.arena.path)
         with stopping.remove_at_last(bench.arena.path):
             result = run_all(
                 bench,

@@ -9,6 +9,7 @@ import pluggy
 
 from pagexchange.errors import ConfigError, PluginContractError, PluginError, Problem
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts
+from pagexchange.host import crashes
 from pagexchange.host.blame import hook_failed, registered_name
 from pagexchange.host.built import BuiltStrategy, Served, Skipped
 from pagexchange.host.discovery import Plugin, PluginInfo, Registry, manager
@@ -16,6 +17,7 @@ from pagexchange.model.config import Config, PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange.model.tomlfile import KeyPath, dotted
 from pagexchange.strangers import Guard, said
+from pagexchange.trail import at
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.plugin import check_table
 from pagexchange_native.policies.find_slot import MappingUpdater
@@ -93,7 +95,9 @@ class PagexchangeHost:
         ConfigError
             Its options are wrong.
         """
-        return _Build(self, spec, arena).build()
+        crashes.refuse(strategy=spec.name)
+        with at("being built", strategy=spec.name):
+            return _Build(self, spec, arena).build()
 
 
 def refuse_wrong_key(question: str, plugin: Plugin) -> None:
@@ -169,7 +173,8 @@ class _Build:
     @staticmethod
     def add(to: pluggy.PluginManager, plugin: Plugin, instance: object) -> None:
         """Register an instance, once: it may be there already, as the same module or an equal value by another name."""
-        with plugin.guard("cannot be registered"):  # equality is the plug-in's own, and so are the attributes looked at
+        # Within the guard: equality is the plug-in's own, and so are the attributes that pluggy looks at.
+        with plugin.guard("cannot be registered", "its registration"):
             if not to.is_registered(instance):
                 to.register(instance, name=registered_name(plugin, len(to.list_name_plugin())))
 
@@ -208,7 +213,8 @@ class _Build:
         hook: pluggy.HookCaller = getattr(scratch.hook, QUESTIONS[question])
         why = ""
         try:
-            with Guard(lambda error: self.failed(error, hook, made.plugin)):
+            here = at(QUESTIONS[question], [known.plugin.who for known in (made, *self.wrapping)])
+            with Guard(lambda error: self.failed(error, hook, made.plugin), here):
                 answer: object | None = hook(arena=self.arena)
         except NotImplementedError as error:
             answer, why = None, f": {said(error)}"
@@ -227,7 +233,7 @@ class _Build:
         hook, plugin = QUESTIONS[question], made.plugin
         wrappers = tuple(wrapper.plugin.name for wrapper in reversed(self.wrapping) if wrapper.plugin.hooks.get(hook))
         try:
-            with plugin.guard(f"{hook} returned what cannot be looked at"):
+            with plugin.guard(f"{hook} returned what cannot be looked at", hook):
                 native = self.check(hook, plugin, answer)
         except PluginContractError as error:
             # A wrapper may have returned it: which of them cannot be seen in the answer.

@@ -14,6 +14,7 @@ from pagexchange.host.blame import hook_failed, name_of, object_failed
 from pagexchange.host.discovery import Plugin
 from pagexchange.model.config import PluginUse, StrategySpec
 from pagexchange.strangers import Guard, said
+from pagexchange.trail import Who, at
 
 OBSERVERS = ("run_started", "exchange_started", "exchange_finished", "run_finished")
 """The hooks that are told something and answer nothing."""
@@ -44,15 +45,16 @@ class Served:
         """Name and options of the plug-in in one word."""
         return PluginUse(self.plugin, self.options).label
 
-    def guard(self, what: str) -> Guard:
-        """Return the block in which code of the object runs: if it raises, a PluginError says `what: Kind: words`."""
+    def guard(self, what: str, doing: str) -> Guard:
+        """Return the block in which code of the object runs: as `Plugin.guard`."""
         facts = {"plugin": self.plugin, "distribution": self.distribution, "version": self.version}
-        return Guard(lambda error: PluginError(f"{what}: {in_words(error, self.file)}", **facts))
+        here = at(doing, [Who(self.plugin, self.distribution, self.version, self.file)])
+        return Guard(lambda error: PluginError(f"{what}: {in_words(error, self.file)}", **facts), here)
 
     def describe(self) -> dict[str, str]:
         """Return what the object says about itself: ISA chosen, what it will allocate."""
         # All within the guard: of a stranger's object even the look-up of an attribute may raise.
-        with self.guard("describe() failed"):
+        with self.guard("describe() failed", "describe()"):
             if not callable(getattr(self.object, "describe", None)):
                 return {}
             return {said(key): said(value) for key, value in self.object.describe().items()}
@@ -131,7 +133,9 @@ class BuiltStrategy:
     def tell(self, event: str, **facts: object) -> list[Any]:
         """Call a hook of all plug-ins of the strategy; PluginError names the one that raised."""
         hook: pluggy.HookCaller = getattr(self.hook, event)
-        with Guard(lambda error: hook_failed(error, hook, [plugin for _, plugin in self.plugins])):
+        names = {name_of(impl) for impl in hook.get_hookimpls()}
+        here = at(event, [plugin.who for _, plugin in self.plugins if plugin.name in names])
+        with Guard(lambda error: hook_failed(error, hook, [plugin for _, plugin in self.plugins]), here):
             answers: list[Any] = hook(**facts)
         return answers
 

@@ -15,10 +15,12 @@ import pluggy
 
 from pagexchange import hookspecs
 from pagexchange.errors import PluginError, UnknownPluginError, did_you_mean, in_words
+from pagexchange.host import crashes
 from pagexchange.host.installed import OWN, installed, origin
 from pagexchange.model.table import Option, Report, convert, make, options_of
 from pagexchange.model.tomlfile import KeyPath
 from pagexchange.strangers import Guard, said
+from pagexchange.trail import Who, at
 
 __all__ = ["OWN"]  # of `installed`, as whoever asks whose a plug-in is finds it here
 
@@ -64,9 +66,18 @@ class Plugin:
         """Return a PluginError about this plug-in."""
         return PluginError(reason, plugin=self.name, distribution=self.distribution, version=self.version)
 
-    def guard(self, what: str) -> Guard:
-        """Return the block in which code of this plug-in runs: if it raises, a PluginError says `what: Kind: words`."""
-        return Guard(lambda error: _named(error) or self.error(f"{what}: {in_words(error, self.file)}"))
+    def guard(self, what: str, doing: str) -> Guard:
+        """Return the block in which code of this plug-in runs: if it raises, a PluginError says `what: Kind: words`.
+
+        `doing`: what it is called for, as the trail has it.
+        """
+        here = at(doing, [self.who])
+        return Guard(lambda error: _named(error) or self.error(f"{what}: {in_words(error, self.file)}"), here)
+
+    @property
+    def who(self) -> Who:
+        """The plug-in as the trail names it."""
+        return Who(self.name, self.distribution, self.version, self.file)
 
     def make(self, options: Mapping[str, object], report: Report, path: KeyPath) -> Any:  # noqa: ANN401
         """Return what pluggy registers: an instance made from the options, or the module or object itself.
@@ -76,7 +87,7 @@ class Plugin:
         if not isinstance(self.target, type):
             convert(options, self.target, report, path)  # it takes none
             return self.target
-        with self.guard("cannot be made"):
+        with self.guard("cannot be made", "its __init__"):
             return make(options, self.target, report, path)
 
 
@@ -147,6 +158,7 @@ class Registry:
         if name in self.blocked:
             distribution, version = _origin(entry)
             raise PluginError("is blocked", plugin=name, distribution=distribution, version=version)
+        crashes.refuse(plugin=name)
         if name not in self._loaded:
             # A failure is kept too: importing again what raised half-way may do anything, even seem to work.
             try:
@@ -206,7 +218,7 @@ class Registry:
             return info("blocked", "by the option, the file, or the variable PAGEXCHANGE_BLOCK")
         try:
             plugin = self.load(entry.name)
-            with plugin.guard("cannot be described"):
+            with plugin.guard("cannot be described", "its description"):
                 return info("ok", "", plugin)
         except NoHooksError as error:
             return info("no hooks", error.reason)
@@ -237,7 +249,8 @@ def _load(entry: metadata.EntryPoint) -> Plugin:
     """Import one plug-in and look at its hooks; whatever goes wrong is a PluginError with the reason."""
     distribution, version = _origin(entry)
     facts = {"plugin": entry.name, "distribution": distribution, "version": version}
-    with Guard(lambda error: PluginError(_not_imported(error), **facts)), warnings.catch_warnings():
+    here = at("its import", [Who(entry.name, distribution, version)], strategy="")
+    with Guard(lambda error: PluginError(_not_imported(error), **facts), here), warnings.catch_warnings():
         # a compiled plug-in made for another layout of our classes would only warn, then compute nonsense
         warnings.filterwarnings("error", message=".*size changed.*", category=RuntimeWarning)
         if not metadata.EntryPoint.pattern.match(entry.value):
@@ -245,9 +258,9 @@ def _load(entry: metadata.EntryPoint) -> Plugin:
         target = entry.load()
     with Guard(lambda error: PluginError(f"cannot be looked at: {in_words(error, '')}", **facts)):
         plugin = Plugin(entry.name, target, distribution, version, _file_of(target), hooks_of(target))
-    with plugin.guard("cannot be looked at"):
+    with plugin.guard("cannot be looked at", "its hooks"):
         check_hooks(plugin)
-    with plugin.guard("its options cannot be read"):
+    with plugin.guard("its options cannot be read", "its options"):
         plugin.options  # noqa: B018 - type hints are evaluated here, and may name what does not exist
     return plugin
 

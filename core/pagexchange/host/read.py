@@ -10,6 +10,7 @@ from typing import Any, Final
 from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host.build import refuse_wrong_key
+from pagexchange.host.crashes import crashed
 from pagexchange.host.discovery import Registry
 from pagexchange.host.overrides import put
 from pagexchange.model import config as c
@@ -19,6 +20,7 @@ from pagexchange.model.sizes import parse_size
 from pagexchange.model.table import check_schema, convert, show
 from pagexchange.model.tomlfile import KeyPath, TomlFile, dotted, unwritable
 from pagexchange.model.words import counted
+from pagexchange.trail import at
 
 _PACKAGED: Final = "strategies.toml"
 PACKAGED_ORIGIN: Final = "the packaged strategies.toml"
@@ -342,6 +344,8 @@ class _Reader:
             if name not in registry.names():
                 self.bad(("plugins", "block", number), UnknownPluginError(name, registry.names()).reason)
         for spec in specs:
+            if crashed(spec.name):  # building it says so
+                continue
             for key, use in spec.by_question():
                 named = (*use.where, "plugin") if self.is_table(use.where) else use.where  # where the file has the name
                 try:
@@ -358,7 +362,8 @@ class _Reader:
                     self.bad(named, str(error))
                     continue
                 try:
-                    plugin.make(use.options, self.bad, use.where)
+                    with at("being made", strategy=spec.name):
+                        plugin.make(use.options, self.bad, use.where)
                 except PluginError as error:
                     self.failed(named, error, registry)
 

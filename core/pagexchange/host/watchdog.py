@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pagexchange.host.discovery import Plugin
 from pagexchange.strangers import is_in, visible
+from pagexchange.trail import at
 
 VARIABLE: Final = "PAGEXCHANGE_PATIENCE"
 PATIENCE: Final = 10.0
@@ -102,7 +103,8 @@ class Watchdog:
         outer = self._call
         self._call = Call(strategy, suspects, arena, threading.get_ident())
         try:
-            yield
+            with at("an exchange", dict.fromkeys(plugin.who for _, plugin in suspects()), strategy):
+                yield
         finally:
             self._call = outer
 

@@ -54,7 +54,7 @@ def _would_lose(arena: Arena, flags: Served) -> int:
     bits = np.uint64(1) << np.arange(64, dtype=np.uint64)
     bits = bits[(bits & np.uint64(arena.layout.mask("swap"))) != 0]
     none = np.zeros(len(bits), np.uint64)
-    with flags.guard("exchange_flags failed"):
+    with flags.guard("exchange_flags failed", "exchange_flags"):
         new_a, new_b = flags.object(bits.copy(), none.copy())
     moved = ((np.asarray(new_a) & bits) == 0) & ((np.asarray(new_b) & bits) == bits)
     return int(np.bitwise_or.reduce(bits[~moved], initial=np.uint64(0)))
