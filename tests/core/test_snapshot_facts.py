@@ -1,6 +1,7 @@
 """A snapshot's facts are of the types that are declared, wherever they come from, or are refused by name."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,9 +44,10 @@ def test_sound_facts_come_back_as_they_are():
 @pytest.mark.parametrize(("name", "value"), list(bad()))
 def test_a_fact_of_another_type_is_refused_by_name_at_construction_when_loaded_and_when_saved(name, value, tmp_path):
     says = f"not a sound snapshot: .*facts.{name}"
+    columns: dict[str, Any] = vars(small())
     with pytest.raises(SnapshotError, match=says):
-        Snapshot(**vars(small()) | {"facts": {name: value}})
-    changed = copy.copy(small())  # a copy is not constructed
+        Snapshot(**columns | {"facts": {name: value}})
+    changed: Any = copy.copy(small())  # a copy is not constructed
     changed.facts = {**changed.facts, name: value}
     with pytest.raises(SnapshotError, match=says):
         file_format.save(changed, tmp_path / "s")
@@ -60,14 +62,14 @@ def test_all_facts_that_are_wrong_are_named_at_once():
 
 
 def test_facts_that_this_version_does_not_know_are_left_out_when_loaded():
-    changed = copy.copy(small())
+    changed: Any = copy.copy(small())
     changed.facts = {**changed.facts, "of tomorrow": [{"\ud800": None}]}
     assert file_format.loads(file_format.dumps(changed), "s").facts == small().facts
 
 
 @pytest.mark.parametrize(("name", "numbered"), [("file_names", 5), ("space_names", 3)])
 def test_fewer_names_than_files_or_spaces_are_refused(name, numbered):
-    snapshot = small()
+    snapshot: Any = small()
     assert (snapshot.nfiles, snapshot.nspaces) == (5, 3)
     snapshot.facts[name] = ["a"] * (numbered - 1)
     with pytest.raises(SnapshotError, match=f"facts.{name}: fewer than the {numbered} that are numbered"):
@@ -80,7 +82,7 @@ def test_fewer_names_than_files_or_spaces_are_refused(name, numbered):
 @pytest.mark.parametrize("notes", [5, None, [1], ["a\ud800b"]])
 @pytest.mark.parametrize("json", [(), ("--json",)])
 def test_run_ends_with_3_on_notes_that_are_not_sentences(notes, json, tmp_path):
-    changed = copy.copy(small())
+    changed: Any = copy.copy(small())
     changed.facts = {**changed.facts, "notes": notes}
     (tmp_path / "f.pgxsnap").write_bytes(file_format.dumps(changed))
     ran = pagexchange("run", "--rounds", "0", "--strategy", "word-swap", "--input", str(tmp_path / "f.pgxsnap"), *json)

@@ -126,7 +126,7 @@ def _lines(out: str, size: int, counts: dict[str, Any]) -> list[str]:
         lines.append("pages on nodes: " + ", ".join(f"{count:,} on {node}" for node, count in by_node.items()))
     facts = counts["facts"]
     if facts["uses"]:
-        uses = {"pages": facts["uses"]["pages"], "free": facts["uses"]["free"], **facts["others"]}
+        uses = {"pages": facts["uses"]["pages"], "free": facts["uses"]["free"], **facts.get("others", {})}
         what = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in uses.items())
         lines.append(f"{facts['uses']['looked_at']:,} frames were looked at: {what}")
     return lines
