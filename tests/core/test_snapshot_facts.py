@@ -44,9 +44,9 @@ def test_sound_facts_come_back_as_they_are():
 @pytest.mark.parametrize(("name", "value"), list(bad()))
 def test_a_fact_of_another_type_is_refused_by_name_at_construction_when_loaded_and_when_saved(name, value, tmp_path):
     says = f"not a sound snapshot: .*facts.{name}"
-    columns: dict[str, Any] = vars(small())
+    columns: dict[str, Any] = {**vars(small()), "facts": {name: value}}
     with pytest.raises(SnapshotError, match=says):
-        Snapshot(**columns | {"facts": {name: value}})
+        Snapshot(**columns)
     changed: Any = copy.copy(small())  # a copy is not constructed
     changed.facts = {**changed.facts, name: value}
     with pytest.raises(SnapshotError, match=says):
