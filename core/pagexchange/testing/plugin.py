@@ -62,8 +62,9 @@ def subjects(config: pytest.Config) -> Subjects:
 
 def _source(config: pytest.Config) -> Source:
     """Read the file; it may be a pipe, or the stdin of whoever started pytest."""
-    if hasattr(config, "workerinput"):  # pytest-xdist's: its stdin is another
-        origin, raw, base = config.workerinput[_OPTION]
+    workerinput = getattr(config, "workerinput", None)
+    if workerinput is not None:  # pytest-xdist's: its stdin is another
+        origin, raw, base = workerinput[_OPTION]
         return Source(origin, raw, None if base is None else Path(base))
     given = config.getoption(_OPTION, None)
     capture: Any = config.pluginmanager.getplugin("capturemanager")
