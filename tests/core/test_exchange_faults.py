@@ -119,6 +119,15 @@ def flagged(name: str) -> Callable[[Pages, int], AbstractContextManager[None]]:
 
 
 @contextmanager
+def locked_bit(pages: Pages, pfn: int) -> Iterator[None]:
+    """Only the bit, as another process's view could set it: `set_flags` refuses it."""
+    word = np.uint64(pages.arena.layout.word("locked"))
+    pages.arena.flags[pfn] |= word
+    yield
+    pages.arena.flags[pfn] &= ~word
+
+
+@contextmanager
 def referenced(pages: Pages, pfn: int) -> Iterator[None]:
     assert pages.arena.get(pfn)
     yield
@@ -146,7 +155,7 @@ def damaged(field: str, by: int) -> Callable[[Pages, int], AbstractContextManage
 SPOILED: dict[str, tuple[Callable[[Pages, int], AbstractContextManager[None]], int, str]] = {
     "validate": (flagged("reserved"), -errno.EBUSY, "raw anon file shmem"),
     "lock": (locked, -errno.EAGAIN, "raw anon file shmem"),
-    "lock bit": (flagged("locked"), -errno.EAGAIN, "raw anon file shmem"),
+    "lock bit": (locked_bit, -errno.EAGAIN, "raw anon file shmem"),
     "check": (flagged("writeback"), -errno.EBUSY, "raw anon file shmem"),
     "unmap": (damaged("mapcount", 1), -errno.EUCLEAN, "anon shmem"),
     "freeze": (referenced, -errno.EAGAIN, "raw anon file shmem"),
