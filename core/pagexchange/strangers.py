@@ -62,7 +62,8 @@ def interrupt_in(error: BaseException) -> BaseException | None:
     Everything else that ends a stranger's code is its failure: SystemExit, which is not the stranger's to decide, what
     derives from BaseException alone (a panic of compiled code), MemoryError.
     """
-    heard = isinstance(signal.getsignal(signal.SIGINT), _Press)
+    handler = signal.getsignal(signal.SIGINT)
+    heard = isinstance(handler, _Press) or handler is signal.SIG_IGN  # of a shell's background job: nobody can press
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:

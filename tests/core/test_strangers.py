@@ -55,6 +55,16 @@ def test_a_keyboard_interrupt_is_ctrl_c_only_if_somebody_pressed():
     assert signal.getsignal(PRESS) is signal.default_int_handler
 
 
+def test_nobody_can_press_where_the_signal_is_ignored():
+    """As in a shell's background job."""
+    before = signal.signal(PRESS, signal.SIG_IGN)
+    try:
+        with listening(), pytest.raises(PluginError, match="KeyboardInterrupt"), Guard(blamed):
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(PRESS, before)
+
+
 @pytest.mark.parametrize("made", [SystemExit(130), RuntimeError("cleaning up failed"), KeyboardInterrupt()], ids=kind)
 def test_ctrl_c_is_not_lost_when_a_stranger_makes_another_exception_of_it(made):
     def clean_up():

@@ -784,7 +784,8 @@ class _Meddled(Candidate):
 
         def exchange(pairs, **how):
             result = right(pairs, **how)
-            return self.meddle(arena, pairs, result, how) or result
+            other = self.meddle(arena, pairs, result, how)
+            return result if other is None else other  # a result with refused pairs is false
 
         strategy.exchange = exchange  # type: ignore[method-assign]
         return strategy

@@ -10,6 +10,7 @@ import ctypes
 import faulthandler
 import os
 import re
+import resource
 import signal
 import sys
 import threading
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 VARIABLE: Final = "PAGEXCHANGE_SUPERVISE"
+DESCRIPTORS: Final = 32
+"""With a lower limit of open files a second process takes what a run needs itself."""
 VERBS: Final = ("run", "check", "explain", "list")
 """Those that call plug-ins."""
 _PR_SET_PDEATHSIG: Final = 1
@@ -67,7 +70,8 @@ def _wanted(arguments: Sequence[str]) -> bool:
         ours = False
     # A caller with threads cannot be forked safely, nor a debugger's process without losing the debugger.
     alone = threading.active_count() == 1 and threading.current_thread() is threading.main_thread()
-    return ours and alone and sys.gettrace() is None
+    room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= DESCRIPTORS
+    return ours and alone and room and sys.gettrace() is None
 
 
 class _Child:

@@ -80,9 +80,9 @@ def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None, *, th
         result = strategy.exchange(pairs, out=status, threads=threads)
     except PluginError as caught:
         error = caught
-    # To the oracle a pair with no proper status is a refused one; that it has none is another clause's matter.
-    taken = None if result is None else result.frames_got
-    verdict = oracle.after(pairs, np.where(status > 0, -1, status), taken=taken)
+    # To the oracle a pair with no proper status is a refused one, and frames were taken as the nodes count them: what the
+    # result says of both is the matter of clauses of their own.
+    verdict = oracle.after(pairs, np.where(status > 0, -1, status))
     return Outcome(status, verdict, result, error, _sort(arena, pairs, verdict))
 
 
