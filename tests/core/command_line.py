@@ -56,3 +56,4 @@ def stranger(folder: Path, code: str, dist: str = "stranger", **plugins: str) ->
     lines = [f"{name.replace('_', '-')} = {value}" for name, value in plugins.items()]
     (info / "entry_points.txt").write_text("\n".join(["[pagexchange.plugins]", *lines, ""]))
     (folder / f"{dist}_plugins.py").write_text(code)
+    sys.modules.pop(f"{dist}_plugins", None)  # another test's, in another folder

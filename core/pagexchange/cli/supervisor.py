@@ -6,6 +6,7 @@ it, another one is started that leaves out what the plug-in was called for, so t
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import faulthandler
 import os
@@ -18,11 +19,11 @@ import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from pagexchange import trail
 from pagexchange.cli.terminal import say
-from pagexchange.exits import EXIT_BUG, EXIT_PLUGIN
+from pagexchange.exits import EXIT_BUG, EXIT_OK, EXIT_PLUGIN, EXIT_UNEXPECTED
 from pagexchange.host import crashes
 from pagexchange.host.installed import OWN
 
@@ -45,7 +46,7 @@ _FRAME: Final = re.compile(r'^  File "(.*)", line (\d+) in ', re.MULTILINE)
 def supervise(arguments: Sequence[str], work: Callable[[], int]) -> int:
     """Do the work of a command line in a process of its own, if it may call plug-ins; return its exit code.
 
-    It returns in both processes: the one that worked ends too as Python ends, with what was registered for that.
+    The one that worked ends here, as Python ends: with what was registered for that, by a caller of ours too.
     """
     if not _wanted(arguments):
         return work()
@@ -55,7 +56,7 @@ def supervise(arguments: Sequence[str], work: Callable[[], int]) -> int:
         except OSError:  # no more processes, or no memory for one: then without
             return work()
         if not child.pid:
-            return child.work(work)
+            child.work(work)
         code = child.wait(child.pid)
         if code is not None:
             return code
@@ -109,7 +110,7 @@ class _Child:
 
     # ---- in the child ------------------------------------------------------------------------------------------------
 
-    def work(self, work: Callable[[], int]) -> int:
+    def work(self, work: Callable[[], int]) -> NoReturn:
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self.parent:  # it has ended in between
@@ -126,13 +127,24 @@ class _Child:
         os._exit = noted
         try:
             code = work()
-        except BaseException as error:  # of a debugging user, or click's completion
-            trail.finished(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
-            raise
+        except SystemExit as error:  # click's, for a completion
+            code = error.code if isinstance(error.code, int) else EXIT_OK if error.code is None else EXIT_UNEXPECTED
+        except BaseException as error:  # of a debugging user
+            sys.excepthook(type(error), error, error.__traceback__)
+            code = EXIT_UNEXPECTED
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        trail.finished(code)
-        return code
+        if os.getpid() == me:  # and no process that a plug-in has forked
+            trail.finished(code)
+        # As Python ends; it cannot be left to it, since whoever called us would go on in two processes.
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        leave(code)
 
     # ---- in the parent -----------------------------------------------------------------------------------------------
 

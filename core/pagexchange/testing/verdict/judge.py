@@ -80,8 +80,8 @@ def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None, *, th
         result = strategy.exchange(pairs, out=status, threads=threads)
     except PluginError as caught:
         error = caught
-    # To the oracle a pair with no proper status is a refused one, and frames were taken as the nodes count them: what the
-    # result says of both is the matter of clauses of their own.
+    # To the oracle a pair with no proper status is a refused one, and frames were taken as the nodes count them: what
+    # the result says of both is the matter of clauses of their own.
     verdict = oracle.after(pairs, np.where(status > 0, -1, status))
     return Outcome(status, verdict, result, error, _sort(arena, pairs, verdict))
 
