@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
@@ -34,12 +34,14 @@ def listening() -> Iterator[None]:
     ours = threading.current_thread() is threading.main_thread()
     ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else somebody has other plans
     if ours:
-        signal.signal(signal.SIGINT, _Press())
+        with suppress(OSError):  # then nobody listens
+            signal.signal(signal.SIGINT, _Press())
     try:
         yield
     finally:
-        if ours and isinstance(signal.getsignal(signal.SIGINT), _Press):
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        while ours and isinstance(signal.getsignal(signal.SIGINT), _Press):
+            with suppress(OSError):
+                signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Press:

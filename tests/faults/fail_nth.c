@@ -106,6 +106,8 @@ CALL(ssize_t, preadv64, (int fd, const struct iovec *to, int n, off64_t at), (fd
 CALL(ssize_t, write, (int fd, const void *from, size_t n), (fd, from, n), -1)
 CALL(int, unlink, (const char *path), (path), -1)
 CALL(int, rename, (const char *from, const char *to), (from, to), -1)
+CALL(int, link, (const char *from, const char *to), (from, to), -1)
+CALL(int, linkat, (int from, const char *name, int to, const char *as, int flags), (from, name, to, as, flags), -1)
 CALL(int, chmod, (const char *path, mode_t mode), (path, mode), -1)
 CALL(int, fsync, (int fd), (fd), -1)
 CALL(ssize_t, getrandom, (void *to, size_t n, unsigned flags), (to, n, flags), -1)

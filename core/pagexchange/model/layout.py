@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -124,17 +124,7 @@ class Layout:
             return _parse(TomlFile.read(path))
         if text == live.NAME:
             return _parse(TomlFile.from_bytes(live_file().encode(), f"{text} ({live.FILE})"))
-        try:
-            known = cls.available()
-            if text not in known:
-                hint = did_you_mean(text, [*known, live.NAME])
-                raise ConfigError(
-                    Problem("layout", f"unknown layout {text!r}{hint} (or give the path of a .toml file)")
-                )
-            data = (resources.files("pagexchange.model") / "layouts" / f"{text}.toml").read_bytes()
-        except OSError as error:
-            raise ConfigError(Problem("layout", f"{text!r} cannot be read: {error.strerror}")) from error
-        return _parse(TomlFile.from_bytes(data, f"{text}.toml"))
+        return _shipped(text)
 
     @staticmethod
     def available() -> list[str]:
@@ -328,6 +318,19 @@ def live_file() -> str:
         why = error.strerror if isinstance(error, OSError) else error
         instead = f"choose one of {', '.join(Layout.available())}, or give the path of a .toml file"
         raise ConfigError(Problem("layout", f"{live.NAME!r}: {live.FILE}: {why}; {instead}")) from error
+
+
+@cache  # read for each strategy that is bound, and nobody changes these files
+def _shipped(name: str) -> Layout:
+    try:
+        known = Layout.available()
+        if name not in known:
+            hint = did_you_mean(name, [*known, live.NAME])
+            raise ConfigError(Problem("layout", f"unknown layout {name!r}{hint} (or give the path of a .toml file)"))
+        data = (resources.files("pagexchange.model") / "layouts" / f"{name}.toml").read_bytes()
+    except OSError as error:
+        raise ConfigError(Problem("layout", f"{name!r} cannot be read: {error.strerror}")) from error
+    return _parse(TomlFile.from_bytes(data, f"{name}.toml"))
 
 
 def _parse(file: TomlFile) -> Layout:
