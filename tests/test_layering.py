@@ -16,8 +16,8 @@ BUILT_IN = [e.name for e in entry_points(group="pagexchange.plugins") if e.dist 
 ORDER = {
     "pagexchange_native": ("errors", "format", "integers", "procfs", "buffers", "plugin", "arena", "xarray", "pages",
                            "movers", "policies", "engine", "wrappers", "bench", ""),
-    "pagexchange": ("version", "trail", "strangers", "exits", "errors", "model", "statuses", "hookspecs", "host",
-                    "arena", "", "pages", "oracle", "testing", "runs", "cli", "__main__"),
+    "pagexchange": ("version", "trail", "signals", "strangers", "exits", "errors", "model", "statuses", "hookspecs",
+                    "host", "arena", "", "pages", "oracle", "testing", "runs", "cli", "__main__"),
 }  # fmt: skip
 # Beyond the order: what stays apart, so that it can be believed (the oracle) or replaced (the rest).
 ONLY = {

@@ -10,12 +10,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
 from pagexchange import trail
+from pagexchange.signals import handled
 
 LONGEST: Final = 2000
 """Characters of a stranger's text that are kept: an exception may quote all that it was working on."""
@@ -33,15 +34,8 @@ def listening() -> Iterator[None]:
     """Tell Ctrl-C from a KeyboardInterrupt that code raises; without this both are taken for Ctrl-C."""
     ours = threading.current_thread() is threading.main_thread()
     ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else somebody has other plans
-    if ours:
-        with suppress(OSError):  # then nobody listens
-            signal.signal(signal.SIGINT, _Press())
-    try:
+    with handled(signal.SIGINT, _Press()) if ours else nullcontext():
         yield
-    finally:
-        while ours and isinstance(signal.getsignal(signal.SIGINT), _Press):
-            with suppress(OSError):
-                signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Press:

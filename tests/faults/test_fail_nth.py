@@ -55,8 +55,10 @@ HARMLESS = {
 """Calls whose failure may pass unseen, since something else serves as well (a buffer's size, a hint, free memory)."""
 STANDS_IN = {"calloc", "pthread_create", "sigaction"}
 """Fewer workers, or the caller's own thread, do the same; the way back is tried again until it succeeds."""
-OF_SCENARIO = {"exchange": STANDS_IN, "exchange-folio": STANDS_IN, "record": {"pread64"}}
-"""A part of /proc that cannot be read is a hole in it, and recorded as one."""
+OF_SCENARIO = {
+    "exchange": STANDS_IN, "exchange-folio": STANDS_IN, "record": {"pread64"}, "run": {"sigaction"}
+}  # fmt: skip
+"""A part of /proc that cannot be read is a hole, and recorded as one; without a handler a signal does what it did."""
 CASES = (
     *((scenario, "EIO") for scenario in WANTED),
     *((scenario, "ENOMEM") for scenario in WANTED if scenario.startswith(("create", "exchange"))),

@@ -13,6 +13,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
+from pagexchange.signals import handled
 from pagexchange.strangers import Interrupted
 from pagexchange_native.arena import backing
 
@@ -67,15 +68,13 @@ def unwinding() -> Iterator[None]:
     before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
     watch = threading.Thread(target=_watch, args=[heard, ended], name="pagexchange-stopping", daemon=True)
     watch.start()
-    for number in numbers:
-        signal.signal(number, _stop)
     try:
-        yield
+        with contextlib.ExitStack() as handlers:
+            for number in numbers:
+                handlers.enter_context(handled(number, _stop))
+            yield
     finally:
         ended.set()
-        for number in numbers:
-            if signal.getsignal(number) is _stop:
-                signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(before)
         os.close(tells)
         watch.join()
