@@ -43,7 +43,7 @@ FAULTY: dict[str, Any] = {
     "a share that is no number": ("pairs = 30", "dirty = nan", 2, "s.toml:6:9: workload.dirty: expected a number"),
     "a date": ("pairs = 30", "pairs = 1979-05-27", 2, "s.toml:6:9: workload.pairs: expected an integer"),
     "a name of a date": ('"masked-word"', "1979-05-27", 2, "s.toml:8:9: strategy.good.flags: expected the name"),
-    "deep": ('mapping = "xarray"', "mapping = " + "[" * 900 + "]" * 900, 2, "nested too deeply"),
+    "deep": ('mapping = "xarray"', "mapping = " + "[" * 5000 + "]" * 5000, 2, "nested too deeply"),
     "UTF-16": (None, GOOD.encode("utf-16"), 2, "s.toml:1:1: is UTF-16, not UTF-8: save it as UTF-8"),
     "no text": (None, GOOD.encode() + b"# gr\xfc\n", 2, "s.toml:11:5: is not UTF-8: byte 0xfc"),
     "NUL in a node": ("fast =", f'"a{NUL}b" =', 2, 's.toml:3:11: arena.nodes."a\\x00b": its name holds a character'),

@@ -34,6 +34,7 @@ def file(tmp_path):
     return path
 
 
+@pytest.mark.skipif(pytest.version_tuple < (8, 2), reason="pytest 8.2 takes @file")
 def test_the_arguments_may_be_in_a_file(tmp_path, file):
     (tmp_path / "args").write_text("\n".join([*NAMED, "--strategies", str(file), *COLLECT]))
     done = run(tmp_path, "@args")
