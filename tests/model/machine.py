@@ -430,7 +430,7 @@ class Machine(RuleBasedStateMachine):
         if frame and frame.state == "tail":
             bits |= self.model.word.tail_swap
         elif not self.page(pfn):
-            bits -= self.model.word.swap | self.model.word.refuse
+            bits -= self.model.word.of_pages  # an exchange may take the frame, and clears these
         self.change(pfn, bits, on)
 
     @step(pfn=frames, k=st.integers(1, 511), name=st.sampled_from(["partially_mapped", "has_hwpoisoned", "reserved"]),
