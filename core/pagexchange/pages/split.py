@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
-from pagexchange.pages.folios import Folios, folios
+from pagexchange.pages.folios import Folios
 from pagexchange.pages.placement import Split
 from pagexchange.pages.snapshot import Snapshot, nodes
 
@@ -34,11 +34,6 @@ def on_nodes(
     if isinstance(share, str) or not 0 <= share <= 1:
         raise ValueError(f"split {split!r}: a share from 0 to 1, 'real', 'interleave' or 'halves' is expected")
     return (random.random(n) >= share).astype(np.uint8), Split("drawn", sentence)
-
-
-def why_not_real(snapshot: Snapshot) -> str:
-    """Why the nodes of a snapshot's machine cannot be kept; empty where they can."""
-    return _real_sides(snapshot, folios(snapshot))[1]
 
 
 def _real_sides(snapshot: Snapshot, recorded: Folios) -> tuple[NDArray[np.int8], str]:
