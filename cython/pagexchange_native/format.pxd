@@ -1,6 +1,6 @@
 """The arena's structs and the atomic words, as Cython sees them: declarations of `arena.h` and `atomic.h`."""
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "pagexchange/arena.h" nogil:
     enum:
@@ -15,6 +15,10 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_PIECE
         PGX_PIECES
         PGX_PINS
+        PGX_CALL_SLOTS
+        PGX_MAX_SLOTS
+        PGX_SAVED
+        PGX_SAVED_NODE
         PGX_OFFLINE
         PGX_FREE
         PGX_USED
@@ -36,20 +40,22 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_INTENT
         PGX_DATA
         PGX_META
-        PGX_UNLOCK
         PGX_HELP
         PGX_BACK
         PGX_TAILS
         PGX_BEING_MADE
-        PGX_OWNER_CALL
-        PGX_OWNER_KEPT
+        PGX_OWNER_SLOT
+        PGX_OWNER_KEEPER_SHIFT
+        PGX_OWNER_KEEPER
         PGX_LOG_UNDO
         PGX_LOG_TEMP
         PGX_LOG_WHOLE
         PGX_LOG_NONE
     const char *PGX_MAGIC
     const uint32_t PGX_FROZEN
-    const uint32_t PGX_XA_WRITER
+    const uint32_t PGX_OWNER_CALL
+    const uint32_t PGX_SLOT_HEAD
+    const uint64_t PGX_XA_WRITER
     const uint64_t PGX_ANON
     const uint64_t PGX_PIN_LONG
     const uint64_t PGX_PTE_PRESENT
@@ -61,22 +67,23 @@ cdef extern from "pagexchange/arena.h" nogil:
     ctypedef struct pgx_entry:
         uint64_t flags
         uint32_t refs
-        uint32_t mapcount
+        uint32_t owner
         uint64_t mapping
         uint64_t index
         uint64_t private_
+        uint32_t mapcount
         uint32_t rmap
-        uint32_t owner
         uint32_t next
+        uint32_t slot
         uint32_t prev
         uint32_t head
         uint8_t order
         uint8_t state
-        uint8_t held
+        uint16_t held
 
     ctypedef struct pgx_xarray:
         uint64_t head
-        uint32_t lock
+        uint64_t lock
         uint32_t seq
         uint32_t flags
 
@@ -103,7 +110,6 @@ cdef extern from "pagexchange/arena.h" nogil:
     ctypedef struct pgx_space:
         pgx_xarray tables
         uint32_t used
-        uint32_t lock
         uint64_t nr_ptes
         uint64_t nr_anon
         uint32_t generation
@@ -121,7 +127,6 @@ cdef extern from "pagexchange/arena.h" nogil:
         pgx_pte[64] pte
 
     ctypedef struct pgx_pool:
-        uint32_t lock
         uint32_t free_head
         uint32_t free
         uint32_t fresh
@@ -140,7 +145,6 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint64_t got
         uint64_t below_low
         uint64_t below_min
-        uint64_t[4] counter
         uint32_t[10] list
 
     ctypedef struct pgx_layout:
@@ -167,25 +171,26 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint64_t tail_refuse
 
     ctypedef struct pgx_side:
-        uint32_t pfn
-        uint32_t refs
         uint64_t flags
         uint64_t mapping
         uint64_t index
         uint64_t private_
+        uint32_t pfn
         uint32_t rmap
         uint32_t mapcount
-        uint64_t slot
-        uint64_t slot_old
-        uint64_t slot_new
-        uint32_t held
+        uint32_t slot
+        uint16_t held
 
     ctypedef struct pgx_pair:
         pgx_side[2] side
         int32_t status
         uint32_t temp
-        uint32_t order
-        uint32_t kind
+        uint8_t order
+        uint8_t kind
+
+    ctypedef struct pgx_saved:
+        uint64_t where
+        uint64_t old
 
     ctypedef struct pgx_slot:
         uint64_t state
@@ -194,7 +199,16 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint32_t parent
         uint64_t lo
         uint64_t hi
+        uint64_t tree
+        uint64_t give
         uint8_t[2][256] log
+        int64_t[16][4] counter
+        int64_t[16][4] target
+        uint64_t targets
+        uint64_t saves
+        uint64_t node_saves
+        pgx_saved[256] saved
+        pgx_saved[128] saved_node
         pgx_pair[128] pair
 
     ctypedef struct pgx_header:
@@ -213,6 +227,9 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint32_t batch
         uint32_t chunk
         uint32_t pieces
+        uint32_t saved
+        uint32_t saved_node
+        uint32_t call_slots
         uint64_t compat
         uint64_t ro_compat
         uint64_t incompat
@@ -237,11 +254,15 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint64_t off_xanodes
         uint64_t off_tables
         uint64_t off_frames
+        uint64_t off_text
+        uint32_t text_size
+        uint32_t structure
         uint8_t[16] uuid
         uint8_t[16] boot_id
         pgx_pool xanodes
         pgx_pool tables
         pgx_layout layout
+        uint64_t ready
 
     ctypedef struct pgx_region:
         uint8_t *base
@@ -256,9 +277,12 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint32_t nxanodes
         uint32_t ntables
         uint32_t process
+        uint32_t workers
+        uint32_t self
         pgx_header *header
         pgx_node *nodes
         uint8_t *slots
+        uint32_t *pin_tops
         uint64_t *pins
         uint8_t *pieces
         pgx_mapping *mappings
@@ -278,6 +302,9 @@ cdef extern from "pagexchange/arena.h" nogil:
     uint64_t pgx_xa_value(uint64_t entry)
     void pgx_prefetch(const void *p)
     int pgx_node_of(const pgx_region *r, uint64_t pfn)
+    uint64_t *pgx_state_word(pgx_entry *e)
+    uint64_t pgx_state_of(uint32_t refs, uint32_t owner)
+    uint64_t pgx_pin_pfn(uint64_t pin)
     int pgx_pinned(const pgx_region *r, uint64_t pfn, uint32_t order)
     int pgx_fail_alloc(pgx_region *r)
 

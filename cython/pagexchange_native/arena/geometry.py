@@ -19,10 +19,14 @@ class Format:
     """Bytes."""
     items: Mapping[str, int]
     """Part -> bytes of one item."""
+    call_slots: int
+    """Behind those of the workers: of processes and of calls."""
+    slots: int
+    """At most, in all."""
     pins: int
-    """Of one worker's slot."""
+    """Bytes of one process's pins, with the word that says how many there are."""
     pieces: int
-    """Of one worker's slot: half as many pairs of pieces fit into its whole-page log."""
+    """Of one worker: half as many pairs of pieces fit into its whole-page log."""
     nodes: int
     """At most."""
 
@@ -59,7 +63,7 @@ class Geometry:
         if nframes >= 1 << 31 or nframes * self.page_size > 1 << 46:
             raise ValueError(f"{nframes} frames of {self.page_size} bytes: at most 2^31 - 1 frames and 64 TiB")
         for name, value, top in (
-            ("workers", workers, 4096),
+            ("workers", workers, form.slots - 1 - form.call_slots),
             ("mappings", mappings, 1 << 24),
             ("spaces", spaces, 1 << 24),
             # An entry of a page table is a number of 32 bits, and so is a node's.
@@ -81,12 +85,12 @@ class Geometry:
             xa_nodes = nframes // 58 + 2 * int(mappings) + 2 * int(spaces) + 64
         if page_tables is None:
             page_tables = nframes // 58 + 2 * int(spaces) + 16
-        nslots = int(workers) + 1  # slot 0 is for calls from Python
+        nslots = 1 + int(workers) + form.call_slots  # slot 0 marks nothing
         counts = {
             "nodes": len(self.names),
             "slots": nslots,
-            "pins": nslots * form.pins,
-            "pieces": nslots * form.pieces,
+            "pins": form.call_slots,
+            "pieces": int(workers) * form.pieces,
             "mappings": int(mappings),
             "spaces": int(spaces),
             "entries": nframes,

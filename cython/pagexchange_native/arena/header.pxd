@@ -27,6 +27,9 @@ cdef inline int write_header(uint8_t *base, object geometry, bytes uuid, bytes b
     h.batch = PGX_BATCH
     h.chunk = PGX_CHUNK
     h.pieces = PGX_PIECES
+    h.saved = PGX_SAVED
+    h.saved_node = PGX_SAVED_NODE
+    h.call_slots = PGX_CALL_SLOTS
     h.total = geometry.total
     h.page_size = geometry.page_size
     h.page_shift = geometry.page_size.bit_length() - 1
@@ -107,13 +110,15 @@ cdef inline void attach_header(pgx_region *r) noexcept:
     r.nframes = h.nframes
     r.nnodes = h.nnodes
     r.nslots = h.nslots
+    r.workers = h.nslots - 1 - PGX_CALL_SLOTS
     r.nmappings = h.nmappings
     r.nspaces = h.nspaces
     r.nxanodes = h.nxanodes
     r.ntables = h.ntables
     r.nodes = <pgx_node *>(r.base + h.off_nodes)
     r.slots = r.base + h.off_slots
-    r.pins = <uint64_t *>(r.base + h.off_pins)
+    r.pin_tops = <uint32_t *>(r.base + h.off_pins)
+    r.pins = <uint64_t *>(r.base + h.off_pins + PGX_CALL_SLOTS * sizeof(uint32_t))
     r.pieces = r.base + h.off_pieces
     r.mappings = <pgx_mapping *>(r.base + h.off_mappings)
     r.spaces = <pgx_space *>(r.base + h.off_spaces)

@@ -1,26 +1,25 @@
-"""Workers' slots: claimed for a call, given back after it.
+"""Slots: a process claims one for life, and one for each call; what is locked, frozen or held names a slot.
 
+Slots 1 to `workers` are those of exchanges, the PGX_CALL_SLOTS behind them those of processes and of all other calls.
 Every transition of the claim word bumps its generation, so that two recoverers of one dead owner cannot both win.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport abort
 
-from pagexchange_native.format cimport pgx_cas64, pgx_load64, pgx_region, pgx_slot_at, pgx_store64
+from pagexchange_native.arena.locks cimport now_ns, wait_until
+from pagexchange_native.format cimport pgx_cas64, pgx_load64, pgx_region, pgx_slot_at
 
 cdef extern from "<errno.h>":
     enum:
         EUSERS
 
 
-cdef enum:
-    FACE = 0  # the slot of calls from Python
-
-
-cdef inline int64_t claim_slot(pgx_region *r) noexcept nogil:
-    """A free worker slot (never 0, which is for calls from Python), or -EUSERS."""
+cdef inline int64_t claim_of(pgx_region *r, uint32_t first, uint32_t end) noexcept nogil:
+    """A free slot of those from `first` to below `end`, or -EUSERS."""
     cdef uint32_t i
     cdef uint64_t claim
-    for i in range(1, r.nslots):
+    for i in range(first, end):
         claim = pgx_load64(&pgx_slot_at(r, i).claim)
         if claim & 0xff == 0 and pgx_cas64(&pgx_slot_at(r, i).claim, claim,
                                            (((claim >> 8) + 1) << 8) | (r.process + 1)):
@@ -28,6 +27,24 @@ cdef inline int64_t claim_slot(pgx_region *r) noexcept nogil:
     return -EUSERS
 
 
+cdef inline int64_t claim_worker(pgx_region *r) noexcept nogil:
+    """A free slot for an exchange, or -EUSERS."""
+    return claim_of(r, 1, r.workers + 1)
+
+
+cdef inline int64_t claim_call(pgx_region *r, uint64_t until) noexcept nogil:
+    """A free slot for another call, waited for until then (ns of `now_ns`), or -EUSERS."""
+    cdef int64_t slot
+    cdef uint32_t turn = 0
+    while True:
+        slot = claim_of(r, r.workers + 1, r.nslots)
+        if slot >= 0 or not wait_until(&turn, until):
+            return slot
+
+
 cdef inline void release_slot(pgx_region *r, uint32_t slot) noexcept nogil:
-    cdef uint64_t claim = pgx_load64(&pgx_slot_at(r, slot).claim)
-    pgx_store64(&pgx_slot_at(r, slot).claim, ((claim >> 8) + 1) << 8)
+    cdef uint64_t *word = &pgx_slot_at(r, slot).claim
+    cdef uint64_t claim = pgx_load64(word)
+    # Not ours any more: somebody recovered it while we were at work on it. What we did since then may be anything.
+    if claim & 0xff != r.process + 1 or not pgx_cas64(word, claim, ((claim >> 8) + 1) << 8):
+        abort()

@@ -12,18 +12,18 @@ internal: a sibling's canonical slot, a reservation, or a node.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from pagexchange_native.arena.locks cimport SPINS, wait_turn
+from pagexchange_native.arena.locks cimport wait_turn
 from pagexchange_native.format cimport (
     PGX_XA_SHIFT,
     PGX_XA_SLOTS,
     PGX_XA_WRITER,
-    pgx_add32,
-    pgx_cas32,
+    pgx_and64,
+    pgx_cas64,
     pgx_load8,
     pgx_load32,
     pgx_load64,
     pgx_region,
-    pgx_store32,
+    pgx_store64,
     pgx_xanode,
     pgx_xarray,
 )
@@ -36,8 +36,7 @@ cdef enum:
     XA_TOP_SLOTS = 16  # which has fewer slots: 4 bits are left
     XA_ZERO = (257 << 2) | 2  # a reserved slot: reads as nothing
     XA_NODE_0 = 4097  # internal entry of node 0, less the low bits: Linux keeps the numbers below for errors
-    TRIES = 256  # look-ups without a lock before the shape is held
-    GIVE_UP = 1 << 20  # turns to wait for the shape before the tree is taken for a dead writer's
+    GIVE_UP = 1 << 20  # turns to wait for a tree that stands still before it is taken for a dead writer's
 
 cdef struct xa_cursor:  # XA_STATE: stands in the lowest node of a look-up, so that a neighbour is found without a walk
     pgx_xarray *xa
@@ -49,36 +48,33 @@ cdef struct xa_cursor:  # XA_STATE: stands in the lowest node of a look-up, so t
 
 # ---- lock: exclusive for changes of shape and marks, shared to hold the shape still while words are replaced ------------
 
-cdef inline bint xa_trylock(pgx_xarray *xa, uint32_t slot) noexcept nogil:
-    return pgx_load32(&xa.lock) == 0 and pgx_cas32(&xa.lock, 0, PGX_XA_WRITER | slot)
-
-
-cdef inline void xa_lock(pgx_xarray *xa, uint32_t slot) noexcept nogil:
-    """Wait until the array has no holder and no writer, then own it. The word names the slot, for recovery."""
-    cdef uint32_t turn = 0
-    while not xa_trylock(xa, slot):
-        wait_turn(turn)
-        turn += turn < SPINS
+cdef inline bint xa_trylock(pgx_xarray *xa) noexcept nogil:
+    """Owns the tree as its writer, unless an exchange holds it. The caller has the structure lock, and has named the tree
+    in its slot: that is whose writer it is, for recovery."""
+    return pgx_load64(&xa.lock) == 0 and pgx_cas64(&xa.lock, 0, PGX_XA_WRITER)
 
 
 cdef inline void xa_unlock(pgx_xarray *xa) noexcept nogil:
-    pgx_store32(&xa.lock, 0)
+    pgx_store64(&xa.lock, 0)  # nobody adds a bit while there is a writer
 
 
-cdef inline bint xa_tryhold(pgx_xarray *xa) noexcept nogil:
-    cdef uint32_t word = pgx_load32(&xa.lock)
-    return not word & PGX_XA_WRITER and pgx_cas32(&xa.lock, word, word + 1)
+cdef inline bint xa_held(const pgx_xarray *xa, uint32_t slot) noexcept nogil:
+    return pgx_load64(&xa.lock) >> slot & 1
 
 
-cdef inline void xa_hold(pgx_xarray *xa) noexcept nogil:
-    cdef uint32_t turn = 0
-    while not xa_tryhold(xa):
-        wait_turn(turn)
-        turn += turn < SPINS
+cdef inline bint xa_tryhold(pgx_xarray *xa, uint32_t slot) noexcept nogil:
+    """Holds the tree for a slot; a second time changes nothing. False while there is a writer."""
+    cdef uint64_t word = pgx_load64(&xa.lock)
+    while not word & PGX_XA_WRITER:
+        if pgx_cas64(&xa.lock, word, word | <uint64_t>1 << slot):
+            return True
+        word = pgx_load64(&xa.lock)
+    return False
 
 
-cdef inline void xa_release(pgx_xarray *xa) noexcept nogil:
-    pgx_add32(&xa.lock, <uint32_t>-1)
+cdef inline void xa_release(pgx_xarray *xa, uint32_t slot) noexcept nogil:
+    """Ends what `xa_tryhold` began; a second time changes nothing."""
+    pgx_and64(&xa.lock, ~(<uint64_t>1 << slot))
 
 
 # ---- encoding and bounds ---------------------------------------------------------------------------------------------
@@ -197,27 +193,19 @@ cdef inline uint64_t _peek(const pgx_region *r, const pgx_xarray *xa, uint64_t i
 cdef inline uint64_t xa_load(const pgx_region *r, const pgx_xarray *xa, uint64_t index) noexcept nogil:
     """The entry that covers `index`, 0 for none or a reservation. Without a lock; never leaves the arena.
 
-    An answer counts when `seq` was even before and the same after.
-
-    Writers that come one after the other could starve a reader, so after TRIES it holds the shape still. When even that
-    does not come about, the writer has died with the lock: then the tree stands still, each of its steps links or unlinks
-    whole parts by one store, and what a look-up finds is the state before or after that step (of a multi-index entry that
-    was being written, each index separately).
+    An answer counts when `seq` was even before and the same after. When that does not come about for GIVE_UP turns, the
+    writer has died or was stopped: then the tree stands still, each of its steps links or unlinks whole parts by one store,
+    and what a look-up finds is the state before or after that step (of a multi-index entry that was being written, each
+    index separately).
     """
     cdef uint64_t entry
     cdef uint32_t seq, turn
-    for turn in range(TRIES):
+    for turn in range(GIVE_UP):
         seq = pgx_load32(&xa.seq)
         if not seq & 1:
             entry = _peek(r, xa, index)
             if pgx_load32(&xa.seq) == seq:
                 return entry
-        wait_turn(turn)
-    for turn in range(GIVE_UP):
-        if xa_tryhold(<pgx_xarray *>xa):
-            entry = _peek(r, xa, index)
-            xa_release(<pgx_xarray *>xa)
-            return entry
         wait_turn(turn)
     return _peek(r, xa, index)
 

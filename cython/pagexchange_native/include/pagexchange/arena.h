@@ -14,17 +14,21 @@
 
 #define PGX_MAGIC "PGXARENA"
 #define PGX_ENDIAN 0x01020304u
-#define PGX_VERSION 1u
-#define PGX_ABI 1 /* of the structs and functions that a compiled plug-in bakes in */
+#define PGX_VERSION 2u
+#define PGX_ABI 2 /* of the structs and functions that a compiled plug-in bakes in */
 
 #define PGX_MAX_NODES 16
 #define PGX_MAX_ORDER 9   /* 2 MiB folios of 4 KiB frames */
-#define PGX_BATCH 128     /* pairs that a worker holds locked at once */
+#define PGX_BATCH 128     /* pairs that a worker holds locked at once, at most */
 #define PGX_CHUNK 256     /* bytes of one undo chunk */
 #define PGX_TAIL_WORDS 16 /* tails whose words, of both sides, one undo chunk holds */
 #define PGX_PIECE 4096    /* bytes of one piece of the whole-page log */
 #define PGX_PIECES 16     /* piece pairs that the whole-page log of a slot holds */
-#define PGX_PINS 8        /* frames that one slot may pin at once */
+#define PGX_PINS 256      /* pages that one process may pin, or have references on, at once */
+#define PGX_CALL_SLOTS 16 /* slots behind the workers': one for each process, for as long as it lives, and one for each call */
+#define PGX_MAX_SLOTS 63  /* a tree's lock has a bit for each slot, and one for the writer */
+#define PGX_SAVED 256     /* words that the undo record of a change of structure holds */
+#define PGX_SAVED_NODE 128 /* and that of a change of a node's free lists */
 
 /* ---- a frame's entry, like `struct page`: what travels with the page and what stays with the frame ---------- */
 
@@ -38,26 +42,32 @@ enum pgx_state {
 
 typedef struct pgx_entry {
     uint64_t flags;    /* frame + page: the layout says bit by bit. Linux's flags word */
-    uint32_t refs;     /* page: number of references; PGX_FROZEN | slot while an exchange holds it */
-    uint32_t mapcount; /* page: how often the folio is mapped by page tables */
+    uint32_t refs;     /* page: cache + private + mapcount + held, always; PGX_FROZEN | slot while an exchange has it */
+    uint32_t owner;    /* frame: who has it locked; see PGX_OWNER_. One word of 64 bits with `refs`, see pgx_state_word */
     uint64_t mapping;  /* page: 0 none; (id + 1) << 2 a file mapping; (space + 1) << 2 | PGX_ANON anonymous */
     uint64_t index;    /* page: position in its file, or its virtual page number, in base pages */
     uint64_t private_; /* page: what its owner keeps with it; carries a reference when the flag `private` is set */
+    uint32_t mapcount; /* page: how often the folio is mapped by page tables */
     uint32_t rmap;     /* page: first page-table entry that maps it, number + 1; 0 none */
-    uint32_t owner;    /* frame: slot + 1 of the worker that has it locked, with PGX_OWNER_... for slot 0; 0 unlocked */
-    uint32_t next;     /* frame: free list, pfn + 1 */
+    union {
+        uint32_t next; /* frame: free list, pfn + 1 */
+        uint32_t slot; /* page: where its mapping's tree may have it, see pgx_slot_word; 0 unknown. A hint: check it */
+    };
     uint32_t prev;     /* frame: free list, pfn + 1 */
     uint32_t head;     /* frame: of a tail, the folio's first pfn + 1 */
     uint8_t order;     /* frame: the folio's or free block's order */
     uint8_t state;     /* frame: enum pgx_state */
-    uint8_t held;      /* page: 1 while the reference that allocation gave is still the caller's */
-    uint8_t pad;
+    uint16_t held;     /* page: process + 1 while the reference that allocation gave is still that process's */
 } pgx_entry;
 
 #define PGX_ANON 1ull
 #define PGX_FROZEN 0x80000000u
-#define PGX_OWNER_CALL 0x40000000u /* a call from Python has it for as long as it runs */
-#define PGX_OWNER_KEPT 0x20000000u /* and leaves it locked: the caller had locked it before */
+/* `owner`: 0 nobody; slot + 1 of the worker whose exchange has the page; PGX_OWNER_CALL | slot + 1 of a call that lets it
+ * go before it returns. In the second byte the slot + 1 of a process that has locked it for its user, and keeps it. */
+#define PGX_OWNER_CALL 0x80000000u
+#define PGX_OWNER_SLOT 0xffu
+#define PGX_OWNER_KEEPER_SHIFT 8
+#define PGX_OWNER_KEEPER 0xff00u
 
 /* ---- XArray ------------------------------------------------------------------------------------------------- */
 
@@ -67,13 +77,12 @@ typedef struct pgx_entry {
 
 typedef struct pgx_xarray { /* the head of one array; embedded in a mapping and in a space */
     uint64_t head;  /* entry: 0, a single entry at index 0, or a node */
-    uint32_t lock;  /* PGX_XA_WRITER | slot while the tree's shape or marks change; else the number of holders of slots */
+    uint64_t lock;  /* bit s: slot s holds the slots in their places; PGX_XA_WRITER: who has the structure lock changes it */
     uint32_t seq;   /* odd while the tree's shape changes: readers without the lock try again */
     uint32_t flags; /* marks of the head (bit m: some entry has mark m) */
-    uint32_t pad;
 } pgx_xarray;
 
-#define PGX_XA_WRITER 0x80000000u
+#define PGX_XA_WRITER (1ull << 63)
 
 typedef struct pgx_xanode {
     uint8_t shift;   /* bits that lie below this node's slots */
@@ -113,12 +122,12 @@ typedef struct pgx_mapping {
 typedef struct pgx_space {
     pgx_xarray tables; /* virtual page number >> 6 -> page table number */
     uint32_t used;
-    uint32_t lock; /* slot + 1 of the worker that changes its page tables */
+    uint32_t pad0;
     uint64_t nr_ptes;
     uint64_t nr_anon; /* base pages that are anonymous and carry its number, wherever they are mapped by now */
     uint32_t generation; /* as of a mapping */
-    uint32_t pad0;
-    uint64_t pad1;
+    uint32_t pad1;
+    uint64_t pad2;
     char name[64];
 } pgx_space; /* 128 bytes */
 
@@ -146,8 +155,8 @@ typedef struct pgx_table {
     pgx_pte pte[PGX_TABLE_SLOTS]; /* at byte 64; entry number = table * 64 + slot */
 } pgx_table; /* 1088 bytes */
 
-typedef struct pgx_pool { /* free list of XArray nodes or of page tables */
-    uint32_t lock;
+typedef struct pgx_pool { /* free list of XArray nodes or of page tables; changed under the structure lock */
+    uint32_t pad;
     uint32_t free_head; /* number + 1 */
     uint32_t free;      /* how many are on the list */
     uint32_t fresh;     /* numbers from here on were never used */
@@ -155,7 +164,7 @@ typedef struct pgx_pool { /* free list of XArray nodes or of page tables */
 
 /* ---- nodes (tiers) and their allocator ------------------------------------------------------------------------ */
 
-enum pgx_counter { /* per node, in base pages */
+enum pgx_counter { /* per node, in base pages: the sum of all slots' `counter` */
     PGX_NR_FILE = 0,  /* in the cache of a mapping, shared memory included */
     PGX_NR_SHMEM = 1, /* of these, shared memory */
     PGX_NR_ANON = 2,  /* anonymous and mapped */
@@ -167,16 +176,15 @@ typedef struct pgx_node {
     char name[32];
     uint64_t start;  /* first pfn */
     uint64_t frames; /* number of frames */
-    uint32_t lock;   /* slot + 1 */
+    uint32_t lock;   /* slot + 1: its free lists, and what lies on them */
     uint32_t number; /* as written in the flags word */
     uint64_t wm_min, wm_low, wm_high; /* watermarks, frames */
     uint64_t free;                    /* free frames */
     uint64_t asked, got;              /* allocations asked for and served, in frames */
     uint64_t below_low, below_min;    /* allocations that found less than the low / min watermark left */
-    uint64_t counter[PGX_NR_COUNTERS];
     uint32_t list[PGX_MAX_ORDER + 1]; /* free blocks by order, pfn + 1 */
     uint32_t pad0[2];
-    uint64_t pad1[7];
+    uint64_t pad1[11];
 } pgx_node; /* 256 bytes */
 
 /* ---- the flags word's layout ----------------------------------------------------------------------------------- */
@@ -195,19 +203,21 @@ typedef struct pgx_layout { /* masks over the flags word; a role that a layout l
     uint64_t tail_refuse; /* bits of a tail's word that must be clear; all others stay with the frame */
 } pgx_layout;
 
-/* ---- a worker's slot: the crash-safe record ---------------------------------------------------------------------
- * `state` is the one publish word: (step << 8) | phase, step = pair << 40 | chunk step. See docs/architecture.md.
+/* ---- a slot: the crash-safe record ------------------------------------------------------------------------------
+ * A process claims one for life, and one for each call; only a worker's has a use for its pairs. `state` is the publish word
+ * of an exchange: (step << 8) | phase, step = pair << 40 | chunk step. `saved` and `saved_node` are the undo records of
+ * what is changed under the structure lock and under a node's lock: as long as such a lock names this slot, the words
+ * that were saved are what stood there before. See docs/architecture.md.
  */
 
 enum pgx_phase {
     PGX_IDLE = 0,
-    PGX_INTENT = 1, /* locks and freezes are being taken: roll back */
+    PGX_INTENT = 1, /* pages are being locked and frozen: roll back */
     PGX_DATA = 2,   /* the point of no return: redo the open chunk, then go on */
-    PGX_META = 3,   /* redo flags, identity, slots from the record */
-    PGX_UNLOCK = 4, /* redo references, page tables, unlock */
-    PGX_HELP = 5,   /* helper of another slot's data step, with a byte range of its own */
-    PGX_BACK = 6,   /* a mover failed, or met a memory error: what is below the step is still to be put back */
-    PGX_TAILS = 7,  /* after DATA: redo the words of 16 tails from the log, then go on */
+    PGX_META = 3,   /* redo, on each frame that still carries the mark, all that belongs to it; unlock it */
+    PGX_HELP = 4,   /* helper of another slot's data step, with a byte range of its own */
+    PGX_BACK = 5,   /* a mover failed, or met a memory error: what is below the step is still to be put back */
+    PGX_TAILS = 6,  /* after DATA: redo the words of 16 tails from the log, then go on */
 };
 
 enum pgx_log_kind { /* core log formats: recovery needs no plug-in */
@@ -218,33 +228,46 @@ enum pgx_log_kind { /* core log formats: recovery needs no plug-in */
 };
 
 typedef struct pgx_side {
-    uint32_t pfn;
-    uint32_t refs;              /* expected references, written before the freeze */
-    uint64_t flags;             /* the word that the policy computed for THIS frame; the core uses its swap bits only */
+    uint64_t flags;     /* the word that the policy computed for THIS frame; the core uses its swap bits only */
     uint64_t mapping, index, private_; /* identity of the page that lies in THIS frame before the exchange */
+    uint32_t pfn;
     uint32_t rmap, mapcount;
-    uint64_t slot;              /* byte offset of the XArray word that points here; 0 none */
-    uint64_t slot_old, slot_new;
-    uint32_t held, pad;
-} pgx_side; /* 80 bytes */
+    uint32_t slot;      /* pgx_slot_word: the XArray word that points here, checked; 0 none */
+    uint16_t held;
+    uint16_t pad[3];
+} pgx_side; /* 56 bytes */
 
 typedef struct pgx_pair {
     pgx_side side[2];
     int32_t status; /* 0 going on; above 0 left to another mover; -errno dropped out */
-    uint32_t temp;  /* frame taken by PGX_LOG_TEMP, pfn + 1 */
-    uint32_t order;
-    uint32_t kind;  /* enum pgx_log_kind */
-    uint64_t pad[2];
-} pgx_pair; /* 192 bytes */
+    uint32_t temp;  /* frame taken by PGX_LOG_TEMP, pfn + 1: stored and cleared under the node's lock and undo record */
+    uint8_t order;
+    uint8_t kind;   /* enum pgx_log_kind */
+    uint8_t pad[6];
+} pgx_pair; /* 128 bytes */
+
+typedef struct pgx_saved {
+    uint64_t where; /* byte offset << 8 | what: 1, 2, 4 or 8 bytes that were there; else enum pgx_saved_kind */
+    uint64_t old;
+} pgx_saved;
 
 typedef struct pgx_slot {
     uint64_t state;
-    uint64_t claim; /* (generation << 8) | (process byte + 1); 0 in the low byte: free */
-    uint32_t n;     /* pairs in `pair` */
+    uint64_t claim;  /* (generation << 8) | (process + 1); 0 in the low byte: free. Changed by compare and swap only */
+    uint32_t n;      /* pairs in `pair` */
     uint32_t parent; /* PGX_HELP: slot + 1 of the worker helped */
     uint64_t lo, hi; /* PGX_HELP: byte range */
-    uint64_t pad[3];
+    uint64_t tree;   /* byte offset of the pgx_xarray that this slot's change of structure has, or may have, as writer */
+    uint64_t give;   /* pfn + 1 of a page without a user that this slot is about to free, and has locked; 0 none */
+    uint64_t pad;
     uint8_t log[2][PGX_CHUNK]; /* at byte 64 */
+    int64_t counter[PGX_MAX_NODES][PGX_NR_COUNTERS]; /* what this slot's owners have added; only its owner writes here */
+    int64_t target[PGX_MAX_NODES][PGX_NR_COUNTERS];  /* PGX_META: what `counter` is to be afterwards, */
+    uint64_t targets;                                /* of the nodes whose bit is set */
+    uint64_t saves, node_saves;                      /* how many words are saved: the publish words of the undo records */
+    uint64_t pad1[5];
+    pgx_saved saved[PGX_SAVED];
+    pgx_saved saved_node[PGX_SAVED_NODE];
     pgx_pair pair[PGX_BATCH];
 } pgx_slot;
 
@@ -255,7 +278,7 @@ typedef struct pgx_header { /* one 4096-byte page at offset 0 */
     uint32_t endian, version;
     uint32_t header_size, entry_size, slot_size, pair_size;
     uint32_t node_size, mapping_size, space_size, xanode_size, table_size;
-    uint32_t batch, chunk, pieces;
+    uint32_t batch, chunk, pieces, saved, saved_node, call_slots;
     uint64_t compat, ro_compat, incompat; /* feature words */
     uint64_t total;                       /* bytes of the region */
     uint64_t page_size;
@@ -264,9 +287,13 @@ typedef struct pgx_header { /* one 4096-byte page at offset 0 */
     uint32_t pid; /* of the process that made it, for messages */
     uint64_t off_nodes, off_slots, off_pins, off_pieces, off_mappings, off_spaces, off_entries, off_xanodes, off_tables,
         off_frames; /* byte offsets from the start of the region */
+    uint64_t off_text;  /* the layout as TOML: a process that attaches makes its names from that */
+    uint32_t text_size; /* bytes */
+    uint32_t structure; /* slot + 1: the lock of all trees, pools, page tables, mappings and spaces */
     uint8_t uuid[16], boot_id[16];
     pgx_pool xanodes, tables;
     pgx_layout layout;
+    uint64_t ready; /* 1: stored last, when all else is in place */
 } pgx_header;
 
 /* ---- the private view of one mapping of the region ----------------------------------------------------------------- */
@@ -275,10 +302,13 @@ typedef struct pgx_region {
     uint8_t *base;
     uint64_t total, page_size, nframes;
     uint32_t page_shift, nnodes, nslots, nmappings, nspaces, nxanodes, ntables, process; /* process: OFD lock byte */
-    pgx_header *header; /* in the mapping: only its pools are used after attaching */
+    uint32_t workers; /* slots 1 to `workers` exchange; those behind them are the processes' and calls' */
+    uint32_t self;    /* the slot that this process has claimed for life */
+    pgx_header *header; /* in the mapping: only its pools and the structure lock are used after attaching */
     pgx_node *nodes;
     uint8_t *slots;
-    uint64_t *pins; /* nslots * PGX_PINS words: pfn + 1, bit 63 set for a long pin */
+    uint32_t *pin_tops; /* of each slot behind the workers': its pins lie below this place; stored before a pin is */
+    uint64_t *pins;     /* PGX_PINS of each of these: pfn + 1 | times << 32, bit 63 set for a long pin */
     uint8_t *pieces;
     pgx_mapping *mappings;
     pgx_space *spaces;
@@ -306,7 +336,28 @@ static inline uint8_t *pgx_frame_at(const pgx_region *r, uint64_t pfn) {
 static inline uint64_t pgx_xa_entry(uint64_t value) { return (value + 1) << 2; }
 static inline uint64_t pgx_xa_value(uint64_t entry) { return (entry >> 2) - 1; }
 
-static inline void pgx_prefetch(const void *p) { __builtin_prefetch(p, 1, 2); }
+/* Towards L2, for reading: written out, so that no compiler flag turns it into prefetchw, which holds one of the few miss
+ * buffers of L1, and no compiler takes a function that only fetches for one that does nothing. */
+__attribute__((always_inline)) static inline void pgx_prefetch(const void *p) {
+#if defined(__x86_64__)
+    __asm__ volatile("prefetcht1 %0" : : "m"(*(const char *)p));
+#else
+    __builtin_prefetch(p, 0, 2);
+#endif
+}
+
+/* `refs` and `owner` as one word: an exchange takes both at once. */
+static inline uint64_t *pgx_state_word(pgx_entry *e) { return (uint64_t *)&e->refs; }
+static inline uint64_t pgx_state_of(uint32_t refs, uint32_t owner) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return (uint64_t)owner << 32 | refs;
+#else
+    return (uint64_t)refs << 32 | owner;
+#endif
+}
+
+/* A word of a tree as 32 bits: node * 64 + slot + 1, or PGX_SLOT_HEAD for the head of the array itself. */
+#define PGX_SLOT_HEAD 0xffffffffu
 
 static inline int pgx_node_of(const pgx_region *r, uint64_t pfn) {
     for (uint32_t i = 0; i < r->nnodes; i++)
@@ -315,12 +366,17 @@ static inline int pgx_node_of(const pgx_region *r, uint64_t pfn) {
     return -1;
 }
 
-/* true when one of the 2^order frames from `pfn` on is pinned */
+static inline uint64_t pgx_pin_pfn(uint64_t pin) { return (uint32_t)pin - 1u; }
+
+/* true when one of the 2^order frames from `pfn` on is pinned, or has a reference beside those that `refs` counts */
 static inline int pgx_pinned(const pgx_region *r, uint64_t pfn, uint32_t order) {
-    for (uint32_t i = 0; i < r->nslots * PGX_PINS; i++) {
-        uint64_t pin = pgx_load64(&r->pins[i]);
-        if (pin && (pin & ~PGX_PIN_LONG) - 1 - pfn < 1ull << order)
-            return 1;
+    for (uint32_t process = 0; process < PGX_CALL_SLOTS; process++) {
+        uint32_t top = pgx_load32(&r->pin_tops[process]);
+        for (uint32_t i = 0; i < top && i < PGX_PINS; i++) {
+            uint64_t pin = pgx_load64(&r->pins[process * PGX_PINS + i]);
+            if (pin && pgx_pin_pfn(pin) - pfn < 1ull << order)
+                return 1;
+        }
     }
     return 0;
 }
@@ -339,8 +395,11 @@ _Static_assert(sizeof(pgx_mapping) == 128, "mapping");
 _Static_assert(sizeof(pgx_space) == 128, "space");
 _Static_assert(sizeof(pgx_table) == 1088, "table");
 _Static_assert(sizeof(pgx_node) == 256, "node");
-_Static_assert(sizeof(pgx_side) == 80, "side");
-_Static_assert(sizeof(pgx_pair) == 192, "pair");
+_Static_assert(offsetof(pgx_entry, owner) == offsetof(pgx_entry, refs) + 4, "refs and owner are one word");
+_Static_assert(offsetof(pgx_entry, refs) % 8 == 0, "refs and owner are one word");
+_Static_assert(sizeof(pgx_xarray) == 24, "xarray");
+_Static_assert(sizeof(pgx_side) == 56, "side");
+_Static_assert(sizeof(pgx_pair) == 128, "pair");
 _Static_assert(offsetof(pgx_slot, log) == 64, "slot log");
 _Static_assert(sizeof(pgx_slot) % 64 == 0, "slot");
 _Static_assert(PGX_TAIL_WORDS * 2 * sizeof(uint64_t) == PGX_CHUNK, "words of tails in an undo chunk");

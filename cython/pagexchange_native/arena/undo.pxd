@@ -1,0 +1,88 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Undo records: what stood in the words that are changed under a lock, so that a death in between changes nothing.
+
+There are two: `structure_undo` under the structure lock, `node_undo` under a node's lock, each in the slot that the lock
+names. A word is saved before it is stored to; the number of saved words is published after each. Recovery writes the
+words back in reverse order, counts down by a publish for each, and unlocks: it may die itself, anywhere, and be repeated.
+`undo_commit` makes the changes count; the lock is let go after it.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport abort
+
+from pagexchange_native.format cimport (
+    PGX_SAVED,
+    PGX_SAVED_NODE,
+    pgx_publish,
+    pgx_region,
+    pgx_saved,
+    pgx_slot,
+    pgx_slot_at,
+    pgx_store8,
+    pgx_store32,
+    pgx_store64,
+)
+
+cdef extern from *:
+    """
+    static inline void pgx_store16(uint16_t *p, uint16_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+    """
+    void pgx_store16(uint16_t *p, uint16_t v) nogil
+
+cdef struct Undo:  # one of a slot's two records
+    pgx_region *r
+    uint64_t *count
+    pgx_saved *saved
+    uint64_t most
+    uint32_t slot
+
+
+cdef inline Undo structure_undo(pgx_region *r, uint32_t slot) noexcept nogil:
+    cdef pgx_slot *s = pgx_slot_at(r, slot)
+    return Undo(r, &s.saves, &s.saved[0], PGX_SAVED, slot)
+
+
+cdef inline Undo node_undo(pgx_region *r, uint32_t slot) noexcept nogil:
+    cdef pgx_slot *s = pgx_slot_at(r, slot)
+    return Undo(r, &s.node_saves, &s.saved_node[0], PGX_SAVED_NODE, slot)
+
+
+cdef inline void undo_note(Undo *u, uint64_t where, uint64_t old) noexcept nogil:
+    """Adds one record. Its place is the number of records so far, which is published after it."""
+    cdef uint64_t n = u.count[0]
+    if n >= u.most:
+        abort()  # each operation is bounded, and takes no more than there is
+    u.saved[n].where = where
+    u.saved[n].old = old
+    pgx_publish(u.count, n + 1)
+
+
+cdef inline uint64_t undo_room(const Undo *u) noexcept nogil:
+    """How many more words can be saved."""
+    return u.most - u.count[0]
+
+
+cdef inline void undo_commit(Undo *u) noexcept nogil:
+    pgx_publish(u.count, 0)
+
+
+# ---- save, then store ------------------------------------------------------------------------------------------------
+
+cdef inline void put64(Undo *u, uint64_t *word, uint64_t value) noexcept nogil:
+    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 8, word[0])
+    pgx_store64(word, value)
+
+
+cdef inline void put32(Undo *u, uint32_t *word, uint32_t value) noexcept nogil:
+    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 4, word[0])
+    pgx_store32(word, value)
+
+
+cdef inline void put16(Undo *u, uint16_t *word, uint16_t value) noexcept nogil:
+    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 2, word[0])
+    pgx_store16(word, value)
+
+
+cdef inline void put8(Undo *u, uint8_t *word, uint8_t value) noexcept nogil:
+    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 1, word[0])
+    pgx_store8(word, value)
