@@ -19,6 +19,8 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_MAX_SLOTS
         PGX_SAVED
         PGX_SAVED_NODE
+        PGX_SAVED_SET
+        PGX_SAVED_CLEARED
         PGX_OFFLINE
         PGX_FREE
         PGX_USED

@@ -3,6 +3,7 @@
 The word of a lock names its owner, slot + 1, so that recovery can tell who died with it.
 """
 
+from libc.errno cimport EAGAIN
 from libc.stdint cimport uint32_t, uint64_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport usleep
@@ -41,12 +42,14 @@ cdef inline bint wait_until(uint32_t *turn, uint64_t until) noexcept nogil:
     return True
 
 
-cdef inline void spin_lock(uint32_t *word, uint32_t owner) noexcept nogil:
+cdef inline int spin_lock(uint32_t *word, uint32_t owner, uint64_t until) noexcept nogil:
+    """0, or -EAGAIN when another has it still at `until` (ns of `now_ns`)."""
     cdef uint32_t turn = 0
     # The load first: a waiter that only reads leaves the cache line to the owner.
     while pgx_load32(word) != 0 or not pgx_cas32(word, 0, owner):
-        wait_turn(turn)
-        turn += turn < SPINS
+        if not wait_until(&turn, until):
+            return -EAGAIN
+    return 0
 
 
 cdef inline void spin_unlock(uint32_t *word) noexcept nogil:

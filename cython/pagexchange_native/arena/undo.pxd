@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Undo records: what stood in the words that are changed under a lock, so that a death in between changes nothing.
 
-There are two: `structure_undo` under the structure lock, `node_undo` under a node's lock, each in the slot that the lock
-names. A word is saved before it is stored to; the number of saved words is published after each. Recovery writes the
-words back in reverse order, counts down by a publish for each, and unlocks: it may die itself, anywhere, and be repeated.
-`undo_commit` makes the changes count; the lock is let go after it.
+A slot has two: `structure_undo` for what is changed under the structure lock or under locks of pages, `node_undo` for
+what is changed under a node's lock. A word is saved before it is stored to; the number of saved words is published after
+each. `undo_commit` makes the changes count; the locks are let go after it. Recovery writes the words back in reverse order,
+counts down by a publish for each, and unlocks what names the slot: it may die itself, anywhere, and be repeated.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -12,7 +12,11 @@ from libc.stdlib cimport abort
 
 from pagexchange_native.format cimport (
     PGX_SAVED,
+    PGX_SAVED_CLEARED,
     PGX_SAVED_NODE,
+    PGX_SAVED_SET,
+    pgx_and64,
+    pgx_or64,
     pgx_publish,
     pgx_region,
     pgx_saved,
@@ -86,3 +90,21 @@ cdef inline void put16(Undo *u, uint16_t *word, uint16_t value) noexcept nogil:
 cdef inline void put8(Undo *u, uint8_t *word, uint8_t value) noexcept nogil:
     undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 1, word[0])
     pgx_store8(word, value)
+
+
+cdef inline uint64_t set_bits(Undo *u, uint64_t *word, uint64_t bits) noexcept nogil:
+    """Sets bits of a word of which others change other bits meanwhile; those that were clear."""
+    cdef uint64_t new = bits & ~word[0]  # only who writes this record changes these
+    if new:
+        undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | PGX_SAVED_SET, new)
+        pgx_or64(word, new)
+    return new
+
+
+cdef inline uint64_t clear_bits(Undo *u, uint64_t *word, uint64_t bits) noexcept nogil:
+    """Clears bits of such a word; those that were set."""
+    cdef uint64_t old = bits & word[0]
+    if old:
+        undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | PGX_SAVED_CLEARED, old)
+        pgx_and64(word, ~old)
+    return old

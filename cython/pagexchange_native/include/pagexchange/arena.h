@@ -205,9 +205,10 @@ typedef struct pgx_layout { /* masks over the flags word; a role that a layout l
 
 /* ---- a slot: the crash-safe record ------------------------------------------------------------------------------
  * A process claims one for life, and one for each call; only a worker's has a use for its pairs. `state` is the publish word
- * of an exchange: (step << 8) | phase, step = pair << 40 | chunk step. `saved` and `saved_node` are the undo records of
- * what is changed under the structure lock and under a node's lock: as long as such a lock names this slot, the words
- * that were saved are what stood there before. See docs/architecture.md.
+ * of an exchange: (step << 8) | phase, step = pair << 40 | chunk step. `saved` and `saved_node` are undo records: of
+ * what a call changes under the structure lock or the locks of pages, and of what it changes under a node's lock. As long
+ * as their numbers of words are not 0, the change does not count: who finds the slot's owner dead puts the words back,
+ * the last one first. See docs/architecture.md.
  */
 
 enum pgx_phase {
@@ -245,6 +246,11 @@ typedef struct pgx_pair {
     uint8_t kind;   /* enum pgx_log_kind */
     uint8_t pad[6];
 } pgx_pair; /* 128 bytes */
+
+enum pgx_saved_kind { /* what a pgx_saved has beside whole words of 1, 2, 4 or 8 bytes */
+    PGX_SAVED_SET = 16,     /* the bits of `old` were clear in this 64-bit word, of which others change other bits */
+    PGX_SAVED_CLEARED = 17, /* they were set */
+};
 
 typedef struct pgx_saved {
     uint64_t where; /* byte offset << 8 | what: 1, 2, 4 or 8 bytes that were there; else enum pgx_saved_kind */
