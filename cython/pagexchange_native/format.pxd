@@ -181,6 +181,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint32_t rmap
         uint32_t mapcount
         uint32_t slot
+        uint32_t refs
         uint16_t held
 
     ctypedef struct pgx_pair:

@@ -14,6 +14,7 @@ from libc.string cimport memset
 
 from pagexchange_native.arena.locks cimport wait_turn
 from pagexchange_native.format cimport (
+    PGX_SLOT_HEAD,
     PGX_XA_SHIFT,
     PGX_XA_SLOTS,
     PGX_XA_WRITER,
@@ -34,6 +35,7 @@ cdef enum:
     XA_LEVELS = 11     # of the deepest tree: 11 times 6 bits cover 64
     XA_MAX_SHIFT = 60  # of its top node,
     XA_TOP_SLOTS = 16  # which has fewer slots: 4 bits are left
+    SLOT_AT = 64       # bytes of a node in front of its slots
     XA_ZERO = (257 << 2) | 2  # a reserved slot: reads as nothing
     XA_NODE_0 = 4097  # internal entry of node 0, less the low bits: Linux keeps the numbers below for errors
     GIVE_UP = 1 << 20  # turns to wait for a tree that stands still before it is taken for a dead writer's
@@ -243,6 +245,33 @@ cdef inline uint64_t xa_walk(const pgx_region *r, const pgx_xarray *xa, uint64_t
         if at == NULL:
             return 0
         shift -= PGX_XA_SHIFT
+
+
+cdef inline uint32_t xa_slot_number(const pgx_region *r, const pgx_xarray *xa, const uint64_t *word) noexcept nogil:
+    """A word of the array as 32 bits, for an entry's hint and a record; 0 when it is none."""
+    cdef uint64_t at = <uint64_t>(<const uint8_t *>word - <const uint8_t *>r.xanodes)
+    cdef uint64_t inside = at % sizeof(pgx_xanode)
+    if word == &xa.head:
+        return PGX_SLOT_HEAD
+    if word == NULL or at // sizeof(pgx_xanode) >= r.nxanodes or inside < SLOT_AT or inside & 7:
+        return 0
+    return <uint32_t>(at // sizeof(pgx_xanode) * PGX_XA_SLOTS + (inside - SLOT_AT) // 8 + 1)
+
+
+cdef inline uint64_t *xa_slot_word(pgx_region *r, pgx_xarray *xa, uint32_t number) noexcept nogil:
+    """The word that such a number names, if it is one that this array keeps entries in; else NULL.
+
+    Entries look alike in all arrays: a page table's number in a space could be taken for the page's frame.
+    """
+    cdef pgx_xanode *node
+    if number == PGX_SLOT_HEAD:
+        return &xa.head
+    if number == 0 or (number - 1) // PGX_XA_SLOTS >= r.nxanodes:
+        return NULL
+    node = &r.xanodes[(number - 1) // PGX_XA_SLOTS]
+    if not node.used or node.array != _offset_of(r, xa):
+        return NULL
+    return &node.slot[(number - 1) % PGX_XA_SLOTS]
 
 
 cdef inline uint64_t *xa_find_word(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t *order) noexcept nogil:

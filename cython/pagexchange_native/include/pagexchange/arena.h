@@ -234,8 +234,8 @@ typedef struct pgx_side {
     uint32_t pfn;
     uint32_t rmap, mapcount;
     uint32_t slot;      /* pgx_slot_word: the XArray word that points here, checked; 0 none */
-    uint16_t held;
-    uint16_t pad[3];
+    uint32_t refs;      /* of that page at rest: what it has again wherever it ends up */
+    uint16_t held, pad;
 } pgx_side; /* 56 bytes */
 
 typedef struct pgx_pair {
