@@ -21,6 +21,8 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_SAVED_NODE
         PGX_SAVED_SET
         PGX_SAVED_CLEARED
+        PGX_SAVED_TAKEN
+        PGX_SAVED_FREED
         PGX_OFFLINE
         PGX_FREE
         PGX_USED

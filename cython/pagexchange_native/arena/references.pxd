@@ -1,12 +1,21 @@
-"""References of a page: what it has at rest, and who may drop one."""
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""References of a page, and pins: what keeps it, and who may let go.
 
-from libc.stdint cimport uint32_t, uint64_t
+`refs` counts what follows from the entry itself: cache, private data, page tables, and `held`, the reference that
+allocation gave a process. What else a process has taken, by `get` or for long by `pin`, is a pin in the place of its own:
+pfn + 1 | times << 32, bit 63 for a long one. A pin is stored first and looks at `refs` second, an exchange and who drops a
+page's last reference the other way round, both with a fence between.
+"""
 
-from pagexchange_native.arena.allocator cimport pgx_free
+from libc.errno cimport EAGAIN, EINVAL, ETXTBSY, EUSERS
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from pagexchange_native.arena.allocator cimport free_locked, lock_node_of, unlock_node_of
 from pagexchange_native.arena.page_lock cimport page_is_kept, page_leave
+from pagexchange_native.arena.undo cimport Undo, put16, put32, put64, structure_undo, undo_commit
 from pagexchange_native.format cimport *
 
-cdef enum:  # what put_reference says
+cdef enum:  # what `may_put` says
     MAY_PUT = 0
     NOT_IN_USE = 1
     IS_FROZEN = 2
@@ -14,9 +23,99 @@ cdef enum:  # what put_reference says
     IS_LOCKED = 4
     IS_PINNED = 5
 
+cdef enum:
+    PIN_TIMES_SHIFT = 32
+    PIN_TIMES = 0x7fffffff
+
+
+# ---- pins of this process ----------------------------------------------------------------------------------------------
+
+cdef inline uint32_t _process(const pgx_region *r) noexcept nogil:
+    return r.self - 1 - r.workers
+
+
+cdef inline uint64_t _pin_word(uint64_t pfn, uint64_t kind) noexcept nogil:
+    """The least word of a pin: once. `kind`: 0 or PGX_PIN_LONG."""
+    return kind | <uint64_t>1 << PIN_TIMES_SHIFT | (pfn + 1)
+
+
+cdef inline uint64_t _times(uint64_t pin) noexcept nogil:
+    return pin >> PIN_TIMES_SHIFT & PIN_TIMES
+
+
+cdef inline uint64_t *find_pin(const pgx_region *r, uint64_t pfn, uint64_t kind) noexcept nogil:
+    """Where this process has its pin of a frame; NULL: nowhere."""
+    cdef uint64_t *pins = &r.pins[_process(r) * PGX_PINS]
+    cdef uint32_t top = pgx_load32(&r.pin_tops[_process(r)])
+    cdef uint64_t want = _pin_word(pfn, kind)
+    cdef uint64_t pin
+    cdef uint32_t i
+    for i in range(min(top, <uint32_t>PGX_PINS)):
+        pin = pgx_load64(&pins[i])
+        if pin and (pin ^ want) & ~(<uint64_t>PIN_TIMES << PIN_TIMES_SHIFT) == 0:
+            return &pins[i]
+    return NULL
+
+
+cdef inline int add_pin(const pgx_region *r, uint64_t pfn, uint64_t kind) noexcept nogil:
+    """Pins a frame once more: 0, or -EUSERS. Only one thread of the process may add at a time: who has the GIL."""
+    cdef uint64_t *pins = &r.pins[_process(r) * PGX_PINS]
+    cdef uint32_t *top = &r.pin_tops[_process(r)]
+    cdef uint32_t n = min(pgx_load32(top), <uint32_t>PGX_PINS)
+    cdef uint64_t *place = find_pin(r, pfn, kind)
+    cdef uint64_t pin
+    cdef uint32_t i
+    while place != NULL:  # a thread without the GIL may drop it meanwhile
+        pin = pgx_load64(place)
+        if pin == 0:
+            break
+        if _times(pin) == PIN_TIMES:
+            return -EUSERS
+        if pgx_cas64(place, pin, pin + (<uint64_t>1 << PIN_TIMES_SHIFT)):
+            return 0
+    while n and pgx_load64(&pins[n - 1]) == 0:
+        n -= 1
+    for i in range(n):
+        if pgx_load64(&pins[i]) == 0:
+            break
+    else:
+        i = n
+    if i == PGX_PINS:
+        return -EUSERS
+    pgx_store32(top, max(n, i + 1))  # before the pin: nobody looks above it
+    pgx_store64(&pins[i], _pin_word(pfn, kind))
+    return 0
+
+
+cdef inline bint drop_pin(const pgx_region *r, uint64_t pfn, uint64_t kind) noexcept nogil:
+    """Undoes one `add_pin`. False: there is none."""
+    cdef uint64_t *place = find_pin(r, pfn, kind)
+    cdef uint64_t pin
+    while place != NULL:
+        pin = pgx_load64(place)
+        if pin == 0:
+            return False
+        if pgx_cas64(place, pin, 0 if _times(pin) <= 1 else pin - (<uint64_t>1 << PIN_TIMES_SHIFT)):
+            return True
+    return False
+
+
+cdef inline bint pinned_for_long(const pgx_region *r, uint64_t pfn, uint32_t order) noexcept nogil:
+    """Whether `Region.pin` of some process has one of the 2^order frames from `pfn` on."""
+    cdef uint32_t process, i
+    cdef uint64_t pin
+    for process in range(PGX_CALL_SLOTS):
+        for i in range(min(pgx_load32(&r.pin_tops[process]), <uint32_t>PGX_PINS)):
+            pin = pgx_load64(&r.pins[process * PGX_PINS + i])
+            if pin & PGX_PIN_LONG and pgx_pin_pfn(pin) - pfn < <uint64_t>1 << order:
+                return True
+    return False
+
+
+# ---- references ----------------------------------------------------------------------------------------------------------
 
 cdef inline uint32_t structural_refs(const pgx_region *r, const pgx_entry *e) noexcept nogil:
-    """References that are not the caller's: cache, private data, page tables (`folio_expected_ref_count`)."""
+    """References that are no process's: cache, private data, page tables (`folio_expected_ref_count`)."""
     cdef uint32_t refs = pgx_load32(&e.mapcount)
     cdef uint64_t mapping = pgx_load64(&e.mapping)
     if mapping and not mapping & PGX_ANON:
@@ -26,37 +125,96 @@ cdef inline uint32_t structural_refs(const pgx_region *r, const pgx_entry *e) no
     return refs
 
 
-cdef inline int put_reference(pgx_region *r, uint32_t pfn, bint really, bint entered) noexcept nogil:
-    """Drops a reference, or says why there is none to drop; `really` false: only says it.
+cdef inline int drop_last(Undo *u, uint32_t pfn, uint64_t until) noexcept nogil:
+    """Begins to take the last references of a page that the record's slot has locked; nothing fails afterwards.
 
-    `entered`: the caller has entered the page (`page_enter`), and the reference's drop leaves it. Who has not is told
-    IS_LOCKED or IS_FROZEN also of a page that an exchange or another call is about to let go.
+    What the caller changes besides comes after this, `refs` and `held` left alone; then `undo_commit`, then `finish_drop`.
+    The page is freed, unless this process has a reference by `get`: that one becomes `held`, and the page stays.
+
+    0; or nothing is changed: -ETXTBSY while another process has a reference, or any a pin for long; -EAGAIN when the node is
+    locked still at `until`; -EINVAL for what is no folio in use.
+    """
+    cdef pgx_region *r = u.r
+    cdef pgx_entry *e = &r.entries[pfn]
+    cdef uint32_t refs = e.refs
+    cdef uint64_t *pin
+    cdef uint64_t word
+    cdef int rc = lock_node_of(r, pfn, u.slot, until)
+    if rc != 0:
+        return rc
+    put32(u, &e.refs, 0)
+    pgx_fence()
+    pin = find_pin(r, pfn, 0)
+    if pin != NULL:
+        word = pin[0]
+        put64(u, pin, 0 if _times(word) <= 1 else word - (<uint64_t>1 << PIN_TIMES_SHIFT))
+        put16(u, &e.held, <uint16_t>(r.process + 1))
+        put32(u, &e.refs, 1)
+        unlock_node_of(r, pfn)
+    elif pgx_pinned(r, pfn, e.order):
+        pgx_store32(&e.refs, refs)
+        unlock_node_of(r, pfn)
+        return -ETXTBSY
+    else:
+        if e.held:
+            put16(u, &e.held, 0)
+        pgx_store64(&pgx_slot_at(r, u.slot).give, pfn + 1)
+    return 0
+
+
+cdef inline void finish_drop(pgx_region *r, uint32_t pfn, uint32_t slot) noexcept nogil:
+    """Ends what `drop_last` began, after the commit: frees the page, and lets go of its lock."""
+    cdef pgx_slot *s = pgx_slot_at(r, slot)
+    if s.give == <uint64_t>pfn + 1:
+        free_locked(r, pfn, slot)
+        pgx_store64(&s.give, 0)
+        unlock_node_of(r, pfn)
+    else:
+        page_leave(&r.entries[pfn], slot)
+
+
+cdef inline int may_put(const pgx_region *r, uint32_t pfn) noexcept nogil:
+    """Whether the process has a reference to drop of a page that the caller has entered (`page_enter`), or why not."""
+    cdef const pgx_entry *e = &r.entries[pfn]
+    cdef uint32_t refs = pgx_load32(&e.refs)
+    if pgx_load8(&e.state) != PGX_USED or refs == 0:
+        return NOT_IN_USE
+    if refs & PGX_FROZEN:
+        return IS_FROZEN
+    if find_pin(r, pfn, 0) != NULL:
+        return MAY_PUT
+    if e.held != r.process + 1:
+        return NOT_YOURS
+    if refs == 1 and (page_is_kept(e) or pgx_load64(&e.flags) & r.layout.locked):
+        return IS_LOCKED
+    if refs == 1 and pgx_pinned(r, pfn, pgx_load8(&e.order)):
+        return IS_PINNED
+    return MAY_PUT
+
+
+cdef inline int put_reference(pgx_region *r, uint32_t pfn, uint32_t slot, uint64_t until) noexcept nogil:
+    """Drops a reference of the process: by `get` first, then `held`. The slot has entered the page.
+
+    0, and the page has been left. Otherwise it has not: as `may_put`, or -EAGAIN when its node is locked still at `until`.
     """
     cdef pgx_entry *e = &r.entries[pfn]
-    cdef uint32_t refs, structural
-    while True:
-        refs = pgx_load32(&e.refs)
-        if pgx_load8(&e.state) != PGX_USED or refs == 0:
-            return NOT_IN_USE
-        if refs & PGX_FROZEN:
-            return IS_FROZEN
-        structural = structural_refs(r, e)
-        if refs <= structural:
-            return NOT_YOURS
-        if refs == 1 and ((page_is_kept(e) if entered else pgx_load32(&e.owner) != 0) or pgx_load64(&e.flags) & r.layout.locked):
-            return IS_LOCKED
-        if refs == 1 and pgx_pinned(r, pfn, pgx_load8(&e.order)):
-            return IS_PINNED
-        if not really:
-            return MAY_PUT
-        if pgx_cas32(&e.refs, refs, refs - 1):
-            break
-    # Only now: had an exchange frozen the page in between, it would have moved it without its `held`. Nobody moves it
-    # here, as it has one reference less than `held` says.
-    if refs - 1 == structural:
-        pgx_store8(&e.held, 0)
-    if entered:  # before it is free: no frame that can be allocated is locked by a call
-        page_leave(e)
-    if refs == 1:
-        pgx_free(r, pfn, 1)
-    return MAY_PUT
+    cdef Undo u = structure_undo(r, slot)
+    cdef int why = may_put(r, pfn)
+    if why != MAY_PUT:
+        return why
+    if drop_pin(r, pfn, 0):
+        page_leave(e, slot)
+        return 0
+    if e.held != r.process + 1:  # another thread has dropped the reference that was seen
+        return NOT_YOURS
+    if e.refs == 1:
+        why = drop_last(&u, pfn, until)
+        undo_commit(&u)
+        if why == 0:
+            finish_drop(r, pfn, slot)
+        return IS_PINNED if why == -ETXTBSY else why
+    put32(&u, &e.refs, e.refs - 1)
+    put16(&u, &e.held, 0)
+    undo_commit(&u)
+    page_leave(e, slot)
+    return 0

@@ -8,6 +8,12 @@ cdef class Use:
     cdef Region region
 
 
+cdef class CallSlot:
+    cdef Region region
+    cdef uint32_t number  # of the slot
+    cdef uint64_t until   # `Region.deadline` of the call that claimed it
+
+
 cdef class Region:
     cdef pgx_region *region  # private geometry; NULL after close()
     cdef int fd
@@ -26,6 +32,8 @@ cdef class Region:
     cdef Use use(self)
     # Until when a call that begins now waits for a page's lock; 0 for a plug-in of this arena.
     cdef uint64_t deadline(self) except? 1
-    cdef int enter(self, const int64_t *pfns, int64_t n, uint32_t *firsts) except -1
+    # A `use` with a slot for what the call locks and changes, until the answer dies: one for each call. ArenaBusyError.
+    cdef CallSlot call_slot(self)
+    cdef int enter(self, CallSlot slot, const int64_t *pfns, int64_t n, uint32_t *firsts) except -1
     cdef object busy(self, int64_t pfn, uint64_t until)
     cdef int in_range(self, object pfns) except -1

@@ -49,7 +49,7 @@ from pagexchange_native.arena.references cimport (
     put_reference,
     structural_refs,
 )
-from pagexchange_native.arena.slots cimport FACE
+from pagexchange_native.arena.slots cimport claim_call, claim_of, release_slot
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
 
@@ -128,6 +128,20 @@ cdef class Use:
     def __dealloc__(self):
         if self.region is not None:
             self.region.users -= 1
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(16)
+cdef class CallSlot:
+    """A call that changes an arena: close() is refused, and the slot is the call's, as long as this lives. Made by `call_slot`."""
+
+    def __dealloc__(self):
+        if self.region is None or self.region.pid < 0:  # in a forked child nothing of it is mapped
+            return
+        if self.number:
+            release_slot(self.region.region, self.number)
+        self.region.users -= 1
 
 
 cdef void _remove_file(Region self) noexcept:
@@ -256,6 +270,34 @@ cdef class Region:
         made = Use.__new__(Use)
         made.region = self
         self.users += 1
+        return made
+
+    cdef CallSlot call_slot(self):
+        """Check, keep the region open, and claim a slot: a local variable of the call that needs it.
+
+        ArenaBusyError: other calls have had all slots for as long as a call waits.
+        """
+        cdef CallSlot made
+        cdef int64_t got
+        cdef uint64_t now
+        self.check()
+        made = CallSlot.__new__(CallSlot)
+        made.number = 0
+        made.region = self
+        self.users += 1
+        made.until = self.deadline()
+        got = claim_call(self.region, 0)
+        while got < 0:
+            now = now_ns()
+            if now >= made.until:
+                raise ArenaBusyError(
+                    errno.EUSERS, f"all {PGX_CALL_SLOTS} slots for processes and calls are in use; nothing was changed; try again"
+                )
+            with nogil:
+                got = claim_call(self.region, min(made.until, now + LOOK))
+            if got < 0:
+                PyErr_CheckSignals()
+        made.number = <uint32_t>got
         return made
 
     cdef uint64_t deadline(self) except? 1:

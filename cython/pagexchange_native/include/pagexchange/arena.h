@@ -250,6 +250,14 @@ typedef struct pgx_pair {
 enum pgx_saved_kind { /* what a pgx_saved has beside whole words of 1, 2, 4 or 8 bytes */
     PGX_SAVED_SET = 16,     /* the bits of `old` were clear in this 64-bit word, of which others change other bits */
     PGX_SAVED_CLEARED = 17, /* they were set */
+    /* In the first record of a section of a node's allocator, with pfn << 8 | kind as `where` and the order as `old`:
+     * the later frames of a block are many, and follow from it. */
+    PGX_SAVED_TAKEN = 18, /* a free block was to become a folio in use: its later frames become FREE again, of order 255
+                           * and without `head`; a lock of its first frame that names the slot goes */
+    PGX_SAVED_FREED = 19, /* a folio was to be given back. Its first frame USED (again): the later ones become tails of it,
+                           * of order 0. Otherwise the free counts, whatever else is saved was put back, and the rest of it
+                           * is done, again if need be: each of the frames that is OFFLINE and not broken becomes free, each
+                           * loses its page's flags, a lock of the first one that names the slot goes */
 };
 
 typedef struct pgx_saved {
