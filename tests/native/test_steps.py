@@ -11,14 +11,14 @@ BATCH = (ENGINE / "worker.pyx").read_text(encoding="utf-8").partition("cdef void
 
 def call(name: str) -> int:
     """Where `run_batch` calls the step's function."""
-    calls = re.search(rf"^ +_(compute_|apply_)?{name}\(w\)", BATCH.replace("_apply_flags", "_apply"), re.MULTILINE)
+    calls = re.search(rf"^ +_{name}\(w\)", BATCH, re.MULTILINE)
     assert calls, f"run_batch calls no function of the step {name!r}"
     return calls.start()
 
 
 def test_the_engine_takes_the_steps_in_the_order_of_the_table() -> None:
     names = [step.name for step in STEPS]
-    assert names[0] == "validate"  # before the batch: `_screen` and `_peek_batch`
+    assert names[0] == "validate"  # before the batch: `_screen`
     places = [call(name) for name in names[1:]]
     assert places == sorted(places)
     assert len(set(names)) == len(names)

@@ -120,8 +120,7 @@ def _steps(built: BuiltStrategy) -> list[dict[str, Words]]:
     mode = built.spec.mode
     # The table of steps is the engine's and knows no mode; what a mode or a chain changes is said here.
     details = {
-        "lock": LOCK.get(mode, LOCK["sync-light"]),
-        "check": f"write-back: {WRITEBACK.get(mode, WRITEBACK['async'])}",
+        "claim": f"{LOCK.get(mode, LOCK['sync-light'])}; write-back: {WRITEBACK.get(mode, WRITEBACK['async'])}",
         "prepare": f"a pair that finds no frame {'gets ENOMEM' if len(built.data) == 1 else 'goes to the next mover'}",
     }
     rows: list[dict[str, Words]] = []

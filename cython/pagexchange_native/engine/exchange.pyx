@@ -25,10 +25,9 @@ from pagexchange_native.engine.threads cimport MOST_THREADS, run_jobs
 from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.buffers cimport INT32, INT64, address, extent, items, view_of
 from pagexchange_native.format cimport *
-from pagexchange_native.arena.slots cimport claim_slot, release_slot
+from pagexchange_native.arena.slots cimport claim_worker, release_slot
 from pagexchange_native.engine.worker cimport (
-    ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker, guard_install, peek,
-    run_batch,
+    ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker, guard_install, run_batch,
 )
 
 cdef extern from "<errno.h>":
@@ -40,6 +39,7 @@ MODES = {"async": ASYNC, "sync-light": SYNC_LIGHT, "sync": SYNC}
 MAX_THREADS = MOST_THREADS
 
 cdef enum:
+    BATCH = 64  # pairs of one in a long list: what the engine keeps of them fits into L1. Measured: docs/numbers.md
     POLL = 64  # batches between two looks at pending signals
     LOOK = 50_000_000  # ns between them while a call waits for a worker
 
@@ -81,84 +81,102 @@ cdef void _screen(const pgx_region *r, const int64_t *pairs, int32_t *status, ui
         status[i] = rc if rc else PENDING
 
 
-cdef void _peek_batch(Worker *w) noexcept nogil:
-    """Refuses what cannot be exchanged before anything is locked."""
-    cdef uint32_t i, order_0, order_1
-    cdef int rc
+cdef void _gather(Share *s, int64_t *position) noexcept nogil:
+    """Takes the next pairs of a list for a batch: as many as fit, or up to the first whose frame the batch has already."""
+    cdef Worker *w = s.w
     cdef Work *p
+    cdef int64_t a, b
+    cdef int64_t at = position[0]
+    cdef uint32_t most = PGX_BATCH if s.hi - s.lo <= PGX_BATCH else BATCH
+    cdef int rc
+    w.n = 0
+    while at < s.hi and w.n < most:
+        if s.status[at] != PENDING:
+            at += 1
+            continue
+        a = s.pairs[2 * at]
+        b = s.pairs[2 * at + 1]
+        rc = _range(w.r, a, b)  # the list may lie in shared memory: what was screened is not what is used
+        if rc != 0:
+            s.status[at] = rc
+            at += 1
+            continue
+        if s.seen != NULL:
+            if _seen(s.seen, a) or _seen(s.seen, b):
+                break
+            s.seen[a >> 6] |= 1ull << (a & 63)
+            s.seen[b >> 6] |= 1ull << (b & 63)
+        pgx_prefetch(&w.r.entries[a])
+        pgx_prefetch(&w.r.entries[b])
+        p = &w.work[w.n]
+        p.pfn[0] = <uint32_t>(a if a < b else b)
+        p.pfn[1] = <uint32_t>(b if a < b else a)
+        p.at = at
+        w.n += 1
+        at += 1
+    position[0] = at
+    w.ahead = s.pairs + 2 * at
+    w.n_ahead = <uint32_t>(s.hi - at if s.hi - at < BATCH else BATCH)
+
+
+cdef void _open(Worker *w) noexcept nogil:
+    """Begins the record of a batch: its frames, and nothing that an earlier one has left."""
+    cdef uint32_t i
+    cdef Work *p
+    cdef pgx_pair *rec
     for i in range(w.n):
         p = &w.work[i]
-        order_0 = 0
-        order_1 = 0
-        rc = peek(w.r, p.pfn[0], &order_0)
-        if rc == 0:
-            rc = peek(w.r, p.pfn[1], &order_1)
-        if rc == 0 and order_0 != order_1:
-            rc = -EINVAL
-        p.order = order_0
-        p.status = rc
+        p.status = 0
+        p.done = 0
+        p.mapping[0] = 0
+        p.mapping[1] = 0
+        rec = &w.rec.pair[i]
+        rec.side[0].pfn = p.pfn[0]
+        rec.side[1].pfn = p.pfn[1]
+        rec.side[0].mapping = 0
+        rec.side[1].mapping = 0
+        rec.status = 0
+        rec.temp = 0
+    w.mover = 0
+
+
+cdef void _next_movers(Worker *w, int32_t *status) noexcept nogil:
+    """Gives statuses. Pairs that a mover could not serve go to the chain's next one, as a batch of their own."""
+    cdef uint32_t i, kept, mover
+    while True:
+        kept = 0
+        for i in range(w.n):
+            if w.work[i].status == NEXT_MOVER:
+                w.work[kept] = w.work[i]
+                kept += 1
+            else:
+                status[w.work[i].at] = w.work[i].status
+                w.moved[w.mover] += w.work[i].status == 0
+        w.n = kept
+        if kept == 0:
+            return
+        mover = w.mover + 1
+        _open(w)
+        w.mover = mover
+        w.n_ahead = 0
+        run_batch(w)
 
 
 cdef void *_run_share(void *job) noexcept nogil:
     cdef Share *s = <Share *>job
     cdef Worker *w = s.w
-    cdef Work *p
     cdef int64_t at = s.lo
-    cdef int64_t a, b
-    cdef uint32_t i, kept
+    cdef uint32_t i
     cdef uint32_t batches = 0
-    cdef int rc
     while at < s.hi:
-        w.n = 0
-        while at < s.hi and w.n < PGX_BATCH:
-            if s.status[at] != PENDING:
-                at += 1
-                continue
-            a = s.pairs[2 * at]
-            b = s.pairs[2 * at + 1]
-            rc = _range(w.r, a, b)  # the list may lie in shared memory: what was screened is not what is used
-            if rc != 0:
-                s.status[at] = rc
-                at += 1
-                continue
-            if s.seen != NULL:
-                if _seen(s.seen, a) or _seen(s.seen, b):
-                    break
-                s.seen[a >> 6] |= 1ull << (a & 63)
-                s.seen[b >> 6] |= 1ull << (b & 63)
-            p = &w.work[w.n]
-            p.pfn[0] = <uint32_t>(a if a < b else b)
-            p.pfn[1] = <uint32_t>(b if a < b else a)
-            p.at = at
-            p.done = 0
-            pgx_prefetch(&w.r.entries[a])
-            pgx_prefetch(&w.r.entries[b])
-            w.n += 1
-            at += 1
-        _peek_batch(w)
-        w.mover = 0
+        _gather(s, &at)
+        _open(w)
         run_batch(w)
         if s.seen != NULL:
             for i in range(w.n):
                 s.seen[w.work[i].pfn[0] >> 6] = 0
                 s.seen[w.work[i].pfn[1] >> 6] = 0
-        # Pairs that this mover could not serve go to the chain's next one, as a batch of their own.
-        while True:
-            kept = 0
-            for i in range(w.n):
-                if w.work[i].status == NEXT_MOVER:
-                    w.work[kept] = w.work[i]
-                    w.work[kept].status = 0
-                    w.work[kept].done = 0
-                    kept += 1
-                else:
-                    s.status[w.work[i].at] = w.work[i].status
-                    w.moved[w.mover] += w.work[i].status == 0
-            w.n = kept
-            if kept == 0:
-                break
-            w.mover += 1
-            run_batch(w)
+        _next_movers(w, s.status)
         if w.failed:
             pgx_store32(s.stop, 1)
         batches += 1
@@ -218,7 +236,7 @@ cdef uint32_t _claim_workers(Exchanger self, Share *share, uint32_t want) except
     cdef int64_t slot = 0
     cdef uint64_t until = 0
     while got < want:
-        slot = claim_slot(r)
+        slot = claim_worker(r)
         if slot < 0 and got == 0:
             if until == 0:
                 until = now_ns() + self.plan.timeout_ns
@@ -235,7 +253,7 @@ cdef uint32_t _claim_workers(Exchanger self, Share *share, uint32_t want) except
     if slot >= 0:
         raise MemoryError(f"no memory for a worker: {sizeof(Worker)} bytes")
     raise ArenaFullError(
-        EUSERS, f"all {r.nslots - 1} workers of the arena were busy for {self.plan.timeout_ns / 1e9:g} s; "
+        EUSERS, f"all {r.workers} workers of the arena were busy for {self.plan.timeout_ns / 1e9:g} s; "
         "create it with more (workers=...), or let the call wait longer (timeout=...)"
     )
 
@@ -251,7 +269,7 @@ cdef int64_t _wait_for_worker(pgx_region *r, uint64_t until) except? -1:
         look = min(until, now + LOOK)
         with nogil:
             while slot < 0 and wait_until(&turn, look):
-                slot = claim_slot(r)
+                slot = claim_worker(r)
         if slot < 0:
             PyErr_CheckSignals()
         now = now_ns()
@@ -497,7 +515,7 @@ cdef class Exchanger:
     cdef int python_batch(self, Worker *w) except? -1:
         """Moves a batch with a Python mover, under the whole-page log; see `worker.pyx`, data."""
         cdef pgx_region *r = w.r
-        cdef uint8_t *log = r.pieces + <uint64_t>w.slot * PGX_PIECES * 2 * PGX_PIECE
+        cdef uint8_t *log = r.pieces + <uint64_t>(w.slot - 1) * PGX_PIECES * 2 * PGX_PIECE
         cdef int64_t per
         cdef int64_t k, j, g, first, count, total
         cdef int64_t done = 0

@@ -9,7 +9,7 @@ put back.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from pagexchange_native.arena.slots cimport claim_slot, release_slot
+from pagexchange_native.arena.slots cimport claim_worker, release_slot
 from pagexchange_native.engine.guarded_move cimport move_guarded, put_back
 from pagexchange_native.engine.threads cimport run_jobs
 from pagexchange_native.format cimport *
@@ -78,7 +78,7 @@ cdef inline int move_split(const pgx_mover_ops *ops, pgx_region *r, uint32_t slo
     if threads > MOST:
         threads = MOST
     while move.bytes >= SMALL and n < threads and n < pieces:
-        got = claim_slot(r)
+        got = claim_worker(r)
         if got < 0:
             break
         share[n].slot = <uint32_t>got

@@ -27,34 +27,32 @@ class Step(NamedTuple):
     """What is undone for a pair that is refused in a later step; empty if there is nothing to undo."""
 
 
-# What `validate` sees without a lock may change before there is one: `check` asks the same again.
 # fmt: off
 STEPS: Final = (
-    Step("validate", "core", "", "looks at range, order, duplicates; free, offline, reserved and broken frames",
-         "EFAULT, EINVAL, ENOENT, ENXIO, EBUSY, EHWPOISON, EUCLEAN", ""),
-    Step("lock", "core", "lock", "locks both frames of every pair",
-         "EAGAIN", "unlock"),
-    Step("check", "core", "lock", "looks again under the lock; write-back, kind of mapping, flags of all frames",
-         "those of validate, ETIMEDOUT, EOPNOTSUPP", ""),
-    Step("unmap", "core", "lock", "turns page-table entries into migration entries: whoever touches the page waits",
-         "EUCLEAN", "page-table entries back"),
-    Step("freeze", "core", "lock", "swaps the references that a page must have for a mark; looks for pins after that",
-         "EAGAIN, EBUSY", "references back"),
-    Step("hold", "core", "lock", "holds the shape of both mappings' trees, so that a slot which is found stays a slot",
-         "EAGAIN", "trees released"),
-    Step("flags", "flags", "flags", "computes both flags words; the core refuses to move node or zone bits",
-         "EBADMSG", ""),
-    Step("mapping", "mapping", "mapping", "finds the slots that point at the two frames; the core checks them",
-         "EUCLEAN, EBADMSG", ""),
-    Step("record", "core", "finish", "writes what moves to the worker's slot: absolute values, harmless to repeat",
+    Step("validate", "core", "", "looks at range and duplicates, in the whole list",
+         "EFAULT, EINVAL", ""),
+    Step("claim", "core", "lock", "looks at both pages, and locks and freezes each by one compare and swap of owner and "
+         "references; writes to the record what moves",
+         "ENOENT, EINVAL, ENXIO, EBUSY, EHWPOISON, EUCLEAN, EOPNOTSUPP, EAGAIN, ETIMEDOUT", "references back, unlocked"),
+    Step("pins", "core", "lock", "looks for pins, after the freeze",
+         "EAGAIN, EBUSY", ""),
+    Step("ready", "core", "lock", "turns page-table entries into migration entries: whoever touches the page waits; holds "
+         "the shape of the mappings' trees, so that a slot which is found stays a slot",
+         "EUCLEAN, EAGAIN", "page-table entries back"),
+    Step("flags", "flags", "flags", "computes both flags words",
          "", ""),
+    Step("mapping", "mapping", "mapping", "finds the slots that point at the two frames",
+         "", ""),
+    Step("settle", "core", "finish", "checks the answers, that no node or zone bit moves, and writes them to the record",
+         "EBADMSG, EUCLEAN", ""),
     Step("prepare", "data", "data", "takes what the mover needs for a pair",
          "ENOMEM", "given back"),
     Step("data", "data", "data", "moves the bytes, under a log that says how to go on",
          "EHWPOISON", ""),
-    Step("apply", "core", "finish", "stores flags, those of tails too, identity, slots, counters",
+    Step("tails", "core", "finish", "exchanges what the words of a folio's tails say of the page, under the log",
          "", ""),
-    Step("finish", "core", "finish", "puts references and page-table entries back crosswise, unlocks; status 0",
+    Step("finish", "core", "finish", "stores flags, identity, slots, counters and page-table entries, and lets each frame "
+         "go with its page's references; status 0",
          "", ""),
 )
 # fmt: on

@@ -1,36 +1,39 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The steps of one exchange, for a batch of pairs at once, on a worker's slot.
 
-`steps.py` beside this file lists them: order, who serves each, what a failure leaves. One function here per step, in
-that order: lock, check, unmap, freeze, hold, flags, mapping, record, prepare; then, beyond the point of no return
-(publishing DATA), data, apply under META, finish under UNLOCK, and IDLE. A mover written in Python is the exception:
-it works above that point, under the whole-page log, and is checked.
+`steps.py` beside this file lists them: order, who serves each, what a failure leaves. A batch is a few passes over its
+pairs, each a file or a function here, in this order: `claim` (lock, freeze, check and record, at once; `patience` where it
+may wait), pins, ready (unmap, hold, what is asked of the plug-ins), `settle` (their answers), prepare; then, beyond the
+point of no return (publishing DATA), data, tails, and under META `finish`: apply and let go; IDLE. A mover written in Python
+is the exception: it works above that point, under the whole-page log, and is checked.
 
-Each step is a pass over the live pairs, so that the next pairs' cache lines are on their way while one is worked on.
-A pair that cannot go on is put back by `drop`, the mirror of everything above the line; the others do not notice.
-Works on private copies of pfns, orders and numbers: what lies in shared memory is read once and checked.
+What a pass will need is fetched by the one before it: page-table words and slots by `claim`, the next batch's entries
+before this one's data are moved. A pair that cannot go on is put back by `drop`; the others do not notice. Works on private
+copies of pfns, orders and numbers: what lies in shared memory is read once and checked.
 """
 
 import os
 
-from libc.errno cimport (
-    EAGAIN, EBADMSG, EBUSY, EINVAL, ENOMEM, EOPNOTSUPP, ETIMEDOUT, EUCLEAN,
-)
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from posix.unistd cimport usleep
+from libc.errno cimport EAGAIN, EBUSY, ENOMEM
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.locks cimport now_ns
-from pagexchange_native.arena.references cimport structural_refs
+from pagexchange_native.engine.claim cimport claim
+from pagexchange_native.engine.drop cimport drop
+from pagexchange_native.engine.finish cimport finish, give_back_all, merge_flags, store_counters
 from pagexchange_native.engine.guarded_move cimport move_guarded, readable
 from pagexchange_native.engine.helpers cimport move_split
+from pagexchange_native.engine.patience cimport claim_patiently, wait_a_turn
+from pagexchange_native.engine.settle cimport as_errno, set_targets, take_flags, take_slots
 from pagexchange_native.format cimport *
-from pagexchange_native.pages.page_tables cimport pte_at, rewrite
+from pagexchange_native.pages.page_tables cimport rewrite
 from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_mover_ops
-from pagexchange_native.xarray.tree cimport xa_release, xa_tryhold
+from pagexchange_native.xarray.tree cimport xa_held, xa_release, xa_tryhold
 
-cdef extern from "<sched.h>" nogil:
-    int sched_yield()
-
+cdef extern from "<errno.h>":
+    enum:
+        EHWPOISON
 
 cdef extern from "pagexchange/guard.h" nogil:
     int pgx_guard_install()
@@ -43,329 +46,121 @@ cdef int guard_install() except -1:
     return 0
 
 
-# ---- lock ------------------------------------------------------------------------------------------------------------
+# ---- pins ------------------------------------------------------------------------------------------------------------
 
-cdef inline bint _trylock(Worker *w, uint32_t pfn) noexcept nogil:
-    cdef pgx_entry *e = &w.r.entries[pfn]
-    if not pgx_cas32(&e.owner, 0, w.slot + 1):
-        return False
-    if pgx_or64(&e.flags, w.r.layout.locked) & w.r.layout.locked:
-        pgx_store32(&e.owner, 0)  # set by hand, not by a lock: it is not ours to clear
-        return False
-    return True
-
-
-cdef inline void _unlock(Worker *w, uint32_t pfn) noexcept nogil:
-    cdef pgx_entry *e = &w.r.entries[pfn]
-    if pgx_load32(&e.owner) == w.slot + 1:
-        pgx_and64(&e.flags, ~w.r.layout.locked)
-        pgx_store32(&e.owner, 0)
-
-
-cdef bint _wait(Worker *w, uint32_t *turn) noexcept nogil:
-    """Waits a little, longer after a while. False once the batch's deadline has passed."""
-    turn[0] += 1
-    w.tries += 1
-    if turn[0] < 200:
-        pgx_pause()
-        return True
-    if now_ns() > w.deadline:
-        return False
-    usleep(20)
-    return True
-
-
-cdef bint _lock_wait(Worker *w, uint32_t pfn) noexcept nogil:
-    cdef uint32_t turn = 0
-    while not _trylock(w, pfn):
-        if not _wait(w, &turn):
-            return False
-    return True
-
-
-cdef void _sort(uint64_t *keys, uint32_t n) noexcept nogil:
-    """Insertion sort; n <= 256, and only a batch that met a held lock comes here."""
-    cdef uint32_t i, j
-    cdef uint64_t key
-    for i in range(1, n):
-        key = keys[i]
-        j = i
-        while j > 0 and keys[j - 1] > key:
-            keys[j] = keys[j - 1]
-            j -= 1
-        keys[j] = key
-
-
-cdef void _lock(Worker *w) noexcept nogil:
-    """Locks the frames of every pair.
-
-    Trying never waits, so its order does not matter; when all are got at once there is nothing to sort. When one is
-    held and the mode may wait, everything is let go and taken again in ascending pfn: no cycle of waiters can form.
-    """
-    cdef uint32_t i, k, side
-    cdef uint32_t n = 0
+cdef void _pins(Worker *w) noexcept nogil:
+    """Drops the pairs with a pinned frame. A pin is stored first and looks at `refs` second, we the other way round."""
+    cdef uint64_t pin, first
+    cdef uint32_t process, k, i, side, top
     cdef Work *p
-    cdef bint held = False
-    for i in range(w.n):
-        p = &w.work[i]
-        if p.status != 0:
-            continue
-        if _trylock(w, p.pfn[0]):
-            p.done |= LOCKED_0
-            if _trylock(w, p.pfn[1]):
-                p.done |= LOCKED_1
+    pgx_fence()
+    for process in range(PGX_CALL_SLOTS):
+        top = pgx_load32(&w.r.pin_tops[process])
+        for k in range(top if top < PGX_PINS else <uint32_t>PGX_PINS):
+            pin = pgx_load64(&w.r.pins[process * PGX_PINS + k])
+            if pin == 0:
                 continue
-        held = True
-        if w.plan.mode == ASYNC:
-            drop(w, i, -EAGAIN)
-        else:
-            break
-    if not held or w.plan.mode == ASYNC:
-        return
-    for i in range(w.n):
-        p = &w.work[i]
-        if p.done & LOCKED_1:
-            _unlock(w, p.pfn[1])
-        if p.done & LOCKED_0:
-            _unlock(w, p.pfn[0])
-        p.done &= ~<uint32_t>(LOCKED_0 | LOCKED_1)
-        if p.status == 0:
-            w.keys[n] = <uint64_t>p.pfn[0] << 16 | i << 1
-            w.keys[n + 1] = <uint64_t>p.pfn[1] << 16 | i << 1 | 1
-            n += 2
-    _sort(w.keys, n)
-    w.retries += 1
-    for k in range(n):
-        i = (w.keys[k] & 0xffff) >> 1
-        side = w.keys[k] & 1
-        p = &w.work[i]
-        if p.status != 0:
-            continue
-        if _lock_wait(w, p.pfn[side]):
-            p.done |= LOCKED_0 << side
-        else:
-            drop(w, i, -EAGAIN)
+            first = pgx_pin_pfn(pin)
+            for i in range(w.n):
+                p = &w.work[i]
+                if p.status != 0:
+                    continue
+                for side in range(2):
+                    if first >= p.pfn[side] and first < <uint64_t>p.pfn[side] + (1u << p.order):
+                        drop(w, i, -EBUSY if pin & PGX_PIN_LONG else -EAGAIN)
+                        break
 
 
-# ---- check -----------------------------------------------------------------------------------------------------------
+# ---- ready: unmap, hold, and what is asked of the plug-ins --------------------------------------------------------------
 
-cdef int _wait_writeback(Worker *w, pgx_entry *e) noexcept nogil:
-    if w.plan.mode != SYNC:
-        return -EBUSY
-    while pgx_load64(&e.flags) & w.r.layout.writeback:
-        if now_ns() > w.deadline:
-            return -ETIMEDOUT
-        usleep(20)
-    return 0
-
-
-cdef int _check_side(Worker *w, Work *p, uint32_t side) noexcept nogil:
-    """Everything about one locked page that forbids moving it."""
-    cdef pgx_region *r = w.r
-    cdef pgx_entry *e = &r.entries[p.pfn[side]]
-    cdef uint32_t order = 0
-    cdef int rc = peek(r, p.pfn[side], &order)
-    cdef uint64_t flags, tag
-    cdef pgx_mapping *m
-    if rc != 0:
-        return rc
-    if order != p.order:
-        return -EINVAL
-    flags = pgx_load64(&e.flags)
-    if flags & r.layout.writeback:
-        rc = _wait_writeback(w, e)
-        if rc != 0:
-            return rc
-        flags = pgx_load64(&e.flags)
-    if flags & r.layout.refuse:
-        return -EOPNOTSUPP
-    if flags & r.layout.swapcache and flags & r.layout.swapbacked:
-        return -EOPNOTSUPP  # in the swap cache: its second identity has no home in this model
-    tag = pgx_load64(&e.mapping)
-    p.mapping[side] = 0
-    if tag == 0:
-        return -EOPNOTSUPP if flags & r.layout.private_ else 0
-    if tag & 3 == PGX_ANON:
-        return -EOPNOTSUPP if flags & r.layout.private_ else 0
-    if tag & 3:
-        return -EOPNOTSUPP
-    if (tag >> 2) - 1 >= r.nmappings:
-        return -EUCLEAN
-    m = &r.mappings[(tag >> 2) - 1]
-    if not m.used:
-        return -EUCLEAN
-    if m.aops == PGX_AOPS_UNMOVABLE:
-        return -EOPNOTSUPP
-    if m.aops == PGX_AOPS_NONE:
-        if flags & r.layout.private_:
-            return -EOPNOTSUPP
-        if flags & r.layout.dirty:
-            return -EBUSY
-    p.mapping[side] = tag >> 2
-    return 0
-
-
-cdef int _check_tails(Worker *w, Work *p) noexcept nogil:
-    """What the words of two folios' tails forbid; and in which bits they differ that belong to the page."""
-    cdef const pgx_layout *layout = &w.r.layout
-    cdef const pgx_entry *a = &w.r.entries[p.pfn[0]]
-    cdef const pgx_entry *b = &w.r.entries[p.pfn[1]]
-    cdef uint64_t either = 0
-    cdef uint64_t differ = 0
-    cdef uint64_t x, y
-    cdef uint32_t i
-    for i in range(1, 1u << p.order):
-        x = pgx_load64(&a[i].flags)
-        y = pgx_load64(&b[i].flags)
-        either |= x | y
-        differ |= x ^ y
-    p.tails = differ & layout.tail_swap
-    if not either & layout.tail_refuse:
-        return 0
-    if either & layout.tail_broken:
-        return -EHWPOISON
-    return -EBUSY if either & layout.tail_refuse & layout.reserved else -EOPNOTSUPP
-
-
-cdef void _check(Worker *w) noexcept nogil:
-    cdef uint32_t i, side
-    cdef int rc
-    cdef Work *p
-    cdef pgx_entry *e
-    for i in range(w.n):
-        p = &w.work[i]
-        if p.status != 0:
-            continue
-        rc = 0
-        for side in range(2):
-            rc = _check_side(w, p, side)
-            if rc != 0:
-                break
-        p.tails = 0
-        if rc == 0 and p.order:
-            rc = _check_tails(w, p)
-        if rc != 0:
-            drop(w, i, rc)
-            continue
-        for side in range(2):
-            e = &w.r.entries[p.pfn[side]]
-            if e.rmap and e.rmap <= <uint64_t>w.r.ntables * PGX_TABLE_SLOTS:
-                pgx_prefetch(pte_at(w.r, e.rmap))
-
-
-cdef void _hold(Worker *w) noexcept nogil:
-    """Holds the shape of the mappings' trees, after all waiting is over: a writer of a tree waits for its holders.
+cdef inline bint _hold(Worker *w, uint32_t mapping) noexcept nogil:
+    """Holds the shape of a mapping's tree, once a batch: a writer of the tree waits for its holders.
 
     In every mode: a writer is done in a moment. Only one that has died is waited for in vain, until the deadline.
     """
-    cdef uint32_t i, side, turn
-    cdef Work *p
+    cdef pgx_xarray *xa = &w.r.mappings[mapping - 1].pages
+    cdef uint32_t turn = 0
+    if mapping == w.held:
+        return True
+    while not xa_held(xa, w.slot) and not xa_tryhold(xa, w.slot):
+        if not wait_a_turn(w, &turn):
+            return False
+    w.held = mapping
+    return True
+
+
+cdef void _release_holds(Worker *w) noexcept nogil:
+    cdef uint32_t i, side, mapping
+    cdef uint32_t last = 0
+    cdef pgx_xarray *xa
+    if w.held == 0:
+        return
     for i in range(w.n):
-        p = &w.work[i]
-        if p.status != 0:
-            continue
         for side in range(2):
-            if p.mapping[side] == 0:
+            mapping = w.work[i].mapping[side]
+            if mapping == 0 or mapping == last:
                 continue
-            turn = 0
-            while not xa_tryhold(&w.r.mappings[p.mapping[side] - 1].pages):
-                if not _wait(w, &turn):
-                    break
-            else:
-                p.done |= HELD_0 << side
-                continue
-            drop(w, i, -EAGAIN)
-            break
+            last = mapping
+            xa = &w.r.mappings[mapping - 1].pages
+            if xa_held(xa, w.slot):
+                xa_release(xa, w.slot)
+    w.held = 0
 
 
-# ---- unmap ---------------------------------------------------------------------------------------------------------------
-
-cdef void _unmap(Worker *w) noexcept nogil:
-    cdef uint32_t i, side
-    cdef Work *p
-    cdef pgx_entry *e
+cdef inline int _ready_side(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    """Turns a page's page-table entries into migration entries, holds its tree, and asks for its slot."""
+    cdef Work *p = &w.work[i]
+    cdef pgx_side *rec = &w.rec.pair[i].side[side]
+    cdef pgx_find *f
     cdef int rc
-    for i in range(w.n):
-        p = &w.work[i]
-        if p.status != 0:
-            continue
-        for side in range(2):
-            e = &w.r.entries[p.pfn[side]]
-            w.rec.pair[i].side[side].rmap = e.rmap
-            w.rec.pair[i].side[side].mapcount = e.mapcount
-            if e.rmap == 0 and e.mapcount == 0:
-                continue
-            p.done |= UNMAPPED_0 << side
-            rc = rewrite(w.r, e.rmap, e.mapcount, p.order, p.pfn[side], p.pfn[side], False)
-            if rc != 0:
-                drop(w, i, rc)
-                break
-
-
-# ---- freeze ------------------------------------------------------------------------------------------------------------
-
-cdef inline uint32_t _expected(const pgx_region *r, const pgx_entry *e) noexcept nogil:
-    """References of a page at rest: held + cache + private + mapcount (`folio_expected_ref_count`)."""
-    return structural_refs(r, e) + pgx_load8(&e.held)
-
-
-cdef int _freeze_side(Worker *w, Work *p, uint32_t i, uint32_t side) noexcept nogil:
-    cdef pgx_entry *e = &w.r.entries[p.pfn[side]]
-    cdef uint32_t tries = 1 if w.plan.mode == ASYNC else (3 if w.plan.mode == SYNC_LIGHT else 10)
-    cdef uint32_t t, expected
-    for t in range(tries):
-        expected = _expected(w.r, e)
-        w.rec.pair[i].side[side].refs = expected  # before the swap: recovery must know what to put back
-        if expected and pgx_cas32(&e.refs, expected, PGX_FROZEN | w.slot):
-            p.done |= FROZEN_0 << side
-            return 0
-        w.tries += 1
-        if t + 1 < tries:
-            if w.plan.mode == SYNC:
-                usleep(20)
-            else:
-                sched_yield()
-    return -EBUSY if w.plan.mode == SYNC else -EAGAIN
-
-
-cdef void _freeze(Worker *w) noexcept nogil:
-    cdef uint32_t i
-    cdef Work *p
-    cdef int rc
-    for i in range(w.n):
-        p = &w.work[i]
-        if p.status != 0:
-            continue
-        rc = _freeze_side(w, p, i, 0)
-        if rc == 0:
-            rc = _freeze_side(w, p, i, 1)
+    rec.slot = 0
+    p.slot[side] = 0
+    if rec.rmap or rec.mapcount:
+        p.done |= UNMAPPED_0 << side
+        rc = rewrite(w.r, rec.rmap, rec.mapcount, p.order, p.pfn[side], p.pfn[side], False)
         if rc != 0:
-            drop(w, i, rc)
-    pgx_fence()
-    _refuse_pinned(w)
+            return rc
+    if p.mapping[side] == 0:
+        return 0
+    if not _hold(w, p.mapping[side]):
+        return -EAGAIN
+    f = &w.find[w.n_find]
+    f.mapping = p.mapping[side] - 1
+    f.index = rec.index
+    f.pfn = p.pfn[side]
+    f.status = -EAGAIN
+    f.slot = 0
+    f.found = 0
+    w.find_of[w.n_find] = i << 1 | side
+    w.n_find += 1
+    return 0
 
 
-cdef void _refuse_pinned(Worker *w) noexcept nogil:
-    """Drops the pairs with a pinned frame. A pin is stored first and looks at `refs` second, we the other way round."""
-    cdef uint64_t pin, first
-    cdef uint32_t k, i, side
+cdef void _ready(Worker *w) noexcept nogil:
+    cdef uint32_t i, finds
     cdef Work *p
-    for k in range(w.r.nslots * PGX_PINS):
-        pin = pgx_load64(&w.r.pins[k])
-        if pin == 0:
+    cdef int rc
+    w.n_live = 0
+    w.n_find = 0
+    for i in range(w.n):
+        p = &w.work[i]
+        if p.status != 0:
             continue
-        first = (pin & ~PGX_PIN_LONG) - 1
-        for i in range(w.n):
-            p = &w.work[i]
-            if p.status != 0:
-                continue
-            for side in range(2):
-                if first >= p.pfn[side] and first < <uint64_t>p.pfn[side] + (1u << p.order):
-                    drop(w, i, -EBUSY if pin & PGX_PIN_LONG else -EAGAIN)
-                    break
+        finds = w.n_find
+        rc = _ready_side(w, i, 0)
+        if rc == 0:
+            rc = _ready_side(w, i, 1)
+        if rc != 0:
+            w.n_find = finds
+            drop(w, i, rc)
+            continue
+        w.fa[w.n_live] = pgx_load64(&w.r.entries[p.pfn[0]].flags)
+        w.fb[w.n_live] = pgx_load64(&w.r.entries[p.pfn[1]].flags)
+        w.na[w.n_live] = w.fa[w.n_live]
+        w.nb[w.n_live] = w.fb[w.n_live]
+        w.live[w.n_live] = i
+        w.n_live += 1
 
-
-# ---- compute -------------------------------------------------------------------------------------------------------------
 
 cdef void _collect_live(Worker *w) noexcept nogil:
     cdef uint32_t i
@@ -376,141 +171,7 @@ cdef void _collect_live(Worker *w) noexcept nogil:
             w.n_live += 1
 
 
-cdef inline int _errno(int rc) noexcept nogil:
-    """What a plug-in's object answered, as a status: a positive number would send the pair to a mover that may not be there."""
-    return rc if rc < 0 else -EBADMSG
-
-
-cdef void _compute_flags(Worker *w) noexcept nogil:
-    """Asks the flag policy, and refuses what touches a bit that must stay."""
-    cdef uint32_t k, i
-    cdef uint64_t swap = w.r.layout.swap
-    cdef uint64_t touched
-    cdef Work *p
-    cdef int rc
-    _collect_live(w)
-    for k in range(w.n_live):
-        p = &w.work[w.live[k]]
-        w.fa[k] = pgx_load64(&w.r.entries[p.pfn[0]].flags)
-        w.fb[k] = pgx_load64(&w.r.entries[p.pfn[1]].flags)
-        w.na[k] = w.fa[k]
-        w.nb[k] = w.fb[k]
-    if w.n_live == 0:
-        return
-    rc = w.plan.flags.exchange(w.plan.flags.ctx, w.fa, w.fb, w.na, w.nb, w.n_live)
-    if rc < 0:
-        w.failed = rc if rc == -EBADMSG else w.failed
-    for k in range(w.n_live):
-        i = w.live[k]
-        touched = ((w.na[k] ^ w.fa[k]) | (w.nb[k] ^ w.fb[k])) & ~swap
-        if rc != 0:
-            drop(w, i, _errno(rc))
-        elif touched:
-            w.violation |= touched
-            drop(w, i, -EBADMSG)
-        else:
-            w.work[i].old_flags[0] = w.fa[k]
-            w.work[i].old_flags[1] = w.fb[k]
-            w.rec.pair[i].side[0].flags = w.na[k]
-            w.rec.pair[i].side[1].flags = w.nb[k]
-
-
-cdef inline bint _is_slot(const pgx_region *r, uint64_t mapping, uint64_t offset) noexcept nogil:
-    """Is this the offset of a word that the mapping's array keeps its entries in?
-
-    Entries look alike in all arrays: a page table's number in a space could be taken for the page's frame.
-    """
-    cdef uint64_t start = <uint64_t>(<uint8_t *>r.xanodes - r.base)
-    cdef const pgx_xanode *node
-    if offset == <uint64_t>(<uint8_t *>&r.mappings[mapping].pages.head - r.base):
-        return True
-    if offset < start or offset & 7:
-        return False
-    offset -= start
-    if offset // sizeof(pgx_xanode) >= r.nxanodes or offset % sizeof(pgx_xanode) < 64:
-        return False
-    node = &r.xanodes[offset // sizeof(pgx_xanode)]
-    return node.used and node.array == <uint64_t>(<uint8_t *>&r.mappings[mapping].pages - r.base)
-
-
-cdef bint _accept(Worker *w, pgx_find *f, uint32_t i, uint32_t side) noexcept nogil:
-    """Writes a found slot to the record when it holds what it must."""
-    cdef uint64_t entry = pgx_xa_entry(f.pfn)
-    if f.status != 0 or not _is_slot(w.r, f.mapping, f.slot):
-        return False
-    if f.found != entry or pgx_load64(<uint64_t *>(w.r.base + f.slot)) != entry:
-        return False
-    w.work[i].slot[side] = f.slot
-    w.rec.pair[i].side[side].slot = f.slot
-    w.rec.pair[i].side[side].slot_old = entry
-    w.rec.pair[i].side[side].slot_new = pgx_xa_entry(w.work[i].pfn[1 - side])
-    return True
-
-
-cdef void _compute_mapping(Worker *w) noexcept nogil:
-    cdef uint32_t k, i, side
-    cdef uint32_t n = 0
-    cdef Work *p
-    cdef pgx_entry *e
-    cdef pgx_find *f
-    for i in range(w.n):
-        p = &w.work[i]
-        if p.status != 0:
-            continue
-        for side in range(2):
-            p.slot[side] = 0
-            w.rec.pair[i].side[side].slot = 0
-            if p.mapping[side] == 0:
-                continue
-            e = &w.r.entries[p.pfn[side]]
-            f = &w.find[n]
-            f.mapping = p.mapping[side] - 1
-            f.index = e.index
-            f.pfn = p.pfn[side]
-            f.status = -EAGAIN
-            f.slot = 0
-            f.found = 0
-            w.find_of[n] = i << 1 | side
-            n += 1
-    if n == 0:
-        return
-    w.plan.mapping.find(w.plan.mapping.ctx, w.r, w.find, n)
-    for k in range(n):
-        i = w.find_of[k] >> 1
-        side = w.find_of[k] & 1
-        if w.work[i].status != 0 or _accept(w, &w.find[k], i, side):
-            continue
-        if w.find[k].status != 0 and w.find[k].status != -EAGAIN:
-            if w.find[k].status == -EBADMSG:
-                w.failed = -EBADMSG
-            drop(w, i, _errno(w.find[k].status))
-            continue
-        w.retries += 1
-        w.find[k].status = -EAGAIN
-        w.plan.mapping.find(w.plan.mapping.ctx, w.r, &w.find[k], 1)
-        if not _accept(w, &w.find[k], i, side):
-            drop(w, i, -EUCLEAN)
-
-
-cdef void _record(Worker *w) noexcept nogil:
-    """Writes what moves to the record: absolute values, so that redoing them is harmless."""
-    cdef uint32_t i, side
-    cdef Work *p
-    cdef pgx_entry *e
-    for i in range(w.n):
-        p = &w.work[i]
-        w.rec.pair[i].status = p.status
-        if p.status != 0:
-            continue
-        w.rec.pair[i].order = p.order
-        w.rec.pair[i].kind = w.plan.movers[w.mover].kind
-        for side in range(2):
-            e = &w.r.entries[p.pfn[side]]
-            w.rec.pair[i].side[side].mapping = e.mapping
-            w.rec.pair[i].side[side].index = e.index
-            w.rec.pair[i].side[side].private_ = e.private_
-            w.rec.pair[i].side[side].held = e.held
-
+# ---- prepare -----------------------------------------------------------------------------------------------------------
 
 cdef void _prepare(Worker *w) noexcept nogil:
     """Lets the mover take what it needs. A pair that it refuses with -ENOMEM is left to the chain's next mover."""
@@ -518,13 +179,12 @@ cdef void _prepare(Worker *w) noexcept nogil:
     cdef uint32_t i
     cdef uint32_t last = 0
     cdef int rc
-    if ops.prepare == NULL:
-        return
     for i in range(w.n):
+        w.rec.pair[i].order = <uint8_t>w.work[i].order
+        w.rec.pair[i].kind = <uint8_t>ops.kind
+    for i in range(w.n if ops.prepare != NULL else 0):
         if w.work[i].status != 0:
             continue
-        w.rec.pair[i].temp = 0
-        w.rec.pair[i].order = w.work[i].order
         rc = ops.prepare(ops.ctx, w.r, w.slot, &w.rec.pair[i])
         if rc == -ENOMEM:
             w.asked += 1ull << w.work[i].order
@@ -537,35 +197,8 @@ cdef void _prepare(Worker *w) noexcept nogil:
         elif rc == -ENOMEM and w.mover + 1 < w.plan.n_movers:
             drop(w, i, NEXT_MOVER)
         else:
-            drop(w, i, _errno(rc))
-
-
-# ---- undo ----------------------------------------------------------------------------------------------------------------
-
-cdef void _drop_side(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
-    cdef Work *p = &w.work[i]
-    cdef pgx_entry *e = &w.r.entries[p.pfn[side]]
-    if p.done & (FROZEN_0 << side):
-        pgx_cas32(&e.refs, PGX_FROZEN | w.slot, w.rec.pair[i].side[side].refs)
-    if p.done & (UNMAPPED_0 << side):
-        rewrite(w.r, e.rmap, e.mapcount, p.order, p.pfn[side], p.pfn[side], True)
-    if p.done & (HELD_0 << side):
-        xa_release(&w.r.mappings[p.mapping[side] - 1].pages)
-    if p.done & (LOCKED_0 << side):
-        _unlock(w, p.pfn[side])
-
-
-cdef void drop(Worker *w, uint32_t i, int status) noexcept nogil:
-    """Puts a pair back as it was and gives it its status: everything above the point of no return, backwards."""
-    cdef Work *p = &w.work[i]
-    cdef const pgx_mover_ops *ops = &w.plan.movers[w.mover]
-    p.status = status
-    if p.done & PREPARED and ops.release != NULL:
-        ops.release(ops.ctx, w.r, w.slot, &w.rec.pair[i])
-    _drop_side(w, i, 1)
-    _drop_side(w, i, 0)
-    p.done = 0
-    w.rec.pair[i].status = status
+            drop(w, i, as_errno(rc))
+    _collect_live(w)
 
 
 # ---- data ----------------------------------------------------------------------------------------------------------------
@@ -632,25 +265,18 @@ cdef void _data(Worker *w) noexcept nogil:
     _collect_live(w)
 
 
-# ---- apply and finish ------------------------------------------------------------------------------------------------------
-
-cdef inline void _merge_flags(pgx_entry *e, uint64_t new, uint64_t swap) noexcept nogil:
-    """Takes a word's bits that move. Who changes one of them needs the page's lock, which we have; the others are changed
-    without it, and kept."""
-    cdef uint64_t current = pgx_load64(&e.flags)
-    while not pgx_cas64(&e.flags, current, (current & ~swap) | (new & swap)):
-        current = pgx_load64(&e.flags)
-
-
-cdef void _apply_flags(Worker *w) noexcept nogil:
-    cdef uint32_t k, i, side
-    for k in range(w.n_live):
-        i = w.live[k]
-        for side in range(2):
-            _merge_flags(&w.r.entries[w.work[i].pfn[side]], w.rec.pair[i].side[side].flags, w.r.layout.swap)
+cdef inline void _fetch_ahead(Worker *w) noexcept nogil:
+    """Fetches the entries of the pairs that come next, while this batch's data are moved: hints, of any numbers."""
+    cdef uint32_t k
+    cdef uint64_t nframes = w.r.nframes
+    for k in range(2 * w.n_ahead):
+        if <uint64_t>w.ahead[k] < nframes:
+            pgx_prefetch(&w.r.entries[w.ahead[k]])
 
 
-cdef void _apply_tails(Worker *w) noexcept nogil:
+# ---- tails -------------------------------------------------------------------------------------------------------------
+
+cdef void _tails(Worker *w) noexcept nogil:
     """Exchanges what the words of tails say of the page (`tail` in a layout), where they differ.
 
     Under the log, as data are: what some tails are to have is saved, the step is published, and then it is stored.
@@ -658,7 +284,7 @@ cdef void _apply_tails(Worker *w) noexcept nogil:
     cdef uint32_t k, i, chunk
     for k in range(w.n_live):
         i = w.live[k]
-        if w.work[i].tails == 0:
+        if w.work[i].order == 0 or w.tails[i] == 0:
             continue
         for chunk in range(((1u << w.work[i].order) + PGX_TAIL_WORDS - 1) // PGX_TAIL_WORDS):
             _exchange_tails(w, i, chunk)
@@ -678,138 +304,91 @@ cdef inline void _exchange_tails(Worker *w, uint32_t i, uint32_t chunk) noexcept
         log[2 * t + 1] = pgx_load64(&a[first + t].flags)
     pgx_publish(&w.rec.state, <uint64_t>i << 48 | <uint64_t>chunk << 8 | PGX_TAILS)
     for t in range(1 if first == 0 else 0, n):
-        _merge_flags(&a[first + t], log[2 * t], w.r.layout.tail_swap)
-        _merge_flags(&b[first + t], log[2 * t + 1], w.r.layout.tail_swap)
-
-
-cdef void _apply_identity(Worker *w) noexcept nogil:
-    """Identity, slots, and the counters of the nodes: what each frame held before is taken off, what it holds added."""
-    cdef uint32_t k, i, side, n, c
-    cdef int node
-    cdef pgx_entry *e
-    cdef Work *p
-    cdef pgx_pair *rec
-    cdef int64_t[16][4] change
-    for n in range(w.r.nnodes):
-        for c in range(PGX_NR_COUNTERS):
-            change[n][c] = 0
-    for k in range(w.n_live):
-        i = w.live[k]
-        p = &w.work[i]
-        rec = &w.rec.pair[i]
-        for side in range(2):
-            e = &w.r.entries[p.pfn[side]]
-            pgx_store64(&e.mapping, rec.side[1 - side].mapping)
-            e.index = rec.side[1 - side].index
-            e.private_ = rec.side[1 - side].private_
-            e.rmap = rec.side[1 - side].rmap
-            pgx_store32(&e.mapcount, rec.side[1 - side].mapcount)
-            pgx_store8(&e.held, <uint8_t>rec.side[1 - side].held)
-            if p.slot[side]:
-                pgx_store64(<uint64_t *>(w.r.base + p.slot[side]), pgx_xa_entry(p.pfn[1 - side]))
-            node = pgx_node_of(w.r, p.pfn[side])
-            _count(w, p, side, rec.side[side].mapcount, p.old_flags[side], -(<int64_t>1 << p.order), change[node])
-            _count(w, p, 1 - side, rec.side[1 - side].mapcount, pgx_load64(&e.flags), <int64_t>1 << p.order,
-                   change[node])
-    for n in range(w.r.nnodes):
-        for c in range(PGX_NR_COUNTERS):
-            if change[n][c]:
-                pgx_add64(&w.r.nodes[n].counter[c], <uint64_t>change[n][c])
-
-
-cdef inline void _count(Worker *w, Work *p, uint32_t page, uint32_t mapcount, uint64_t flags, int64_t frames,
-                        int64_t *change) noexcept nogil:
-    """Adds the page that was on side `page`, with these flags, to a node's counters (`__folio_migrate_mapping`)."""
-    if p.mapping[page]:
-        change[PGX_NR_FILE] += frames
-        if w.r.mappings[p.mapping[page] - 1].shmem:
-            change[PGX_NR_SHMEM] += frames
-        if flags & w.r.layout.dirty:
-            change[PGX_NR_DIRTY] += frames
-    elif mapcount:
-        change[PGX_NR_ANON] += frames
-
-
-cdef void _finish(Worker *w) noexcept nogil:
-    cdef const pgx_mover_ops *ops = &w.plan.movers[w.mover]
-    cdef uint32_t k, i, side
-    cdef Work *p
-    cdef pgx_entry *e
-    for k in range(w.n_live):
-        i = w.live[k]
-        p = &w.work[i]
-        for side in range(2):
-            if p.done & (UNMAPPED_0 << side):
-                rewrite(w.r, w.rec.pair[i].side[side].rmap, w.rec.pair[i].side[side].mapcount, p.order, p.pfn[side],
-                         p.pfn[1 - side], True)
-        for side in range(2):
-            e = &w.r.entries[p.pfn[side]]
-            pgx_cas32(&e.refs, PGX_FROZEN | w.slot, w.rec.pair[i].side[1 - side].refs)
-            if p.done & (HELD_0 << side):
-                xa_release(&w.r.mappings[p.mapping[side] - 1].pages)
-            _unlock(w, p.pfn[side])
-        if p.done & PREPARED and ops.release != NULL:
-            ops.release(ops.ctx, w.r, w.slot, &w.rec.pair[i])
+        merge_flags(&a[first + t], log[2 * t], w.r.layout.tail_swap)
+        merge_flags(&b[first + t], log[2 * t + 1], w.r.layout.tail_swap)
 
 
 # ---- the batch -------------------------------------------------------------------------------------------------------------
 
-cdef void run_batch(Worker *w) noexcept nogil:
-    """Exchanges the pairs in `w.work[:w.n]` that have status 0; each has its final status afterwards."""
-    cdef uint64_t t0, t1
+cdef inline void _claim(Worker *w) noexcept nogil:
+    if not claim(w):
+        claim_patiently(w)
+
+
+cdef inline void _move_in_python(Worker *w) noexcept nogil:
+    """A Python mover works before the point of no return, under the whole-page log, and is checked."""
     cdef uint32_t i
     cdef int rc
+    _refuse_unreadable(w)
+    if w.n_live == 0:
+        return
+    rc = w.plan.python[w.mover](w.plan.strategy, w)
+    if rc == 0:
+        return
+    w.failed = rc
+    for i in range(w.n):
+        if w.work[i].status == 0:
+            drop(w, i, rc)
+    w.n_live = 0
+
+
+cdef inline void _flags(Worker *w) noexcept nogil:
+    w.flags_rc = 0
+    if w.n_live:
+        w.flags_rc = w.plan.flags.exchange(w.plan.flags.ctx, w.fa, w.fb, w.na, w.nb, w.n_live)
+
+
+cdef inline void _mapping(Worker *w) noexcept nogil:
+    if w.n_find:
+        w.plan.mapping.find(w.plan.mapping.ctx, w.r, w.find, w.n_find)
+
+
+cdef inline void _settle(Worker *w) noexcept nogil:
+    take_flags(w)
+    take_slots(w)
+
+
+cdef inline void _finish(Worker *w) noexcept nogil:
+    set_targets(w)
+    pgx_publish(&w.rec.state, PGX_META)
+    store_counters(w)
+    finish(w)
+    give_back_all(w)
+
+
+cdef void run_batch(Worker *w) noexcept nogil:
+    """Exchanges the pairs in `w.work[:w.n]`, whose frames are in the record; each has its final status afterwards."""
+    cdef uint64_t t0, t1
     t0 = now_ns()
     w.deadline = t0 + w.plan.timeout_ns
-    for i in range(w.n):
-        w.rec.pair[i].side[0].pfn = w.work[i].pfn[0]
-        w.rec.pair[i].side[1].pfn = w.work[i].pfn[1]
-        w.rec.pair[i].status = w.work[i].status
-        w.rec.pair[i].temp = 0
     w.rec.n = w.n
     pgx_publish(&w.rec.state, PGX_INTENT)
-    _lock(w)
-    _check(w)
-    _unmap(w)
-    _freeze(w)
-    _hold(w)
+    _claim(w)
+    _pins(w)
+    _ready(w)
     t1 = now_ns()
     w.ns[T_LOCK] += t1 - t0
-    _compute_flags(w)
+    _flags(w)
     t0 = now_ns()
     w.ns[T_FLAGS] += t0 - t1
-    _compute_mapping(w)
+    _mapping(w)
     t1 = now_ns()
     w.ns[T_MAPPING] += t1 - t0
-    _record(w)
+    _settle(w)
     t0 = now_ns()
     w.ns[T_FINISH] += t0 - t1  # what the core does is the same whoever answers the questions
-    t1 = t0
     _prepare(w)
-    _collect_live(w)
+    _fetch_ahead(w)
     if w.n_live and w.plan.python[w.mover] != NULL:
-        _refuse_unreadable(w)
-    if w.n_live and w.plan.python[w.mover] != NULL:
-        # A Python mover works before the point of no return, under the whole-page log, and is checked.
-        rc = w.plan.python[w.mover](w.plan.strategy, w)
-        if rc != 0:
-            w.failed = rc
-            for i in range(w.n):
-                if w.work[i].status == 0:
-                    drop(w, i, rc)
-            w.n_live = 0
+        _move_in_python(w)
     elif w.n_live:
         pgx_publish(&w.rec.state, PGX_DATA)
         _data(w)
-    t0 = now_ns()
-    w.ns[T_DATA] += t0 - t1
+    t1 = now_ns()
+    w.ns[T_DATA] += t1 - t0
     if w.n_live:
-        _apply_tails(w)
-        pgx_publish(&w.rec.state, PGX_META)
-        _apply_flags(w)
-        _apply_identity(w)
-        pgx_publish(&w.rec.state, PGX_UNLOCK)
+        _tails(w)
         _finish(w)
-        t1 = now_ns()
-        w.ns[T_FINISH] += t1 - t0
+    _release_holds(w)
     pgx_publish(&w.rec.state, PGX_IDLE)
+    w.ns[T_FINISH] += now_ns() - t1

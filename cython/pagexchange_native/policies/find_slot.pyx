@@ -11,8 +11,12 @@ import numpy as np
 from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.buffers cimport address
 from pagexchange_native.plugin cimport PGX_ABI, NativeObject, pgx_find, pgx_mapping_ops
-from pagexchange_native.format cimport pgx_load32, pgx_load64, pgx_mapping, pgx_region, pgx_xa_entry, pgx_xarray
-from pagexchange_native.xarray.tree cimport xa_cursor, xa_find_word, xa_hold, xa_release, xas_find_word, xas_init
+from pagexchange_native.format cimport (
+    pgx_entry, pgx_load32, pgx_load64, pgx_mapping, pgx_region, pgx_xa_entry, pgx_xarray,
+)
+from pagexchange_native.xarray.tree cimport (
+    xa_cursor, xa_find_word, xa_release, xa_slot_word, xa_tryhold, xa_word_is_at, xas_find_word, xas_init,
+)
 
 # A table of pgx_find, its fields in their order.
 _FIND = np.dtype([("mapping", "u8"), ("index", "u8"), ("pfn", "u4"), ("status", "i4"), ("slot", "u8"), ("found", "u8")])
@@ -43,6 +47,20 @@ cdef inline void note(pgx_region *region, pgx_find *page, uint64_t *word) noexce
         page.status = 0
 
 
+cdef inline bint found_by_hint(pgx_region *region, pgx_xarray *xa, pgx_find *page) noexcept nogil:
+    """Whether the word that the page's entry names is the one: of this array, at this index, and pointing back."""
+    cdef const pgx_entry *e
+    cdef uint64_t *word
+    if page.pfn >= region.nframes:
+        return False
+    e = &region.entries[page.pfn]
+    word = xa_slot_word(region, xa, e.slot)
+    if word == NULL or e.mapping != (page.mapping + 1) << 2 or not xa_word_is_at(region, xa, word, page.index):
+        return False
+    note(region, page, word)
+    return page.status == 0
+
+
 cdef void find_through_cursors(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexcept nogil:
     cdef xa_cursor[CURSORS] cursors
     cdef xa_cursor *cursor
@@ -52,7 +70,7 @@ cdef void find_through_cursors(void *ctx, pgx_region *region, pgx_find *pages, s
         xas_init(&cursors[i], NULL)
     for i in range(n):
         xa = array_of(region, &pages[i])
-        if xa == NULL:
+        if xa == NULL or found_by_hint(region, xa, &pages[i]):
             continue
         cursor = &cursors[pages[i].mapping % CURSORS]
         if cursor.xa != xa:
@@ -124,7 +142,10 @@ cdef class MappingUpdater(NativeObject):
 
 
 cdef class XArrayCursor(MappingUpdater):
-    """Looks up through a cursor (XA_STATE): a neighbour in the same node is found without a walk, sorted or not."""
+    """Looks where the page's entry says that its slot is, and checks it; else through a cursor (XA_STATE).
+
+    The hint is as good as the array's shape is old; a cursor finds a neighbour in the same node without a walk.
+    """
 
     def __init__(self):
         self.name = "xarray"
@@ -132,7 +153,7 @@ cdef class XArrayCursor(MappingUpdater):
 
     cpdef dict describe(self):
         """Return how it looks up."""
-        return {"look-up": f"cursors, {CURSORS} mappings at a time", "takes nodes": "none"}
+        return {"look-up": f"the page's hint, then cursors, {CURSORS} mappings at a time", "takes nodes": "none"}
 
 
 cdef class RadixTree(MappingUpdater):

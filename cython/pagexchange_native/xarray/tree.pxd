@@ -274,6 +274,16 @@ cdef inline uint64_t *xa_slot_word(pgx_region *r, pgx_xarray *xa, uint32_t numbe
     return &node.slot[(number - 1) % PGX_XA_SLOTS]
 
 
+cdef inline bint xa_word_is_at(const pgx_region *r, const pgx_xarray *xa, const uint64_t *word, uint64_t index) noexcept nogil:
+    """Whether a word of `xa_slot_word` can be the one that covers an index, as far as its own node says."""
+    cdef uint64_t at = <uint64_t>(<const uint8_t *>word - <const uint8_t *>r.xanodes)
+    cdef uint32_t shift
+    if word == &xa.head:
+        return index == 0
+    shift = r.xanodes[at // sizeof(pgx_xanode)].shift
+    return shift <= XA_MAX_SHIFT and (index >> shift) & XA_MASK == (at % sizeof(pgx_xanode) - SLOT_AT) // 8
+
+
 cdef inline uint64_t *xa_find_word(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t *order) noexcept nogil:
     """A fresh walk to the word that holds the entry covering `index`; NULL for none, a reservation or a damaged tree.
 

@@ -1,0 +1,148 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The first pass of a batch: lock, freeze, check and record at once, one compare and swap for each frame.
+
+`refs` and `owner` are one word. A page at rest has no owner and as many references as its entry accounts for, so one
+compare and swap takes both, or shows that the page is not at rest. All that is decided is read before it, so that the
+entries of many pairs are on their way at once, and compared after it.
+"""
+
+from libc.errno cimport EAGAIN, EBUSY, EINVAL
+from libc.stdint cimport uint32_t, uint64_t
+
+from pagexchange_native.engine.page_check cimport (
+    IS_HELD,
+    IS_REFERENCED,
+    IS_WRITTEN,
+    Page,
+    exists,
+    look,
+    movable,
+    same,
+    tails_forbid,
+)
+from pagexchange_native.engine.worker cimport ASYNC, FROZEN_0, FROZEN_1, LOCKED_0, LOCKED_1, SYNC, Work, Worker
+from pagexchange_native.format cimport *
+
+
+cdef inline void record_side(Worker *w, uint32_t i, uint32_t side, const Page *page) noexcept nogil:
+    """Writes what a locked and frozen page is to the record, and fetches what will be changed for it."""
+    cdef pgx_region *r = w.r
+    cdef Work *p = &w.work[i]
+    cdef pgx_side *to = &w.rec.pair[i].side[side]
+    cdef const pgx_entry *e = &r.entries[p.pfn[side]]
+    cdef uint32_t rmap = e.rmap
+    cdef uint32_t hint
+    p.mapping[side] = page.file
+    p.refs[side] = page.refs
+    to.mapping = page.mapping
+    to.index = e.index
+    to.private_ = e.private_
+    to.rmap = rmap
+    to.mapcount = page.mapcount
+    to.refs = page.refs
+    to.held = <uint16_t>page.held
+    if rmap and rmap <= <uint64_t>r.ntables * PGX_TABLE_SLOTS:
+        pgx_prefetch(&r.tables[(rmap - 1) // PGX_TABLE_SLOTS].pte[(rmap - 1) % PGX_TABLE_SLOTS])
+    if page.file:
+        hint = e.slot - 1
+        if hint // PGX_XA_SLOTS < r.nxanodes:
+            pgx_prefetch(&r.xanodes[hint // PGX_XA_SLOTS])
+            pgx_prefetch(&r.xanodes[hint // PGX_XA_SLOTS].slot[hint % PGX_XA_SLOTS])
+
+
+cdef inline int check_pair(Worker *w, uint32_t i, Page *a, Page *b) noexcept nogil:
+    """What forbids the exchange, of two pages as they were looked at: 0, -errno, IS_HELD or IS_WRITTEN."""
+    cdef const pgx_region *r = w.r
+    cdef Work *p = &w.work[i]
+    cdef int rc = exists(r, p.pfn[0], a)
+    if rc == 0:
+        rc = exists(r, p.pfn[1], b)
+    if rc == 0 and a.order != b.order:
+        rc = -EINVAL
+    if rc != 0:
+        return rc
+    p.order = a.order
+    if ((a.word | b.word) & ~pgx_state_of(~PGX_FROZEN, 0)) or ((a.flags | b.flags) & r.layout.locked):
+        return IS_HELD
+    rc = movable(r, a)
+    if rc == 0:
+        rc = movable(r, b)
+    if rc == 0 and a.order:
+        rc = tails_forbid(r, p.pfn[0], p.pfn[1], a.order, &w.tails[i])
+    return rc
+
+
+cdef inline int _claim(Worker *w, uint32_t i) noexcept nogil:
+    cdef pgx_region *r = w.r
+    cdef Work *p = &w.work[i]
+    cdef uint64_t mark = pgx_state_of(PGX_FROZEN | w.slot, w.slot + 1)
+    cdef uint64_t *word_a = pgx_state_word(&r.entries[p.pfn[0]])
+    cdef uint64_t *word_b = pgx_state_word(&r.entries[p.pfn[1]])
+    cdef Page a, b, a2, b2
+    cdef int rc
+    look(r, p.pfn[0], &a)
+    look(r, p.pfn[1], &b)
+    rc = check_pair(w, i, &a, &b)
+    if rc != 0:
+        return rc
+    if a.word != pgx_state_of(a.refs, 0) or b.word != pgx_state_of(b.refs, 0) or a.refs == 0 or b.refs == 0:
+        return IS_REFERENCED
+    if not pgx_cas64(word_a, a.word, mark):
+        return IS_HELD
+    if not pgx_cas64(word_b, b.word, mark):
+        pgx_store64(word_a, a.word)
+        return IS_HELD
+    look(r, p.pfn[0], &a2)
+    look(r, p.pfn[1], &b2)
+    if not same(&a, &a2) or not same(&b, &b2) or (a.order and tails_forbid(r, p.pfn[0], p.pfn[1], a.order, &w.tails[i])):
+        pgx_store64(word_b, b.word)
+        pgx_store64(word_a, a.word)
+        return IS_HELD
+    p.done = LOCKED_0 | LOCKED_1 | FROZEN_0 | FROZEN_1
+    record_side(w, i, 0, &a2)
+    record_side(w, i, 1, &b2)
+    return 0
+
+
+cdef inline int refused_as(const Worker *w, int why) noexcept nogil:
+    """The status of a pair that the mode does not let wait."""
+    if why == IS_WRITTEN:
+        return -EBUSY
+    return -EBUSY if why == IS_REFERENCED and w.plan.mode == SYNC else -EAGAIN
+
+
+cdef inline void let_go(Worker *w, uint32_t i) noexcept nogil:
+    """Puts a claimed pair's words back."""
+    cdef Work *p = &w.work[i]
+    cdef uint32_t side
+    for side in range(2):
+        if p.done & (FROZEN_0 << side):
+            pgx_store64(pgx_state_word(&w.r.entries[p.pfn[side]]), pgx_state_of(p.refs[side], 0))
+        elif p.done & (LOCKED_0 << side):
+            pgx_store32(&w.r.entries[p.pfn[side]].owner, 0)
+    p.done &= ~<uint32_t>(LOCKED_0 | LOCKED_1 | FROZEN_0 | FROZEN_1)
+
+
+cdef inline bint claim(Worker *w) noexcept nogil:
+    """Takes every pair that is at rest and refuses the others. False when one may be waited for: then none is taken.
+
+    Trying never waits, so its order does not matter.
+    """
+    cdef uint32_t i, k
+    cdef int rc
+    for i in range(w.n):
+        if w.work[i].status != 0:
+            continue
+        rc = _claim(w, i)
+        if rc == 0:
+            continue
+        if rc > 0:
+            w.tries += rc == IS_REFERENCED
+            if w.plan.mode != ASYNC and (rc != IS_WRITTEN or w.plan.mode == SYNC):
+                for k in range(i):
+                    let_go(w, k)
+                return False
+            rc = refused_as(w, rc)
+        w.work[i].status = rc
+        w.rec.pair[i].status = rc
+    return True

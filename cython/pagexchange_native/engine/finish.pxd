@@ -1,0 +1,86 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The last pass: under META, pair by pair, everything that belongs to a frame is stored, and then the frame is let go.
+
+Absolute values, from the record: what is not known to have been stored is stored again, as long as the frame carries this
+slot's mark. What belongs to a frame is what its entry says of the page that arrives, and the words that lead to that page.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from pagexchange_native.engine.worker cimport PREPARED, UNMAPPED_0, Work, Worker
+from pagexchange_native.format cimport *
+from pagexchange_native.pages.page_tables cimport rewrite
+from pagexchange_native.plugin cimport pgx_mover_ops
+
+
+cdef extern from *:
+    """
+    static inline void pgx_xor64(uint64_t *p, uint64_t v) { __atomic_fetch_xor(p, v, __ATOMIC_ACQ_REL); }
+    """
+    void pgx_xor64(uint64_t *p, uint64_t v) nogil
+
+
+cdef inline void merge_flags(pgx_entry *e, uint64_t new, uint64_t swap) noexcept nogil:
+    """Takes a word's bits that move. Who changes one of them needs the page's lock, which we have; the others are changed
+    without it, and kept."""
+    cdef uint64_t differ = (pgx_load64(&e.flags) ^ new) & swap
+    if differ:
+        pgx_xor64(&e.flags, differ)
+
+
+cdef inline uint64_t *_word(Worker *w, const Work *p, uint32_t side) noexcept nogil:
+    """The tree's word that leads to the page of a side, by the private copy of its checked number."""
+    if p.slot[side] == PGX_SLOT_HEAD:
+        return &w.r.mappings[p.mapping[side] - 1].pages.head
+    return &w.r.xanodes[(p.slot[side] - 1) // PGX_XA_SLOTS].slot[(p.slot[side] - 1) % PGX_XA_SLOTS]
+
+
+cdef inline void _arrive(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    """Makes the frame of a side the other side's page's."""
+    cdef Work *p = &w.work[i]
+    cdef uint32_t other = 1 - side
+    cdef pgx_entry *e = &w.r.entries[p.pfn[side]]
+    cdef const pgx_side *page = &w.rec.pair[i].side[other]
+    merge_flags(e, w.rec.pair[i].side[side].flags, w.r.layout.swap)
+    pgx_store64(&e.mapping, page.mapping)
+    e.index = page.index
+    e.private_ = page.private_
+    e.mapcount = page.mapcount
+    e.rmap = page.rmap
+    e.held = page.held
+    e.slot = page.slot
+    if p.slot[other]:
+        pgx_store64(_word(w, p, other), pgx_xa_entry(p.pfn[side]))
+    if p.done & (UNMAPPED_0 << other):
+        rewrite(w.r, page.rmap, page.mapcount, p.order, p.pfn[other], p.pfn[side], True)
+
+
+cdef inline void finish(Worker *w) noexcept nogil:
+    cdef uint32_t k, i
+    cdef Work *p
+    for k in range(w.n_live):
+        i = w.live[k]
+        p = &w.work[i]
+        _arrive(w, i, 0)
+        _arrive(w, i, 1)
+        pgx_store64(pgx_state_word(&w.r.entries[p.pfn[0]]), pgx_state_of(p.refs[1], 0))
+        pgx_store64(pgx_state_word(&w.r.entries[p.pfn[1]]), pgx_state_of(p.refs[0], 0))
+
+
+cdef inline void store_counters(Worker *w) noexcept nogil:
+    cdef uint32_t node, c
+    for node in range(w.r.nnodes):
+        if w.rec.targets >> node & 1:
+            for c in range(PGX_NR_COUNTERS):
+                pgx_store64(<uint64_t *>&w.rec.counter[node][c], <uint64_t>w.rec.target[node][c])
+
+
+cdef inline void give_back_all(Worker *w) noexcept nogil:
+    """What movers took for pairs that are done."""
+    cdef const pgx_mover_ops *ops = &w.plan.movers[w.mover]
+    cdef uint32_t k
+    if ops.release == NULL:
+        return
+    for k in range(w.n_live):
+        if w.work[w.live[k]].done & PREPARED:
+            ops.release(ops.ctx, w.r, w.slot, &w.rec.pair[w.live[k]])

@@ -1,0 +1,133 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What plug-ins answered about flags and mapping, checked, and written to the record with what follows from it."""
+
+from libc.errno cimport EAGAIN, EBADMSG, EUCLEAN
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+
+from pagexchange_native.engine.drop cimport drop
+from pagexchange_native.engine.worker cimport COUNTS, Work, Worker
+from pagexchange_native.format cimport *
+from pagexchange_native.plugin cimport pgx_find
+from pagexchange_native.xarray.tree cimport xa_slot_number, xa_slot_word
+
+
+cdef inline int as_errno(int rc) noexcept nogil:
+    """What a plug-in's object answered, as a status: a positive number would send the pair to a mover that may not be there."""
+    return rc if rc < 0 else -EBADMSG
+
+
+# ---- flags -----------------------------------------------------------------------------------------------------------
+
+cdef inline uint32_t _class(const Worker *w, const Work *p, uint32_t page, uint64_t flags) noexcept nogil:
+    """Which counters the page on side `page` is in, with these flags: a bit for each (`__folio_migrate_mapping`)."""
+    cdef uint32_t counters
+    if p.mapping[page]:
+        counters = 1 << PGX_NR_FILE
+        if w.r.mappings[p.mapping[page] - 1].shmem:
+            counters |= 1 << PGX_NR_SHMEM
+        return counters | 1 << PGX_NR_DIRTY if flags & w.r.layout.dirty else counters
+    return 1 << PGX_NR_ANON if w.rec.pair[p - &w.work[0]].side[page].mapcount else 0
+
+
+cdef inline void take_flags(Worker *w) noexcept nogil:
+    """The policy's words: what touches a bit that must stay is refused."""
+    cdef uint64_t swap = w.r.layout.swap
+    cdef uint64_t touched
+    cdef uint32_t k, i
+    cdef int rc = w.flags_rc
+    cdef Work *p
+    if rc < 0:
+        w.failed = rc if rc == -EBADMSG else w.failed
+    for k in range(w.n_live):
+        i = w.live[k]
+        p = &w.work[i]
+        touched = ((w.na[k] ^ w.fa[k]) | (w.nb[k] ^ w.fb[k])) & ~swap
+        if rc != 0:
+            drop(w, i, as_errno(rc))
+            continue
+        if touched:
+            w.violation |= touched
+            drop(w, i, -EBADMSG)
+            continue
+        w.rec.pair[i].side[0].flags = w.na[k]
+        w.rec.pair[i].side[1].flags = w.nb[k]
+        if _class(w, p, 0, w.fa[k]) != _class(w, p, 1, w.na[k]) or _class(w, p, 1, w.fb[k]) != _class(w, p, 0, w.nb[k]):
+            p.done |= COUNTS
+            w.old_flags[i][0] = w.fa[k]
+            w.old_flags[i][1] = w.fb[k]
+
+
+cdef inline void _add(uint32_t counters, int64_t frames, int64_t *row) noexcept nogil:
+    cdef uint32_t c
+    for c in range(PGX_NR_COUNTERS):
+        if counters >> c & 1:
+            row[c] += frames
+
+
+cdef inline void set_targets(Worker *w) noexcept nogil:
+    """Writes to the record what the slot's counters are to be: what each frame held is taken off, what it will hold added."""
+    cdef pgx_slot *rec = w.rec
+    cdef uint32_t k, i, side, c
+    cdef uint32_t node
+    cdef int64_t frames
+    cdef Work *p
+    rec.targets = 0
+    for k in range(w.n_live):
+        i = w.live[k]
+        p = &w.work[i]
+        if not p.done & COUNTS:
+            continue
+        frames = <int64_t>1 << p.order
+        for side in range(2):
+            node = <uint32_t>pgx_node_of(w.r, p.pfn[side])
+            if node >= PGX_MAX_NODES:
+                continue
+            if not rec.targets >> node & 1:
+                rec.targets |= 1ull << node
+                for c in range(PGX_NR_COUNTERS):
+                    rec.target[node][c] = rec.counter[node][c]
+            _add(_class(w, p, side, w.old_flags[i][side]), -frames, rec.target[node])
+            _add(_class(w, p, 1 - side, rec.pair[i].side[side].flags), frames, rec.target[node])
+
+
+# ---- mapping ---------------------------------------------------------------------------------------------------------
+
+cdef inline bint _accept(Worker *w, const pgx_find *f, uint32_t i, uint32_t side) noexcept nogil:
+    """Writes a found slot to the record when it is one, of this page's array, and holds what it must."""
+    cdef uint64_t entry = pgx_xa_entry(w.work[i].pfn[side])
+    cdef pgx_xarray *xa = &w.r.mappings[w.work[i].mapping[side] - 1].pages
+    cdef uint32_t number
+    cdef uint64_t *word
+    if f.status != 0 or f.found != entry:
+        return False
+    number = xa_slot_number(w.r, xa, <uint64_t *>(w.r.base + f.slot))
+    word = xa_slot_word(w.r, xa, number)
+    if word == NULL or pgx_load64(word) != entry:
+        return False
+    w.work[i].slot[side] = number
+    w.rec.pair[i].side[side].slot = number
+    return True
+
+
+cdef inline void take_slots(Worker *w) noexcept nogil:
+    """The finder's answers; one that does not hold is asked for once more."""
+    cdef pgx_find *f
+    cdef uint32_t k, i, side
+    cdef int32_t status
+    for k in range(w.n_find):
+        f = &w.find[k]
+        i = w.find_of[k] >> 1
+        side = w.find_of[k] & 1
+        if w.work[i].status != 0 or _accept(w, f, i, side):
+            continue
+        status = f.status
+        if status != 0 and status != -EAGAIN:
+            if status == -EBADMSG:
+                w.failed = -EBADMSG
+            drop(w, i, as_errno(status))
+            continue
+        w.retries += 1
+        f.status = -EAGAIN
+        w.plan.mapping.find(w.plan.mapping.ctx, w.r, f, 1)
+        if not _accept(w, f, i, side):
+            drop(w, i, -EUCLEAN)
