@@ -21,6 +21,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_SAVED_NODE
         PGX_SAVED_SET
         PGX_SAVED_CLEARED
+        PGX_SAVED_ROW
         PGX_SAVED_TAKEN
         PGX_SAVED_FREED
         PGX_OFFLINE
@@ -47,7 +48,6 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_HELP
         PGX_BACK
         PGX_TAILS
-        PGX_BEING_MADE
         PGX_OWNER_SLOT
         PGX_OWNER_KEEPER_SHIFT
         PGX_OWNER_KEEPER
@@ -206,6 +206,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint64_t hi
         uint64_t tree
         uint64_t give
+        uint64_t drop
         uint8_t[2][256] log
         int64_t[16][4] counter
         int64_t[16][4] target

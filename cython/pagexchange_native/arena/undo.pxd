@@ -14,9 +14,12 @@ from pagexchange_native.format cimport (
     PGX_SAVED,
     PGX_SAVED_CLEARED,
     PGX_SAVED_NODE,
+    PGX_SAVED_ROW,
     PGX_SAVED_SET,
+    PGX_TABLE_SLOTS,
     pgx_and64,
     pgx_or64,
+    pgx_pte,
     pgx_publish,
     pgx_region,
     pgx_saved,
@@ -108,3 +111,41 @@ cdef inline uint64_t clear_bits(Undo *u, uint64_t *word, uint64_t bits) noexcept
         undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | PGX_SAVED_CLEARED, old)
         pgx_and64(word, ~old)
     return old
+
+
+cdef inline void put_row(Undo *u, pgx_pte *row, uint64_t old, uint64_t new) noexcept nogil:
+    """Fills all entries of a page table, `new` and the frames after it, or empties them (0); `old` is what they have, likewise."""
+    cdef uint32_t i
+    undo_note(u, <uint64_t>(<uint8_t *>row - u.r.base) << 8 | PGX_SAVED_ROW, old)
+    for i in range(PGX_TABLE_SLOTS):
+        pgx_store64(&row[i].pte, new + (<uint64_t>i << 12) if new else 0)
+
+
+# ---- back ------------------------------------------------------------------------------------------------------------
+
+cdef inline void undo_back(Undo *u) noexcept nogil:
+    """Takes back what was changed since the last commit. For the owner, who knows what it has written: nothing is checked."""
+    cdef pgx_saved *saved
+    cdef uint8_t *word
+    cdef uint32_t i
+    cdef uint64_t what
+    while u.count[0]:
+        saved = &u.saved[u.count[0] - 1]
+        word = u.r.base + (saved.where >> 8)
+        what = saved.where & 0xff
+        if what == 8:
+            pgx_store64(<uint64_t *>word, saved.old)
+        elif what == 4:
+            pgx_store32(<uint32_t *>word, <uint32_t>saved.old)
+        elif what == 2:
+            pgx_store16(<uint16_t *>word, <uint16_t>saved.old)
+        elif what == 1:
+            pgx_store8(word, <uint8_t>saved.old)
+        elif what == PGX_SAVED_SET:
+            pgx_and64(<uint64_t *>word, ~saved.old)
+        elif what == PGX_SAVED_CLEARED:
+            pgx_or64(<uint64_t *>word, saved.old)
+        else:
+            for i in range(PGX_TABLE_SLOTS):
+                pgx_store64(&(<pgx_pte *>word)[i].pte, saved.old + (<uint64_t>i << 12) if saved.old else 0)
+        pgx_publish(u.count, u.count[0] - 1)

@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.format cimport pgx_xarray
+from pagexchange_native.xarray.change cimport Change, Owner
 
 cdef class XArray:
     cdef readonly Region region
@@ -18,9 +19,11 @@ cdef class XArray:
     cdef pgx_xarray *head(self) except NULL
     cdef uint32_t _generation(self)
     cdef int check_generation(self) except -1
-    # The same, locked for changes or held for reading: pair them with xa_unlock and xa_release.
-    cdef pgx_xarray *lock(self) except NULL
+    # For a change, until `change_end`. No Python in between: a second call of the thread would wait for the first.
+    cdef int begin(self, Change *change) except -1
+    # The head, of which nobody changes the shape until `let_go`; again no Python in between.
     cdef pgx_xarray *hold(self) except NULL
+    cdef void let_go(self) noexcept
     cdef bint has_mark(self, uint64_t index, int mark) except -1
     cdef int change_mark(self, uint64_t index, int mark, bint on) except -1
 
@@ -30,3 +33,4 @@ cdef int mark_of(object mark) except -1
 cdef uint64_t entry_of(object value) except? 1
 cdef object value_of(uint64_t entry)
 cdef int raise_on(int code, Region region, str what) except -1
+cdef object busy(int code, Region region, str what, Owner owner, uint64_t until)

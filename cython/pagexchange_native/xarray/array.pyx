@@ -7,15 +7,17 @@ import os
 
 import numpy as np
 
+from pagexchange_native.arena.owners import who
 from pagexchange_native.arena.reentry import in_plugin_of
 from pagexchange_native.errors import ArenaBusyError, ArenaError, ArenaFullError, stays_here
 from pagexchange_native.integers import as_number
 
-from libc.errno cimport EAGAIN, EBUSY, EINVAL, ENOMEM
+from libc.errno cimport EAGAIN, EBUSY, EINVAL, ENOMEM, EUSERS
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.arena.region cimport Region, Use
-from pagexchange_native.arena.slots cimport FACE
+from pagexchange_native.arena.structure cimport structure_lock, structure_unlock
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport (
     PGX_XA_MARKS,
@@ -26,11 +28,20 @@ from pagexchange_native.format cimport (
     pgx_xa_value,
     pgx_xarray,
 )
+from pagexchange_native.xarray.change cimport (
+    STRUCTURE_PATIENCE,
+    Change,
+    Owner,
+    change_begin,
+    change_end,
+    owner_of_structure,
+)
 from pagexchange_native.xarray.search cimport XA_PRESENT, xa_find, xa_find_after, xa_get_mark, xa_get_order
 from pagexchange_native.xarray.store cimport (
     xa_alloc,
     xa_clear_mark,
     xa_cmpxchg,
+    xa_commit,
     xa_destroy,
     xa_insert,
     xa_reserve,
@@ -44,13 +55,7 @@ from pagexchange_native.xarray.tree cimport (
     XA_ZERO,
     xa_cursor,
     xa_find_word,
-    xa_hold,
     xa_load,
-    xa_lock,
-    xa_release,
-    xa_tryhold,
-    xa_trylock,
-    xa_unlock,
     xas_find_word,
     xas_init,
 )
@@ -124,6 +129,20 @@ cdef int raise_on(int code, Region region, str what) except -1:
     if code == -EINVAL:
         raise OSError(EINVAL, f"{what}: not a range or not an entry that can be stored")
     raise OSError(-code, f"{what}: {os.strerror(-code)}, the array's tree is damaged")
+
+
+cdef object busy(int code, Region region, str what, Owner owner, uint64_t until):
+    """The error for a tree, or the structure lock, that was not had until a `deadline`."""
+    if code == -EUSERS:
+        return ArenaBusyError(EAGAIN, f"{what}: all slots for calls are in use; nothing was changed; try again")
+    if until == 0:
+        return ArenaBusyError(
+            EAGAIN, f"{what} is in an exchange, and a plug-in that it calls cannot wait for its end; nothing was changed"
+        )
+    return ArenaBusyError(
+        EAGAIN, f"{what}: {who(owner.slot, owner.phase, region.region.workers)} did not let it go; nothing was changed; "
+        "try again"
+    )
 
 
 cdef int _filter(object mark) except -1:
@@ -206,53 +225,61 @@ cdef class XArray:
             raise ArenaError(f"{kind} {self.number}: it was removed, and with it this array; make one of a new {kind}")
         return 0
 
-    cdef pgx_xarray *lock(self) except NULL:
+    cdef int begin(self, Change *change) except -1:
         # Whoever has it may need the GIL to go on (a mover in Python): wait without it, and keep the arena open meanwhile.
         cdef pgx_xarray *xa = self.head()
+        cdef pgx_region *r = self.region.region
+        cdef Owner owner
+        cdef uint64_t until
+        cdef int rc = -EAGAIN
         cdef Use use
-        if not xa_trylock(xa, FACE):
-            if in_plugin_of(self.region):
-                raise ArenaBusyError(
-                    EAGAIN, "the array is in an exchange, and a plug-in that it calls cannot wait for its end; "
-                    "nothing was changed"
-                )
+        if pgx_load64(&xa.lock) == 0 and pgx_load32(&r.header.structure) == 0:
+            rc = change_begin(r, xa, 0, change, &owner)
+        if rc != 0:
             use = self.region.use()
+            until = self.region.deadline()
             with nogil:
-                xa_lock(xa, FACE)
-        try:
-            self.check_generation()  # again: nobody gives it up from here on
-        except ArenaError:
-            xa_unlock(xa)
-            raise
-        return xa
+                rc = change_begin(r, xa, until, change, &owner)
+            if rc != 0:
+                raise busy(rc, self.region, "the array", owner, until)
+        if self._generation() != self.generation:
+            change_end(change)
+            self.check_generation()
+        return 0  # nobody gives it up from here on
 
     cdef pgx_xarray *hold(self) except NULL:
         cdef pgx_xarray *xa = self.head()
+        cdef pgx_region *r = self.region.region
+        cdef int rc
         cdef Use use
-        if not xa_tryhold(xa):
+        if structure_lock(r, r.self, 0) != 0:
             use = self.region.use()
-            with nogil:
-                xa_hold(xa)
-        try:
+            with nogil:  # also in a plug-in of an exchange: who has the structure lock waits for none
+                rc = structure_lock(r, r.self, now_ns() + STRUCTURE_PATIENCE)
+            if rc != 0:
+                raise busy(rc, self.region, "the array", owner_of_structure(r), 1)
+        if self._generation() != self.generation:
+            structure_unlock(r)
             self.check_generation()
-        except ArenaError:
-            xa_release(xa)
-            raise
         return xa
+
+    cdef void let_go(self) noexcept:
+        structure_unlock(self.region.region)
 
     cdef bint has_mark(self, uint64_t index, int mark) except -1:
         cdef pgx_xarray *xa = self.hold()
         cdef bint found = xa_get_mark(self.region.region, xa, index, mark)
-        xa_release(xa)
+        self.let_go()
         return found
 
     cdef int change_mark(self, uint64_t index, int mark, bint on) except -1:
-        cdef pgx_xarray *xa = self.lock()
+        cdef Change change
+        self.begin(&change)
         if on:
-            xa_set_mark(self.region.region, xa, index, mark)
+            xa_set_mark(&change.undo, change.xa, index, mark)
         else:
-            xa_clear_mark(self.region.region, xa, index, mark)
-        xa_unlock(xa)
+            xa_clear_mark(&change.undo, change.xa, index, mark)
+        change_end(&change)
         return 0
 
     # ---- one index -----------------------------------------------------------------------------------------------
@@ -278,9 +305,10 @@ cdef class XArray:
         cdef uint32_t o = order_of(order)
         cdef uint64_t entry = entry_of(value)
         cdef uint64_t old = 0
-        cdef pgx_xarray *xa = self.lock()
-        cdef int code = xa_store(self.region.region, xa, i, o, entry, &old)
-        xa_unlock(xa)
+        cdef Change change
+        self.begin(&change)
+        cdef int code = xa_store(&change.undo, change.xa, i, o, entry, &old)
+        change_end(&change)
         raise_on(code, self.region, f"store of order {o} at index {i}")
         return value_of(old)
 
@@ -297,9 +325,10 @@ cdef class XArray:
         cdef uint64_t expected = entry_of(old)
         cdef uint64_t entry = entry_of(new)
         cdef uint64_t found = 0
-        cdef pgx_xarray *xa = self.lock()
-        cdef int code = xa_cmpxchg(self.region.region, xa, i, expected, entry, &found)
-        xa_unlock(xa)
+        cdef Change change
+        self.begin(&change)
+        cdef int code = xa_cmpxchg(&change.undo, change.xa, i, expected, entry, &found)
+        change_end(&change)
         raise_on(code, self.region, f"cmpxchg at index {i}")
         return None if found == XA_ZERO else value_of(found)
 
@@ -308,9 +337,10 @@ cdef class XArray:
         cdef uint64_t i = index_of(index)
         cdef uint32_t o = order_of(order)
         cdef uint64_t entry = entry_of(value)
-        cdef pgx_xarray *xa = self.lock()
-        cdef int code = xa_insert(self.region.region, xa, i, o, entry)
-        xa_unlock(xa)
+        cdef Change change
+        self.begin(&change)
+        cdef int code = xa_insert(&change.undo, change.xa, i, o, entry)
+        change_end(&change)
         raise_on(code, self.region, f"insert of order {o} at index {i}")
 
     def alloc(self, value, first=0, last=MAX_ID, start=None):
@@ -332,28 +362,31 @@ cdef class XArray:
         cdef uint64_t begin = low if start is None else max(low, index_of(start))
         cdef uint64_t entry = entry_of(value)
         cdef uint64_t i = 0
-        cdef pgx_xarray *xa = self.lock()
-        cdef int code = xa_alloc(self.region.region, xa, begin, high, entry, &i)
+        cdef Change change
+        self.begin(&change)
+        cdef int code = xa_alloc(&change.undo, change.xa, begin, high, entry, &i)
         if code == -EBUSY and begin > low:
-            code = xa_alloc(self.region.region, xa, low, min(begin - 1, high), entry, &i)
-        xa_unlock(xa)
+            code = xa_alloc(&change.undo, change.xa, low, min(begin - 1, high), entry, &i)
+        change_end(&change)
         raise_on(code, self.region, f"allocation of an index from {low} to {high}")
         return i
 
     def reserve(self, index):
         """Take the memory for a later store at `index`, which reads as None until then. A used index stays as it is."""
         cdef uint64_t i = index_of(index)
-        cdef pgx_xarray *xa = self.lock()
-        cdef int code = xa_reserve(self.region.region, xa, i)
-        xa_unlock(xa)
+        cdef Change change
+        self.begin(&change)
+        cdef int code = xa_reserve(&change.undo, change.xa, i)
+        change_end(&change)
         raise_on(code, self.region, f"reservation of index {i}")
 
     def release(self, index):
         """Give a reservation back. A used index stays as it is. Source: xa_release."""
         cdef uint64_t i = index_of(index)
-        cdef pgx_xarray *xa = self.lock()
-        cdef int code = xa_unreserve(self.region.region, xa, i)
-        xa_unlock(xa)
+        cdef Change change
+        self.begin(&change)
+        cdef int code = xa_unreserve(&change.undo, change.xa, i)
+        change_end(&change)
         raise_on(code, self.region, f"release of index {i}")
 
     def store_range(self, first, last, value):
@@ -367,9 +400,10 @@ cdef class XArray:
         cdef uint64_t i = index_of(first)
         cdef uint64_t j = index_of(last)
         cdef uint64_t entry = entry_of(value)
-        cdef pgx_xarray *xa = self.lock()
-        cdef int code = xa_store_range(self.region.region, xa, i, j, entry)
-        xa_unlock(xa)
+        cdef Change change
+        self.begin(&change)
+        cdef int code = xa_store_range(&change.undo, change.xa, i, j, entry)
+        change_end(&change)
         raise_on(code, self.region, f"store over indexes {i} to {j}")
 
     def get_order(self, index):
@@ -377,7 +411,7 @@ cdef class XArray:
         cdef uint64_t i = index_of(index)
         cdef pgx_xarray *xa = self.hold()
         cdef uint32_t order = xa_get_order(self.region.region, xa, i)
-        xa_release(xa)
+        self.let_go()
         return order
 
     # ---- marks ---------------------------------------------------------------------------------------------------
@@ -414,9 +448,10 @@ cdef class XArray:
 
     def destroy(self):
         """Delete everything; what the values stand for is not touched. Source: xa_destroy."""
-        cdef pgx_xarray *xa = self.lock()
-        xa_destroy(self.region.region, xa)
-        xa_unlock(xa)
+        cdef Change change
+        self.begin(&change)
+        xa_destroy(&change.undo, change.xa)
+        change_end(&change)
 
     def find(self, start=0, max=MAX_INDEX, mark=None):
         """First (index, value) from `start` to `max`, with `mark` when given; None at the end. Source: xa_find.
@@ -429,7 +464,7 @@ cdef class XArray:
         cdef int which = _filter(mark)
         cdef pgx_xarray *xa = self.hold()
         cdef uint64_t entry = xa_find(self.region.region, xa, &i, last, which, NULL)
-        xa_release(xa)
+        self.let_go()
         return (i, value_of(entry)) if entry else None
 
     def find_after(self, start, max=MAX_INDEX, mark=None):
@@ -442,7 +477,7 @@ cdef class XArray:
         cdef int which = _filter(mark)
         cdef pgx_xarray *xa = self.hold()
         cdef uint64_t entry = xa_find_after(self.region.region, xa, &i, last, which, NULL)
-        xa_release(xa)
+        self.let_go()
         return (i, value_of(entry)) if entry else None
 
     def items(self, start=0, max=MAX_INDEX, mark=None):
@@ -470,15 +505,16 @@ cdef class XArray:
         if len(values) != n:
             raise ValueError(f"{n} indexes and {len(values)} values: give as many of each")
         cdef Use use = self.arena().use()
-        cdef pgx_xarray *xa = self.lock()
-        cdef pgx_region *r = self.region.region
+        cdef Change change
+        self.begin(&change)
         with nogil:
             while k < n:
-                code = xa_store(r, xa, index[k], 0, pgx_xa_entry(value[k]), NULL)
+                code = xa_store(&change.undo, change.xa, index[k], 0, pgx_xa_entry(value[k]), NULL)
                 if code != 0:
                     break
+                xa_commit(&change.undo, change.xa)
                 k += 1
-            xa_unlock(xa)
+            change_end(&change)
         raise_on(code, self.region, f"store at index {index[k] if k < n else 0}, number {k} of {n}")
 
     def bulk_load(self, indexes):
@@ -523,7 +559,7 @@ cdef class XArray:
                 word = xas_find_word(r, &xas, index[k], NULL) if stay else xa_find_word(r, xa, index[k], NULL)
                 if word != NULL:
                     offset[k] = <uint64_t>(<uint8_t *>word - r.base)
-            xa_release(xa)
+            structure_unlock(r)
         return out
 
 

@@ -13,9 +13,10 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from pagexchange_native.format cimport PGX_XA_MARKS, pgx_load64, pgx_xanode, pgx_xarray
 from pagexchange_native.xarray.array cimport XArray, entry_of, index_of, mark_of, order_of, raise_on, value_of
+from pagexchange_native.xarray.change cimport Change, change_end
 from pagexchange_native.xarray.search cimport XA_PRESENT, xa_find_raw, xa_get_order
 from pagexchange_native.xarray.store cimport xa_store
-from pagexchange_native.xarray.tree cimport xa_is_node, xa_order_at, xa_release, xa_unlock, xa_walk
+from pagexchange_native.xarray.tree cimport xa_is_node, xa_order_at, xa_walk
 
 from pagexchange_native.xarray.array import MAX_INDEX
 
@@ -140,7 +141,7 @@ cdef class Cursor:
             return None
         xa = self._made().hold()
         entry = self._walk(xa)
-        xa_release(xa)
+        self.array.let_go()
         return value_of(entry)
 
     def reload(self):
@@ -153,7 +154,7 @@ cdef class Cursor:
             return None
         xa = self._made().hold()
         entry = xa_walk(self.array.region.region, xa, self._index, &node, &offset)
-        xa_release(xa)
+        self.array.let_go()
         return value_of(entry)
 
     def store(self, value):
@@ -163,19 +164,19 @@ cdef class Cursor:
         """
         cdef uint64_t entry = entry_of(value)
         cdef uint64_t old, head
-        cdef pgx_xarray *xa
+        cdef Change change
         cdef int code
         if self._error:
             return None
-        xa = self._made().lock()
-        head = xa.head
-        old = self._walk(xa)
-        code = xa_store(self.array.region.region, xa, self._index, self._order, entry, NULL)
+        self._made().begin(&change)
+        head = change.xa.head
+        old = self._walk(change.xa)
+        code = xa_store(&change.undo, change.xa, self._index, self._order, entry, NULL)
         if code == 0:
-            self._walk(xa)
-            if entry == 0 and head != xa.head:
+            self._walk(change.xa)
+            if entry == 0 and head != change.xa.head:
                 self._state = BOUNDS
-        xa_unlock(xa)
+        change_end(&change)
         if code != 0:
             self._error = -code
             self._state = ERROR
@@ -190,7 +191,7 @@ cdef class Cursor:
             return 0
         xa = self._made().hold()
         order = xa_get_order(self.array.region.region, xa, self._index)
-        xa_release(xa)
+        self.array.let_go()
         return order
 
     # ---- going on ------------------------------------------------------------------------------------------------
@@ -232,7 +233,7 @@ cdef class Cursor:
             if self._index <= last:
                 self._index = last + 1
             self._state = RESTART
-        xa_release(xa)
+        self.array.let_go()
         return value_of(entry)
 
     def find(self, max=MAX_INDEX):
@@ -270,7 +271,7 @@ cdef class Cursor:
         xa = self._made().hold()
         self._index = self._past(xa) + 1
         self._state = BOUNDS if self._index == 0 else RESTART
-        xa_release(xa)
+        self.array.let_go()
 
     def for_each_conflict(self):
         """Yield (first index, order, value) of the entries that overlap the cursor's range. Source: xas_for_each_conflict.
@@ -295,7 +296,7 @@ cdef class Cursor:
             if at >= last:
                 break
             at += 1
-        xa_release(xa)
+        self.array.let_go()
         return iter(found)
 
     # ---- marks of the entry that it stands on; elsewhere nothing happens ------------------------------------------

@@ -2,24 +2,24 @@
 """Changes of an XArray: store, erase, cmpxchg, insert, reservations, marks.
 
 What a store needs is counted and taken from the pool first, built where no reader sees it, and linked by one store: an
-error leaves no trace. `seq` is odd while a reader without the lock could see parts or walk into a freed node. It does
+error leaves no trace. Every store to what is reachable is saved first, so that a death in between leaves none either: the
+caller commits. Sub-trees of any size that a store drops are named in the slot, and given back node by node after the
+commit, each in a commit of its own. `seq` is odd while a reader without the lock could see parts or walk into a freed node. It does
 not change when one 64-bit store is all that a reader can see: a replaced entry, an entry or a sub-tree in an empty slot.
 """
 
 from libc.errno cimport EBUSY, EINVAL, EUCLEAN
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from pagexchange_native.arena.locks cimport spin_lock, spin_unlock
 from pagexchange_native.arena.pool cimport Items, pool_give, pool_take
+from pagexchange_native.arena.undo cimport Undo, put8, put32, put64, undo_back, undo_commit
 from pagexchange_native.format cimport (
     PGX_XA_MARKS,
     PGX_XA_SHIFT,
     PGX_XA_SLOTS,
-    PGX_XA_WRITER,
     pgx_fence,
-    pgx_load32,
-    pgx_load64,
     pgx_region,
+    pgx_slot_at,
     pgx_store8,
     pgx_store32,
     pgx_store64,
@@ -49,6 +49,7 @@ from pagexchange_native.xarray.tree cimport (
 cdef enum:
     MAX_NEW = 2 * XA_LEVELS  # a chain of nodes down to the entry, and one up from the old head
     HEAD_MARKS = 7
+    LINK_WORD = 2  # of a node's words the one with `next`
 
 
 cdef inline void _begin(pgx_xarray *xa) noexcept nogil:
@@ -60,10 +61,6 @@ cdef inline void _end(pgx_xarray *xa) noexcept nogil:
     pgx_store32(&xa.seq, xa.seq + 1)
 
 
-cdef inline uint32_t _slot_of(const pgx_xarray *xa) noexcept nogil:
-    return pgx_load32(&xa.lock) & ~PGX_XA_WRITER
-
-
 cdef inline uint64_t _visible(uint64_t entry) noexcept nogil:
     return 0 if entry == XA_ZERO else entry
 
@@ -73,41 +70,87 @@ cdef inline uint64_t _mask(uint32_t offset, uint32_t n) noexcept nogil:
     return (~<uint64_t>0 >> (PGX_XA_SLOTS - n)) << offset
 
 
-cdef void _free_tree(pgx_region *r, pgx_xarray *xa, pgx_xanode *node) noexcept nogil:
-    """Give a sub-tree's nodes back. A freed node is no longer `used`, so that a damaged tree is gone through once too."""
-    cdef pgx_xanode *path[XA_LEVELS]
-    cdef uint32_t next_slot[XA_LEVELS]
+# ---- node pool -------------------------------------------------------------------------------------------------------
+
+cdef inline Items _nodes(pgx_region *r) noexcept nogil:
+    return Items(&r.header.xanodes, r.nxanodes, <uint8_t *>&r.xanodes[0].next, sizeof(pgx_xanode))
+
+
+cdef bint _in_use(const pgx_region *r, uint32_t number) noexcept nogil:
+    return r.xanodes[number].used
+
+
+cdef int _take_nodes(Undo *u, uint32_t n, uint32_t *numbers) noexcept nogil:
+    """Takes n zeroed nodes or none: 0 or -ENOMEM, -EUCLEAN."""
+    cdef Items nodes = _nodes(u.r)
+    cdef pgx_xanode *node
+    cdef uint32_t i, word
+    cdef int rc = pool_take(u, &nodes, _in_use, n, numbers)
+    if rc == 0:
+        for i in range(n):
+            node = &u.r.xanodes[numbers[i]]
+            # Word by word: a reader without the lock may still be in it, and finds out by `seq`.
+            for word in range(sizeof(pgx_xanode) // 8):
+                if word != LINK_WORD:
+                    pgx_store64(<uint64_t *>node + word, 0)
+            put8(u, &node.used, 1)
+    return rc
+
+
+cdef void _give_node(Undo *u, pgx_xanode *node) noexcept nogil:
+    cdef Items nodes = _nodes(u.r)
+    if node.used:
+        put8(u, &node.used, 0)
+        pool_give(u, &nodes, <uint32_t>(node - u.r.xanodes))
+
+
+cdef void _drop(Undo *u, pgx_xanode *node) noexcept nogil:
+    """Puts a sub-tree that was unlinked on the list of those that are to be given back.
+
+    It is of no array from then on, so that in a damaged tree it is not found and put there twice.
+    """
+    cdef uint64_t *first = &pgx_slot_at(u.r, u.slot).drop
+    pgx_store32(&node.next, <uint32_t>first[0])  # not saved: the link of a node in a tree means nothing
+    put64(u, &node.array, 0)
+    put64(u, first, <uint64_t>(node - u.r.xanodes) + 1)
+
+
+cdef void _give_first(Undo *u, pgx_xarray *xa, pgx_xanode *node) noexcept nogil:
+    """Gives the first node of the list back; the nodes below it take its place there."""
     cdef pgx_xanode *child
-    cdef uint64_t entry
-    cdef uint32_t level = 0
-    path[0] = node
-    next_slot[0] = 0
-    while True:
-        node = path[level]
-        if next_slot[level] == PGX_XA_SLOTS:
-            _give_node(r, _slot_of(xa), node)
-            if level == 0:
-                return
-            level -= 1
-            continue
-        entry = node.slot[next_slot[level]]
-        next_slot[level] += 1
-        if xa_is_node(entry) and level + 1 < XA_LEVELS:
-            child = xa_child(r, xa, entry, node.shift)
-            if child != NULL:
-                level += 1
-                path[level] = child
-                next_slot[level] = 0
-
-
-cdef void _fill(pgx_xanode *node, uint32_t offset, uint32_t span, uint64_t entry) noexcept nogil:
     cdef uint32_t i
-    pgx_store64(&node.slot[offset], entry)
-    for i in range(1, span):
-        pgx_store64(&node.slot[offset + i], xa_mk_sibling(offset))
+    put64(u, &pgx_slot_at(u.r, u.slot).drop, node.next)
+    put32(u, &node.next, 0)
+    for i in range(PGX_XA_SLOTS):
+        if xa_is_node(node.slot[i]):
+            child = xa_child(u.r, xa, node.slot[i], node.shift)
+            if child != NULL:
+                _drop(u, child)
+    _give_node(u, node)
 
 
-cdef void _chain(pgx_region *r, pgx_xarray *xa, const uint32_t *numbers, uint32_t n, uint32_t shift, uint64_t base,
+cdef void xa_commit(Undo *u, pgx_xarray *xa) noexcept nogil:
+    cdef uint64_t *first = &pgx_slot_at(u.r, u.slot).drop
+    cdef pgx_xanode *node
+    undo_commit(u)
+    while first[0]:
+        node = &u.r.xanodes[first[0] - 1] if first[0] <= u.r.nxanodes else NULL
+        if node == NULL or not node.used or node.array != 0:  # damaged: what is left of the list is lost
+            pgx_store64(first, 0)
+            return
+        _give_first(u, xa, node)
+        undo_commit(u)
+
+
+# ---- store and erase -------------------------------------------------------------------------------------------------
+
+cdef inline void _put_slot(Undo *u, pgx_xanode *node, uint32_t offset, uint64_t entry) noexcept nogil:
+    """Fills an empty slot of a node in the tree."""
+    put64(u, &node.slot[offset], entry)
+    put8(u, &node.count, <uint8_t>(node.count + 1))
+
+
+cdef void _chain(Undo *u, pgx_xarray *xa, const uint32_t *numbers, uint32_t n, uint32_t shift, uint64_t base,
                  uint32_t span, uint64_t entry) noexcept nogil:
     """Build n new nodes, one below the other from `shift` down, with the entry in the last one."""
     cdef pgx_xanode *node = NULL
@@ -117,19 +160,21 @@ cdef void _chain(pgx_region *r, pgx_xarray *xa, const uint32_t *numbers, uint32_
             offset = (base >> (shift + PGX_XA_SHIFT)) & XA_MASK
             pgx_store64(&node.slot[offset], xa_mk_node(numbers[i]))
             node.count = 1
-        node = &r.xanodes[numbers[i]]
+        node = &u.r.xanodes[numbers[i]]
         pgx_store8(&node.shift, <uint8_t>shift)
-        node.array = <uint64_t>(<uint8_t *>xa - r.base)
+        node.array = <uint64_t>(<uint8_t *>xa - u.r.base)
         if i > 0:
             node.offset = <uint8_t>offset
             node.parent = numbers[i - 1] + 1
         shift -= PGX_XA_SHIFT
     offset = (base >> node.shift) & XA_MASK
-    _fill(node, offset, span, entry)
+    pgx_store64(&node.slot[offset], entry)
+    for i in range(1, span):
+        pgx_store64(&node.slot[offset + i], xa_mk_sibling(offset))
     node.count = <uint8_t>span
 
 
-cdef int _store_growing(pgx_region *r, pgx_xarray *xa, pgx_xanode *top, uint64_t base, uint64_t last, uint32_t target,
+cdef int _store_growing(Undo *u, pgx_xarray *xa, pgx_xanode *top, uint64_t base, uint64_t last, uint32_t target,
                         uint32_t span, uint64_t entry) noexcept nogil:
     """Store where the tree does not reach: a new top, the old tree below its slot 0 unless the entry covers it."""
     cdef uint32_t numbers[MAX_NEW]
@@ -144,22 +189,22 @@ cdef int _store_growing(pgx_region *r, pgx_xarray *xa, pgx_xanode *top, uint64_t
     chain = (high - target) // PGX_XA_SHIFT + 1
     lowest = top.shift + PGX_XA_SHIFT if top != NULL else 0
     extra = (high - lowest) // PGX_XA_SHIFT if keep else 0
-    code = _take_nodes(r, _slot_of(xa), chain + extra, numbers)
+    code = _take_nodes(u, chain + extra, numbers)
     if code != 0:
         return code
-    _chain(r, xa, numbers, chain, high, base, span, entry)
-    node = &r.xanodes[numbers[chain - 1]]
+    _chain(u, xa, numbers, chain, high, base, span, entry)
+    node = &u.r.xanodes[numbers[chain - 1]]
     if keep:
         for i in range(extra + 1):
             shift = lowest + PGX_XA_SHIFT * i
-            node = &r.xanodes[numbers[chain + i] if i < extra else numbers[0]]
+            node = &u.r.xanodes[numbers[chain + i] if i < extra else numbers[0]]
             pgx_store8(&node.shift, <uint8_t>shift)
-            node.array = <uint64_t>(<uint8_t *>xa - r.base)
+            node.array = <uint64_t>(<uint8_t *>xa - u.r.base)
             pgx_store64(&node.slot[0], child)
             node.count += 1
             if i > 0:
-                r.xanodes[numbers[chain + i - 1]].parent = <uint32_t>(node - r.xanodes) + 1
-            child = xa_mk_node(<uint32_t>(node - r.xanodes))
+                u.r.xanodes[numbers[chain + i - 1]].parent = <uint32_t>(node - u.r.xanodes) + 1
+            child = xa_mk_node(<uint32_t>(node - u.r.xanodes))
             for mark in range(PGX_XA_MARKS):
                 node.marks[mark] |= (xa.flags >> mark) & 1
     elif child != 0:
@@ -167,16 +212,16 @@ cdef int _store_growing(pgx_region *r, pgx_xarray *xa, pgx_xanode *top, uint64_t
             node.marks[mark] = (xa.flags >> mark) & 1
     _begin(xa)
     if keep and top != NULL:
-        top.offset = 0
-        top.parent = (numbers[chain] if extra > 0 else numbers[0]) + 1
-    pgx_store64(&xa.head, xa_mk_node(numbers[0]))
+        put8(u, &top.offset, 0)
+        put32(u, &top.parent, (numbers[chain] if extra > 0 else numbers[0]) + 1)
+    put64(u, &xa.head, xa_mk_node(numbers[0]))
     if not keep and top != NULL:
-        _free_tree(r, xa, top)
+        _drop(u, top)
     _end(xa)
     return 0
 
 
-cdef void _overwrite(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint32_t offset, uint32_t span,
+cdef void _overwrite(Undo *u, pgx_xarray *xa, pgx_xanode *node, uint32_t offset, uint32_t span,
                      uint64_t entry) noexcept nogil:
     """Put one entry over `span` slots: sub-trees and smaller entries go, and leave it the union of their marks."""
     cdef uint64_t dropped[PGX_XA_SLOTS]
@@ -184,23 +229,27 @@ cdef void _overwrite(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint32_t o
     cdef uint64_t marks
     cdef pgx_xanode *child
     cdef uint32_t i, mark
+    cdef uint32_t empty = 0
     _begin(xa)
     for i in range(span):
         dropped[i] = node.slot[offset + i]
-        node.count += dropped[i] == 0
-    _fill(node, offset, span, entry)
+        empty += dropped[i] == 0
+        put64(u, &node.slot[offset + i], xa_mk_sibling(offset) if i > 0 else entry)
+    if empty:
+        put8(u, &node.count, <uint8_t>(node.count + empty))
     for mark in range(PGX_XA_MARKS):
-        marks = node.marks[mark]
-        node.marks[mark] = (marks & ~mask) | (<uint64_t>(marks & mask != 0) << offset)
+        marks = node.marks[mark] & mask
+        if marks:
+            put64(u, &node.marks[mark], (node.marks[mark] & ~mask) | <uint64_t>1 << offset)
     for i in range(span):
         if xa_is_node(dropped[i]):
-            child = xa_child(r, xa, dropped[i], node.shift)
+            child = xa_child(u.r, xa, dropped[i], node.shift)
             if child != NULL:
-                _free_tree(r, xa, child)
+                _drop(u, child)
     _end(xa)
 
 
-cdef int _store_inside(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint64_t base, uint32_t target, uint32_t span,
+cdef int _store_inside(Undo *u, pgx_xarray *xa, pgx_xanode *node, uint64_t base, uint32_t target, uint32_t span,
                        uint64_t entry) noexcept nogil:
     """Store below `node`, which covers the range. `shift` is private: what lies in the arena may change under us."""
     cdef uint32_t numbers[MAX_NEW]
@@ -220,84 +269,86 @@ cdef int _store_inside(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, uint64_t
             return -EUCLEAN
         if shift <= target or not xa_is_node(found):
             break
-        node = xa_child(r, xa, found, shift)
+        node = xa_child(u.r, xa, found, shift)
         if node == NULL:
             return -EUCLEAN
         shift -= PGX_XA_SHIFT
     if found == 0 and shift > target:
         n = (shift - target) // PGX_XA_SHIFT
-        code = _take_nodes(r, _slot_of(xa), n, numbers)
+        code = _take_nodes(u, n, numbers)
         if code != 0:
             return code
-        _chain(r, xa, numbers, n, shift - PGX_XA_SHIFT, base, span, entry)
-        r.xanodes[numbers[0]].parent = <uint32_t>(node - r.xanodes) + 1
-        r.xanodes[numbers[0]].offset = <uint8_t>offset
-        pgx_store64(&node.slot[offset], xa_mk_node(numbers[0]))
-        node.count += 1
+        _chain(u, xa, numbers, n, shift - PGX_XA_SHIFT, base, span, entry)
+        u.r.xanodes[numbers[0]].parent = <uint32_t>(node - u.r.xanodes) + 1
+        u.r.xanodes[numbers[0]].offset = <uint8_t>offset
+        _put_slot(u, node, offset, xa_mk_node(numbers[0]))
     elif found != 0 and not xa_is_node(found) and (shift > target or xa_extent(node, offset) >= span):
-        pgx_store64(&node.slot[offset], entry)  # replaced whole: its order and its marks stay
+        put64(u, &node.slot[offset], entry)  # replaced whole: its order and its marks stay
     elif found == 0 and span == 1:
-        pgx_store64(&node.slot[offset], entry)
-        node.count += 1
+        _put_slot(u, node, offset, entry)
     else:
-        _overwrite(r, xa, node, (base >> target) & XA_MASK, span, entry)
+        _overwrite(u, xa, node, (base >> target) & XA_MASK, span, entry)
     return 0
 
 
-cdef void _unmark(pgx_region *r, pgx_xarray *xa, pgx_xanode *node, int mark, uint64_t mask) noexcept nogil:
+cdef void _unmark(Undo *u, pgx_xarray *xa, pgx_xanode *node, int mark, uint64_t mask) noexcept nogil:
     """Clear a mark in a node, and upwards as long as a node has it no more."""
     cdef uint32_t level
     if node.marks[mark] & mask == 0:
         return
     for level in range(XA_LEVELS):
-        node.marks[mark] &= ~mask
+        put64(u, &node.marks[mark], node.marks[mark] & ~mask)
         if node.marks[mark] != 0:
             return
         if node.parent == 0:
             break
         mask = <uint64_t>1 << (node.offset & XA_MASK)
-        node = xa_parent(r, node)
+        node = xa_parent(u.r, node)
         if node == NULL:
             return
-    pgx_store32(&xa.flags, xa.flags & ~(<uint32_t>1 << mark))
+    put32(u, &xa.flags, xa.flags & ~(<uint32_t>1 << mark))
 
 
-cdef void _prune(pgx_region *r, pgx_xarray *xa, pgx_xanode *node) noexcept nogil:
+cdef void _prune(Undo *u, pgx_xarray *xa, pgx_xanode *node) noexcept nogil:
     """Free `node` and its ancestors as far as they are empty, then top nodes of which only slot 0 is used."""
     cdef pgx_xanode *parent
     cdef uint64_t entry
-    while node.count == 0:
+    cdef uint32_t left = XA_LEVELS  # of nodes in a tree that is not damaged: more would not fit into the record
+    while node.count == 0 and left > 0:
+        left -= 1
         if node.parent == 0:
-            pgx_store32(&xa.flags, xa.flags & ~<uint32_t>HEAD_MARKS)
-            pgx_store64(&xa.head, 0)
-            _give_node(r, _slot_of(xa), node)
+            if xa.flags & HEAD_MARKS:
+                put32(u, &xa.flags, xa.flags & ~<uint32_t>HEAD_MARKS)
+            put64(u, &xa.head, 0)
+            _give_node(u, node)
             return
-        parent = xa_parent(r, node)
+        parent = xa_parent(u.r, node)
         if parent == NULL:
             return
-        pgx_store64(&parent.slot[node.offset & XA_MASK], 0)
-        parent.count -= 1
-        _give_node(r, _slot_of(xa), node)
+        put64(u, &parent.slot[node.offset & XA_MASK], 0)
+        put8(u, &parent.count, <uint8_t>(parent.count - 1))
+        _give_node(u, node)
         node = parent
-    while node.parent == 0 and node.count == 1:
+    while node.parent == 0 and node.count == 1 and left > 0:
+        left -= 1
         entry = node.slot[0]
         if entry == 0 or (not xa_is_node(entry) and node.shift != 0):
             return
         parent = node
         node = NULL
         if xa_is_node(entry):
-            node = xa_child(r, xa, entry, parent.shift)
+            node = xa_child(u.r, xa, entry, parent.shift)
             if node == NULL:
                 return
-            node.parent = 0
-            node.offset = 0
-        pgx_store64(&xa.head, entry)
-        _give_node(r, _slot_of(xa), parent)
+            put32(u, &node.parent, 0)
+            put8(u, &node.offset, 0)
+        put64(u, &xa.head, entry)
+        _give_node(u, parent)
         if node == NULL:
             return
 
 
-cdef int _erase(pgx_region *r, pgx_xarray *xa, uint64_t base, uint64_t last, uint32_t target,
+cdef int _erase(Undo *u, pgx_xarray *xa, uint64_t base, uint64_t last, uint32_t target,
                 uint32_t span) noexcept nogil:
     """Delete every entry that touches base..last, whole."""
     cdef uint64_t dropped[PGX_XA_SLOTS]
@@ -309,14 +360,14 @@ cdef int _erase(pgx_region *r, pgx_xarray *xa, uint64_t base, uint64_t last, uin
     cdef int mark
     if not xa_is_node(found):
         if base == 0 and found != 0:
-            xa_destroy(r, xa)
+            xa_destroy(u, xa)
         return 0
-    node = xa_top(r, xa, found)
+    node = xa_top(u.r, xa, found)
     if node == NULL:
         return -EUCLEAN
     shift = min(<uint32_t>node.shift, <uint32_t>XA_MAX_SHIFT)
     if base == 0 and (shift < target or (last >> shift) > XA_MASK):
-        xa_destroy(r, xa)
+        xa_destroy(u, xa)
         return 0
     if (base >> shift) > XA_MASK:
         return 0
@@ -330,7 +381,7 @@ cdef int _erase(pgx_region *r, pgx_xarray *xa, uint64_t base, uint64_t last, uin
                 return -EUCLEAN
         if shift <= target or not xa_is_node(found):
             break
-        node = xa_child(r, xa, found, shift)
+        node = xa_child(u.r, xa, found, shift)
         if node == NULL:
             return -EUCLEAN
         shift -= PGX_XA_SHIFT
@@ -345,59 +396,23 @@ cdef int _erase(pgx_region *r, pgx_xarray *xa, uint64_t base, uint64_t last, uin
         return 0
     _begin(xa)
     for mark in range(PGX_XA_MARKS):
-        _unmark(r, xa, node, mark, _mask(offset, n))
+        _unmark(u, xa, node, mark, _mask(offset, n))
     for i in range(n):
-        pgx_store64(&node.slot[offset + i], 0)
+        put64(u, &node.slot[offset + i], 0)
     for i in range(n):
         if xa_is_node(dropped[i]):
-            child = xa_child(r, xa, dropped[i], node.shift)
+            child = xa_child(u.r, xa, dropped[i], node.shift)
             if child != NULL:
-                _free_tree(r, xa, child)
-    node.count -= removed
-    _prune(r, xa, node)
+                _drop(u, child)
+    put8(u, &node.count, <uint8_t>(node.count - removed))
+    _prune(u, xa, node)
     _end(xa)
     return 0
 
 
-# ---- node pool -------------------------------------------------------------------------------------------------------
-
-cdef inline Items _nodes(pgx_region *r) noexcept nogil:
-    return Items(&r.header.xanodes, r.nxanodes, <uint8_t *>&r.xanodes[0].next, sizeof(pgx_xanode))
-
-
-cdef bint _in_use(const pgx_region *r, uint32_t number) noexcept nogil:
-    return r.xanodes[number].used
-
-
-cdef int _take_nodes(pgx_region *r, uint32_t slot, uint32_t n, uint32_t *numbers) noexcept nogil:
-    """Takes n zeroed nodes or none: 0 or -ENOMEM, -EUCLEAN."""
-    cdef Items nodes = _nodes(r)
-    cdef uint32_t i, word
-    cdef int rc
-    spin_lock(&nodes.pool.lock, slot + 1)
-    rc = pool_take(r, &nodes, _in_use, n, numbers)
-    if rc == 0:
-        for i in range(n):
-            # Word by word: a reader without the lock may still be in it, and finds out by `seq`.
-            for word in range(sizeof(pgx_xanode) // 8):
-                pgx_store64(<uint64_t *>&r.xanodes[numbers[i]] + word, 0)
-            r.xanodes[numbers[i]].used = 1
-    spin_unlock(&nodes.pool.lock)
-    return rc
-
-
-cdef void _give_node(pgx_region *r, uint32_t slot, pgx_xanode *node) noexcept nogil:
-    cdef Items nodes = _nodes(r)
-    spin_lock(&nodes.pool.lock, slot + 1)
-    if node.used:
-        node.used = 0
-        pool_give(&nodes, <uint32_t>(node - r.xanodes))
-    spin_unlock(&nodes.pool.lock)
-
-
 # ---- what others call ------------------------------------------------------------------------------------------------
 
-cdef int xa_store(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t order, uint64_t entry,
+cdef int xa_store(Undo *u, pgx_xarray *xa, uint64_t index, uint32_t order, uint64_t entry,
                   uint64_t *old) noexcept nogil:
     cdef uint64_t base, last, before
     cdef uint64_t head = xa.head
@@ -414,68 +429,68 @@ cdef int xa_store(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t order,
     target = order - order % PGX_XA_SHIFT
     span = <uint32_t>1 << (order % PGX_XA_SHIFT)
     if xa_is_node(head):
-        top = xa_top(r, xa, head)
+        top = xa_top(u.r, xa, head)
     if xa_is_internal(head) and head != XA_ZERO and top == NULL:
         return -EUCLEAN
-    before = _visible(xa_walk(r, xa, index, &node, &offset))
+    before = _visible(xa_walk(u.r, xa, index, &node, &offset))
     if entry == 0:
-        code = _erase(r, xa, base, last, target, span)
+        code = _erase(u, xa, base, last, target, span)
     elif top != NULL and top.shift >= target and (last >> top.shift) <= XA_MASK:
-        code = _store_inside(r, xa, top, base, target, span, entry)
+        code = _store_inside(u, xa, top, base, target, span, entry)
     elif top == NULL and last == 0:
-        pgx_store64(&xa.head, entry)
+        put64(u, &xa.head, entry)
         code = 0
     else:
-        code = _store_growing(r, xa, top, base, last, target, span, entry)
+        code = _store_growing(u, xa, top, base, last, target, span, entry)
     if code == 0 and old != NULL:
         old[0] = before
     return code
 
 
-cdef int xa_erase(pgx_region *r, pgx_xarray *xa, uint64_t index, uint64_t *old) noexcept nogil:
-    return xa_store(r, xa, index, 0, 0, old)
+cdef int xa_erase(Undo *u, pgx_xarray *xa, uint64_t index, uint64_t *old) noexcept nogil:
+    return xa_store(u, xa, index, 0, 0, old)
 
 
-cdef int xa_cmpxchg(pgx_region *r, pgx_xarray *xa, uint64_t index, uint64_t expected, uint64_t entry,
+cdef int xa_cmpxchg(Undo *u, pgx_xarray *xa, uint64_t index, uint64_t expected, uint64_t entry,
                     uint64_t *found) noexcept nogil:
     cdef pgx_xanode *node
     cdef uint32_t offset
-    cdef uint64_t now = xa_walk(r, xa, index, &node, &offset)
+    cdef uint64_t now = xa_walk(u.r, xa, index, &node, &offset)
     if found != NULL:
         found[0] = now
     if xa_is_internal(entry) and entry != XA_ZERO:
         return -EINVAL
-    return xa_store(r, xa, index, 0, entry, NULL) if now == expected else 0
+    return xa_store(u, xa, index, 0, entry, NULL) if now == expected else 0
 
 
-cdef int xa_insert(pgx_region *r, pgx_xarray *xa, uint64_t index, uint32_t order, uint64_t entry) noexcept nogil:
+cdef int xa_insert(Undo *u, pgx_xarray *xa, uint64_t index, uint32_t order, uint64_t entry) noexcept nogil:
     cdef uint64_t base, last
     if order > XA_MAX_ORDER:
         return -EINVAL
     base = index >> order << order
     last = base | ((<uint64_t>1 << order) - 1)
-    if xa_find_raw(r, xa, &base, last, XA_PRESENT, NULL) != 0:
+    if xa_find_raw(u.r, xa, &base, last, XA_PRESENT, NULL) != 0:
         return -EBUSY
-    return xa_store(r, xa, index, order, entry if entry != 0 else XA_ZERO, NULL)
+    return xa_store(u, xa, index, order, entry if entry != 0 else XA_ZERO, NULL)
 
 
-cdef int xa_alloc(pgx_region *r, pgx_xarray *xa, uint64_t first, uint64_t last, uint64_t entry,
+cdef int xa_alloc(Undo *u, pgx_xarray *xa, uint64_t first, uint64_t last, uint64_t entry,
                   uint64_t *index) noexcept nogil:
     index[0] = first
-    if not xa_find_free(r, xa, index, last):
+    if not xa_find_free(u.r, xa, index, last):
         return -EBUSY
-    return xa_store(r, xa, index[0], 0, entry if entry != 0 else XA_ZERO, NULL)
+    return xa_store(u, xa, index[0], 0, entry if entry != 0 else XA_ZERO, NULL)
 
 
-cdef int xa_reserve(pgx_region *r, pgx_xarray *xa, uint64_t index) noexcept nogil:
-    return xa_cmpxchg(r, xa, index, 0, XA_ZERO, NULL)
+cdef int xa_reserve(Undo *u, pgx_xarray *xa, uint64_t index) noexcept nogil:
+    return xa_cmpxchg(u, xa, index, 0, XA_ZERO, NULL)
 
 
-cdef int xa_unreserve(pgx_region *r, pgx_xarray *xa, uint64_t index) noexcept nogil:
-    return xa_cmpxchg(r, xa, index, XA_ZERO, 0, NULL)
+cdef int xa_unreserve(Undo *u, pgx_xarray *xa, uint64_t index) noexcept nogil:
+    return xa_cmpxchg(u, xa, index, XA_ZERO, 0, NULL)
 
 
-cdef int xa_store_range(pgx_region *r, pgx_xarray *xa, uint64_t first, uint64_t last, uint64_t entry) noexcept nogil:
+cdef int xa_store_range(Undo *u, pgx_xarray *xa, uint64_t first, uint64_t last, uint64_t entry) noexcept nogil:
     cdef uint32_t order
     cdef int code
     if last < first:
@@ -484,43 +499,52 @@ cdef int xa_store_range(pgx_region *r, pgx_xarray *xa, uint64_t first, uint64_t 
         order = XA_MAX_ORDER
         while first & ((<uint64_t>1 << order) - 1) != 0 or last - first < (<uint64_t>1 << order) - 1:
             order -= 1
-        code = xa_store(r, xa, first, order, entry, NULL)
+        code = xa_store(u, xa, first, order, entry, NULL)
+        xa_commit(u, xa)
         if code != 0 or last - first == (<uint64_t>1 << order) - 1:
             return code
         first += <uint64_t>1 << order
 
 
-cdef void xa_set_mark(pgx_region *r, pgx_xarray *xa, uint64_t index, int mark) noexcept nogil:
+cdef void xa_set_mark(Undo *u, pgx_xarray *xa, uint64_t index, int mark) noexcept nogil:
     cdef pgx_xanode *node
     cdef uint32_t offset, level
-    if xa_walk(r, xa, index, &node, &offset) == 0:
+    if xa_walk(u.r, xa, index, &node, &offset) == 0:
         return
     for level in range(XA_LEVELS):
         if node == NULL:
             break
-        node.marks[mark] |= <uint64_t>1 << offset
+        if not (node.marks[mark] >> offset) & 1:
+            put64(u, &node.marks[mark], node.marks[mark] | <uint64_t>1 << offset)
         offset = node.offset & XA_MASK
-        node = xa_parent(r, node)
-    pgx_store32(&xa.flags, xa.flags | (<uint32_t>1 << mark))
+        node = xa_parent(u.r, node)
+    if not (xa.flags >> mark) & 1:
+        put32(u, &xa.flags, xa.flags | (<uint32_t>1 << mark))
 
 
-cdef void xa_clear_mark(pgx_region *r, pgx_xarray *xa, uint64_t index, int mark) noexcept nogil:
+cdef void xa_clear_mark(Undo *u, pgx_xarray *xa, uint64_t index, int mark) noexcept nogil:
     cdef pgx_xanode *node
     cdef uint32_t offset
-    if xa_walk(r, xa, index, &node, &offset) == 0:
+    if xa_walk(u.r, xa, index, &node, &offset) == 0:
         return
     if node != NULL:
-        _unmark(r, xa, node, mark, <uint64_t>1 << offset)
-    else:
-        pgx_store32(&xa.flags, xa.flags & ~(<uint32_t>1 << mark))
+        _unmark(u, xa, node, mark, <uint64_t>1 << offset)
+    elif (xa.flags >> mark) & 1:
+        put32(u, &xa.flags, xa.flags & ~(<uint32_t>1 << mark))
 
 
-cdef void xa_destroy(pgx_region *r, pgx_xarray *xa) noexcept nogil:
-    cdef uint64_t head = pgx_load64(&xa.head)
-    cdef pgx_xanode *top = xa_top(r, xa, head) if xa_is_node(head) else NULL
+cdef void xa_destroy(Undo *u, pgx_xarray *xa) noexcept nogil:
+    cdef uint64_t head = xa.head
+    cdef pgx_xanode *top = xa_top(u.r, xa, head) if xa_is_node(head) else NULL
     _begin(xa)
-    pgx_store32(&xa.flags, xa.flags & ~<uint32_t>HEAD_MARKS)
-    pgx_store64(&xa.head, 0)
+    put32(u, &xa.flags, xa.flags & ~<uint32_t>HEAD_MARKS)
+    put64(u, &xa.head, 0)
     if top != NULL:
-        _free_tree(r, xa, top)
+        _drop(u, top)
+    _end(xa)
+
+
+cdef void xa_back(Undo *u, pgx_xarray *xa) noexcept nogil:
+    _begin(xa)
+    undo_back(u)
     _end(xa)

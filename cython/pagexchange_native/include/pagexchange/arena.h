@@ -106,11 +106,9 @@ enum pgx_aops {
     PGX_AOPS_UNMOVABLE = 2, /* never */
 };
 
-#define PGX_BEING_MADE 2u /* `used` of a mapping or a space whose other fields are not written yet */
-
 typedef struct pgx_mapping {
     pgx_xarray pages;
-    uint32_t used; /* 1; 0 free */
+    uint32_t used; /* 1; 0 free: stored last when it is made, and when it is given up */
     uint32_t aops;
     uint32_t shmem; /* 1: shared memory, its pages are swap-backed */
     uint32_t generation; /* how often this number was given up: who was made for an earlier one is told so */
@@ -250,6 +248,7 @@ typedef struct pgx_pair {
 enum pgx_saved_kind { /* what a pgx_saved has beside whole words of 1, 2, 4 or 8 bytes */
     PGX_SAVED_SET = 16,     /* the bits of `old` were clear in this 64-bit word, of which others change other bits */
     PGX_SAVED_CLEARED = 17, /* they were set */
+    PGX_SAVED_ROW = 20,     /* the words `pte` of the 64 pgx_pte from here on: all 0 if `old` is 0, else the i-th old + (i << 12) */
     /* In the first record of a section of a node's allocator, with pfn << 8 | kind as `where` and the order as `old`:
      * the later frames of a block are many, and follow from it. */
     PGX_SAVED_TAKEN = 18, /* a free block was to become a folio in use: its later frames become FREE again, of order 255
@@ -273,7 +272,8 @@ typedef struct pgx_slot {
     uint64_t lo, hi; /* PGX_HELP: byte range */
     uint64_t tree;   /* byte offset of the pgx_xarray that this slot's change of structure has, or may have, as writer */
     uint64_t give;   /* pfn + 1 of a page without a user that this slot is about to free, and has locked; 0 none */
-    uint64_t pad;
+    uint64_t drop;   /* node number + 1: first of the sub-trees, linked by `next`, that `tree` has no more and that go back to
+                      * the pool; the `array` of each is 0. Changed under the undo record, with `tree` set; 0 none */
     uint8_t log[2][PGX_CHUNK]; /* at byte 64 */
     int64_t counter[PGX_MAX_NODES][PGX_NR_COUNTERS]; /* what this slot's owners have added; only its owner writes here */
     int64_t target[PGX_MAX_NODES][PGX_NR_COUNTERS];  /* PGX_META: what `counter` is to be afterwards, */
