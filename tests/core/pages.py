@@ -111,15 +111,19 @@ class Image:
 
 
 def picture(arena: Arena, *, scratch: bool = False) -> NDArray[np.uint8]:
-    """A copy of the whole arena without its identity, the engine's records and the allocator's statistics.
+    """A copy of the whole arena without its identity, the slots' records and the allocator's statistics.
+
+    Of the slots only what they count is left: its sum, in slot 0.
 
     `scratch`: free frames are left out too, with the free lists: what a mover that takes frames writes to.
     """
     image = arena.memory.copy()
 
     raw = f.read(Image(image))
-    for part, size in (("slots", int(raw.header["slot_size"])), ("pieces", 2 * 16 * 4096)):
-        image[raw.offset[part] :][: size * int(raw.header["nslots"])] = 0
+    counters = f.counters_of(raw.slots, len(raw.nodes)).ravel()
+    raw.slots[:] = np.zeros(1, f.SLOT)
+    raw.slots["counter"][0, : len(counters)] = counters
+    raw.pieces[:] = 0
     raw.header["uuid"] = bytes(16)
     for name in STATISTICS:
         raw.nodes[name] = 0
@@ -138,6 +142,8 @@ def differences(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> list[int
 
 
 def resting(arena: Arena) -> bool:
-    """Whether no slot is claimed and none has an unfinished record."""
+    """Whether no slot is claimed but the process's own, and none has an unfinished record."""
     slots = f.read(arena).slots
-    return not (slots[:, :2] & np.uint64(0xFF)).any()
+    claimed = np.flatnonzero(slots["claim"] & np.uint64(0xFF))
+    records = [slots[name].any() for name in ("saves", "node_saves", "tree", "give", "targets")]
+    return len(claimed) == 1 and not (slots["state"] & np.uint64(0xFF)).any() and not any(records)

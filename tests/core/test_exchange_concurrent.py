@@ -18,7 +18,7 @@ from pagexchange.oracle import check
 from tests.core.library import WATCHDOG, Crew, Library, N, crew, held, until
 from tests.core.pages import Pages, Pfns, strategy
 
-IDLE, INTENT, DATA, META, UNLOCK = range(5)  # phases of a worker's record
+IDLE, INTENT, DATA, META = range(4)  # phases of a worker's record
 BUSY = {0, -errno.EAGAIN, -errno.EBUSY}
 
 
@@ -116,7 +116,7 @@ def test_what_workers_publish_is_read_beside_them() -> None:
         exchanging(busy, library, 70, rounds=None)
         busy.hire(look)
         until(lambda: {IDLE, DATA} <= seen or bool(busy.errors), "a worker that moves data was never seen")
-    assert seen <= {IDLE, INTENT, DATA, META, UNLOCK}
+    assert seen <= {IDLE, INTENT, DATA, META}
     library.check()
 
 

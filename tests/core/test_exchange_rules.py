@@ -384,7 +384,7 @@ def test_a_slot_is_never_claimed_as_it_was_before(pages: Pages) -> None:
     pair, seen = pages.pair(), []
     for _ in range(4):
         assert strategy(pages.arena).exchange([pair]).ok
-        seen.append(int(oracle_format.read(pages.arena).slots[1, 1]) >> 8)
+        seen.append(int(oracle_format.read(pages.arena).slots["claim"][1]) >> 8)
     assert seen == sorted(set(seen))
 
 

@@ -389,7 +389,7 @@ def test_p5_a_page_that_becomes_another_folio_before_it_is_locked(pages: Pages) 
     worker.start()
     try:
         end = time.monotonic() + 10
-        while not (slots[1:, 0] & np.uint64(0xFF)).any():  # until a record is open: all orders are known
+        while not (slots["state"] & np.uint64(0xFF)).any():  # until a record is open: all orders are known
             assert time.monotonic() < end
         arena.free([changes])
         assert arena.alloc(0, 1, order=1).tolist() == [changes]

@@ -12,7 +12,7 @@ from pagexchange.model.layout import Field, Flag
 from pagexchange.oracle import Oracle, Stamps, Verdict, check, stamp
 from pagexchange.oracle import format as f
 from pagexchange.oracle.findings import Collector, Finding
-from tests.core.toy_arena import LAYOUT, NATIVE, Page, Toy
+from tests.core.toy_arena import LAYOUT, NATIVE, SELF, Page, Toy
 
 A, B = 3, 70  # the usual pair: a file page on the fast node, an anonymous one on the slow node
 OTHER = 5
@@ -204,19 +204,19 @@ def page_freed(toy: Toy) -> None:
 
 def locked(toy: Toy) -> None:
     toy.raw.entries["flags"][A] |= np.uint64(NATIVE["locked"])
-    toy.raw.entries["owner"][A] = 2
+    toy.raw.entries["owner"][A] = (SELF + 1) << f.OWNER_KEEPER_SHIFT
 
 
 def slot_busy(toy: Toy) -> None:
-    toy.raw.slots[1, 0] = 5 << 8 | 2
+    toy.raw.slots["state"][1] = 5 << 8 | 2
 
 
 def pinned(toy: Toy) -> None:
-    toy.raw.pins[2, 3] = OTHER + 1
+    toy.raw.pins[2, 3], toy.raw.pin_tops[2] = OTHER + 1 | 1 << 32, 4
 
 
 def node_counter(toy: Toy) -> None:
-    toy.raw.nodes["counter"][1, 0] += 1
+    toy.raw.slots["counter"][1, 4] += 1
 
 
 def nr_pages(toy: Toy) -> None:
@@ -281,9 +281,9 @@ FAULTS: list[tuple[Callable[[Toy], None], str, int, Any, Any, int]] = [
     (free_list_ring, "free-list", 41, 0, 42, 6),
     (frame_taken, "leak", 71, 1, 2, 1),
     (page_freed, "freed", 72, 2, 1, 1),
-    (locked, "lock", A, 0, 2, 3),
+    (locked, "lock", A, 0, (SELF + 1) << 8, 3),
     (slot_busy, "slot", 1, 0, 2, 1),
-    (pinned, "pin", OTHER, 0, 6, 1),
+    (pinned, "pin", OTHER, 0, 6 | 1 << 32, 1),
     (node_counter, "counter", 1, 10, 11, 1),
     (nr_pages, "nr-pages", 0, 2, 3, 2),
     (watermark, "node", 0, 0, 1, 1),
@@ -387,8 +387,7 @@ def test_a_flag_that_does_not_go_along_is_lost_by_name(part: Flag | Field, way: 
     if name == "private":
         toy.raw.entries["refs"][[A, OTHER]] = [3, 1]
         toy.raw.entries["private"][9] = 1
-    for node, k, want, _ in toy.recount():
-        toy.raw.nodes["counter"][node, k] = want
+    toy.count()
     oracle = Oracle.before(toy, layout=LAYOUT)
     assert not oracle.unsound.kept
     refs = toy.raw.entries["refs"].copy()
@@ -543,7 +542,7 @@ def test_of_any_number_of_findings_all_are_counted() -> None:
 
 def test_what_was_held_before_is_not_held_against_the_exchange() -> None:
     toy = make()
-    toy.raw.pins[0, 0] = REFUSED[0] + 1 | 1 << 63
+    toy.raw.pins[0, 0], toy.raw.pin_tops[0] = REFUSED[0] + 1 | 1 << 32 | 1 << 63, 1
     toy.raw.entries["refs"][REFUSED[1]] += 1
     locked(toy)
     toy.raw.entries["owner"][A], toy.raw.entries["owner"][OTHER] = 0, 0
@@ -610,7 +609,12 @@ def test_many_findings_are_counted_and_few_are_made() -> None:
     ("changes", "sentence"),
     [
         ({"magic": b"PGXARENb"}, "magic is b'PGXARENb'"),
-        ({"version": 2}, "version is 2"),
+        ({"version": 1}, "version is 1, the oracle reads 2"),
+        ({"ready": 0}, "ready is 0"),
+        ({"slot_size": 25152}, "slot_size is 25152"),
+        ({"saved": 255}, "saved is 255, the oracle reads 256"),
+        ({"nslots": 17}, "17 slots; from 18 to 63"),
+        ({"text_size": 1 << 31}, "text at"),
         ({"entry_size": 32}, "entry_size is 32"),
         ({"off_frames": 1 << 40}, "frames at 1099511627776"),
         ({"off_entries": 0}, "entries at 0"),

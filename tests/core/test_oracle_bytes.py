@@ -13,7 +13,7 @@ from pagexchange.errors import ArenaFormatError
 from pagexchange.oracle import Oracle, idle
 from pagexchange.oracle import format as f
 from tests.core.test_oracle import BIG_A, REFUSED, A, B, make
-from tests.core.toy_arena import LAYOUT, Page, Toy
+from tests.core.toy_arena import LAYOUT, SELF, Page, Toy
 
 FREE, TAIL, RESERVED, USED = 2, BIG_A + 7, 40, 72
 ITEMS: dict[str, tuple[np.dtype[Any], dict[str, int]]] = {
@@ -27,8 +27,6 @@ ITEMS: dict[str, tuple[np.dtype[Any], dict[str, int]]] = {
     "xanodes": (f.XANODE, {"used": 0, "spare": 399}),
     "tables": (f.PAGE_TABLE, {"used": 0, "spare": 199}),
 }
-UNSEEN = {f"nodes.{node}.{name}" for node in ("fast", "slow") for name in ("asked", "got", "below_low", "below_min")}
-"""The allocator's statistics: who may count what is the engine's matter, see `taken` of `Oracle.after`."""
 
 
 def fields_of(dtype: np.dtype[Any], at: int = 0, name: str = "") -> Iterator[tuple[str, int]]:
@@ -46,6 +44,16 @@ def fields_of(dtype: np.dtype[Any], at: int = 0, name: str = "") -> Iterator[tup
             yield f"{name}, last byte", at + dtype.itemsize - 1
 
 
+OWN = {
+    name for name, _ in fields_of(f.SLOT)
+    if name.startswith(("log", "saved", "pair", "n", "parent", "lo", "hi", "target[")) and name != "node_saves"
+}  # fmt: skip
+"""What a worker may leave in its slot when it has done."""
+UNSEEN = {f"nodes.{node}.{name}" for node in ("fast", "slow") for name in ("asked", "got", "below_low", "below_min")}
+"""The allocator's statistics: who may count what is the engine's matter, see `taken` of `Oracle.after`."""
+UNSEEN |= {f"slots.working.{name}" for name in OWN} | {"pieces.of 1", "pins.first top"}
+
+
 def places(toy: Toy) -> Iterator[tuple[str, int]]:
     """What each byte is called, and where it lies."""
     offset = toy.raw.offset
@@ -55,11 +63,15 @@ def places(toy: Toy) -> Iterator[tuple[str, int]]:
         for which, number in items.items():
             for name, at in fields_of(dtype):
                 yield f"{part}.{which}.{name}", offset[part] + number * dtype.itemsize + at
-    for word in range(9):
-        yield f"slots.word {word}", offset["slots"] + 8 * word
-    yield "slots.last byte", offset["slots"] + 25151
-    for part in ("pins", "pieces"):
-        yield f"{part}.first", offset[part]
+    for which, number in {"nobody's": 0, "working": 1, "resting": 2, "process": SELF}.items():
+        for name, at in fields_of(f.SLOT):
+            yield f"slots.{which}.{name}", offset["slots"] + number * f.SLOT.itemsize + at
+    yield "pins.first top", offset["pins"]
+    yield "pins.first", offset["pins"] + 4 * f.CALL_SLOTS
+    yield "pins.last", offset["pins"] + (4 + 8 * f.PINS) * f.CALL_SLOTS - 1
+    for worker in (1, 2):
+        yield f"pieces.of {worker}", offset["pieces"] + (worker - 1) * 2 * f.PIECES * f.PIECE
+    yield "text", offset["text"]
     for name, pfn in (("used", USED), ("tail", TAIL), ("free", FREE), ("reserved", RESERVED)):
         yield f"frames.{name}", offset["frames"] + pfn * 128 + 127
 

@@ -241,21 +241,35 @@ def flag_without_owner(toy: Toy) -> None:
 
 def slot_phase(phase: int) -> Callable[[Toy], None]:
     def fault(toy: Toy) -> None:
-        toy.raw.slots[1, 0] = 7 << 8 | phase
+        toy.raw.slots["state"][1] = 7 << 8 | phase
 
     return fault
 
 
 def pin(word: int, claimed: bool) -> Callable[[Toy], None]:
     def fault(toy: Toy) -> None:
-        toy.raw.pins[2, 3] = word
-        toy.raw.slots[2, 1] = claimed
+        toy.raw.pins[1, 3], toy.raw.pin_tops[1] = word | 1 << 32, 4
+        toy.raw.slots["claim"][4] = claimed
 
     return fault
 
 
+def pin_above(toy: Toy) -> None:
+    pin(OTHER + 1, True)(toy)
+    toy.raw.pin_tops[1] = 3
+
+
+def pin_of_no_times(toy: Toy) -> None:
+    pin(OTHER + 1, True)(toy)
+    toy.raw.pins[1, 3] = OTHER + 1
+
+
+def structure_locked(toy: Toy) -> None:
+    toy.raw.header["structure"] = 5
+
+
 def part(table: str, number: int, value: int, *names: str) -> Callable[[Toy], None]:
-    """Writes a field of a mapping, a space or a node, or of the tree in it."""
+    """Writes a field of a mapping, a space, a node or a slot, or of the tree in it."""
 
     def fault(toy: Toy) -> None:
         row = getattr(toy.raw, table)
@@ -268,9 +282,13 @@ def part(table: str, number: int, value: int, *names: str) -> Callable[[Toy], No
 
 def counter(node: int, kind: str) -> Callable[[Toy], None]:
     def fault(toy: Toy) -> None:
-        toy.raw.nodes["counter"][node, f.COUNTERS.index(kind)] += U(1)
+        toy.raw.slots["counter"][2, node * 4 + f.COUNTERS.index(kind)] += 1
 
     return fault
+
+
+def counter_of_no_node(toy: Toy) -> None:
+    toy.raw.slots["counter"][4, 63] = 1
 
 
 def rmap_cut(toy: Toy) -> None:
@@ -336,7 +354,6 @@ FAULTS: list[tuple[Callable[[Toy], None], str, tuple[str, int, Any, Any], int]] 
     (nr_ptes, "space 1 counts", ("nr-ptes", 1, 10, 11), 1),
     (rmap_to_another, "which does not map it", ("rmap", 3, 0, 128), 2),
     (rmap_detached_ring, "runs in a ring", ("rmap", 70, 0, 1), 2),
-    (entry("held", 72, 2), "held is 2", ("held", 72, 1, 2), 2),
     (entry("held", 72, 0), "frame 72 has 1 references", ("references", 72, 0, 1), 1),
     (entry("refs", OTHER, 0), "frame 5 has 0 references", ("references", 5, 1, 0), 1),
     (head_strange, "the head of mapping 2 is 0x4b2", ("xarray", 2, 0, 1202), 3),
@@ -411,30 +428,69 @@ FAULTS: list[tuple[Callable[[Toy], None], str, tuple[str, int, Any, Any], int]] 
     (counter(0, "dirty"), "node 0 (fast) counts 11 dirty base pages, a recount gives 10", ("counter", 0, 10, 11), 1),
     (part("mappings", 3, 99, "nr_pages"), "mapping 3 counts 99 base pages and holds 16", ("nr-pages", 3, 16, 99), 1),
     (entry("owner", A, 2), f"frame {A} is locked by slot 1", ("lock", 3, 0, 2), 1),
-    (flag_without_owner, f"frame {A} has the flag `locked` and no owner", ("lock", 3, 0, 1), 1),
+    (
+        entry("owner", A, f.OWNER_CALL | 6),
+        f"frame {A} is locked by a call in slot 5",
+        ("lock", 3, 0, f.OWNER_CALL | 6),
+        1,
+    ),
+    (
+        entry("owner", A, f.OWNER_CALL | 4 << 8 | 6),
+        f"frame {A} is kept locked by the process of slot 3 and locked by a call in slot 5",
+        ("lock", 3, 0, f.OWNER_CALL | 4 << 8 | 6),
+        1,
+    ),
+    (entry("owner", A, 1 << 16), f"frame {A} is locked by nobody (0x10000)", ("lock", 3, 0, 1 << 16), 1),
+    (flag_without_owner, f"frame {A} has the flag `locked` and nobody who keeps it", ("lock", 3, 0, 1), 1),
     (
         entry("refs", A, f.FROZEN | 2),
         f"frame {A}: its reference count is frozen by slot 2 (0x80000002)",
         ("frozen", 3, 0, 2147483650),
         1,
     ),
-    (slot_phase(1), "worker slot 1 is in phase INTENT, must be IDLE", ("slot", 1, 0, 1), 1),
-    (slot_phase(5), "worker slot 1 is in phase HELP, must be IDLE", ("slot", 1, 0, 5), 1),
-    (slot_phase(6), "worker slot 1 is in phase BACK, must be IDLE", ("slot", 1, 0, 6), 1),
-    (slot_phase(7), "worker slot 1 is in phase TAILS, must be IDLE", ("slot", 1, 0, 7), 1),
-    (slot_phase(8), "worker slot 1 is in phase 8, must be IDLE", ("slot", 1, 0, 8), 1),
-    (pin(OTHER + 1, True), f"frame {OTHER} is pinned by worker slot 2", ("pin", 5, 0, 6), 1),
+    (slot_phase(1), "slot 1 is in phase INTENT, must be IDLE", ("slot", 1, 0, 1), 1),
+    (slot_phase(3), "slot 1 is in phase META, must be IDLE", ("slot", 1, 0, 3), 1),
+    (slot_phase(4), "slot 1 is in phase HELP, must be IDLE", ("slot", 1, 0, 4), 1),
+    (slot_phase(5), "slot 1 is in phase BACK, must be IDLE", ("slot", 1, 0, 5), 1),
+    (slot_phase(6), "slot 1 is in phase TAILS, must be IDLE", ("slot", 1, 0, 6), 1),
+    (slot_phase(7), "slot 1 is in phase 7, must be IDLE", ("slot", 1, 0, 7), 1),
+    (part("slots", 2, 3, "saves"), "slot 2 has words of a change of structure saved: 3", ("slot", 2, 0, 3), 1),
+    (part("slots", 2, 3, "node_saves"), "slot 2 has words of a node's lists saved: 3", ("slot", 2, 0, 3), 1),
+    (part("slots", 2, 4096, "tree"), "slot 2 has a tree that it writes to, at byte: 4096", ("slot", 2, 0, 4096), 1),
+    (part("slots", 2, 9, "give"), "slot 2 has a page that it is about to free, number: 9", ("slot", 2, 0, 9), 1),
+    (part("slots", 2, 2, "targets"), "slot 2 has nodes whose counters it has yet to store: 2", ("slot", 2, 0, 2), 1),
+    (part("slots", 0, 1 << 8 | 1, "claim"), "slot 0 is nobody's, and its claim is 0x101", ("slot", 0, 0, 257), 1),
+    (pin(OTHER + 1, True), f"frame {OTHER} is referenced by the process of slot 4", ("pin", 5, 0, 6 | 1 << 32), 1),
     (
         pin(OTHER + 1 | 1 << 63, False),
-        f"frame {OTHER} is pinned by worker slot 2, which no worker has claimed",
-        ("pin", 5, 0, 9223372036854775814),
+        f"frame {OTHER} is pinned by slot 4, which no process has claimed",
+        ("pin", 5, 0, 6 | 1 << 32 | 1 << 63),
         1,
     ),
+    (pin_above, "above the place below which others look for pins", ("pin", 5, 0, 6 | 1 << 32), 2),
+    (pin(0xFFFF, True), "there is no such frame", ("pin", 0xFFFE, 0, 0xFFFF | 1 << 32), 2),
+    (pin(51, True), "frame 50 is pinned by 0x100000033: it holds no page", ("leak", 50, 0, 51 | 1 << 32), 2),
+    (pin_of_no_times, "frame 5 is pinned by 0x6: no times", ("pin", 5, 0, 6), 2),
+    (entry("held", 72, 9), "frame 72 is held by process 8, which has no slot", ("held", 72, 0, 9), 1),
+    (entry("next", OTHER, 400 * 64 + 1), "says that word 25601 has it", ("hint", 5, 0, 25601), 1),
+    (entry("next", 72, 7), "frame 72 holds no page of a file and says that word 7", ("hint", 72, 0, 7), 1),
+    (entry("next", BIG_A + 1, 7), "frame 17 holds no page of a file and says that word 7", ("hint", 17, 0, 7), 1),
     (part("mappings", 2, 7, "pages", "lock"), "mapping 2: its tree is locked (0x7)", ("mapping-lock", 2, 0, 7), 1),
+    (
+        part("mappings", 2, f.XA_WRITER, "pages", "lock"),
+        "mapping 2: its tree is locked (0x8000000000000000)",
+        ("mapping-lock", 2, 0, f.XA_WRITER),
+        1,
+    ),
+    (part("mappings", 4, 2, "used"), "mapping 4: it is being made", ("mapping-lock", 4, 0, 1), 1),
     (part("spaces", 1, 7, "tables", "lock"), "space 1: its tree is locked (0x7)", ("space-lock", 1, 0, 7), 1),
-    (part("spaces", 1, 7, "lock"), "space 1: its page tables are locked (0x7)", ("space-lock", 1, 0, 7), 1),
     (part("nodes", 1, 7, "lock"), "node 1: its allocator is locked (0x7)", ("node-lock", 1, 0, 7), 1),
-    (pool("xanodes", "lock", 7), "pool 0: it is locked (0x7)", ("pool-lock", 0, 0, 7), 1),
+    (
+        structure_locked,
+        "the lock of all trees, tables, mappings and spaces is slot 4's",
+        ("structure-lock", -1, 0, 5),
+        1,
+    ),
     (
         part("mappings", 2, 5, "pages", "seq"),
         "mapping 2: its tree is marked as changing (0x1)",
@@ -447,6 +503,7 @@ FAULTS: list[tuple[Callable[[Toy], None], str, tuple[str, int, Any, Any], int]] 
         ("space-lock", 1, 0, 1),
         1,
     ),
+    (counter_of_no_node, "slot 4 counts pages of node 15; there are 2 nodes", ("counter", 15, 0, 1), 1),
     (free_ring, "free list of node 0, order 0, runs in a ring", ("free-list", 41, 0, 42), 6),
     (block_beyond, "is not aligned or leaves its node", ("free-list", 127, 5, 127), 4),
     (first_free_has("refs"), "is free and still has references or a mapping", ("free-page", 41, 0, 4), 1),
@@ -492,11 +549,11 @@ def test_a_position_that_appears_or_vanishes_is_wrong() -> None:
 def test_a_lock_or_pin_of_somebody_else_must_survive() -> None:
     toy = make()
     toy.raw.entries["owner"][A] = 2
-    toy.raw.pins[1, 1] = B + 1
+    toy.raw.pins[1, 1], toy.raw.pin_tops[1] = B + 1 | 1 << 32, 2
     oracle = Oracle.before(toy)
     toy.raw.entries["owner"][A] = 0
     toy.raw.pins[1, 1] = 0
     findings = oracle.after(np.empty((0, 2), np.int64), []).findings
     sentences = {str(finding): (finding.what, finding.pfn, finding.expected, finding.got) for finding in findings}
     assert sentences[f"frame {A} was locked by slot 1 and is not now"] == ("lock", A, 2, 0)
-    assert sentences[f"frame {B} was pinned before and is not pinned now"] == ("pin", B, B + 1, 0)
+    assert sentences[f"frame {B} was pinned before and is not pinned so now"] == ("pin", B, B + 1 | 1 << 32, 0)

@@ -10,7 +10,10 @@ from pagexchange.oracle.trees import NODE_BIAS
 
 LAYOUT = Layout.load("linux-6.18")
 NATIVE = LAYOUT.native()
-NSLOTS, NMAPPINGS, NSPACES, NXANODES, NTABLES = 3, 6, 4, 400, 200
+WORKERS, NMAPPINGS, NSPACES, NXANODES, NTABLES = 2, 6, 4, 400, 200
+NSLOTS = 1 + WORKERS + f.CALL_SLOTS
+SELF = WORKERS + 1  # the slot that process 0 has claimed for life
+TEXT = b'schema = 1\nname = "a toy"\n'
 
 
 @dataclass
@@ -25,7 +28,7 @@ class Page:
     maps: list[tuple[int, int]] = field(default_factory=list)  # (space, virtual page)
     flags: int = 0
     private: int = 0
-    held: int = 0
+    held: int = 0  # process + 1
     reserved: bool = False
 
 
@@ -36,14 +39,15 @@ class Toy:
         nframes = sum(nodes)
         parts = (
             ("nodes", len(nodes) * 256),
-            ("slots", NSLOTS * 25152),
-            ("pins", NSLOTS * 64),
-            ("pieces", 64),
+            ("slots", NSLOTS * f.SLOT.itemsize),
+            ("pins", f.CALL_SLOTS * (4 + f.PINS * 8)),
+            ("pieces", WORKERS * 2 * f.PIECES * f.PIECE),
             ("mappings", NMAPPINGS * 128),
             ("spaces", NSPACES * 128),
             ("entries", nframes * 64),
             ("xanodes", NXANODES * 576),
             ("tables", NTABLES * 1088),
+            ("text", len(TEXT)),
             ("frames", nframes * page_size),
         )
         offsets, at = {}, 4096
@@ -53,25 +57,37 @@ class Toy:
         self.memory = np.zeros(at, np.uint8)
         self.nodes = nodes
         h = self.memory[: f.HEADER.itemsize].view(f.HEADER)[0]
-        h["magic"], h["endian"], h["version"], h["total"], h["slot_size"] = b"PGXARENA", 0x01020304, 1, at, 25152
-        for name, size in {**f.SIZE_OF, "header": 464}.items():
+        h["magic"], h["endian"], h["version"], h["total"], h["ready"] = b"PGXARENA", 0x01020304, 2, at, 1
+        for name, size in {**f.SIZE_OF, "header": f.HEADER.itemsize}.items():
             h[f"{name}_size"] = size
+        for name, value in f.LIMITS.items():
+            h[name] = value
         h["page_size"], h["page_shift"], h["nframes"] = page_size, page_size.bit_length() - 1, nframes
         counts = {"nodes": len(nodes), "slots": NSLOTS, "mappings": NMAPPINGS, "spaces": NSPACES}
         for name, n in {**counts, "xanodes": NXANODES, "tables": NTABLES}.items():
             h[f"n{name}"] = n
         for name, offset in offsets.items():
             h[f"off_{name}"] = offset
+        h["text_size"] = len(TEXT)
+        self.memory[offsets["text"] :][: len(TEXT)] = np.frombuffer(TEXT, np.uint8)
         for name, value in NATIVE.items():
             h["layout"][name] = value
         self.raw = f.read(self)
+        self.raw.slots["claim"][SELF] = 1 << 8 | 1  # generation 1, process 0
         self.pages = pages
         self._write_nodes_and_entries()
         self._write_trees()
         self._write_page_tables()
         self._write_free_lists()
-        for node, k, want, _ in self.recount():
-            self.raw.nodes["counter"][node, k] = want
+        # As calls have made them: each by another slot's row, and one adds what another takes away.
+        self.count(WORKERS + 2)
+        self.raw.slots["counter"][1, :4] += 5
+        self.raw.slots["counter"][SELF + 2, :4] -= 5
+
+    def count(self, slot: int = 1) -> None:
+        """Makes the counters right, by the row of a slot."""
+        for node, k, want, have in self.recount():
+            self.raw.slots["counter"][slot, node * 4 + k] += want - have
 
     def _write_nodes_and_entries(self) -> None:
         raw, start = self.raw, 0
@@ -93,7 +109,7 @@ class Toy:
             e["private"][page.pfn] = page.private
             e["held"][page.pfn] = page.held
             e["mapcount"][page.pfn] = len(page.maps)
-            refs = page.held + len(page.maps) + bool(page.flags & NATIVE["private"])
+            refs = (page.held != 0) + len(page.maps) + bool(page.flags & NATIVE["private"])
             if page.mapping is not None:
                 e["mapping"][page.pfn], e["index"][page.pfn] = (page.mapping + 1) << 2, page.index
                 refs += size
@@ -112,6 +128,18 @@ class Toy:
             mapping["nr_pages"] = sum(1 << order for order, _, _ in here.values())
             self._write_array(mapping["pages"], here, self.raw.offset["mappings"] + m * 128)
         self.raw.header["xanodes"]["fresh"] = self.fresh
+        for page in self.pages:
+            if page.mapping not in (None, 1):  # pages of mapping 1 do not know their words
+                self.raw.entries["next"][page.pfn] = self.hint(page)
+
+    def hint(self, page: Page) -> int:
+        """The word that has a page of a file, as its entry names it."""
+        for number in range(self.fresh):
+            node = self.raw.xanodes[number]
+            at = np.flatnonzero(node["slot"] == (page.pfn + 1) << 2)
+            if len(at) and node["array"] < self.raw.offset["spaces"]:
+                return number * 64 + int(at[0]) + 1
+        return f.SLOT_HEAD
 
     def _write_array(self, array: f.Table, items: dict[int, tuple[int, int, int]], where: int) -> None:
         """A tree for {index: (order, word, marks)}."""
@@ -211,7 +239,7 @@ class Toy:
                 found[node, 3] += size * bool(int(e["flags"][pfn]) & NATIVE["dirty"])
             elif word & 1 and e["mapcount"][pfn]:
                 found[node, 2] += size
-        counts = self.raw.nodes["counter"]
+        counts = f.counters_of(self.raw.slots, len(self.nodes))
         return [(i, k, int(found[i, k]), int(counts[i, k])) for i in range(len(self.nodes)) for k in range(4)]
 
     def slot_word(self, mapping: int, index: int) -> tuple[f.Table, int]:
@@ -261,7 +289,7 @@ class Toy:
         for step in range(1, size):
             fa, fb = int(e["flags"][a + step]), int(e["flags"][b + step])
             e["flags"][a + step], e["flags"][b + step] = fa & ~swap | fb & swap, fb & ~swap | fa & swap
-        for name in ("mapping", "index", "private", "refs", "mapcount", "held", "rmap"):
+        for name in ("mapping", "index", "private", "refs", "mapcount", "held", "rmap", "next"):
             e[name][a], e[name][b] = int(e[name][b]), int(e[name][a])
-        for node, k, want, _ in self.recount():
-            raw.nodes["counter"][node, k] = want
+        self.count()
+        raw.slots["claim"][1] += 1 << 8

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from pagexchange.oracle import stamp as _stamp
 from pagexchange.oracle.capture import State, capture
-from pagexchange.oracle.compare import compare_entries, compare_places, compare_ptes, compare_rest
+from pagexchange.oracle.compare import compare_entries, compare_hints, compare_places, compare_ptes, compare_rest
 from pagexchange.oracle.expect import Expected, Order, expect
 from pagexchange.oracle.findings import HELD, Collector, Finding, Kind, Verdict
 from pagexchange.oracle.flags import Names, compare_flags, parts_of
@@ -138,6 +138,7 @@ class Oracle:
         compare_entries(before, after, exp, np.asarray(kept, np.int64), findings)
         lost, mended = compare_flags(before, after, exp, parts_of(before.layout, self.layout), findings)
         compare_places(before, after, exp, findings)
+        compare_hints(before, after, exp, findings)
         compare_ptes(before, after, exp, findings)
         compare_rest(before, after, findings)
         compare_untouched(before, after, findings)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pagexchange.oracle.findings import Collector
 from pagexchange.oracle.format import (
-    HEADER,
+    CALL_SLOTS,
     MAPPING,
     PTE_BITS,
     SPACE,
@@ -18,6 +18,7 @@ from pagexchange.oracle.format import (
     Raw,
     Table,
     Words,
+    counters_of,
 )
 from pagexchange.oracle.trees import Places, check_pool, walk
 
@@ -51,9 +52,11 @@ class State:
     nodes: Table
     mappings: Table
     spaces: Table
+    pin_tops: NDArray[np.uint32]
     pins: Words
-    slots: Words
-    pools: Table
+    slots: Table
+    structure: int
+    """The structure lock's word."""
     layout: Table
     places: Places
     ptes: Ptes
@@ -73,9 +76,14 @@ class State:
         return len(self.entries)
 
     @property
-    def slot_bytes(self) -> int:
-        """Size of a worker's slot, its log included."""
-        return int(self.metadata[: HEADER.itemsize].view(HEADER)["slot_size"][0])
+    def workers(self) -> int:
+        """Slots 1 to this one exchange; those behind them are processes' and calls'."""
+        return len(self.slots) - 1 - CALL_SLOTS
+
+    @property
+    def counters(self) -> Ints:
+        """What each node holds, (nodes, 4), in base pages: the sum over all slots."""
+        return counters_of(self.slots, len(self.nodes))
 
     @property
     def used(self) -> Ints:
@@ -104,9 +112,10 @@ def capture(raw: Raw, findings: Collector) -> State:
         nodes=raw.nodes.copy(),
         mappings=maps,
         spaces=spaces,
+        pin_tops=raw.pin_tops.copy(),
         pins=raw.pins.copy(),
         slots=raw.slots.copy(),
-        pools=np.array([raw.header["xanodes"], raw.header["tables"]]),
+        structure=int(raw.header["structure"]),
         layout=raw.layout.copy(),
         places=places,
         ptes=ptes,

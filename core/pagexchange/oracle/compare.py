@@ -5,8 +5,18 @@ import numpy as np
 from pagexchange.oracle.capture import Ptes, State
 from pagexchange.oracle.expect import FRAME_FIELDS, PAGE_FIELDS, Expected
 from pagexchange.oracle.findings import Collector
-from pagexchange.oracle.format import FREE, FROZEN, USED, Ints
+from pagexchange.oracle.format import FREE, FROZEN, OWNER_CALL, OWNER_KEEPER, OWNER_KEEPER_SHIFT, OWNER_SLOT, USED, Ints
 from pagexchange.oracle.trees import Places
+
+
+def who_has(owner: int) -> str:
+    """An entry's owner in words."""
+    keeper, slot = (owner & OWNER_KEEPER) >> OWNER_KEEPER_SHIFT, owner & OWNER_SLOT
+    parts = [f"kept locked by the process of slot {keeper - 1}"] if keeper else []
+    if slot:
+        parts.append(f"locked by {'a call in ' if owner & OWNER_CALL else ''}slot {slot - 1}")
+    return " and ".join(parts) or f"locked by nobody ({owner:#x})"
+
 
 _WORDS = {"refs": "references", "mapcount": "number of mappings", "held": "caller's reference"}
 
@@ -58,6 +68,24 @@ def compare_entries(before: State, after: State, exp: Expected, kept: Ints, find
                     + ("" if refused or exp.source[p] == p else f" (its page came from frame {exp.source[p]})")
                 ),
             )
+
+
+def compare_hints(before: State, after: State, exp: Expected, findings: Collector) -> None:
+    """What each page says of its word in its mapping's tree: the right one, none, or one that was stale before.
+
+    Of frames without a page it is a link of the free lists, and of tails and reserved frames nothing.
+    """
+    was, got, pfns = before.entries["next"], after.entries["next"], np.arange(before.nframes)
+    right = np.zeros(before.nframes, np.int64)
+    pages = after.places.take(after.places.pages & (after.places.number < before.nframes))
+    right[pages.number] = pages.word
+    page = (after.entries["state"] == USED) & (before.entries["state"] == USED)
+    want = np.where(page, was[exp.source], was)
+    free = (before.entries["state"] == FREE) | (after.entries["state"] == FREE)
+    findings.add_where(
+        "hint", ~free & (got != want) & ~(page & ((got == 0) | (got == right))), pfns, right, got,
+        lambda p, w, g: f"frame {p} says that word {g} of its mapping's tree has it; it is word {w}",
+    )  # fmt: skip
 
 
 def _same_rows(a: Places | Ptes, b: Places | Ptes, keys: tuple[str, str]) -> bool:
@@ -154,13 +182,13 @@ def compare_rest(before: State, after: State, findings: Collector) -> None:
     # Pins of others must outlive an exchange; new ones are the invariants' matter.
     gone = np.setdiff1d(before.pins[before.pins != 0], after.pins)
     for word in gone.tolist():
-        pfn = (word & (2**63 - 1)) - 1
-        findings.add("pin", pfn, word, 0, f"frame {pfn} was pinned before and is not pinned now")
-    claims = (state.slots[:, 1] & np.uint64(0xFF) for state in (before, after))
+        pfn = (word & 0xFFFFFFFF) - 1
+        findings.add("pin", pfn, word, 0, f"frame {pfn} was pinned before and is not pinned so now")
+    claims = (state.slots["claim"] & np.uint64(0xFF) for state in (before, after))
     was_claimed, claimed = (claim.astype(np.int64) for claim in claims)
     findings.add_where(
         "slot", (was_claimed == 0) & (claimed != 0), np.arange(len(claimed)), 0, claimed,
-        lambda s, _, g: f"worker slot {s} is still claimed, by process {g - 1}: a call has not given it back",
+        lambda s, _, g: f"slot {s} is still claimed, by process {g - 1}: a call has not given it back",
     )  # fmt: skip
     was, now = before.entries, after.entries
     dropped = (was["owner"] != 0) & (now["owner"] == 0) & (was["state"] == USED)
@@ -170,5 +198,5 @@ def compare_rest(before: State, after: State, findings: Collector) -> None:
         np.arange(len(was)),
         was["owner"],
         0,
-        lambda p, w, _: f"frame {p} was locked by slot {w - 1} and is not now",
+        lambda p, w, _: f"frame {p} was {who_has(w)} and is not now",
     )

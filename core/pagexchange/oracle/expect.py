@@ -12,7 +12,7 @@ from pagexchange.oracle.format import TAIL, USED, Bools, Ints, Table, Words
 
 Order = Literal["independent", "sequential"]
 PAGE_FIELDS = ("mapping", "index", "private", "refs", "mapcount", "held")
-FRAME_FIELDS = ("order", "state", "head", "next", "prev", "owner")
+FRAME_FIELDS = ("order", "state", "head", "prev", "owner")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 Kind = Literal["exact", "loses", "wrong"]
 Known = Mapping[str, set[tuple[int, Any]]]
 
-HELD: Final = frozenset({"lock", "frozen", "slot", "pin", "mapping-lock", "space-lock", "node-lock", "pool-lock"})
+HELD: Final = frozenset({"lock", "frozen", "slot", "pin", "mapping-lock", "space-lock", "node-lock", "structure-lock"})
 """Kinds of findings that say that something is in use: no fault where a page is held on purpose."""
 
 _REMEMBERED: Final = 100_000

@@ -4,6 +4,7 @@ import numpy as np
 
 from pagexchange.oracle import allocator
 from pagexchange.oracle.capture import Ptes, State, capture
+from pagexchange.oracle.compare import who_has
 from pagexchange.oracle.findings import Collector, Finding
 from pagexchange.oracle.format import (
     ANON,
@@ -11,9 +12,12 @@ from pagexchange.oracle.format import (
     FREE,
     FROZEN,
     MAX_ORDER,
+    OWNER_KEEPER,
+    PHASES,
     PTE_MIGRATION,
     PTE_PRESENT,
     RESERVED,
+    SLOT_HEAD,
     TAIL,
     USED,
     Bools,
@@ -61,6 +65,9 @@ def invariants(
     _cache(state, findings)
     _page_tables(state, findings)
     _references(state, words, findings)
+    _hints(state, findings)
+    _pins(state, findings)
+    _slots(state, findings)
     for node, name, want, got in counters(state, words if counted is None else counted):
         _say_counter(findings, state, node, name, want, got)
 
@@ -69,11 +76,13 @@ def _nothing_held(state: State, findings: Collector) -> None:
     """No lock, frozen count, pin or phase of an exchange is left."""
     e, pfns = state.entries, np.arange(state.nframes)
     held_by = e["owner"].astype(np.int64)
-    findings.add_where("lock", held_by != 0, pfns, 0, held_by, lambda p, _, g: f"frame {p} is locked by slot {g - 1}")
+    findings.add_where("lock", held_by != 0, pfns, 0, held_by, lambda p, _, g: f"frame {p} is {who_has(g)}")
+    # Only who keeps a page locked for its user sets the flag: an exchange has the owner, and that is enough.
     locked = (e["flags"] & state.layout["locked"]) != 0
     findings.add_where(
-        "lock", locked & (held_by == 0), pfns, 0, 1, lambda p, *_: f"frame {p} has the flag `locked` and no owner"
-    )
+        "lock", locked & (held_by & OWNER_KEEPER == 0), pfns, 0, 1,
+        lambda p, *_: f"frame {p} has the flag `locked` and nobody who keeps it",
+    )  # fmt: skip
     frozen = (e["refs"] & np.uint32(FROZEN)) != 0
     findings.add_where(
         "frozen",
@@ -83,34 +92,18 @@ def _nothing_held(state: State, findings: Collector) -> None:
         e["refs"],
         lambda p, _, g: f"frame {p}: its reference count is frozen by slot {g & (FROZEN - 1)} ({g:#x})",
     )
-    phase = (state.slots[:, 0] & np.uint64(0xFF)).astype(np.int64)
-    names = ("IDLE", "INTENT", "DATA", "META", "UNLOCK", "HELP", "BACK", "TAILS")
-    findings.add_where(
-        "slot",
-        phase != 0,
-        np.arange(len(phase)),
-        0,
-        phase,
-        lambda s, _, g: f"worker slot {s} is in phase {names[g] if g < len(names) else g}, must be IDLE",
-    )
-    slot, k = np.nonzero(state.pins)
-    # A pin outlives a worker that dies: its slot then has no owner, which the sentence says.
-    claimed = (state.slots[:, 1] & np.uint64(0xFF)) != 0
-    for s, word in zip(slot.tolist(), state.pins[slot, k].tolist(), strict=True):
-        pfn = (word & (2**63 - 1)) - 1
-        owner = f"worker slot {s}" if claimed[s] else f"worker slot {s}, which no worker has claimed"
-        findings.add("pin", pfn, 0, word, f"frame {pfn} is pinned by {owner}")
+    _records_at_rest(state, findings)
     groups = (
         ("mapping", state.mappings["pages"]["lock"], "its tree is locked"),
         ("space", state.spaces["tables"]["lock"], "its tree is locked"),
-        ("space", state.spaces["lock"], "its page tables are locked"),
         ("node", state.nodes["lock"], "its allocator is locked"),
-        ("pool", state.pools["lock"], "it is locked"),
+        ("mapping", state.mappings["used"] > 1, "it is being made"),
+        ("space", state.spaces["used"] > 1, "it is being made"),
         ("mapping", state.mappings["pages"]["seq"] & 1, "its tree is marked as changing"),
         ("space", state.spaces["tables"]["seq"] & 1, "its tree is marked as changing"),
     )
     for kind, values, sentence in groups:
-        have = values.astype(np.int64)
+        have = values.astype(np.uint64)
         findings.add_where(
             f"{kind}-lock",
             have != 0,
@@ -119,6 +112,37 @@ def _nothing_held(state: State, findings: Collector) -> None:
             have,
             lambda i, _, g, kind=kind, sentence=sentence: f"{kind} {i}: {sentence} ({g:#x})",  # type: ignore[misc]
         )
+    if state.structure:
+        sentence = f"the lock of all trees, tables, mappings and spaces is slot {state.structure - 1}'s"
+        findings.add("structure-lock", -1, 0, state.structure, sentence)
+
+
+def _records_at_rest(state: State, findings: Collector) -> None:
+    """Each slot says that nothing is under way, and no process has a page pinned."""
+    slots, numbers = state.slots, np.arange(len(state.slots))
+    phase = (slots["state"] & np.uint64(0xFF)).astype(np.int64)
+    findings.add_where(
+        "slot", phase != 0, numbers, 0, phase,
+        lambda s, _, g: f"slot {s} is in phase {PHASES[g] if g < len(PHASES) else g}, must be IDLE",
+    )  # fmt: skip
+    for name, what in (
+        ("saves", "words of a change of structure saved"),
+        ("node_saves", "words of a node's lists saved"),
+        ("tree", "a tree that it writes to, at byte"),
+        ("give", "a page that it is about to free, number"),
+        ("targets", "nodes whose counters it has yet to store"),
+    ):
+        findings.add_where(
+            "slot", slots[name] != 0, numbers, 0, slots[name],
+            lambda s, _, g, what=what: f"slot {s} has {what}: {g}; must be 0",  # type: ignore[misc]
+        )  # fmt: skip
+    process, k = np.nonzero(state.pins)
+    claimed = (slots["claim"] & np.uint64(0xFF)) != 0
+    first = state.workers + 1
+    for s, word in zip((process + first).tolist(), state.pins[process, k].tolist(), strict=True):
+        pfn = (word & 0xFFFFFFFF) - 1
+        owner = f"the process of slot {s}" if claimed[s] else f"slot {s}, which no process has claimed"
+        findings.add("pin", pfn, 0, word, f"frame {pfn} is {'pinned' if word >> 63 else 'referenced'} by {owner}")
 
 
 def _frames(state: State, findings: Collector) -> None:
@@ -407,11 +431,15 @@ def _references(state: State, words: Words, findings: Collector) -> None:
     large = np.left_shift(1, np.minimum(rows["order"], 9).astype(np.int64))
     private = ((words[used] & state.layout["private"]) != 0).astype(np.int64)
     # Who may hold a page: its caller, its cache (one for each base page), its private data, each page-table entry.
-    want = np.where(_is_file(rows["mapping"]), large, 0) + rows["held"] + private + rows["mapcount"]
+    want = np.where(_is_file(rows["mapping"]), large, 0) + (rows["held"] != 0) + private + rows["mapcount"]
     have = rows["refs"].astype(np.int64)
+    here = np.zeros(1 << 16, bool)  # by process + 1
+    here[(state.slots["claim"] & np.uint64(0xFF)).astype(np.int64)] = True
+    here[0] = True
     findings.add_where(
-        "held", rows["held"] > 1, used, 1, rows["held"], lambda p, _, g: f"frame {p}: held is {g}, must be 0 or 1"
-    )
+        "held", ~here[rows["held"]], used, 0, rows["held"],
+        lambda p, _, g: f"frame {p} is held by process {g - 1}, which has no slot: nobody will give it back",
+    )  # fmt: skip
     findings.add_where(
         "references", (want != have) & (have < FROZEN), used, want, have,
         lambda p, w, g: f"frame {p} has {g} references; caller, cache, private data and page tables make {w}",
@@ -420,6 +448,52 @@ def _references(state: State, words: Words, findings: Collector) -> None:
     findings.add_where(
         "leak", unheld, used, FREE, USED, lambda p, *_: f"frame {p} is in use and nothing holds it: leaked"
     )
+
+
+def _hints(state: State, findings: Collector) -> None:
+    """A page of a file may say which word of its tree has it; the word it names is there. It may be another by now."""
+    e, pfns = state.entries, np.arange(state.nframes)
+    hint = e["next"].astype(np.int64)
+    file = (e["state"] == USED) & _is_file(e["mapping"])
+    beyond = file & (hint > 64 * len(state.xanodes_reached)) & (hint != SLOT_HEAD)
+    findings.add_where(
+        "hint", beyond, pfns, 0, hint, lambda p, _, g: f"frame {p} says that word {g} has it; there is no such word"
+    )
+    findings.add_where(
+        "hint", np.isin(e["state"], (USED, TAIL)) & ~file & (hint != 0), pfns, 0, hint,
+        lambda p, _, g: f"frame {p} holds no page of a file and says that word {g} of a tree has it",
+    )  # fmt: skip
+
+
+def _pins(state: State, findings: Collector) -> None:
+    """Each pin lies below its slot's top, where others look, and is on frames in use."""
+    process, k = np.nonzero(state.pins)
+    word = state.pins[process, k]
+    pfn = (word & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1
+    times = (word >> np.uint64(32)).astype(np.int64) & 0x7FFFFFFF
+    inside = (pfn >= 0) & (pfn < state.nframes)
+    in_use = inside & np.isin(state.entries["state"][np.where(inside, pfn, 0)], (USED, TAIL))
+    for bad, kind, fault in (
+        (~inside, "pin", "there is no such frame"),
+        (inside & ~in_use, "leak", "it holds no page"),
+        (times == 0, "pin", "no times"),
+        (k >= state.pin_tops[process], "pin", "above the place below which others look for pins"),
+    ):
+        findings.add_where(
+            kind, bad, pfn, 0, word,
+            lambda p, _, g, fault=fault: f"frame {p} is pinned by {g:#x}: {fault}",  # type: ignore[misc]
+        )  # fmt: skip
+
+
+def _slots(state: State, findings: Collector) -> None:
+    """Slot 0 marks nothing, so that a mark of 0 is none; no slot counts for a node that is not there."""
+    slot, k = np.nonzero(state.slots["counter"][:, len(state.nodes) * len(COUNTERS) :])
+    for s, node in zip(slot.tolist(), (k // len(COUNTERS) + len(state.nodes)).tolist(), strict=True):
+        findings.add("counter", node, 0, 1, f"slot {s} counts pages of node {node}; there are {len(state.nodes)} nodes")
+    slot = state.slots[0]
+    for name in ("state", "claim", "saves", "node_saves", "tree", "give", "targets"):
+        if slot[name]:
+            findings.add("slot", 0, 0, slot[name], f"slot 0 is nobody's, and its {name} is {slot[name]:#x}")
 
 
 def counters(state: State, words: Words) -> list[tuple[int, str, int, int]]:
@@ -441,7 +515,7 @@ def counters(state: State, words: Words) -> list[tuple[int, str, int, int]]:
     for k, (name, mask) in enumerate(zip(COUNTERS, kinds, strict=True)):
         recount = np.bincount(node[mask & (node >= 0)], weights=size[mask & (node >= 0)], minlength=len(state.nodes))
         for i, (want, got) in enumerate(
-            zip(recount.astype(np.int64).tolist(), state.nodes["counter"][:, k].tolist(), strict=True)
+            zip(recount.astype(np.int64).tolist(), state.counters[:, k].tolist(), strict=True)
         ):
             if want != got:
                 out.append((i, name, want, got))

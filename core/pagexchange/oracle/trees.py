@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pagexchange.oracle.findings import Collector
-from pagexchange.oracle.format import MARKS, Bools, Ints, Raw, Table, Words
+from pagexchange.oracle.format import MARKS, SLOT_HEAD, Bools, Ints, Raw, Table, Words
 
 SIBLINGS = 62  # internal values up to this one are siblings
 ZERO = 257  # a reserved index: reads as empty
@@ -30,6 +30,8 @@ class Places:
     entry: Words
     marks: Ints
     """Bit m: mark m is set at this position."""
+    word: Ints
+    """Which word has it, as a page's hint says it: node * 64 + slot + 1, or SLOT_HEAD."""
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -47,16 +49,17 @@ class Places:
 
     def take(self, rows: Ints | Bools) -> "Places":
         """These rows, in this order."""
-        return Places(self.owner[rows], self.index[rows], self.order[rows], self.entry[rows], self.marks[rows])
+        return Places(*(getattr(self, f)[rows] for f in _FIELDS))
+
+
+_FIELDS = ("owner", "index", "order", "entry", "marks", "word")
 
 
 def _join(parts: list[Places]) -> Places:
     if not parts:
         none = np.empty(0, np.int64)
-        return Places(none, none, none, none.astype(np.uint64), none)
-    return Places(
-        *(np.concatenate([getattr(p, f) for p in parts]) for f in ("owner", "index", "order", "entry", "marks"))
-    )
+        return Places(none, none, none, none.astype(np.uint64), none, none)
+    return Places(*(np.concatenate([getattr(p, f) for p in parts]) for f in _FIELDS))
 
 
 def walk(raw: Raw, arrays: Table, where: Ints, kind: str, reached: Bools, findings: Collector) -> Places:
@@ -74,7 +77,7 @@ def walk(raw: Raw, arrays: Table, where: Ints, kind: str, reached: Bools, findin
     flags = arrays["flags"].astype(np.int64) & ((1 << MARKS) - 1)
     if len(single):
         none = np.zeros(len(single), np.int64)
-        parts.append(Places(single, none, none, head[single], flags[single]))
+        parts.append(Places(single, none, none, head[single], flags[single], none + SLOT_HEAD))
     owner = np.flatnonzero((low == 2) & (value >= NODE_BIAS))
     strange = (low == 2) & (value < NODE_BIAS) & ~zero
     say = f"the head of {kind} %d is {{}}, neither a page nor a node nor empty"
@@ -245,7 +248,8 @@ def _entries(
     # The order: of the level, and of the slots that it takes there.
     width = np.rint(np.log2(np.maximum(size[r, k], 1))).astype(np.int64)
     index = base[r] + (k << shift[r])
-    return Places(owner[r], index, shift[r] + width, slots[r, k], bits[r, k]), _rows_and_slots(child)
+    word = node[r] * 64 + k + 1
+    return Places(owner[r], index, shift[r] + width, slots[r, k], bits[r, k], word), _rows_and_slots(child)
 
 
 def check_pool(pool: Table, items: Table, used: Bools, reached: Bools, name: str, findings: Collector) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from pagexchange.oracle.capture import State
 from pagexchange.oracle.findings import Collector
 from pagexchange.oracle.format import (
+    CALL_SLOTS,
     ENTRY,
     FREE,
     HEADER,
@@ -18,7 +19,10 @@ from pagexchange.oracle.format import (
     NODE,
     PAGE_TABLE,
     PARTS,
+    PIECE,
+    PIECES,
     PINS,
+    SLOT,
     SPACE,
     USED,
     XANODE,
@@ -29,25 +33,25 @@ from pagexchange.oracle.format import (
 )
 
 _SHOWN = 1000
-_SLOT_PADDING = slice(5, 8)  # words: behind state, claim, n and parent, lo, hi; in front of the log
+_SLOT_PADDING = ("pad", "pad1")
 
 # Compared by meaning in compare.py, flags.py, trees.py and invariants.py, or the allocator's and the engine's own.
-_POOLS = ("xanodes", "tables")
-_NODE_OWN = ("lock", "free", "asked", "got", "below_low", "below_min", "counter", "list")
+_LIVE = ("xanodes", "tables", "structure")
+_NODE_OWN = ("lock", "free", "asked", "got", "below_low", "below_min", "list")
 _NODE_COMPARED = ("name", "start", "frames", "number", "wm_min", "wm_low", "wm_high")
 _ARRAY = ("head", "lock", "seq")
 _MAPPING_COMPARED = ("used", "aops", "shmem", "nr_pages", "name")
-_SPACE_COMPARED = ("used", "lock", "nr_ptes", "name")
-_ENTRY_COMPARED = tuple(name for name in ENTRY.names or () if name not in ("rmap", "pad"))
+_SPACE_COMPARED = ("used", "nr_ptes", "name")
+_ENTRY_COMPARED = tuple(name for name in ENTRY.names or () if name != "rmap")
 _XANODE_COMPARED = ("shift", "offset", "count", "parent", "array", "marks", "slot")
 _TABLE_COMPARED = ("space", "count", "base")
 
 
 def same_header(before: State, raw: Raw, findings: Collector) -> bool:
-    """Whether the header is as it was, but for its pools: places of the parts, masks of flags, whose arena it is."""
+    """Whether the header is as it was, but for its pools and lock: places of the parts, masks of flags, whose it is."""
     old, new = (memory[: HEADER.itemsize].copy().view(HEADER) for memory in (before.metadata, raw.metadata))
     for name in HEADER.names or ():
-        if name not in _POOLS and old[name].tobytes() != new[name].tobytes():
+        if name not in _LIVE and old[name].tobytes() != new[name].tobytes():
             was, now = (f"{header[name][0]}" for header in (old, new))
             findings.add("header", -1, was, now, f"the arena's header: {name} is {now}, was {was}")
     return not findings.total
@@ -55,8 +59,9 @@ def same_header(before: State, raw: Raw, findings: Collector) -> bool:
 
 def compare_untouched(before: State, after: State, findings: Collector) -> None:
     """Compares all bytes in front of the frames that are not compared elsewhere and that no exchange may write."""
-    # A slot that nobody claimed meanwhile (each claim counts its word up) has not been written to either.
-    resting = (before.slots[:, 1] == after.slots[:, 1]) & ((after.slots[:, 1] & np.uint64(0xFF)) == 0)
+    # A slot that nobody claimed meanwhile (each claim counts its word up) has not been written to either, nor has one
+    # that a process keeps for life: it marks what the process has, and each call writes to a slot of its own.
+    resting = before.slots["claim"] == after.slots["claim"]
     same = (before.entries["state"] == after.entries["state"]) & ~np.isin(after.entries["state"], (FREE, USED))
     reached = before.xanodes_reached | after.xanodes_reached, before.tables_reached | after.tables_reached
     old, new = (_left(state, resting, same, *reached) for state in (before, after))
@@ -75,7 +80,11 @@ def _left(state: State, resting: Bools, same: Bools, nodes: Bools, tables: Bools
         start = offset[name]
         return left[start : start + count * dtype.itemsize].view(dtype)
 
-    left[: HEADER.itemsize] = 0  # compared first of all
+    header = left[: HEADER.itemsize].view(HEADER)
+    pads = [int(header[pool]["pad"][0]) for pool in ("xanodes", "tables")]
+    header[:] = np.zeros(1, HEADER)  # compared first of all
+    for pool, pad in zip(("xanodes", "tables"), pads, strict=True):
+        header[pool]["pad"] = pad
     _blank(part("nodes", NODE, len(state.nodes)), (*_NODE_OWN, *_NODE_COMPARED))
     maps, spaces = part("mappings", MAPPING, len(state.mappings)), part("spaces", SPACE, len(state.spaces))
     _blank(maps["pages"], _ARRAY)
@@ -93,16 +102,14 @@ def _left(state: State, resting: Bools, same: Bools, nodes: Bools, tables: Bools
     ptes = page_tables["pte"]
     _blank(ptes, ("next",), ptes["pte"] != 0)  # the order of a chain is free
     _blank(ptes, ("pte",), tables)
-    # A worker's record and log are its own while it works, but for the padding.
-    words = np.dtype(np.uint64)
-    slots = part("slots", words, len(resting) * state.slot_bytes // 8).reshape(len(resting), -1)
-    padding = slots[:, _SLOT_PADDING].copy()
-    slots[:, :2] = 0
-    slots[~resting] = 0
-    slots[:, _SLOT_PADDING] = padding
-    pieces = left[offset["pieces"] : offset["mappings"]]
-    pieces[: len(pieces) // len(resting) * len(resting)].reshape(len(resting), -1)[~resting] = 0
-    part("pins", words, len(resting) * PINS)[:] = 0
+    # A slot's record and log are its owner's own while it works, but for the padding.
+    slots = part("slots", SLOT, len(resting))
+    _blank(slots, ("claim",))
+    _blank(slots, tuple(name for name in SLOT.names or () if name not in _SLOT_PADDING), ~resting)
+    workers = state.workers
+    size = 2 * PIECES * PIECE
+    left[offset["pieces"] : offset["pieces"] + workers * size].reshape(workers, size)[~resting[1 : workers + 1]] = 0
+    part("pins", np.dtype("<u8"), CALL_SLOTS * 4 // 8 + CALL_SLOTS * PINS)[:] = 0
     return left.view(np.uint64)
 
 
@@ -116,14 +123,14 @@ def _place(state: State, at: int) -> tuple[str, int]:
     offset = state.offset
     items: dict[str, tuple[str, int, int]] = {
         "nodes": ("node", len(state.nodes), NODE.itemsize),
-        "slots": ("worker slot", len(state.slots), state.slot_bytes),
+        "slots": ("slot", len(state.slots), SLOT.itemsize),
         "mappings": ("mapping", len(state.mappings), MAPPING.itemsize),
         "spaces": ("space", len(state.spaces), SPACE.itemsize),
         "entries": ("the entry of frame", state.nframes, ENTRY.itemsize),
         "xanodes": ("XArray node", len(state.xanodes_reached), XANODE.itemsize),
         "tables": ("page table", len(state.tables_reached), PAGE_TABLE.itemsize),
     }
-    last = max((part for part in PARTS if offset[part] <= at), key=offset.__getitem__, default="")
+    last = max((part for part in (*PARTS, "text") if offset[part] <= at), key=offset.__getitem__, default="")
     if last in items:
         name, count, size = items[last]
         number, byte = divmod(at - offset[last], size)

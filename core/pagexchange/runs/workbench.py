@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
-from pagexchange.oracle.format import NODE
+from pagexchange.oracle.format import SLOT
 from pagexchange.pages.within import within
 from pagexchange.runs.result import InputInfo
 
@@ -45,7 +45,7 @@ class _Saved:
     entries: NDArray[np.uint64]
     """Those of the frames that the pairs name, later frames of folios included."""
     parts: list[NDArray[np.uint8]]
-    counters: NDArray[np.uint64]
+    counters: NDArray[np.int64]
 
 
 class Workbench:
@@ -106,9 +106,9 @@ class Workbench:
         start, count, size = self.arena.geometry()[name]
         return self.arena.memory[start : start + count * size]
 
-    def _counters(self) -> NDArray[np.uint64]:
-        """The four counters of pages by kind in each node, as a view; free lists and statistics are not rewound."""
-        counters: NDArray[np.uint64] = self._part("nodes").view(NODE)["counter"]
+    def _counters(self) -> NDArray[np.int64]:
+        """What each slot has added to the nodes' counters, as a view; free lists and statistics are not rewound."""
+        counters: NDArray[np.int64] = self._part("slots").view(SLOT)["counter"]
         return counters
 
     def names(self, pfn: int) -> bool:

@@ -32,10 +32,13 @@ def main(name: str) -> None:
         return [words.ctypes.data + 8 * int(at) for at in inside]
 
     raw = oracle_format.read(arena)
+    counted = oracle_format.counters_of(raw.slots, 2) - raw.slots["counter"][1, :8].reshape(2, 4)  # by other slots
     facts = {
         "state": raw.slots[1:].ctypes.data,  # the first worker's slot is number 1
         "tree": raw.mappings["pages"]["lock"][pages.mappings[0] :].ctypes.data,
-        "counters": [raw.nodes["counter"][node:].ctypes.data for node in range(2)],
+        "counters": [raw.slots["counter"][1, 4 * node :].ctypes.data for node in range(2)],
+        "of others": [raw.slots["counter"][2, 4 * node :].ctypes.data for node in range(2)],
+        "counted": counted.tolist(),
         "owners": [arena.entries["owner"][pfn:].ctypes.data for pfn in pair],
         "flags": [arena.flags[pfn:].ctypes.data for pfn in pair],
         "refs": [arena.entries["refs"][pfn:].ctypes.data for pfn in pair],

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,12 @@ def test_b34_every_position_of_a_folio_leads_to_its_new_place(kinds: tuple[str, 
             assert pages.arena.cache_load(mapping, index + (1 << order)) == -1
 
 
+def count(child: Stepped, facts: dict[str, Any], node: int, kind: int) -> int:
+    """Base pages of a kind that a node holds, but for what slot 2 counts."""
+    word = child.word(facts["counters"][node] + 8 * kind) + facts["counted"][node][kind]
+    return word - (word >> 63 << 64)
+
+
 @pytest.mark.plain_build
 def test_b35_counters_are_right_before_any_lock_is_let_go() -> None:
     """After each instruction: unless both pages are locked and the file's tree is held, nodes count what they have."""
@@ -56,8 +63,8 @@ def test_b35_counters_are_right_before_any_lock_is_let_go() -> None:
             if all(child.word(lock, 4) for lock in locks):
                 continue
             side = facts["pfns"].index((child.word(slot) >> 2) - 1)  # of the file's page; the other is anonymous
-            places = [8 * oracle_format.COUNTERS.index(name) for name in ("file", "anonymous")]
-            counted = [[child.word(node + place) for node in facts["counters"]] for place in places]
+            kinds = [oracle_format.COUNTERS.index(name) for name in ("file", "anonymous")]
+            counted = [[count(child, facts, node, kind) for node in range(2)] for kind in kinds]
             assert counted == [[1 - side, side], [side, 1 - side]]
             seen.add(side)
         child.end()
@@ -68,13 +75,13 @@ def test_b35_counters_are_right_before_any_lock_is_let_go() -> None:
 def test_b35_what_others_count_between_two_instructions_is_kept() -> None:
     with Stepped(CHILD, "list-exchange") as child:
         facts = json.loads(child.line())
-        place = 8 * oracle_format.COUNTERS.index("file")
-        added = 0
+        kind, added = oracle_format.COUNTERS.index("file"), 0
         while child.step():
-            for node in facts["counters"]:
-                child.set_word(node + place, child.word(node + place) + 1000)
             added += 1000
-        assert [child.word(node + place) for node in facts["counters"]] == [added, added + 1]
+            for row in facts["of others"]:
+                child.set_word(row + 8 * kind, child.word(row + 8 * kind) + 1000)
+        assert [child.word(row + 8 * kind) for row in facts["of others"]] == [added, added]
+        assert [count(child, facts, node, kind) for node in range(2)] == [0, 1]
         child.end()
 
 

@@ -49,10 +49,9 @@ class Picture:
             differences += [f"{name} {row} is not there" for row in sorted(mine - theirs)[:_LIMIT]]
             differences += [f"{name} {row} is there and should not be" for row in sorted(theirs - mine)[:_LIMIT]]
         # Counters and not free lists: in what order frames were given back is no matter of an exchange.
-        for node in np.flatnonzero((a.nodes["counter"] != b.nodes["counter"]).any(axis=1)).tolist():
-            differences.append(
-                f"node {node}: counters are {b.nodes['counter'][node]}, must be {a.nodes['counter'][node]}"
-            )
+        mine, theirs = a.counters, b.counters
+        for node in np.flatnonzero((mine != theirs).any(axis=1)).tolist():
+            differences.append(f"node {node}: counters are {theirs[node]}, must be {mine[node]}")
         return differences
 
 

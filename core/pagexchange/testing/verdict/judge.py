@@ -30,14 +30,14 @@ from pagexchange_native.arena.region import STATES
 _BREAKS: Final = {
     "the-contents-move": ("contents",),
     "the-identity-moves": (
-        "mapping", "index", "private", "slot-entry", "slot-order", "pte", "pte-bits", "identity", "rmap", "marks",
-        "nr-pages", "nr-ptes", "xarray", "page-table",
+        "mapping", "index", "private", "hint", "slot-entry", "slot-order", "pte", "pte-bits", "identity", "rmap",
+        "marks", "nr-pages", "nr-ptes", "xarray", "page-table",
     ),
     "the-counts-move": ("references", "mapcount", "held", "counter"),
     "the-frame-keeps-its-own": ("order", "state", "head", "head-flag", "node-bits", "tail"),
     "nothing-stays-held": (
         "lock", "owner", "frozen", "slot", "pin", "migration", "leak", "freed", "pool", "free-list", "free-count",
-        "free-page", "mapping-lock", "space-lock", "node-lock", "pool-lock",
+        "free-page", "mapping-lock", "space-lock", "node-lock", "structure-lock",
     ),
     "a-refused-pair-is-as-it-was": ("refused-pair", "accepted", "status", "pair-twice"),
 }  # fmt: skip
