@@ -23,8 +23,6 @@ class Format:
     """Behind those of the workers: of processes and of calls."""
     slots: int
     """At most, in all."""
-    pins: int
-    """Bytes of one process's pins, with the word that says how many there are."""
     pieces: int
     """Of one worker: half as many pairs of pieces fit into its whole-page log."""
     nodes: int

@@ -8,11 +8,11 @@ page's last reference the other way round, both with a fence between.
 """
 
 from libc.errno cimport EAGAIN, EINVAL, ETXTBSY, EUSERS
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.allocator cimport free_locked, lock_node_of, unlock_node_of
 from pagexchange_native.arena.page_lock cimport page_is_kept, page_leave
-from pagexchange_native.arena.undo cimport Undo, put16, put32, put64, structure_undo, undo_commit
+from pagexchange_native.arena.undo cimport Undo, put8, put16, put32, put64, structure_undo, undo_commit
 from pagexchange_native.format cimport *
 
 cdef enum:  # what `may_put` says
@@ -98,6 +98,14 @@ cdef inline bint drop_pin(const pgx_region *r, uint64_t pfn, uint64_t kind) noex
         if pgx_cas64(place, pin, 0 if _times(pin) <= 1 else pin - (<uint64_t>1 << PIN_TIMES_SHIFT)):
             return True
     return False
+
+
+cdef inline void drop_pins(const pgx_region *r) noexcept nogil:
+    """Undoes every `add_pin` of this process."""
+    cdef uint32_t i
+    for i in range(PGX_PINS):
+        pgx_store64(&r.pins[_process(r) * PGX_PINS + i], 0)
+    pgx_store32(&r.pin_tops[_process(r)], 0)
 
 
 cdef inline bint pinned_for_long(const pgx_region *r, uint64_t pfn, uint32_t order) noexcept nogil:
@@ -218,3 +226,30 @@ cdef inline int put_reference(pgx_region *r, uint32_t pfn, uint32_t slot, uint64
     undo_commit(&u)
     page_leave(e, slot)
     return 0
+
+
+cdef inline int64_t reserve_pages(pgx_region *r, const int64_t *pfns, int64_t n, uint32_t slot) noexcept nogil:
+    """Turns pages that only this process holds into reserved ones: they exist, and are never moved or given back.
+
+    The slot has entered them. n; or the number of the first that another thread has pinned meanwhile, and none is reserved.
+    """
+    cdef int64_t i
+    cdef int64_t bad = n
+    cdef pgx_entry *e
+    cdef Undo u
+    for i in range(n):  # no record: what `refs` is at rest follows from the entry
+        pgx_store32(&r.entries[pfns[i]].refs, PGX_FROZEN | slot)
+    pgx_fence()
+    for i in range(n):
+        if pgx_pinned(r, <uint64_t>pfns[i], r.entries[pfns[i]].order):
+            bad = i
+            break
+    for i in range(n):
+        e = &r.entries[pfns[i]]
+        u = structure_undo(r, slot)
+        if bad == n:
+            put8(&u, &e.state, PGX_RESERVED)
+            put16(&u, &e.held, 0)
+        put32(&u, &e.refs, 1)
+        undo_commit(&u)
+    return bad

@@ -20,25 +20,17 @@ cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport errno as c_errno
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free as c_free
 from libc.string cimport memcpy
 from posix.stat cimport fstat, lstat, struct_stat
 from posix.unistd cimport close as c_close, unlink
 
-from pagexchange_native.arena.allocator cimport pgx_alloc_any, pgx_free, pgx_node_init, pgx_reserve
+from pagexchange_native.arena.allocator cimport pgx_alloc_any, pgx_free, pgx_node_init
+from pagexchange_native.arena.counters cimport counter_add, counter_sum
 from pagexchange_native.arena.header cimport attach_header, write_header
-from pagexchange_native.arena.locks cimport now_ns
-from pagexchange_native.arena.page_lock cimport (
-    CALLED,
-    CALLED_INSIDE,
-    enter_pages,
-    leave_pages,
-    page_is_kept,
-    page_leave,
-    page_lock,
-    page_unlock,
-)
+from pagexchange_native.arena.locks cimport now_ns, wait_until
+from pagexchange_native.arena.page_lock cimport enter_pages, first_frame, keeper_owner, leave_pages, page_leave
 from pagexchange_native.arena.references cimport (
     IS_FROZEN,
     IS_LOCKED,
@@ -46,10 +38,16 @@ from pagexchange_native.arena.references cimport (
     MAY_PUT,
     NOT_IN_USE,
     NOT_YOURS,
+    add_pin,
+    drop_pin,
+    drop_pins,
+    may_put,
     put_reference,
+    reserve_pages,
     structural_refs,
 )
 from pagexchange_native.arena.slots cimport claim_call, claim_of, release_slot
+from pagexchange_native.arena.undo cimport Undo, clear_bits, set_bits, structure_undo, undo_commit
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
 
@@ -86,21 +84,25 @@ PATIENCE = 5.0  # seconds that a call waits for pages that an exchange or anothe
 
 ENTRY = np.dtype(
     [
-        ("flags", "<u8"), ("refs", "<u4"), ("mapcount", "<u4"), ("mapping", "<u8"), ("index", "<u8"),
-        ("private", "<u8"), ("rmap", "<u4"), ("owner", "<u4"), ("next", "<u4"), ("prev", "<u4"), ("head", "<u4"),
-        ("order", "u1"), ("state", "u1"), ("held", "u1"), ("pad", "u1"),
+        ("flags", "<u8"), ("refs", "<u4"), ("owner", "<u4"), ("mapping", "<u8"), ("index", "<u8"), ("private", "<u8"),
+        ("mapcount", "<u4"), ("rmap", "<u4"), ("next", "<u4"), ("prev", "<u4"), ("head", "<u4"),
+        ("order", "u1"), ("state", "u1"), ("held", "<u2"),
     ]
 )
 assert ENTRY.itemsize == sizeof(pgx_entry)
 
+cdef enum:
+    PIN_BYTES = sizeof(uint32_t) + PGX_PINS * sizeof(uint64_t)  # of one process: how many there are, and its pins
+
 _FORMAT = Format(
     header=sizeof(pgx_header),
     items={
-        "nodes": sizeof(pgx_node), "slots": sizeof(pgx_slot), "pins": sizeof(uint64_t), "pieces": PGX_PIECE,
+        "nodes": sizeof(pgx_node), "slots": sizeof(pgx_slot), "pins": PIN_BYTES, "pieces": PGX_PIECE,
         "mappings": sizeof(pgx_mapping), "spaces": sizeof(pgx_space), "entries": sizeof(pgx_entry),
         "xanodes": sizeof(pgx_xanode), "tables": sizeof(pgx_table),
     },
-    pins=PGX_PINS,
+    call_slots=PGX_CALL_SLOTS,
+    slots=PGX_MAX_SLOTS,
     pieces=2 * PGX_PIECES,
     nodes=PGX_MAX_NODES,
 )
@@ -108,7 +110,7 @@ _WHY_NOT_PUT = {
     MAY_PUT: "",
     NOT_IN_USE: "no reference to drop: free, reserved, or not the first frame of a folio",
     IS_FROZEN: "no reference to drop: frozen by an exchange; try again",
-    NOT_YOURS: "no reference of yours: what is left is held by its mapping, private data or page tables",
+    NOT_YOURS: "no reference of yours: what is left is held by its mapping, private data, page tables or another process",
     IS_LOCKED: "its last reference cannot be dropped while it is locked",
     IS_PINNED: "its last reference cannot be dropped while it is pinned",
 }
@@ -166,15 +168,19 @@ cdef void _discard(Region self) noexcept:
 
 cdef void _unmap(Region self) noexcept:
     if self.pid >= 0:
+        if self.region.self:
+            drop_pins(self.region)
+            release_slot(self.region, self.region.self)
         munmap(self.region.base, self.region.total)
         _discard(self)
     c_free(self.region)
     self.region = NULL
 
 
-cdef bint _only_held(const pgx_entry *e) noexcept nogil:
-    """Whether the caller's reference is the page's only one."""
-    return pgx_load32(&e.refs) == 1 and pgx_load8(&e.held)
+cdef bint _only_held(const pgx_region *r, uint32_t pfn) noexcept nogil:
+    """Whether the reference that allocation gave is the page's only one."""
+    cdef const pgx_entry *e = &r.entries[pfn]
+    return pgx_load32(&e.refs) == 1 and e.held == r.process + 1 and not pgx_pinned(r, pfn, e.order)
 
 
 cdef int64_t _first_refused(pgx_region *r, const int64_t *pfns, int64_t n, uint64_t *seen, bint whole) noexcept nogil:
@@ -186,39 +192,62 @@ cdef int64_t _first_refused(pgx_region *r, const int64_t *pfns, int64_t n, uint6
     cdef uint64_t pfn
     for i in range(n):
         pfn = <uint64_t>pfns[i]
-        if seen[pfn >> 6] >> (pfn & 63) & 1 or put_reference(r, <uint32_t>pfn, False, True) != MAY_PUT:
+        if seen[pfn >> 6] >> (pfn & 63) & 1 or may_put(r, <uint32_t>pfn) != MAY_PUT:
             return i
-        if whole and not _only_held(&r.entries[pfn]):
+        if whole and not _only_held(r, <uint32_t>pfn):
             return i
         seen[pfn >> 6] |= 1ull << (pfn & 63)
     return n
 
 
-cdef int64_t _reserve_all(pgx_region *r, const int64_t *pfns, int64_t n) noexcept nogil:
-    """Makes pages that were checked, and are entered, reserved: n; or the number of one that another thread took, and none is."""
-    cdef int64_t i, k
-    for i in range(n):
-        if not pgx_cas32(&r.entries[pfns[i]].refs, 1, PGX_FROZEN | FACE):
-            for k in range(i):
-                pgx_store32(&r.entries[pfns[k]].refs, 1)
-            return i
-    for i in range(n):
-        pgx_reserve(r, <uint32_t>pfns[i])
-    return n
+cdef uint64_t _guarded(const pgx_layout *l, bint on) noexcept nogil:
+    """Bits of flags words that are changed under the page's lock only."""
+    # An exchange stores the bits that move as they were before the data moved. A counter goes by `dirty`.
+    cdef uint64_t bits = l.swap | l.tail_swap | l.dirty
+    return bits | ((l.refuse | l.tail_refuse) & ~l.hwpoison if on else 0)
 
 
-cdef void _change(pgx_region *r, const int64_t *pfn, const uint64_t *word, int64_t n, bint on) noexcept nogil:
-    """Sets or clears bits of flags words; the node's count of dirty file pages follows the flag."""
+cdef void _change(pgx_region *r, uint32_t slot, const int64_t *pfn, const uint64_t *word, int64_t n, bint on) noexcept nogil:
+    """Sets or clears bits of flags words; the node's count of dirty file pages follows the flag.
+
+    A frame's bits that are changed under its page's lock change all or none, together with the counter.
+    """
     cdef int64_t i
     cdef pgx_entry *e
-    cdef uint64_t before, mapping, frames
+    cdef uint64_t mapping, bits, changed
+    cdef int64_t frames
+    cdef uint64_t guarded = _guarded(&r.layout, on)
+    cdef Undo undo
     for i in range(n):
         e = &r.entries[pfn[i]]
-        before = pgx_or64(&e.flags, word[i]) if on else pgx_and64(&e.flags, ~word[i])
-        mapping = pgx_load64(&e.mapping)
-        if word[i] & r.layout.dirty and ((before & r.layout.dirty) != 0) != on and mapping and not mapping & PGX_ANON:
-            frames = 1ull << pgx_load8(&e.order)
-            pgx_add64(&r.nodes[pgx_node_of(r, pfn[i])].counter[PGX_NR_DIRTY], frames if on else -frames)
+        bits = word[i] & ~guarded
+        if bits and on:
+            pgx_or64(&e.flags, bits)
+        elif bits:
+            pgx_and64(&e.flags, ~bits)
+        bits = word[i] & guarded
+        if not bits:
+            continue
+        undo = structure_undo(r, slot)
+        changed = set_bits(&undo, &e.flags, bits) if on else clear_bits(&undo, &e.flags, bits)
+        mapping = e.mapping
+        if changed & r.layout.dirty and mapping and not mapping & PGX_ANON:
+            frames = <int64_t>1 << e.order
+            counter_add(&undo, pgx_node_of(r, pfn[i]), PGX_NR_DIRTY, frames if on else -frames)
+        undo_commit(&undo)
+
+
+cdef bint _has_page(const pgx_entry *e) noexcept nogil:
+    """Whether a frame is the first of a page that a reference can be taken on."""
+    cdef uint32_t refs = pgx_load32(&e.refs)
+    return pgx_load8(&e.state) == PGX_USED and refs != 0 and not refs & PGX_FROZEN
+
+
+cdef void _let_keep_go(pgx_entry *e) noexcept nogil:
+    """Ends `Region.lock`. A call of another thread that changes flags at this moment goes on, and leaves the page unlocked."""
+    cdef uint32_t owner = pgx_load32(&e.owner)
+    while not pgx_cas32(&e.owner, owner, owner & ~PGX_OWNER_KEEPER):
+        owner = pgx_load32(&e.owner)
 
 
 cdef bint _ascend(const int64_t *pfns, int64_t n) noexcept nogil:
@@ -307,34 +336,34 @@ cdef class Region:
         """
         return 0 if in_plugin_of(self) else now_ns() + <uint64_t>(PATIENCE * 1e9)
 
-    cdef int enter(self, const int64_t *pfns, int64_t n, uint32_t *firsts) except -1:
+    cdef int enter(self, CallSlot slot, const int64_t *pfns, int64_t n, uint32_t *firsts) except -1:
         """Lock the pages of n frames, ascending and in range, for `leave_pages`. ArenaBusyError: none is locked."""
         cdef int64_t done
-        cdef uint64_t until, now
+        cdef uint64_t now
         with nogil:
-            done = enter_pages(self.region, pfns, n, 0, firsts, 0)
+            done = enter_pages(self.region, slot.number, pfns, n, 0, firsts, 0)
         if done == n:
             return 0
         try:
-            until = self.deadline()
             while True:
                 now = now_ns()
-                if now >= until:
-                    raise self.busy(pfns[done], until)
+                if now >= slot.until:
+                    raise self.busy(pfns[done], slot.until)
                 with nogil:
-                    done = enter_pages(self.region, pfns, n, done, firsts, min(until, now + LOOK))
+                    done = enter_pages(self.region, slot.number, pfns, n, done, firsts, min(slot.until, now + LOOK))
                 if done == n:
                     return 0
                 PyErr_CheckSignals()
         except BaseException:
-            leave_pages(self.region, firsts, done)
+            leave_pages(self.region, slot.number, firsts, done)
             raise
 
     cdef object busy(self, int64_t pfn, uint64_t until):
         """The error for a page that was not let go until a `deadline`."""
         return ArenaBusyError(
             errno.EAGAIN, f"frame {pfn}: " + (
-                f"an exchange or another call has had the page for {PATIENCE:g} s; nothing was changed; try again" if until
+                f"an exchange or another call has had the page, or its node's free lists, for {PATIENCE:g} s; "
+                "nothing was changed; try again" if until
                 else "the page is in an exchange, and a plug-in that it calls cannot wait for its end; nothing was changed"
             )
         )
@@ -422,6 +451,7 @@ cdef class Region:
             with nogil:
                 pgx_node_init(r, n)
         r.process = 0
+        r.self = <uint32_t>claim_of(r, r.workers + 1, r.nslots)  # nobody else is here yet
         _live.add(self)
 
     def _map(self, uint64_t total, hugetlb):
@@ -508,7 +538,7 @@ cdef class Region:
     def workers(self):
         """How many workers may exchange at once."""
         self.check()
-        return self.region.nslots - 1
+        return self.region.workers
 
     @property
     def total_bytes(self):
@@ -532,18 +562,22 @@ cdef class Region:
         for i in range(self.region.nnodes):
             n = &self.region.nodes[i]
             nodes.append({
-                "name": (<bytes>n.name[:32]).split(b"\0")[0].decode(errors="replace"),
+                "name": self._node_name(i),
                 "number": n.number, "start": self.region.node_start[i], "frames": self.region.node_frames[i],
                 "min": n.wm_min, "low": n.wm_low, "high": n.wm_high, "free": pgx_load64(&n.free),
                 "asked": pgx_load64(&n.asked), "got": pgx_load64(&n.got),
                 "below_low": pgx_load64(&n.below_low), "below_min": pgx_load64(&n.below_min),
-                "counters": {name: pgx_load64(&n.counter[k]) for k, name in enumerate(COUNTERS)},
+                "counters": {name: counter_sum(self.region, i, k) for k, name in enumerate(COUNTERS)},
             })
         return nodes
 
+    cdef str _node_name(self, uint32_t i):
+        return (<bytes>self.region.nodes[i].name[:32]).split(b"\0")[0].decode(errors="replace")
+
     def node_number(self, node):
         """Number of a node given by name or number; LookupError says which there are."""
-        names = [n["name"] for n in self.nodes]
+        self.check()
+        names = [self._node_name(i) for i in range(self.region.nnodes)]
         if isinstance(node, str):
             if node in names:
                 return names.index(node)
@@ -552,14 +586,18 @@ cdef class Region:
         raise LookupError(f"node {node!r}: unknown; choose one of {', '.join(names)}")
 
     def geometry(self):
-        """Where each part lies: name -> (byte offset, count, bytes of one item)."""
+        """Where each part lies: name -> (byte offset, count, bytes of one item).
+
+        Of "pins", one item for each slot of a process or a call: first the words that say how many there are (uint32), then
+        the pins of each (uint64).
+        """
         cdef Use use = self.use()
         cdef pgx_region *r = self.region
         return {
             "nodes": (<uint8_t *>r.nodes - r.base, r.nnodes, sizeof(pgx_node)),
             "slots": (r.slots - r.base, r.nslots, sizeof(pgx_slot)),
-            "pins": (<uint8_t *>r.pins - r.base, r.nslots * PGX_PINS, 8),
-            "pieces": (r.pieces - r.base, r.nslots * PGX_PIECES * 2, PGX_PIECE),
+            "pins": (<uint8_t *>r.pin_tops - r.base, PGX_CALL_SLOTS, PIN_BYTES),
+            "pieces": (r.pieces - r.base, r.workers * PGX_PIECES * 2, PGX_PIECE),
             "mappings": (<uint8_t *>r.mappings - r.base, r.nmappings, sizeof(pgx_mapping)),
             "spaces": (<uint8_t *>r.spaces - r.base, r.nspaces, sizeof(pgx_space)),
             "entries": (<uint8_t *>r.entries - r.base, r.nframes, sizeof(pgx_entry)),
@@ -569,13 +607,13 @@ cdef class Region:
         }
 
     def published(self):
-        """The state words of all workers' slots, uint64, each read as it was published; the workers go on meanwhile."""
+        """The state words of the workers' slots, uint64, each read as it was published; the workers go on meanwhile."""
         cdef uint32_t i
         cdef Use use = self.use()
-        out = np.empty(self.region.nslots, dtype=np.uint64)
+        out = np.empty(self.region.workers, dtype=np.uint64)
         cdef uint64_t *words = <uint64_t *>address(out)
-        for i in range(self.region.nslots):
-            words[i] = pgx_load64(&pgx_slot_at(self.region, i).state)
+        for i in range(self.region.workers):
+            words[i] = pgx_load64(&pgx_slot_at(self.region, i + 1).state)
         return out
 
     # ---- views -----------------------------------------------------------------------------------------------------
@@ -615,14 +653,15 @@ cdef class Region:
     def alloc(self, node, n=1, order=0):
         """Take `n` folios of 2^order frames on a node: int64[n], their first pfns. All or nothing.
 
-        Each has one reference, which is the caller's (`held`). Raises ArenaFullError (ENOMEM) with nothing taken.
+        Each has one reference, which is this process's (`held`). Raises ArenaFullError (ENOMEM) with nothing taken,
+        ArenaBusyError when other calls do not let go of the node's free lists.
         """
-        cdef Use use = self.use()
-        cdef uint32_t where = self.node_number(node)
-        cdef uint32_t o
-        cdef int64_t count, i
-        cdef int64_t got = 0
+        cdef uint32_t o, where
+        cdef int64_t count
+        cdef int64_t done = 0
         order, n = as_int(order), as_int(n)
+        where = self.node_number(node)
+        cdef CallSlot slot = self.call_slot()
         if not 0 <= order <= PGX_MAX_ORDER:
             raise ValueError(f"order {order}: want 0 to {PGX_MAX_ORDER}")
         if n < 0:
@@ -636,22 +675,52 @@ cdef class Region:
         count = n
         out = np.empty(count, dtype=np.int64)
         cdef int64_t *taken = <int64_t *>address(out)
-        with nogil:
-            for i in range(count):
-                got = pgx_alloc_any(self.region, where, o, 1)
-                if got < 0:
-                    while i > 0:
-                        i -= 1
-                        pgx_free(self.region, <uint32_t>taken[i], 1)
-                    break
-                taken[i] = got
-        if got < 0:
-            raise ArenaFullError(
-                -got, f"node {node!r}: {count} folios of order {o} asked for, {pgx_load64(&self.region.nodes[where].free)} of "
-                f"{self.region.node_frames[where]} frames are free" if got == -errno.ENOMEM else
-                f"node {node!r}: its free lists are damaged; check() the arena"
-            )
+        try:
+            self._take(slot, where, o, taken, count, &done)
+        except BaseException as error:
+            if done:
+                self._give_back(slot, taken, done, error)
+            raise
         return out
+
+    cdef int _take(self, CallSlot slot, uint32_t node, uint32_t order, int64_t *taken, int64_t n, int64_t *done) except -1:
+        """Take folios, and say how many there are by now. ArenaFullError, ArenaBusyError, or what a signal's handler raises."""
+        cdef int64_t got = 0
+        cdef uint64_t look
+        while True:
+            look = min(slot.until, now_ns() + LOOK)
+            with nogil:
+                while done[0] < n:
+                    got = pgx_alloc_any(self.region, node, order, slot.number, look)
+                    if got < 0:
+                        break
+                    taken[done[0]] = got
+                    done[0] += 1
+            if done[0] == n:
+                return 0
+            if got != -errno.EAGAIN or now_ns() >= slot.until:
+                break
+            PyErr_CheckSignals()
+        name = self._node_name(node)
+        if got == -errno.EAGAIN:
+            raise ArenaBusyError(
+                errno.EAGAIN, f"node {name!r}: other calls have had its free lists for {PATIENCE:g} s; try again"
+            )
+        raise ArenaFullError(
+            -got, f"node {name!r}: {n} folios of order {order} asked for, {pgx_load64(&self.region.nodes[node].free)} of "
+            f"{self.region.node_frames[node]} frames are free" if got == -errno.ENOMEM else
+            f"node {name!r}: its free lists are damaged; check() the arena"
+        )
+
+    cdef int _give_back(self, CallSlot slot, const int64_t *taken, int64_t n, error) except -1:
+        """Free what a call took that failed; what stays taken is said with the error."""
+        cdef uint64_t until = now_ns() + <uint64_t>(PATIENCE * 1e9)
+        with nogil:
+            while n > 0 and pgx_free(self.region, <uint32_t>taken[n - 1], slot.number, until, NULL) == 0:
+                n -= 1
+        if n:
+            error.add_note(f"{n} folios stay taken, as they cannot be given back now; the first is frame {taken[0]}")
+        return 0
 
     def free(self, pfns):
         """Drop one reference of each folio that starts at `pfns` (integers); the last one frees it. All or nothing.
@@ -666,14 +735,13 @@ cdef class Region:
 
     def _give_up(self, array, bint reserve):
         """Drop a reference of each page, or make them reserved; the pages are locked meanwhile: no exchange has them."""
-        cdef Use use = self.use()
+        cdef CallSlot slot = self.call_slot()
         cdef pgx_region *r = self.region
         cdef int64_t n = len(array)
-        cdef int64_t bad, i
+        cdef int64_t bad
         cdef int64_t done = 0
         cdef int why = MAY_PUT
         cdef bint shared = False
-        cdef bint dropping
         self.in_range(array)
         cdef const int64_t *which = <const int64_t *>address(array)
         ascending = array if _ascend(which, n) else np.sort(array)
@@ -682,30 +750,51 @@ cdef class Region:
         cdef uint32_t *firsts = <uint32_t *>address(locked)
         cdef uint64_t *seen = <uint64_t *>address(bits)
         cdef int64_t pages = len(ascending)
-        self.enter(<const int64_t *>address(ascending), pages, firsts)
-        with nogil:
-            bad = _first_refused(r, which, n, seen, reserve)
-            dropping = bad == n and not reserve
-            if dropping:
-                while done < n and put_reference(r, <uint32_t>which[done], True, True) == MAY_PUT:
-                    done += 1
+        self.enter(slot, <const int64_t *>address(ascending), pages, firsts)
+        try:
+            with nogil:
+                bad = _first_refused(r, which, n, seen, reserve)
+                if bad < n:
+                    why = may_put(r, <uint32_t>which[bad])
+                    shared = reserve and not _only_held(r, <uint32_t>which[bad])
+                elif reserve:
+                    bad = reserve_pages(r, which, n, slot.number)
+                    shared = bad < n
+            if bad == n and not reserve:
+                why = self._put(slot, which, n, &done)
                 bad = done
-            elif bad == n:
-                bad = _reserve_all(r, which, n)
-            if bad < n:
-                why = put_reference(r, <uint32_t>which[bad], False, True)
-                shared = reserve and not _only_held(&r.entries[which[bad]])
-            if dropping:
-                for i in range(done, n):
-                    page_leave(&r.entries[which[i]])
-            else:
-                leave_pages(r, firsts, pages)
-        if bad == n:
-            return
+        finally:
+            leave_pages(r, slot.number, firsts, pages)
+        if bad < n:
+            raise self._not_put(slot, which[bad], why, shared, done)
+
+    cdef int _put(self, CallSlot slot, const int64_t *pfns, int64_t n, int64_t *done) except -2:
+        """Drop a reference of each of the entered pages, and leave it: how many, and why not of the next one."""
+        cdef int why = MAY_PUT
+        cdef uint64_t look
+        while True:
+            look = min(slot.until, now_ns() + LOOK) if slot.until else 0
+            with nogil:
+                while done[0] < n:
+                    why = put_reference(self.region, <uint32_t>pfns[done[0]], slot.number, look)
+                    if why != MAY_PUT:
+                        break
+                    done[0] += 1
+            if why != -errno.EAGAIN or now_ns() >= slot.until:
+                return why
+            PyErr_CheckSignals()
+
+    cdef object _not_put(self, CallSlot slot, int64_t pfn, int why, bint shared, int64_t done):
+        """The error for a page that keeps its reference, after `done` that were dropped."""
+        # A reference that the check had seen was dropped by another thread, or the node's free lists are in other hands.
+        before = f"; the {done} frames before it in the list were freed" if done else ""
+        if why < 0:
+            error = self.busy(pfn, slot.until)
+            if before:
+                error.add_note(f"frame {pfn}{before}")
+            return error
         reason = _WHY_NOT_PUT[why] or ("others hold it, too" if shared else "named twice")
-        if done:  # a reference that the check had seen was dropped by another thread
-            reason += f"; the {done} frames before it in the list were freed"
-        raise ValueError(f"frame {which[bad]}: {reason}")
+        return ValueError(f"frame {pfn}: {reason}{before}")
 
     cdef pgx_entry *entry(self, object pfn) except NULL:
         number = as_int(pfn)
@@ -715,34 +804,49 @@ cdef class Region:
         return &self.region.entries[<uint64_t>number]
 
     def get(self, pfn):
-        """Take a reference on the page in frame `pfn`: True, or False where there is none to take (free, frozen)."""
+        """Take a reference on the page in frame `pfn`: True, or False where there is none to take (free, frozen).
+
+        It keeps the page, and keeps it where it is: an exchange of it is refused with -EAGAIN until put(). It is this
+        process's, and `refs` does not count it. ArenaFullError: no place for it is left.
+        """
         cdef pgx_entry *e = self.entry(pfn)
-        cdef uint32_t refs = pgx_load32(&e.refs)
-        while refs and not refs & PGX_FROZEN:
-            if pgx_cas32(&e.refs, refs, refs + 1):
-                return True
-            refs = pgx_load32(&e.refs)
+        cdef uint64_t number = e - self.region.entries
+        if not _has_page(e):
+            return False
+        if add_pin(self.region, number, 0) != 0:
+            raise self._no_pin()
+        pgx_fence()
+        if _has_page(e):
+            return True
+        drop_pin(self.region, number, 0)
         return False
 
     def put(self, pfn):
-        """Drop a reference; the last one frees the folio. ValueError when there is none to drop.
+        """Drop a reference: one by get() first, then the one of alloc(); the last one frees the folio.
 
-        A page in an exchange, or in another thread's call, is waited for; ArenaBusyError: too long.
+        ValueError when this process has none to drop. A page in an exchange, or in another thread's call, is waited for;
+        ArenaBusyError: too long.
         """
         cdef pgx_entry *e = self.entry(pfn)
-        cdef uint32_t number = <uint32_t>(e - self.region.entries)
-        cdef int why = put_reference(self.region, number, True, False)
-        if why == MAY_PUT:
+        cdef int64_t number = e - self.region.entries
+        cdef uint32_t first
+        cdef int64_t done = 0
+        cdef int why
+        if drop_pin(self.region, number, 0):
             return
-        if why == IS_FROZEN or why == IS_LOCKED:
-            self._give_up(np.array([number], dtype=np.int64), False)
-            return
-        raise ValueError(f"frame {number}: {_WHY_NOT_PUT[why]}")
+        cdef CallSlot slot = self.call_slot()
+        self.enter(slot, &number, 1, &first)
+        try:
+            why = self._put(slot, &number, 1, &done)
+        finally:
+            page_leave(&self.region.entries[first], slot.number)
+        if why != MAY_PUT:
+            raise self._not_put(slot, number, why, False, 0)
 
     def expected_refs(self, pfn):
-        """References that the page in frame `pfn` has at rest: held + cache + private + mapcount."""
+        """What `refs` of the page in frame `pfn` is at rest: cache + private + mapcount, and 1 when a process holds it."""
         cdef pgx_entry *e = self.entry(pfn)
-        return structural_refs(self.region, e) + pgx_load8(&e.held)
+        return structural_refs(self.region, e) + (e.held != 0)
 
     def pin(self, pfn):
         """Pin a frame for long: an exchange of it is refused with -EBUSY until unpin().
@@ -751,58 +855,58 @@ cdef class Region:
         """
         cdef pgx_entry *e = self.entry(pfn)
         cdef uint64_t number = e - self.region.entries
-        cdef uint32_t i, head
+        cdef uint32_t refs
         cdef uint8_t state = pgx_load8(&e.state)
-        if state != PGX_USED and state != PGX_TAIL:
-            raise ValueError(f"frame {number}: holds no page that could be pinned")
-        cdef uint64_t word = (number + 1) | PGX_PIN_LONG
-        for i in range(PGX_PINS):
-            if pgx_cas64(&self.region.pins[i], 0, word):
-                pgx_fence()
-                head = pgx_load32(&e.head)
-                if state == PGX_TAIL and head and head <= self.region.nframes:
-                    e = &self.region.entries[head - 1]  # a folio is frozen by its first frame
-                if pgx_load32(&e.refs) & PGX_FROZEN:
-                    pgx_store64(&self.region.pins[i], 0)
-                    raise ArenaBusyError(errno.EAGAIN, f"frame {number}: an exchange has it frozen; try again")
+        if state == PGX_USED or state == PGX_TAIL:
+            if add_pin(self.region, number, PGX_PIN_LONG) != 0:
+                raise self._no_pin()
+            pgx_fence()
+            # A folio is frozen by its first frame.
+            refs = pgx_load32(&self.region.entries[first_frame(self.region, <uint32_t>number)].refs)
+            if refs and not refs & PGX_FROZEN:
                 return
-        raise ArenaFullError(errno.EUSERS, f"all {PGX_PINS} pins of this process are in use; unpin() one")
+            drop_pin(self.region, number, PGX_PIN_LONG)
+            if refs:
+                raise ArenaBusyError(errno.EAGAIN, f"frame {number}: an exchange has it frozen; try again")
+        raise ValueError(f"frame {number}: holds no page that could be pinned")
+
+    cdef object _no_pin(self):
+        return ArenaFullError(
+            errno.EUSERS, f"all {PGX_PINS} pins and references of this process are in use; unpin() or put() one"
+        )
 
     def unpin(self, pfn):
-        """Undo one pin(). ValueError when the frame is not pinned."""
-        cdef uint32_t i
+        """Undo one pin(). ValueError when this process has not pinned the frame."""
         cdef uint64_t number = self.entry(pfn) - self.region.entries
-        cdef uint64_t word = (number + 1) | PGX_PIN_LONG
-        for i in range(PGX_PINS):
-            if pgx_cas64(&self.region.pins[i], word, 0):
-                return
-        raise ValueError(f"frame {number}: not pinned")
+        if not drop_pin(self.region, number, PGX_PIN_LONG):
+            raise ValueError(f"frame {number}: not pinned")
 
     def lock(self, pfn):
         """Try to lock the page in frame `pfn`: True when it is yours now. An exchange of it gives -EAGAIN meanwhile.
 
-        False: it is locked by an exchange or by lock(), in whichever thread.
+        False: it is locked by an exchange, by another call or by lock(), in whichever thread or process.
         """
         cdef pgx_entry *e = self.entry(pfn)
+        cdef uint32_t owner = keeper_owner(self.region.self)
+        cdef uint32_t turn = 0
         if pgx_load8(&e.state) != PGX_USED:
             raise ValueError(f"frame {e - self.region.entries}: not the first frame of a folio in use")
-        if page_lock(e, 0) != 0:
+        while not pgx_cas32(&e.owner, 0, owner):
+            if pgx_load32(&e.owner) & PGX_OWNER_KEEPER or not wait_until(&turn, 0):
+                return False
+        # Freed or set through a view: the flag says that it is locked, whoever did that.
+        if pgx_load8(&e.state) != PGX_USED or pgx_or64(&e.flags, self.region.layout.locked) & self.region.layout.locked:
+            _let_keep_go(e)
             return False
-        if pgx_or64(&e.flags, self.region.layout.locked) & self.region.layout.locked:  # set through a view
-            page_unlock(e)
-            return False
-        pgx_store32(&e.owner, FACE + 1)
         return True
 
     def unlock(self, pfn):
-        """Undo lock(). ValueError when the frame is not locked by this process's face."""
+        """Undo lock(). ValueError when this process has not locked the frame."""
         cdef pgx_entry *e = self.entry(pfn)
-        if not page_is_kept(e):
-            raise ValueError(f"frame {e - self.region.entries}: not locked by lock()")
+        if pgx_load32(&e.owner) & PGX_OWNER_KEEPER != keeper_owner(self.region.self):
+            raise ValueError(f"frame {e - self.region.entries}: not locked by lock() of this process")
         pgx_and64(&e.flags, ~self.region.layout.locked)
-        # A call of another thread that changes its flags at this moment goes on, and leaves the page unlocked.
-        while not pgx_cas32(&e.owner, FACE + 1, 0) and not pgx_cas32(&e.owner, CALLED_INSIDE, CALLED):
-            pgx_pause()
+        _let_keep_go(e)
 
     def set_flags(self, pfns, mask):
         """Set the bits of `mask` (uint64 scalar or array) in the flags words of `pfns`. All frames or none.
@@ -831,9 +935,10 @@ cdef class Region:
 
     def _change_flags(self, pfns, words, bint on):
         cdef Use use = self.use()
+        cdef CallSlot slot
         cdef pgx_region *r = self.region
         cdef pgx_layout *l = &r.layout
-        cdef uint64_t bits, guarded
+        cdef uint64_t bits
         cdef uint32_t *firsts
         cdef int64_t n, m
         pages, masks = np.broadcast_arrays(pfns, words)
@@ -849,22 +954,19 @@ cdef class Region:
         self.in_range(pages)
         cdef const int64_t *pfn = <const int64_t *>address(pages)
         cdef const uint64_t *word = <const uint64_t *>address(masks)
-        # An exchange stores the bits that move as they were before the data moved. A counter goes by `dirty`.
-        guarded = l.swap | l.tail_swap | l.dirty
-        if on:
-            guarded |= (l.refuse | l.tail_refuse) & ~l.hwpoison
-        if not bits & guarded:
+        if not bits & _guarded(l, on):
             with nogil:
-                _change(r, pfn, word, n, on)
+                _change(r, 0, pfn, word, n, on)
             return
+        slot = self.call_slot()
         ascending = pages if _ascend(pfn, n) else np.sort(pages)
         locked = np.empty(ascending.size, dtype=np.uint32)
         firsts = <uint32_t *>address(locked)
         m = ascending.size
-        self.enter(<const int64_t *>address(ascending), m, firsts)
+        self.enter(slot, <const int64_t *>address(ascending), m, firsts)
         with nogil:
-            _change(r, pfn, word, n, on)
-            leave_pages(r, firsts, m)
+            _change(r, slot.number, pfn, word, n, on)
+            leave_pages(r, slot.number, firsts, m)
 
     # ---- mappings and spaces: their names and kinds; their pages are in `cache` and `space` ----------------------------
 
