@@ -136,7 +136,7 @@ cdef void _open(Worker *w) noexcept nogil:
         rec.side[0].mapping = 0
         rec.side[1].mapping = 0
         rec.status = 0
-        rec.temp = 0
+        # `temp` is 0, or names a folio that its mover could not give back, and finds again.
     w.mover = 0
 
 

@@ -2,11 +2,12 @@
 # cython: freethreading_compatible=False
 """The temporary page: take a frame, copy three times, as the review of the 2019 RFC asked for."""
 
-from libc.errno cimport ENOMEM
+from libc.errno cimport EAGAIN, ENOMEM
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t
 
 from pagexchange_native.arena.allocator cimport pgx_alloc, pgx_free
+from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.movers.moves cimport pgx_temp_exchange
 from pagexchange_native.plugin cimport pgx_log, pgx_move
@@ -14,7 +15,6 @@ from pagexchange_native.format cimport (
     PGX_BATCH,
     PGX_LOG_TEMP,
     PGX_USED,
-    pgx_cas32,
     pgx_entry,
     pgx_load32,
     pgx_pair,
@@ -22,6 +22,9 @@ from pagexchange_native.format cimport (
     pgx_slot,
     pgx_slot_at,
 )
+
+cdef enum:
+    PATIENCE = 1_000_000_000  # ns that a pair waits for a node that another thread has
 
 
 cdef void move_through(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
@@ -42,26 +45,32 @@ cdef inline bint ours(pgx_region *region, uint32_t slot, uint32_t temp) noexcept
 cdef int take(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
     """Take a folio of the pair's order from the first node that gives one, as a zone list does.
 
-    It is locked: no worker can exchange it.
+    It is locked: no worker can exchange it. `pair.temp` names it from the moment on when it is taken.
     """
     cdef int64_t pfn = -ENOMEM
     cdef uint32_t node
+    if ours(region, slot, pair.temp):  # one that could not be given back
+        if region.entries[pair.temp - 1].order >= pair.order:
+            return 0
+        give_back(ctx, region, slot, pair)
+        if pair.temp:
+            return -EAGAIN
     pair.temp = 0
     for node in range(region.nnodes):
-        pfn = pgx_alloc(region, node, pair.order, slot + 1)
+        pfn = pgx_alloc(region, node, pair.order, slot, 0, &pair.temp)
+        if pfn == -EAGAIN:
+            pfn = pgx_alloc(region, node, pair.order, slot, now_ns() + PATIENCE, &pair.temp)
         if pfn >= 0:
-            pair.temp = <uint32_t>pfn + 1
             return 0
     return <int>pfn
 
 
 cdef void give_back(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
-    cdef uint32_t temp = pair.temp
-    pair.temp = 0
-    if not ours(region, slot, temp):
-        return
-    pgx_free(region, temp - 1, slot + 1)  # unlocked after that, so that it is never a page that anybody can take
-    pgx_cas32(&region.entries[temp - 1].owner, slot + 1, 0)
+    """Frees the folio, and clears `pair.temp` with it. It stays recorded when the node is not let go: for the next pair here."""
+    if not ours(region, slot, pair.temp):
+        pair.temp = 0
+    elif pgx_free(region, pair.temp - 1, slot, 0, &pair.temp) == -EAGAIN:
+        pgx_free(region, pair.temp - 1, slot, now_ns() + PATIENCE, &pair.temp)
 
 
 cdef inline pgx_slot *record_of(pgx_region *region, uint32_t slot, const pgx_pair *pair, size_t *number) noexcept nogil:
