@@ -73,7 +73,7 @@ class Frame:
 
     @property
     def refs(self) -> int:
-        """References of the page."""
+        """References of the page: page cache, private data, page tables, the process that holds it; none by `get`."""
         return self._field("refs")
 
     @property

@@ -13,8 +13,10 @@ from pagexchange.model.statuses import EHWPOISON, reason
 Cure = Literal["wait", "retry", "none"]
 """What helps: a mode that waits; to try again when it is over; nothing that the caller of an exchange does."""
 
-_PIN: Final = (1 << 63) - 1
-"""A word of the pin table without the bit that says "for long": pfn + 1."""
+_LONG: Final = 1 << 63
+"""In a word of the pin table: by `pin`, for long; otherwise a reference by `get`. The low 32 bits are pfn + 1,"""
+_TIMES: Final = (1 << 31) - 1
+"""and these bits, above them, say how often."""
 
 
 class _Obstacle(NamedTuple):
@@ -90,7 +92,8 @@ def _obstacles(frame: Frame) -> list[_Obstacle]:
     reserved = arena.layout.word("reserved") if "reserved" in arena.layout else 0
     if frame.state == "reserved" or any(word & reserved for _, word in _words(frame)):
         obstacles.append(_Obstacle("is reserved, and never moves", "none"))
-    if _pinned(frame):
+    pins = _pins(frame)
+    if any(pin & _LONG for pin in pins):
         obstacles.append(_Obstacle("is pinned", "retry"))
     written = [flag.name for flag in arena.layout.flags if flag.mask & word & arena.layout.waited_for]
     if written:
@@ -99,8 +102,9 @@ def _obstacles(frame: Frame) -> list[_Obstacle]:
     if "locked" in flags or arena.entries["owner"][frame.pfn]:
         obstacles.append(_Obstacle("is locked", "wait"))
     expected = arena.expected_refs(frame.pfn)
-    if frame.state == "used" and frame.refs != expected:
-        obstacles.append(_Obstacle(f"has {frame.refs} references, {expected} at rest", "wait"))
+    refs = frame.refs + sum(pin >> 32 & _TIMES for pin in pins if not pin & _LONG)
+    if frame.state == "used" and refs != expected:
+        obstacles.append(_Obstacle(f"has {refs} references, {expected} at rest", "wait"))
     # A guess, so only where nothing else explains it: a mapping's operations are not looked at here.
     if not obstacles and frame.kind == "file" and "dirty" in flags:
         says = "is dirty, and may have a mapping that cannot write it back: it stays until somebody cleans it"
@@ -154,10 +158,12 @@ def _words(frame: Frame) -> list[tuple[int, int]]:
     return list(enumerate(words, frame.pfn))
 
 
-def _pinned(frame: Frame) -> bool:
-    """Whether a pin names any frame of the folio."""
-    offset, count, size = frame.arena.geometry()["pins"]
-    pins = frame.arena.memory[offset : offset + count * size].view(np.uint64) & np.uint64(_PIN)
-    # A pin holds pfn + 1, so the frames pfn to pfn + 2^order - 1 are the words pfn + 1 to pfn + 2^order; 0 is no pin.
-    inside = (pins > np.uint64(frame.pfn)) & (pins <= np.uint64(frame.pfn + (1 << frame.order)))
-    return bool(inside.any())
+def _pins(frame: Frame) -> list[int]:
+    """The words of all processes' pins that name a frame of the folio."""
+    offset, processes, size = frame.arena.geometry()["pins"]
+    # In front of the pins there is a number of 32 bits for each process.
+    pins = frame.arena.memory[offset + processes * 4 : offset + processes * size].view(np.uint64)
+    # The words of frame pfn hold pfn + 1; 0 is no pin.
+    named = pins & np.uint64(0xFFFFFFFF)
+    inside = (named > np.uint64(frame.pfn)) & (named <= np.uint64(frame.pfn + (1 << frame.order)))
+    return [int(pin) for pin in pins[inside]]

@@ -26,6 +26,10 @@ PATIENCE: float
 class Use:
     """A call that is at work on an arena."""
 
+@final
+class CallSlot:
+    """A call that changes an arena."""
+
 class Region:
     """One arena's memory, mapped by this process."""
 
