@@ -61,6 +61,7 @@ cdef extern from "pagexchange/arena.h" nogil:
     const uint32_t PGX_SLOT_HEAD
     const uint64_t PGX_XA_WRITER
     const uint64_t PGX_ANON
+    const uint64_t PGX_SPLIT
     const uint64_t PGX_PIN_LONG
     const uint64_t PGX_PTE_PRESENT
     const uint64_t PGX_PTE_MIGRATION

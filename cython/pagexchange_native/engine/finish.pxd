@@ -35,7 +35,7 @@ cdef inline uint64_t *_word(Worker *w, const Work *p, uint32_t side) noexcept no
     return &w.r.xanodes[(p.slot[side] - 1) // PGX_XA_SLOTS].slot[(p.slot[side] - 1) % PGX_XA_SLOTS]
 
 
-cdef inline void _arrive(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+cdef inline void arrive(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
     """Makes the frame of a side the other side's page's."""
     cdef Work *p = &w.work[i]
     cdef uint32_t other = 1 - side
@@ -61,8 +61,8 @@ cdef inline void finish(Worker *w) noexcept nogil:
     for k in range(w.n_live):
         i = w.live[k]
         p = &w.work[i]
-        _arrive(w, i, 0)
-        _arrive(w, i, 1)
+        arrive(w, i, 0)
+        arrive(w, i, 1)
         pgx_store64(pgx_state_word(&w.r.entries[p.pfn[0]]), pgx_state_of(p.refs[1], 0))
         pgx_store64(pgx_state_word(&w.r.entries[p.pfn[1]]), pgx_state_of(p.refs[0], 0))
 

@@ -42,7 +42,7 @@ cdef inline uint64_t _frames_size(const pgx_region *r) noexcept nogil:
     return r.nframes << r.page_shift
 
 
-cdef inline void _mark(pgx_region *r, const uint8_t *where) noexcept nogil:
+cdef inline void mark_broken(pgx_region *r, const uint8_t *where) noexcept nogil:
     """Marks the frame at an address, and its folio's first one, which is the one that is asked."""
     cdef uint64_t pfn = <uint64_t>(where - r.frames) >> r.page_shift
     cdef uint32_t head = r.entries[pfn].head
@@ -61,12 +61,12 @@ cdef inline bint _copy(pgx_region *r, uint8_t *to, const uint8_t *source, uint64
     while at < size:
         where = pgx_guarded_copy(to + at, source + at, PGX_CHUNK, r.frames, _frames_size(r))
         if where != NULL:
-            _mark(r, where)
+            mark_broken(r, where)
             if where >= source + at and where < source + at + PGX_CHUNK:
                 whole = False
                 where = pgx_guarded_copy(to + at, zeros, PGX_CHUNK, r.frames, _frames_size(r))
                 if where != NULL:
-                    _mark(r, where)
+                    mark_broken(r, where)
         at += PGX_CHUNK
     return whole
 
@@ -103,13 +103,13 @@ cdef inline int put_back(const pgx_mover_ops *ops, pgx_region *r, const pgx_move
         k -= 1
         step = 0
     if not have_a:
-        _mark(r, move.a)
+        mark_broken(r, move.a)
     if not have_b:
-        _mark(r, move.b)
+        mark_broken(r, move.b)
     return 0 if have_a and have_b else -EHWPOISON
 
 
-cdef inline void _run(void *arg) noexcept nogil:
+cdef inline void run_call(void *arg) noexcept nogil:
     cdef Call *call = <Call *>arg
     call.ops.move(call.ops.ctx, call.moves, call.n, call.log)
 
@@ -133,10 +133,10 @@ cdef inline int move_guarded(const pgx_mover_ops *ops, pgx_region *r, const pgx_
     call.moves = moves
     call.n = n
     call.log = log
-    where = pgx_guarded(_run, &call, r.frames, _frames_size(r))
+    where = pgx_guarded(run_call, &call, r.frames, _frames_size(r))
     if where == NULL:
         return 0
-    _mark(r, where)
+    mark_broken(r, where)
     state = pgx_load64(log.state)
     pair = <uint32_t>(state >> 48)
     step = (state >> 8) & ((1ull << 40) - 1)
@@ -157,5 +157,5 @@ cdef inline bint readable(pgx_region *r, uint64_t pfn, uint32_t order) noexcept 
     """Whether every line of a folio can be read; if not, its frame is marked."""
     cdef const uint8_t *where = pgx_guarded_read(pgx_frame_at(r, pfn), r.page_size << order, r.frames, _frames_size(r))
     if where != NULL:
-        _mark(r, where)
+        mark_broken(r, where)
     return where == NULL

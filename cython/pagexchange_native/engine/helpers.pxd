@@ -105,7 +105,7 @@ cdef inline int move_split(const pgx_mover_ops *ops, pgx_region *r, uint32_t slo
         rec.hi = hi
         pgx_publish(&rec.state, PGX_HELP)
     # The owner's step says that this pair is in the helpers' hands.
-    pgx_log_step(own, move.pair, 1ull << 39)
+    pgx_log_step(own, move.pair, PGX_SPLIT)
     run_jobs(_help, share, sizeof(Share), n)
     for k in range(n):
         if share[k].status != 0:

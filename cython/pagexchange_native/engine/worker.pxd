@@ -4,6 +4,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.format cimport *
+from pagexchange_native.movers.moves cimport pgx_isa
 from pagexchange_native.plugin cimport pgx_find, pgx_flags_ops, pgx_mapping_ops, pgx_move, pgx_mover_ops
 
 cdef enum:
@@ -64,6 +65,7 @@ cdef struct Worker:
     pgx_region *r
     const Plan *plan
     pgx_slot *rec
+    const pgx_isa *isa  # for recovery only
     uint32_t slot
     uint32_t mover      # which of the plan's movers this batch uses
     uint32_t split      # helper threads for one large folio
@@ -97,3 +99,5 @@ cdef struct Worker:
 cdef int guard_install() except -1
 # Exchanges the pairs in `w.work[:w.n]`, whose frames are in the record; each has its final status afterwards.
 cdef void run_batch(Worker *w) noexcept nogil
+# Ends the exchange that a dead worker's record describes: 0, or -EUCLEAN when it makes no sense.
+cdef int recover_batch(Worker *w, uint64_t until) noexcept nogil

@@ -21,11 +21,13 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.engine.claim cimport claim
 from pagexchange_native.engine.drop cimport drop
-from pagexchange_native.engine.finish cimport finish, give_back_all, merge_flags, store_counters
+from pagexchange_native.engine.finish cimport finish, give_back_all, store_counters
 from pagexchange_native.engine.guarded_move cimport move_guarded, readable
 from pagexchange_native.engine.helpers cimport move_split
 from pagexchange_native.engine.patience cimport claim_patiently, wait_a_turn
+from pagexchange_native.engine.recovery cimport recover_exchange
 from pagexchange_native.engine.settle cimport as_errno, set_targets, take_flags, take_slots
+from pagexchange_native.engine.tails cimport exchange_tails
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.page_tables cimport rewrite
 from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_mover_ops
@@ -274,40 +276,6 @@ cdef inline void _fetch_ahead(Worker *w) noexcept nogil:
             pgx_prefetch(&w.r.entries[w.ahead[k]])
 
 
-# ---- tails -------------------------------------------------------------------------------------------------------------
-
-cdef void _tails(Worker *w) noexcept nogil:
-    """Exchanges what the words of tails say of the page (`tail` in a layout), where they differ.
-
-    Under the log, as data are: what some tails are to have is saved, the step is published, and then it is stored.
-    """
-    cdef uint32_t k, i, chunk
-    for k in range(w.n_live):
-        i = w.live[k]
-        if w.work[i].order == 0 or w.tails[i] == 0:
-            continue
-        for chunk in range(((1u << w.work[i].order) + PGX_TAIL_WORDS - 1) // PGX_TAIL_WORDS):
-            _exchange_tails(w, i, chunk)
-
-
-cdef inline void _exchange_tails(Worker *w, uint32_t i, uint32_t chunk) noexcept nogil:
-    """The words of up to 16 frames of each side; the first frame of a folio is no tail."""
-    cdef Work *p = &w.work[i]
-    cdef pgx_entry *a = &w.r.entries[p.pfn[0]]
-    cdef pgx_entry *b = &w.r.entries[p.pfn[1]]
-    cdef uint64_t *log = <uint64_t *>&w.rec.log[chunk & 1][0]
-    cdef uint32_t first = chunk * PGX_TAIL_WORDS
-    cdef uint32_t n = PGX_TAIL_WORDS if (1u << p.order) > PGX_TAIL_WORDS else 1u << p.order
-    cdef uint32_t t
-    for t in range(n):
-        log[2 * t] = pgx_load64(&b[first + t].flags)
-        log[2 * t + 1] = pgx_load64(&a[first + t].flags)
-    pgx_publish(&w.rec.state, <uint64_t>i << 48 | <uint64_t>chunk << 8 | PGX_TAILS)
-    for t in range(1 if first == 0 else 0, n):
-        merge_flags(&a[first + t], log[2 * t], w.r.layout.tail_swap)
-        merge_flags(&b[first + t], log[2 * t + 1], w.r.layout.tail_swap)
-
-
 # ---- the batch -------------------------------------------------------------------------------------------------------------
 
 cdef inline void _claim(Worker *w) noexcept nogil:
@@ -346,6 +314,10 @@ cdef inline void _mapping(Worker *w) noexcept nogil:
 cdef inline void _settle(Worker *w) noexcept nogil:
     take_flags(w)
     take_slots(w)
+
+
+cdef inline void _tails(Worker *w) noexcept nogil:
+    exchange_tails(w, 0, 0, 0)
 
 
 cdef inline void _finish(Worker *w) noexcept nogil:
@@ -392,3 +364,7 @@ cdef void run_batch(Worker *w) noexcept nogil:
     _release_holds(w)
     pgx_publish(&w.rec.state, PGX_IDLE)
     w.ns[T_FINISH] += now_ns() - t1
+
+
+cdef int recover_batch(Worker *w, uint64_t until) noexcept nogil:
+    return recover_exchange(w, until)

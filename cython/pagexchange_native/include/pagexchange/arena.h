@@ -219,6 +219,8 @@ enum pgx_phase {
     PGX_TAILS = 6,  /* after DATA: redo the words of 16 tails from the log, then go on */
 };
 
+#define PGX_SPLIT (1ull << 39) /* chunk step of a pair that is in its helpers' hands */
+
 enum pgx_log_kind { /* core log formats: recovery needs no plug-in */
     PGX_LOG_UNDO = 1,  /* chunk: log = A, step 2k+1, A = B, step 2k+2, B = log */
     PGX_LOG_TEMP = 2,  /* the same with the frame `temp` as log and the folio as chunk */

@@ -1,0 +1,567 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Finishes or puts back what a dead worker's record says of its exchange: docs/architecture.md, Recovery, point 3.
+
+The record is read into a worker's private state and checked as a whole before anything is changed; then the steps of the
+engine do the rest, each of them only where a frame still carries the slot's mark.
+"""
+
+from libc.errno cimport EAGAIN, EUCLEAN
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from pagexchange_native.arena.allocator cimport pgx_free
+from pagexchange_native.arena.references cimport structural_refs
+from pagexchange_native.engine.finish cimport arrive, store_counters
+from pagexchange_native.engine.guarded_move cimport Call, mark_broken, move_guarded, put_back, run_call
+from pagexchange_native.engine.settle cimport set_targets
+from pagexchange_native.engine.tails cimport chunks_of, exchange_tails, store_tails
+from pagexchange_native.engine.worker cimport COUNTS, UNMAPPED_0, UNMAPPED_1, Work, Worker
+from pagexchange_native.format cimport *
+from pagexchange_native.movers.moves cimport pgx_isa, pgx_temp_exchange
+from pagexchange_native.pages.page_tables cimport rewrite
+from pagexchange_native.plugin cimport pgx_log, pgx_log_step, pgx_move, pgx_mover_ops
+from pagexchange_native.xarray.tree cimport xa_release, xa_slot_word
+
+cdef extern from "<errno.h>":
+    enum:
+        EHWPOISON
+
+cdef extern from "pagexchange/guard.h" nogil:
+    ctypedef void (*pgx_body_fn)(void *arg) noexcept nogil
+    const uint8_t *pgx_guarded(pgx_body_fn body, void *arg, const uint8_t *lo, uint64_t size)
+
+cdef enum:
+    BUCKETS = 1024   # for the frames of a record: four times as many
+
+
+# ---- the record, checked ---------------------------------------------------------------------------------------------
+
+cdef inline uint64_t step_of(uint64_t state) noexcept nogil:
+    return (state >> 8) & ((<uint64_t>1 << 40) - 1)
+
+
+cdef inline bint _is_new(uint32_t *bucket, uint32_t pfn) noexcept nogil:
+    """Whether no frame before this one was the same. `bucket` has BUCKETS words, all 0 at first."""
+    cdef uint32_t at = pfn * 2654435761u % BUCKETS
+    while bucket[at]:
+        if bucket[at] == pfn + 1:
+            return False
+        at = (at + 1) % BUCKETS
+    bucket[at] = pfn + 1
+    return True
+
+
+cdef inline bint marked(const Worker *w, uint32_t pfn) noexcept nogil:
+    """Whether a frame carries the slot's mark: until then nobody else has it."""
+    return pgx_load64(pgx_state_word(&w.r.entries[pfn])) == pgx_state_of(PGX_FROZEN | w.slot, w.slot + 1)
+
+
+cdef inline bint _side_makes_sense(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    """Checks what a recorded page is, and keeps a private copy. `status` 0 and a phase from DATA on: all of it counts."""
+    cdef pgx_region *r = w.r
+    cdef Work *p = &w.work[i]
+    cdef const pgx_side *rec = &w.rec.pair[i].side[side]
+    cdef uint64_t mapping = rec.mapping
+    p.mapping[side] = 0
+    p.slot[side] = 0
+    p.refs[side] = rec.refs
+    if mapping and mapping & 3 == 0:
+        if (mapping >> 2) - 1 >= r.nmappings:
+            return False
+        p.mapping[side] = <uint32_t>(mapping >> 2)
+        p.slot[side] = rec.slot
+        if xa_slot_word(r, &r.mappings[p.mapping[side] - 1].pages, rec.slot) == NULL:
+            return False
+    elif mapping & 3 > PGX_ANON:
+        return False
+    if rec.rmap or rec.mapcount:
+        p.done |= UNMAPPED_0 << side
+    return rec.refs != 0 and rec.refs < PGX_FROZEN and rec.rmap <= <uint64_t>r.ntables * PGX_TABLE_SLOTS
+
+
+cdef inline int read_record(Worker *w, uint64_t state) noexcept nogil:
+    """Fills the worker's pairs from its record: 0, or -EUCLEAN when it makes no sense, and nothing has been changed."""
+    cdef pgx_region *r = w.r
+    cdef uint32_t[BUCKETS] bucket
+    cdef uint32_t phase = state & 0xff
+    cdef uint32_t i, side
+    cdef Work *p
+    w.n = w.rec.n
+    w.n_live = 0
+    if w.n > PGX_BATCH or state >> 48 > w.n:
+        return -EUCLEAN
+    memset(bucket, 0, sizeof(bucket))
+    for i in range(w.n):
+        p = &w.work[i]
+        memset(p, 0, sizeof(Work))
+        p.status = w.rec.pair[i].status
+        for side in range(2):
+            p.pfn[side] = w.rec.pair[i].side[side].pfn
+            if p.pfn[side] >= r.nframes or not _is_new(bucket, p.pfn[side]):
+                return -EUCLEAN
+        if phase == PGX_INTENT or p.status != 0:
+            continue
+        p.order = w.rec.pair[i].order
+        if p.order > PGX_MAX_ORDER or (p.pfn[0] | p.pfn[1]) & ((1u << p.order) - 1):
+            return -EUCLEAN
+        for side in range(2):
+            if p.pfn[side] + (1ull << p.order) > r.nframes or not _side_makes_sense(w, i, side):
+                return -EUCLEAN
+        if phase != PGX_META and not (marked(w, p.pfn[0]) and marked(w, p.pfn[1])):
+            return -EUCLEAN
+        w.live[w.n_live] = i
+        w.n_live += 1
+    return 0
+
+
+# ---- back ------------------------------------------------------------------------------------------------------------
+
+cdef inline void _give_temp(Worker *w, uint32_t i, uint64_t until) noexcept nogil:
+    """Gives a recorded temporary frame back, once: several pairs may name it."""
+    cdef uint32_t *word = &w.rec.pair[i].temp
+    cdef uint32_t temp = word[0]
+    cdef const pgx_entry *e
+    if temp == 0 or temp > w.r.nframes:
+        return
+    e = &w.r.entries[temp - 1]
+    if e.state == PGX_USED and pgx_load32(&e.owner) == w.slot + 1 and e.mapping == 0 and e.mapcount == 0:
+        pgx_free(w.r, temp - 1, w.slot, until, word)
+    else:
+        pgx_store32(word, 0)
+
+
+cdef inline void _put_back_frame(Worker *w, uint32_t pfn) noexcept nogil:
+    cdef pgx_entry *e = &w.r.entries[pfn]
+    cdef bint frozen = marked(w, pfn)
+    if not frozen and pgx_load32(&e.owner) != w.slot + 1:
+        return
+    if e.order <= PGX_MAX_ORDER:
+        rewrite(w.r, e.rmap, e.mapcount, e.order, pfn, pfn, True)
+    if frozen:
+        pgx_store64(pgx_state_word(e), pgx_state_of(structural_refs(w.r, e) + (e.held != 0), 0))
+    else:
+        pgx_store32(&e.owner, 0)
+
+
+cdef inline void put_back_pairs(Worker *w, bint all, uint64_t until) noexcept nogil:
+    """Every pair, or those that had been dropped."""
+    cdef uint32_t i
+    for i in range(w.n):
+        if all or w.work[i].status != 0:
+            _put_back_frame(w, w.work[i].pfn[1])
+            _put_back_frame(w, w.work[i].pfn[0])
+            _give_temp(w, i, until)
+
+
+cdef inline void drop_open(Worker *w, uint32_t k, int32_t status, uint64_t until) noexcept nogil:
+    """Gives up the k-th live pair, whose data are back: as the engine does, its status and the next step first."""
+    cdef uint32_t i = w.live[k]
+    w.work[i].status = status
+    w.rec.pair[i].status = status
+    pgx_publish(&w.rec.state, ((<uint64_t>i + 1) << 48) | PGX_DATA)
+    _put_back_frame(w, w.work[i].pfn[1])
+    _put_back_frame(w, w.work[i].pfn[0])
+    _give_temp(w, i, until)
+    w.n_live -= 1
+    while k < w.n_live:
+        w.live[k] = w.live[k + 1]
+        k += 1
+
+
+# ---- data ------------------------------------------------------------------------------------------------------------
+
+cdef struct Resume:  # what `_move` does: the context of a mover's table
+    const pgx_isa *isa
+    uint32_t kind
+    uint64_t step     # of the first pair
+
+
+cdef inline void _move(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
+    """Exchanges pairs under one of the core's logs, the first one from a step on."""
+    cdef Resume *how = <Resume *>ctx
+    cdef size_t i
+    for i in range(n):
+        if how.kind == PGX_LOG_TEMP:
+            pgx_temp_exchange(moves[i].a, moves[i].b, moves[i].temp, moves[i].bytes, how.step, log, moves[i].pair)
+        else:
+            how.isa.undo(moves[i].a, moves[i].b, moves[i].bytes, how.step, log, moves[i].pair, NULL)
+        how.step = 0
+
+
+cdef inline void table_of(Resume *how, pgx_mover_ops *ops) noexcept nogil:
+    memset(ops, 0, sizeof(pgx_mover_ops))
+    ops.kind = how.kind
+    ops.ctx = how
+    ops.move = _move
+
+
+cdef inline void log_of(pgx_region *r, uint32_t slot, uint32_t phase, pgx_log *log) noexcept nogil:
+    cdef pgx_slot *rec = pgx_slot_at(r, slot)
+    log.state = &rec.state
+    log.chunk = &rec.log[0][0]
+    log.phase = phase
+    log.slot = slot
+    log.region = r
+
+
+cdef inline bint move_of(Worker *w, uint32_t i, pgx_move *move) noexcept nogil:
+    """The bytes of a pair; False when its temporary frame makes no sense."""
+    cdef Work *p = &w.work[i]
+    cdef uint32_t temp = w.rec.pair[i].temp
+    cdef const pgx_entry *e
+    move.a = pgx_frame_at(w.r, p.pfn[0])
+    move.b = pgx_frame_at(w.r, p.pfn[1])
+    move.temp = NULL
+    move.bytes = w.r.page_size << p.order
+    move.pair = i
+    if w.rec.pair[i].kind != PGX_LOG_TEMP:
+        return True
+    if temp == 0 or temp > w.r.nframes:
+        return False
+    e = &w.r.entries[temp - 1]
+    move.temp = pgx_frame_at(w.r, temp - 1)
+    return e.state == PGX_USED and pgx_load32(&e.owner) == w.slot + 1 and p.order <= e.order <= PGX_MAX_ORDER
+
+
+cdef inline uint64_t last_step(uint32_t kind, uint64_t bytes) noexcept nogil:
+    return 2 if kind == PGX_LOG_TEMP else bytes // PGX_CHUNK * 2
+
+
+cdef inline int resume_pair(pgx_region *r, Resume *how, const pgx_move *move, const pgx_log *log) noexcept nogil:
+    """Finishes one pair, or one range of a pair, from a step on: 0; or -errno, and it is put back: see `move_guarded`."""
+    cdef pgx_mover_ops ops
+    cdef Call call
+    cdef const uint8_t *where
+    table_of(how, &ops)
+    call.ops = &ops
+    call.moves = move
+    call.n = 1
+    call.log = log
+    where = pgx_guarded(run_call, &call, r.frames, r.nframes << r.page_shift)
+    if where == NULL:
+        return 0
+    mark_broken(r, where)
+    put_back(&ops, r, move, log, step_of(pgx_load64(log.state)))
+    return -EHWPOISON
+
+
+# ---- helpers ---------------------------------------------------------------------------------------------------------
+
+cdef inline bint _helps(Worker *w, uint32_t slot) noexcept nogil:
+    cdef const pgx_slot *rec = pgx_slot_at(w.r, slot)
+    cdef uint32_t phase = pgx_load64(&rec.state) & 0xff
+    return slot != w.slot and rec.parent == w.slot + 1 and (phase == PGX_HELP or phase == PGX_BACK)
+
+
+cdef inline void put_back_before(Worker *w, const pgx_mover_ops *ops, uint32_t end, const pgx_move *move) noexcept nogil:
+    """Puts back the ranges of the helpers in slots below `end`, which have come to their end."""
+    cdef pgx_log log
+    cdef pgx_move part
+    cdef pgx_slot *rec
+    cdef uint32_t slot
+    for slot in range(1, end):
+        if not _helps(w, slot):
+            continue
+        rec = pgx_slot_at(w.r, slot)
+        part = move[0]
+        part.a += rec.lo
+        part.b += rec.lo
+        part.bytes = rec.hi - rec.lo
+        part.pair = 0
+        log_of(w.r, slot, PGX_HELP, &log)
+        put_back(ops, w.r, &part, &log, last_step(PGX_LOG_UNDO, part.bytes))
+
+
+cdef inline int _finish_helpers(Worker *w, uint32_t i) noexcept nogil:
+    """Finishes the pair that is in its helpers' hands, or puts it back: 0, -EHWPOISON, or -EUCLEAN with nothing changed."""
+    cdef Resume how
+    cdef pgx_mover_ops ops
+    cdef pgx_move move, part
+    cdef pgx_log log
+    cdef pgx_slot *rec
+    cdef uint32_t slot
+    cdef uint64_t state, step
+    cdef uint64_t covered = 0
+    cdef bint back = False
+    cdef int rc = 0
+    move_of(w, i, &move)
+    how.isa = w.isa
+    how.kind = PGX_LOG_UNDO
+    table_of(&how, &ops)
+    for slot in range(1, w.r.workers + 1):
+        if not _helps(w, slot):
+            continue
+        rec = pgx_slot_at(w.r, slot)
+        state = pgx_load64(&rec.state)
+        if rec.lo >= rec.hi or rec.hi > move.bytes or (rec.lo | rec.hi) % PGX_PIECE or \
+                step_of(state) > last_step(PGX_LOG_UNDO, rec.hi - rec.lo):
+            return -EUCLEAN
+        covered += rec.hi - rec.lo
+        back |= state & 0xff == PGX_BACK
+    if covered != move.bytes:
+        return -EUCLEAN
+    for slot in range(1, w.r.workers + 1):
+        if not _helps(w, slot):
+            continue
+        rec = pgx_slot_at(w.r, slot)
+        state = pgx_load64(&rec.state)
+        step = step_of(state)
+        part = move
+        part.a += rec.lo
+        part.b += rec.lo
+        part.bytes = rec.hi - rec.lo
+        part.pair = 0
+        log_of(w.r, slot, PGX_HELP, &log)
+        if back or rc != 0:
+            put_back(&ops, w.r, &part, &log, step + 1 if state & 0xff == PGX_BACK else step)
+            continue
+        how.step = step
+        rc = resume_pair(w.r, &how, &part, &log)
+        if rc != 0:  # the ranges before it have come to their end: all go back
+            back = True
+            put_back_before(w, &ops, slot, &move)
+    return -EHWPOISON if back else 0
+
+
+cdef inline void release_helpers(Worker *w) noexcept nogil:
+    """The records of those who helped a slot are done with, once its own step does not name them any more."""
+    cdef uint32_t slot
+    for slot in range(1, w.r.workers + 1):
+        if _helps(w, slot):
+            pgx_publish(&pgx_slot_at(w.r, slot).state, PGX_IDLE)
+            pgx_store32(&pgx_slot_at(w.r, slot).parent, 0)
+
+
+# ---- the whole-page log of a Python mover ------------------------------------------------------------------------------
+
+cdef inline void _piece(Worker *w, uint64_t number, uint8_t **a, uint8_t **b) noexcept nogil:
+    cdef uint32_t k = 0
+    cdef uint64_t size
+    while True:
+        size = w.r.page_size << w.work[w.live[k]].order
+        if number < size // PGX_PIECE:
+            break
+        number -= size // PGX_PIECE
+        k += 1
+    a[0] = pgx_frame_at(w.r, w.work[w.live[k]].pfn[0]) + number * PGX_PIECE
+    b[0] = pgx_frame_at(w.r, w.work[w.live[k]].pfn[1]) + number * PGX_PIECE
+
+
+cdef inline void _store_group(Worker *w, uint64_t g, uint64_t total, bint crosswise) noexcept nogil:
+    """Stores a saved group to where it was saved from, or to the other side."""
+    cdef uint8_t *log = w.r.pieces + <uint64_t>(w.slot - 1) * PGX_PIECES * 2 * PGX_PIECE
+    cdef uint64_t k
+    cdef uint8_t *a
+    cdef uint8_t *b
+    for k in range(min(<uint64_t>PGX_PIECES, total - g * PGX_PIECES)):
+        _piece(w, g * PGX_PIECES + k, &a, &b)
+        memcpy(a, log + (2 * k + crosswise) * PGX_PIECE, PGX_PIECE)
+        memcpy(b, log + (2 * k + 1 - crosswise) * PGX_PIECE, PGX_PIECE)
+
+
+cdef inline void _save_group(Worker *w, uint64_t g, uint64_t total) noexcept nogil:
+    cdef uint8_t *log = w.r.pieces + <uint64_t>(w.slot - 1) * PGX_PIECES * 2 * PGX_PIECE
+    cdef uint64_t k
+    cdef uint8_t *a
+    cdef uint8_t *b
+    for k in range(min(<uint64_t>PGX_PIECES, total - g * PGX_PIECES)):
+        _piece(w, g * PGX_PIECES + k, &a, &b)
+        memcpy(log + 2 * k * PGX_PIECE, a, PGX_PIECE)
+        memcpy(log + (2 * k + 1) * PGX_PIECE, b, PGX_PIECE)
+
+
+cdef inline int put_pages_back(Worker *w, uint64_t state) noexcept nogil:
+    """Puts back what a Python mover has done: 0, or -EUCLEAN with nothing changed."""
+    cdef uint64_t total = 0
+    cdef uint64_t step = step_of(state)
+    cdef uint64_t g = step >> 1
+    cdef uint32_t k
+    for k in range(w.n_live):
+        total += (w.r.page_size << w.work[w.live[k]].order) // PGX_PIECE
+    if g * PGX_PIECES > total or (step & 1 and g * PGX_PIECES == total):
+        return -EUCLEAN
+    if step & 1:
+        _store_group(w, g, total, state & 0xff == PGX_BACK)
+        pgx_publish(&w.rec.state, ((2 * g) << 8) | PGX_BACK)
+    while g > 0:
+        g -= 1
+        _save_group(w, g, total)
+        pgx_publish(&w.rec.state, ((2 * g + 1) << 8) | PGX_BACK)
+        _store_group(w, g, total, True)
+        pgx_publish(&w.rec.state, ((2 * g) << 8) | PGX_BACK)
+    pgx_publish(&w.rec.state, PGX_INTENT)
+    return 0
+
+
+# ---- forward -----------------------------------------------------------------------------------------------------------
+
+cdef inline uint32_t _first_from(const Worker *w, uint64_t pair) noexcept nogil:
+    cdef uint32_t k = 0
+    while k < w.n_live and w.live[k] < pair:
+        k += 1
+    return k
+
+
+cdef inline int _open_pair(Worker *w, uint32_t k, uint64_t state, Resume *how, uint64_t until) noexcept nogil:
+    """Ends what is open of the k-th live pair, in DATA or BACK: 1 it is done, 0 it is dropped, or -EUCLEAN."""
+    cdef uint32_t i = w.live[k]
+    cdef uint64_t step = step_of(state)
+    cdef pgx_mover_ops ops
+    cdef pgx_log log
+    cdef int rc
+    log_of(w.r, w.slot, PGX_DATA, &log)
+    table_of(how, &ops)
+    if state & 0xff == PGX_BACK:
+        if step >= last_step(how.kind, w.moves[k].bytes):
+            return -EUCLEAN
+        put_back(&ops, w.r, &w.moves[k], &log, step + 1)
+        drop_open(w, k, -EHWPOISON, until)
+        return 0
+    if step == PGX_SPLIT:
+        rc = _finish_helpers(w, i)
+        if rc == -EUCLEAN:
+            return rc
+    elif step > last_step(how.kind, w.moves[k].bytes):
+        return -EUCLEAN
+    else:
+        how.step = step
+        rc = resume_pair(w.r, how, &w.moves[k], &log)
+    if rc == 0:
+        pgx_log_step(&log, i + 1, 0)
+    else:
+        drop_open(w, k, rc, until)
+    release_helpers(w)
+    return rc == 0
+
+
+cdef inline int resume_data(Worker *w, uint64_t state, uint64_t until) noexcept nogil:
+    """Moves what is still to be moved: 0, or -EUCLEAN with nothing changed."""
+    cdef Resume how
+    cdef pgx_mover_ops ops
+    cdef pgx_log log
+    cdef size_t broken = 0
+    cdef uint32_t k, i
+    cdef int rc
+    how.isa = w.isa
+    how.kind = w.rec.pair[w.live[0]].kind
+    how.step = 0
+    for k in range(w.n_live):
+        if w.rec.pair[w.live[k]].kind != how.kind or not move_of(w, w.live[k], &w.moves[k]):
+            return -EUCLEAN
+    if how.kind == PGX_LOG_NONE:
+        return 0
+    if how.kind != PGX_LOG_UNDO and how.kind != PGX_LOG_TEMP:
+        return -EUCLEAN
+    k = _first_from(w, state >> 48)
+    if k < w.n_live and w.live[k] == state >> 48:
+        rc = _open_pair(w, k, state, &how, until)
+        if rc < 0:
+            return rc
+        if rc == 0:
+            for k in range(w.n_live):
+                move_of(w, w.live[k], &w.moves[k])
+            k = _first_from(w, state >> 48)
+        else:
+            k += 1
+    log_of(w.r, w.slot, PGX_DATA, &log)
+    table_of(&how, &ops)
+    while k < w.n_live:
+        how.step = 0
+        rc = move_guarded(&ops, w.r, &w.moves[k], w.n_live - k, &log, &broken)
+        if rc == 0:
+            break
+        k += <uint32_t>broken
+        drop_open(w, k, rc, until)
+        for i in range(k, w.n_live):
+            move_of(w, w.live[i], &w.moves[i])
+    return 0
+
+
+cdef inline void resume_tails(Worker *w, uint64_t state) noexcept nogil:
+    """Words of tails: from an open chunk on, or all of them after DATA."""
+    cdef uint32_t k
+    cdef uint64_t step = step_of(state)
+    for k in range(w.n_live):
+        w.tails[w.live[k]] = w.r.layout.tail_swap
+    if state & 0xff != PGX_TAILS:
+        exchange_tails(w, 0, 0, 0)
+        return
+    k = _first_from(w, state >> 48)
+    if k < w.n_live and w.live[k] == state >> 48:
+        store_tails(w, w.live[k], <uint32_t>(step >> 1), step & 1)
+        exchange_tails(w, k, <uint32_t>(step >> 1) + 1, <uint32_t>(step & 1) ^ 1)
+
+
+cdef inline void finish_marked(Worker *w) noexcept nogil:
+    """What `finish` does, on the frames that it had not let go."""
+    cdef uint32_t k, side
+    cdef Work *p
+    for k in range(w.n_live):
+        p = &w.work[w.live[k]]
+        for side in range(2):
+            if marked(w, p.pfn[side]):
+                arrive(w, w.live[k], side)
+                pgx_store64(pgx_state_word(&w.r.entries[p.pfn[side]]), pgx_state_of(p.refs[1 - side], 0))
+
+
+cdef inline void count_all(Worker *w) noexcept nogil:
+    """The new counters, from the words as they still are: before META no frame has its new one."""
+    cdef uint32_t k, side
+    cdef Work *p
+    for k in range(w.n_live):
+        p = &w.work[w.live[k]]
+        p.done |= COUNTS
+        for side in range(2):
+            w.old_flags[w.live[k]][side] = pgx_load64(&w.r.entries[p.pfn[side]].flags)
+    set_targets(w)
+
+
+cdef inline void release_named_holds(Worker *w) noexcept nogil:
+    cdef uint32_t i, side
+    cdef uint64_t mapping
+    for i in range(w.n):
+        for side in range(2):
+            mapping = w.rec.pair[i].side[side].mapping
+            if mapping and mapping & 3 == 0 and (mapping >> 2) - 1 < w.r.nmappings:
+                xa_release(&w.r.mappings[(mapping >> 2) - 1].pages, w.slot)
+
+
+cdef inline int recover_exchange(Worker *w, uint64_t until) noexcept nogil:
+    """Ends a dead worker's exchange: 0, or -EUCLEAN when its record makes no sense, and nothing has been changed.
+
+    `until`: how long it waits for a node's lock, to give temporary frames back.
+    """
+    cdef uint64_t state = pgx_load64(&w.rec.state)
+    cdef uint32_t phase = state & 0xff
+    cdef uint32_t i
+    cdef int rc = 0
+    if phase == PGX_IDLE:
+        return 0
+    if phase > PGX_TAILS or phase == PGX_HELP:
+        return -EUCLEAN
+    rc = read_record(w, state)
+    if rc == 0 and (phase == PGX_DATA or phase == PGX_BACK) and w.n_live:
+        if w.rec.pair[w.live[0]].kind == PGX_LOG_WHOLE:
+            rc = put_pages_back(w, state)
+            phase = PGX_INTENT
+        else:
+            rc = resume_data(w, state, until)
+    if rc == 0 and phase == PGX_TAILS and (state >> 48 >= w.n or w.work[state >> 48].status != 0
+                                           or step_of(state) >> 1 >= chunks_of(&w.work[state >> 48])):
+        rc = -EUCLEAN
+    if rc != 0:
+        return rc
+    if phase == PGX_DATA or phase == PGX_BACK or phase == PGX_TAILS:
+        resume_tails(w, state)
+        count_all(w)
+        pgx_publish(&w.rec.state, PGX_META)
+    if phase != PGX_INTENT:
+        store_counters(w)
+        finish_marked(w)
+    put_back_pairs(w, phase == PGX_INTENT, until)
+    for i in range(w.n):
+        _give_temp(w, i, until)
+    release_named_holds(w)
+    pgx_publish(&w.rec.state, PGX_IDLE)
+    return 0
