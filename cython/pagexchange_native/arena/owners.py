@@ -10,5 +10,5 @@ def who(slot: int, phase: int, workers: int) -> str:
     if slot == 0:
         return "another call"
     if slot > workers:
-        return f"the call of slot {slot}"
-    return f"the exchange of slot {slot}, in {_PHASES[phase] if phase < len(_PHASES) else f'phase {phase}'},"
+        return f"another call (slot {slot})"
+    return f"an exchange (slot {slot}, {_PHASES[phase] if phase < len(_PHASES) else f'phase {phase}'})"

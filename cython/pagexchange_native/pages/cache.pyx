@@ -1,8 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The page cache: which frame holds which page of a mapping (`filemap_add_folio`, `filemap_remove_folio`)."""
+"""The page cache: which frame holds which page of a mapping (`filemap_add_folio`, `filemap_remove_folio`).
+
+A page is put in or taken out in one commit: tree, entry, counts. The caller has its lock, and then the structure lock; its
+identity is stored last when it comes, and first when it goes.
+"""
 
 import numpy as np
 
+from pagexchange_native.arena.owners import who
 from pagexchange_native.arena.reentry import refuse_plugin_of
 from pagexchange_native.errors import ArenaError
 from pagexchange_native.integers import as_number, as_pfns, as_words
@@ -19,20 +24,39 @@ from libc.errno cimport (
     ENOTEMPTY,
     ERANGE,
     ESTALE,
+    ETIMEDOUT,
     ETXTBSY,
 )
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memset
-
-from pagexchange_native.arena.allocator cimport pgx_free
+from pagexchange_native.arena.counters cimport counter_add
 from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.arena.page_lock cimport page_lock, page_unlock
-from pagexchange_native.arena.region cimport Region, Use
-from pagexchange_native.arena.slots cimport FACE
+from pagexchange_native.arena.references cimport drop_last, finish_drop, pinned_for_long
+from pagexchange_native.arena.region cimport CallSlot, Region, Use
+from pagexchange_native.arena.undo cimport (
+    Undo,
+    clear_bits,
+    put16,
+    put32,
+    put64,
+    set_bits,
+    structure_undo,
+    undo_commit,
+)
 from pagexchange_native.format cimport *
-from pagexchange_native.pages.placing cimport Refusal, Target, lock_page, look_up, place_pages, state_before
+from pagexchange_native.pages.placing cimport (
+    WAS_HELD,
+    WAS_SWAPBACKED,
+    Refusal,
+    Target,
+    lock_page,
+    look_up,
+    place_pages,
+    state_before,
+)
+from pagexchange_native.xarray.change cimport Owner, tree_enter, tree_leave
 from pagexchange_native.xarray.store cimport xa_store
-from pagexchange_native.xarray.tree cimport xa_load, xa_lock, xa_unlock
+from pagexchange_native.xarray.tree cimport xa_find_word, xa_load, xa_slot_number
 
 POSITIONS = Places(
     "mapping", "index", "indexes", 56, "no XArray node left; create the arena with more (xa_nodes=...)"
@@ -54,73 +78,81 @@ cdef uint64_t _index(object index) except? 0xffffffffffffffff:
     return <uint64_t>number
 
 
-cdef void _count(pgx_region *r, pgx_mapping *m, uint64_t pfn, uint64_t frames) noexcept nogil:
+cdef void _count(Undo *u, pgx_mapping *m, uint64_t pfn, int64_t frames) noexcept nogil:
     """Adds a page's frames (or their negative) to the counters of its mapping and of its node."""
-    cdef pgx_node *node = &r.nodes[pgx_node_of(r, pfn)]
-    pgx_add64(&m.nr_pages, frames)
-    pgx_add64(&node.counter[PGX_NR_FILE], frames)
+    cdef uint32_t node = pgx_node_of(u.r, pfn)
+    put64(u, &m.nr_pages, m.nr_pages + <uint64_t>frames)
+    counter_add(u, node, PGX_NR_FILE, frames)
     if m.shmem:
-        pgx_add64(&node.counter[PGX_NR_SHMEM], frames)
-    if pgx_load64(&r.entries[pfn].flags) & r.layout.dirty:
-        pgx_add64(&node.counter[PGX_NR_DIRTY], frames)
+        counter_add(u, node, PGX_NR_SHMEM, frames)
+    if pgx_load64(&u.r.entries[pfn].flags) & u.r.layout.dirty:
+        counter_add(u, node, PGX_NR_DIRTY, frames)
 
 
-cdef int _add(const Target *t, uint64_t index, uint64_t pfn, uint8_t *was, Refusal *why) noexcept nogil:
+cdef int _enter_page(Undo *u, const Target *t, uint64_t index, uint64_t pfn, uint32_t *was, Refusal *why) noexcept nogil:
+    """What `_add` does once the page and the tree are the caller's."""
     cdef pgx_region *r = t.r
     cdef pgx_mapping *m = &r.mappings[t.number]
-    cdef pgx_entry *e
+    cdef pgx_entry *e = &r.entries[pfn]
+    cdef uint64_t frames = 1ull << e.order
     cdef uint64_t old = 0
-    cdef uint64_t frames, k
+    cdef uint64_t k
+    cdef int rc
+    if not m.used or m.generation != t.generation:
+        return -ESTALE
+    for k in range(frames):
+        old = xa_load(r, &m.pages, index + k)
+        if old:
+            why.taken, why.holder = index + k, pgx_xa_value(old)
+            return -EADDRINUSE
+    rc = xa_store(u, &m.pages, index, e.order, pgx_xa_entry(pfn), NULL)
+    if rc != 0:
+        return rc
+    was[0] = state_before(r, e)
+    put32(u, &e.slot, xa_slot_number(r, &m.pages, xa_find_word(r, &m.pages, index, NULL)))
+    if m.shmem:
+        set_bits(u, &e.flags, r.layout.swapbacked)
+    # The cache has a reference for each base page; the first takes over the caller's.
+    if e.held:
+        put16(u, &e.held, 0)
+        frames -= 1
+    if frames:
+        put32(u, &e.refs, e.refs + <uint32_t>frames)
+    _count(u, m, pfn, <int64_t>1 << e.order)
+    put64(u, &e.index, index)
+    put64(u, &e.mapping, <uint64_t>(t.number + 1) << 2)
+    return 0
+
+
+cdef int _add(const Target *t, uint64_t index, uint64_t pfn, uint32_t *was, Refusal *why) noexcept nogil:
+    cdef pgx_region *r = t.r
+    cdef pgx_xarray *xa = &r.mappings[t.number].pages
+    cdef pgx_entry *e
+    cdef Undo u = structure_undo(r, t.slot)
     cdef int rc
     if index >> 56:
         return -ERANGE
-    rc = lock_page(r, pfn, t.until, why)
+    rc = lock_page(t, pfn, why)
     if rc != 0:
         return rc
     e = &r.entries[pfn]
-    frames = 1ull << e.order
     if e.mapping or e.mapcount:
         rc = -EEXIST
-    elif index & (frames - 1):
+    elif index & ((1ull << e.order) - 1):
         rc = -EINVAL
-    if rc != 0:
-        page_unlock(e)
-        return rc
-    xa_lock(&m.pages, FACE)
-    if not m.used or m.generation != t.generation:
-        rc = -ESTALE
+    elif tree_enter(r, t.slot, xa, t.until, &why.owner) != 0:
+        rc = -ETIMEDOUT
     else:
-        for k in range(frames):
-            old = xa_load(r, &m.pages, index + k)
-            if old:
-                why.taken, why.holder = index + k, pgx_xa_value(old)
-                rc = -EADDRINUSE
-                break
-        else:
-            rc = xa_store(r, &m.pages, index, e.order, pgx_xa_entry(pfn), &old)
-    if rc == 0:
-        was[0] = state_before(r, e)
-        pgx_store64(&e.mapping, <uint64_t>(t.number + 1) << 2)
-        e.index = index
-        if m.shmem:
-            pgx_or64(&e.flags, r.layout.swapbacked)
-        # The cache has a reference for each base page; the first takes over the caller's.
-        pgx_add32(&e.refs, <uint32_t>frames - e.held)
-        pgx_store8(&e.held, 0)
-        _count(r, m, pfn, frames)
-    xa_unlock(&m.pages)
-    page_unlock(e)
+        rc = _enter_page(&u, t, index, pfn, was, why)
+        tree_leave(&u, xa)
+    page_unlock(e, t.slot)
     return rc
 
 
-cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinned, uint64_t until) noexcept nogil:
-    """Takes the page at `index` out of the tree: its frame, locked, with the cache's references; or -errno.
-
-    `pinned`: a pinned one, too. `until`: how long it waits for the page's lock.
-    """
-    cdef pgx_mapping *m = &r.mappings[number]
-    cdef uint64_t entry = xa_load(r, &m.pages, index)
-    cdef uint64_t old = 0
+cdef int64_t _lock_at(const Target *t, uint64_t index) noexcept nogil:
+    """Locks the page at `index`, that no page table maps: its frame, or -errno."""
+    cdef pgx_region *r = t.r
+    cdef uint64_t entry = xa_load(r, &r.mappings[t.number].pages, index)
     cdef uint64_t pfn
     cdef pgx_entry *e
     cdef int rc = 0
@@ -130,35 +162,96 @@ cdef int64_t _take_out(pgx_region *r, uint32_t number, uint64_t index, bint pinn
     if pfn >= r.nframes:
         return -EFAULT
     e = &r.entries[pfn]
-    rc = page_lock(e, until)
+    rc = page_lock(r, e, t.slot, t.until)
     if rc:
         return rc
     # Looked up again: between the look-up and the lock an exchange may have moved the page to another frame.
-    if e.mapping != <uint64_t>(number + 1) << 2 or xa_load(r, &m.pages, index) != entry:
+    if e.mapping != <uint64_t>(t.number + 1) << 2 or xa_load(r, &r.mappings[t.number].pages, index) != entry:
         rc = -EAGAIN
+    elif e.order > PGX_MAX_ORDER:
+        rc = -EINVAL
     elif e.mapcount:
         rc = -ENOTEMPTY
-    elif not pinned and pgx_pinned(r, pfn, e.order):
-        rc = -ETXTBSY
     if rc:
-        page_unlock(e)
+        page_unlock(e, t.slot)
         return rc
-    xa_lock(&m.pages, FACE)
-    xa_store(r, &m.pages, e.index, e.order, 0, &old)
-    xa_unlock(&m.pages)
-    _count(r, m, pfn, -(1ull << e.order))
-    pgx_store64(&e.mapping, 0)
-    e.index = 0
     return <int64_t>pfn
 
 
-cdef int64_t _take_out_again(const Target *t, uint64_t index) noexcept nogil:
+cdef void _leave_mapping(Undo *u, const Target *t, uint64_t pfn) noexcept nogil:
+    """Takes a page's identity, its place in the tree, and what is counted; its references are the caller's business."""
+    cdef pgx_mapping *m = &t.r.mappings[t.number]
+    cdef pgx_entry *e = &t.r.entries[pfn]
+    put64(u, &e.mapping, 0)
+    xa_store(u, &m.pages, e.index, e.order, 0, NULL)
+    _count(u, m, pfn, -(<int64_t>1 << e.order))
+    put64(u, &e.index, 0)
+    put32(u, &e.slot, 0)
+
+
+cdef int64_t _remove(const Target *t, uint64_t index, Owner *owner) noexcept nogil:
+    """Takes the page at `index` out for good: its frame, freed when nothing else holds the page; or -errno."""
+    cdef pgx_region *r = t.r
+    cdef pgx_xarray *xa = &r.mappings[t.number].pages
+    cdef int64_t pfn = _lock_at(t, index)
+    cdef pgx_entry *e
+    cdef Undo u = structure_undo(r, t.slot)
+    cdef uint32_t refs
+    cdef bint last
+    cdef int rc = 0
+    if pfn < 0:
+        return pfn
+    e = &r.entries[pfn]
+    if pinned_for_long(r, pfn, e.order):
+        rc = -ETXTBSY
+    elif tree_enter(r, t.slot, xa, t.until, owner) != 0:
+        rc = -ETIMEDOUT
+    if rc:
+        page_unlock(e, t.slot)
+        return rc
+    refs = 1u << e.order
+    if pgx_load64(&e.flags) & r.layout.private_:
+        refs += 1
+    last = e.refs == refs
+    rc = drop_last(&u, <uint32_t>pfn, t.until) if last else 0
+    if rc == 0:
+        _leave_mapping(&u, t, pfn)
+        if clear_bits(&u, &e.flags, r.layout.private_):
+            put64(&u, &e.private_, 0)
+        if not last:
+            put32(&u, &e.refs, e.refs - refs)
+    tree_leave(&u, xa)
+    if last and rc == 0:
+        finish_drop(r, <uint32_t>pfn, t.slot)
+    else:
+        page_unlock(e, t.slot)
+    return pfn if rc == 0 else rc
+
+
+cdef int _take_back(const Target *target, uint64_t index, uint32_t was, uint64_t until) noexcept nogil:
     """Whoever pinned the page since it was added gets it back as it was, pinned."""
-    return _take_out(t.r, t.number, index, True, t.until)
-
-
-cdef uint32_t _refs(const pgx_entry *e) noexcept nogil:
-    return 1u << e.order
+    cdef Target t = target[0]
+    cdef pgx_xarray *xa = &t.r.mappings[t.number].pages
+    cdef Undo u = structure_undo(t.r, t.slot)
+    cdef Owner owner
+    cdef pgx_entry *e
+    cdef int64_t pfn
+    cdef int rc = -ETIMEDOUT
+    t.until = until
+    pfn = _lock_at(&t, index)
+    if pfn < 0:
+        return <int>pfn
+    e = &t.r.entries[pfn]
+    if tree_enter(t.r, t.slot, xa, until, &owner) == 0:
+        rc = 0
+        _leave_mapping(&u, &t, pfn)
+        if not was & WAS_SWAPBACKED:
+            clear_bits(&u, &e.flags, t.r.layout.swapbacked)
+        put16(&u, &e.held, <uint16_t>(was & WAS_HELD))
+        put32(&u, &e.refs, e.refs - (1u << e.order) + (was & WAS_HELD != 0))
+        tree_leave(&u, xa)
+    page_unlock(e, t.slot)
+    return rc
 
 
 cdef int64_t _load(pgx_region *r, uint32_t number, uint64_t index) noexcept nogil:
@@ -173,13 +266,13 @@ def add(Region arena not None, mapping, indexes, pfns):
     one of `alloc`, is the mapping's from then on. All or nothing: ValueError, ArenaError or ArenaFullError names the
     first that cannot be added, and why.
     """
-    cdef Use use = arena.use()
+    cdef CallSlot call = arena.call_slot()
     cdef pgx_mapping *m = _mapping(arena, mapping)
     cdef Target target = Target(
-        arena.region, as_number(mapping, "mapping"), pgx_load32(&m.generation), 0, arena.deadline()
+        arena.region, as_number(mapping, "mapping"), pgx_load32(&m.generation), 0, call.number, call.until
     )
     refuse_plugin_of(arena, "add pages to a mapping")
-    place_pages(arena, &target, POSITIONS, indexes, pfns, _add, _take_out_again, _refs)
+    place_pages(arena, &target, POSITIONS, indexes, pfns, _add, _take_back)
 
 
 def load(Region arena not None, mapping, index):
@@ -198,87 +291,86 @@ def remove(Region arena not None, mapping, index):
     -1 when there is none. ArenaError while the page is locked by lock(), mapped by a page table or pinned; ArenaBusyError
     when an exchange does not let it go.
     """
-    cdef Use use = arena.use()
-    cdef pgx_region *r = arena.region
-    cdef uint32_t number
     cdef uint64_t at = _index(index)
-    cdef uint64_t until = arena.deadline()
+    cdef CallSlot call = arena.call_slot()
+    cdef pgx_mapping *m = _mapping(arena, mapping)
+    cdef Target t = Target(
+        arena.region, as_number(mapping, "mapping"), pgx_load32(&m.generation), 0, call.number, call.until
+    )
+    cdef Owner owner = Owner(0, 0)
     cdef int64_t pfn
-    cdef uint32_t frames
-    cdef bint last
-    cdef pgx_entry *e
     refuse_plugin_of(arena, "remove pages from a mapping")
-    _mapping(arena, mapping)
-    number = as_number(mapping, "mapping")
     with nogil:  # a holder of the tree may be waiting for the GIL
-        pfn = _take_out(r, number, at, False, until)
-        while pfn == -EAGAIN and now_ns() < until:  # it moved between look-up and lock
-            pfn = _take_out(r, number, at, False, until)
+        pfn = _remove(&t, at, &owner)
+        while pfn == -EAGAIN and now_ns() < t.until:  # it moved between look-up and lock
+            pfn = _remove(&t, at, &owner)
     if pfn == -ENOENT:
         return -1
     if pfn < 0:
-        raise not_taken(f"mapping {number}, index {at}", -pfn, "the page is pinned; unpin it first")
-    e = &r.entries[pfn]
-    frames = 1u << e.order
-    if pgx_load64(&e.flags) & r.layout.private_:
-        pgx_and64(&e.flags, ~r.layout.private_)
-        e.private_ = 0
-        frames += 1
-    last = pgx_add32(&e.refs, -frames) == frames
-    page_unlock(e)
-    if last:
-        pgx_free(r, <uint32_t>pfn, FACE + 1)
+        raise not_taken(
+            f"mapping {t.number}, index {at}", -pfn, "the page is pinned; unpin it first",
+            who(owner.slot, owner.phase, arena.region.workers),
+        )
     return pfn
 
 
-cdef int _give_up(pgx_mapping *m, uint32_t generation, uint64_t *pages) noexcept nogil:
+cdef int _give_up(const Target *t, uint64_t *pages, Owner *owner) noexcept nogil:
+    cdef pgx_mapping *m = &t.r.mappings[t.number]
+    cdef Undo u = structure_undo(t.r, t.slot)
     cdef int rc = 0
-    xa_lock(&m.pages, FACE)
-    pages[0] = pgx_load64(&m.nr_pages)
-    if not m.used or m.generation != generation:
+    cdef uint32_t i
+    if tree_enter(t.r, t.slot, &m.pages, t.until, owner) != 0:
+        return -ETIMEDOUT
+    pages[0] = m.nr_pages
+    if not m.used or m.generation != t.generation:
         rc = -ESTALE
     elif pages[0]:
         rc = -ENOTEMPTY
-    elif pgx_load64(&m.pages.head):
+    elif m.pages.head:
         rc = -EEXIST
     else:
-        m.pages.flags = 0  # its `seq` stays: who read it without a lock must not take a later tree for this one
-        m.aops = 0
-        m.shmem = 0
-        memset(m.name, 0, sizeof(m.name))
-        pgx_store32(&m.generation, generation + 1)
-        pgx_store32(&m.used, 0)  # last: from here on the number may be given out
-    xa_unlock(&m.pages)
+        put32(&u, &m.pages.flags, 0)  # its `seq` stays: who read it without a lock must not take a later tree for this one
+        put32(&u, &m.aops, 0)
+        put32(&u, &m.shmem, 0)
+        for i in range(sizeof(m.name) // 8):
+            put64(&u, <uint64_t *>m.name + i, 0)
+        put32(&u, &m.generation, m.generation + 1)
+        put32(&u, &m.used, 0)  # last: from here on the number may be given out
+    tree_leave(&u, &m.pages)
     return rc
 
 
 def remove_mapping(Region arena not None, mapping):
     """Give up a mapping without pages; `new_mapping` may give its number out again. ArenaError: something is in it."""
-    cdef Use use = arena.use()
+    cdef CallSlot call = arena.call_slot()
     cdef pgx_mapping *m = _mapping(arena, mapping)
-    cdef uint32_t generation = pgx_load32(&m.generation)
+    cdef Target t = Target(
+        arena.region, as_number(mapping, "mapping"), pgx_load32(&m.generation), 0, call.number, call.until
+    )
+    cdef Owner owner = Owner(0, 0)
     cdef uint64_t pages = 0
     cdef int rc
     refuse_plugin_of(arena, "remove a mapping")
     with nogil:
-        rc = _give_up(m, generation, &pages)
+        rc = _give_up(&t, &pages, &owner)
     if rc != 0:
-        raise not_removed("mapping", mapping, -rc, pages)
+        raise not_removed("mapping", mapping, -rc, pages, who(owner.slot, owner.phase, arena.region.workers))
 
 
 def set_private(Region arena not None, pfns, values):
     """Attach private data (uint64) to pages of a mapping: the flag `private`, the word and one reference.
 
     All or nothing: ValueError names the first that is no such page, ArenaError one that is locked by lock(),
-    ArenaBusyError one that an exchange does not let go.
+    ArenaBusyError one that an exchange does not let go. Each page is a commit of its own, for who dies in between.
     """
-    cdef Use use = arena.use()
+    cdef CallSlot call = arena.call_slot()
+    cdef uint64_t private_ = arena.region.layout.private_
+    cdef Undo u = structure_undo(arena.region, call.number)
     cdef pgx_entry *e
     cdef int64_t pfn
     cdef int rc = 0
-    cdef uint64_t until = arena.deadline()
     which, words = np.broadcast_arrays(as_pfns(pfns), as_words(values, "values"))
-    if not arena.region.layout.private_:
+    if not private_:
         raise ValueError("the layout has no flag 'private'")
     arena.in_range(np.ascontiguousarray(which))
     locked = []
@@ -286,9 +378,9 @@ def set_private(Region arena not None, pfns, values):
         for pfn in np.unique(which).tolist():  # ascending: no cycle of waiters can form
             e = &arena.region.entries[pfn]
             with nogil:
-                rc = page_lock(e, until)
+                rc = page_lock(arena.region, e, call.number, call.until)
             if rc == -EAGAIN:
-                raise arena.busy(pfn, until)
+                raise arena.busy(pfn, call.until)
             if rc:
                 raise ArenaError(f"frame {pfn}: the page is locked; unlock() it first")
             locked.append(pfn)
@@ -299,9 +391,10 @@ def set_private(Region arena not None, pfns, values):
                 raise ValueError(f"frame {pfn}: private data belongs to a page of a mapping; this one is {where}")
         for pfn, value in zip(which.tolist(), words.tolist()):
             e = &arena.region.entries[pfn]
-            e.private_ = value
-            if not pgx_or64(&e.flags, arena.region.layout.private_) & arena.region.layout.private_:
-                pgx_add32(&e.refs, 1)
+            put64(&u, &e.private_, value)
+            if set_bits(&u, &e.flags, private_):
+                put32(&u, &e.refs, e.refs + 1)
+            undo_commit(&u)
     finally:
         for pfn in locked:
-            page_unlock(&arena.region.entries[pfn])
+            page_unlock(&arena.region.entries[pfn], call.number)

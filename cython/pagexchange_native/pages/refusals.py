@@ -43,19 +43,32 @@ class Refused:
     code: int
     state: int
     order: int
-    frozen: bool
     head: int
     mapping: int
     index: int
     taken: int
     holder: int
+    owner: str
+    """Who had the page, or the tree, in words."""
 
 
-def not_placed(places: Places, number: int, page: Refused, before: NDArray[np.int64], nframes: int) -> Exception:
+def not_placed(
+    places: Places, number: int, page: Refused, before: NDArray[np.int64], stay: NDArray[np.int64], nframes: int
+) -> Exception:
     """Return the error for a page that cannot be placed; `before`: the frames that the same call placed before it.
 
-    ValueError is for what no repetition makes right, ArenaError for what may be otherwise later.
+    Those of them whose numbers are in `stay` could not be taken back. ValueError is for what no repetition makes right,
+    ArenaError for what may be otherwise later.
     """
+    error = _not_placed(places, number, page, before, nframes)
+    if len(stay) == 0:
+        return error
+    few = ", ".join(str(k) for k in stay[:8]) + (", ..." if len(stay) > 8 else "")
+    *rest, words = error.args
+    return type(error)(*rest, f"{words}; {len(stay)} before it could not be taken back and stay placed (elements {few})")
+
+
+def _not_placed(places: Places, number: int, page: Refused, before: NDArray[np.int64], nframes: int) -> Exception:
     which = f"frame {page.pfn} at {places.place} {page.at}" + (f" (element {page.k})" if page.n > 1 else "")
     code = page.code
     if code == errno.ENOMEM:
@@ -65,8 +78,9 @@ def not_placed(places: Places, number: int, page: Refused, before: NDArray[np.in
     if code == errno.EUCLEAN:
         return ArenaError(f"{which}: a tree or a free list is damaged; check() the arena")
     if code == errno.EAGAIN:
-        who = "an exchange" if page.frozen else "an exchange, or another call,"
-        return ArenaBusyError(code, f"{which}: {who} has the page; try again")
+        return ArenaBusyError(code, f"{which}: {page.owner} has the page; try again")
+    if code == errno.ETIMEDOUT:
+        return ArenaBusyError(errno.EAGAIN, f"{which}: {page.owner} has the {places.kind}; try again")
     if code == errno.EBUSY:
         return ArenaError(f"{which}: the page is locked; try again")
     if code == errno.EADDRINUSE:
@@ -123,16 +137,23 @@ _NOT_TAKEN: Final = {
 }
 
 
-def not_taken(where: str, code: int, pinned: str) -> Exception:
-    """Return the error for a page that cannot be taken out of a mapping or a space; `pinned` is said for ETXTBSY."""
+def not_taken(where: str, code: int, pinned: str, owner: str) -> Exception:
+    """Return the error for a page that cannot be taken out of a mapping or a space; `pinned` is said for ETXTBSY.
+
+    `owner`: in words, who had the tree when the code is ETIMEDOUT.
+    """
+    if code == errno.ETIMEDOUT:
+        return ArenaBusyError(errno.EAGAIN, f"{where}: {owner} did not let the tree go; try again")
     if code == errno.EAGAIN:
         return ArenaBusyError(code, f"{where}: an exchange or another call has the page, or moved it; try again")
     kind = ValueError if code == errno.EINVAL else ArenaError
     return kind(f"{where}: {_NOT_TAKEN.get(code, pinned)}")
 
 
-def not_removed(kind: str, number: int, code: int, n: int) -> Exception:
-    """Return the error for a mapping or a space that cannot be given up; `n` counts what is in the way."""
+def not_removed(kind: str, number: int, code: int, n: int, owner: str) -> Exception:
+    """Return the error for a mapping or a space that cannot be given up; `n` counts what is in the way, `owner` has it."""
+    if code == errno.ETIMEDOUT:
+        return ArenaBusyError(errno.EAGAIN, f"{kind} {number}: {owner} did not let the tree go; try again")
     words: Final = {
         errno.ENOTEMPTY: f"it has {n} pages; cache_remove() or unmap() them first",
         errno.EEXIST: "an XArray has stored entries in it; destroy() that first",

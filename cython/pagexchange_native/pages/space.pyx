@@ -1,6 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Address spaces: page tables of 64 entries below an XArray, and the reverse map from a page to its entries."""
+"""Address spaces: page tables of 64 entries below an XArray, and the reverse map from a page to its entries.
 
+A page is mapped or unmapped in one commit: tables, entries, the page's entry, counts. The caller has its lock, and then the
+structure lock; its identity is stored last when it comes, and first when it goes. A folio below 64 frames has its entries
+saved one by one, a larger one fills whole tables, each of which is one record (PGX_SAVED_ROW).
+"""
+
+from pagexchange_native.arena.owners import who
 from pagexchange_native.integers import as_number
 from pagexchange_native.pages.refusals import Places, not_removed, not_taken
 
@@ -16,28 +22,52 @@ from libc.errno cimport (
     ENOTEMPTY,
     ERANGE,
     ESTALE,
+    ETIMEDOUT,
     ETXTBSY,
     EUCLEAN,
     EXDEV,
 )
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from pagexchange_native.arena.allocator cimport pgx_free
-from pagexchange_native.arena.locks cimport now_ns, spin_lock, spin_unlock
-from pagexchange_native.arena.pool cimport Items, pool_give, pool_take
+from pagexchange_native.arena.counters cimport counter_add
+from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.arena.page_lock cimport page_lock, page_unlock
-from pagexchange_native.arena.region cimport Region, Use
-from pagexchange_native.arena.slots cimport FACE
+from pagexchange_native.arena.pool cimport Items, pool_give, pool_take
+from pagexchange_native.arena.references cimport drop_last, finish_drop
+from pagexchange_native.arena.region cimport CallSlot, Region, Use
+from pagexchange_native.arena.undo cimport (
+    Undo,
+    clear_bits,
+    put16,
+    put32,
+    put64,
+    put_row,
+    set_bits,
+    structure_undo,
+)
 from pagexchange_native.format cimport *
-from pagexchange_native.pages.placing cimport Refusal, Target, lock_page, look_up, place_pages, state_before
-from pagexchange_native.xarray.store cimport xa_store
-from pagexchange_native.xarray.tree cimport xa_load, xa_lock, xa_unlock
+from pagexchange_native.pages.placing cimport (
+    WAS_HELD,
+    WAS_SWAPBACKED,
+    Refusal,
+    Target,
+    lock_page,
+    look_up,
+    place_pages,
+    state_before,
+)
+from pagexchange_native.xarray.change cimport Owner, tree_enter, tree_leave
+from pagexchange_native.xarray.store cimport xa_back, xa_store
+from pagexchange_native.xarray.tree cimport xa_load
 
 ADDRESSES = Places(
     "space", "virtual page", "virtual pages", 52,
     "no page table left; create the arena with more (page_tables=..., xa_nodes=...)",
 )
+
+cdef enum:
+    MAX_TABLES = (1 << PGX_MAX_ORDER) // PGX_TABLE_SLOTS  # that a folio has entries in
 
 
 cdef pgx_space *_space(Region arena, object space) except NULL:
@@ -56,160 +86,179 @@ cdef bint _in_use(const pgx_region *r, uint32_t number) noexcept nogil:
     return r.tables[number].space != 0
 
 
-cdef int64_t _take_table(pgx_region *r, uint32_t space, uint64_t base) noexcept nogil:
-    """Number of an empty table for a space, or -ENOMEM, -EUCLEAN."""
-    cdef Items tables = _tables(r)
-    cdef uint32_t number = 0
-    cdef int rc
-    cdef pgx_table *t
-    spin_lock(&tables.pool.lock, FACE + 1)
-    rc = pool_take(r, &tables, _in_use, 1, &number)
-    if rc == 0:
-        t = &r.tables[number]
-        memset(t, 0, sizeof(pgx_table))
-        t.base = base
-        t.space = space + 1
-    spin_unlock(&tables.pool.lock)
-    if rc != 0:
-        return rc
-    return number
-
-
-cdef void _give_table(pgx_region *r, uint32_t number) noexcept nogil:
-    cdef Items tables = _tables(r)
-    spin_lock(&tables.pool.lock, FACE + 1)
-    r.tables[number].space = 0
-    pool_give(&tables, number)
-    spin_unlock(&tables.pool.lock)
-
-
-cdef int64_t _table(pgx_region *r, uint32_t space, uint64_t vpn, bint make) noexcept nogil:
-    """Number of the table that covers `vpn`, or -ENOMEM / -ENOENT."""
-    cdef pgx_xarray *top = &r.spaces[space].tables
-    cdef uint64_t entry = xa_load(r, top, vpn // PGX_TABLE_SLOTS)
-    cdef uint64_t old = 0
-    cdef int64_t number
-    cdef int rc
-    if entry:
-        number = <int64_t>pgx_xa_value(entry)
-        return number if number < r.ntables else -EUCLEAN
-    if not make:
+cdef int64_t _table(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
+    """Number of the table that covers `vpn`, or -ENOENT, -EUCLEAN."""
+    cdef uint64_t entry = xa_load(r, &r.spaces[space].tables, vpn // PGX_TABLE_SLOTS)
+    cdef uint64_t number
+    if entry == 0:
         return -ENOENT
-    number = _take_table(r, space, vpn // PGX_TABLE_SLOTS * PGX_TABLE_SLOTS)
-    if number < 0:
-        return number
-    xa_lock(top, FACE)
-    rc = xa_store(r, top, vpn // PGX_TABLE_SLOTS, 0, pgx_xa_entry(number), &old)
-    xa_unlock(top)
+    number = pgx_xa_value(entry)
+    return <int64_t>number if number < r.ntables else -EUCLEAN
+
+
+cdef inline uint64_t _tables_of(uint64_t frames) noexcept nogil:
+    """How many tables a folio has entries in."""
+    return (frames + PGX_TABLE_SLOTS - 1) // PGX_TABLE_SLOTS
+
+
+# ---- tables, under the structure lock --------------------------------------------------------------------------------
+
+cdef int64_t _make_table(Undo *u, uint32_t space, uint64_t vpn) noexcept nogil:
+    """Number of a new table that covers `vpn`; or -ENOMEM, -EUCLEAN."""
+    cdef Items tables = _tables(u.r)
+    cdef uint32_t number = 0
+    cdef pgx_table *t
+    cdef int rc = pool_take(u, &tables, _in_use, 1, &number)
     if rc != 0:
-        _give_table(r, <uint32_t>number)
         return rc
-    return number
+    t = &u.r.tables[number]
+    memset(t.pte, 0, sizeof(t.pte))
+    t.count = 0
+    t.base = vpn // PGX_TABLE_SLOTS * PGX_TABLE_SLOTS
+    put32(u, &t.space, space + 1)
+    rc = xa_store(u, &u.r.spaces[space].tables, vpn // PGX_TABLE_SLOTS, 0, pgx_xa_entry(number), NULL)
+    return number if rc == 0 else rc
 
 
-cdef int _drop_empty(pgx_region *r, uint32_t space, uint64_t vpn, uint64_t frames) noexcept nogil:
-    cdef uint64_t k, t, old
+cdef void _drop_empty(Undo *u, uint32_t space, uint64_t vpn, uint64_t frames) noexcept nogil:
+    cdef Items tables = _tables(u.r)
+    cdef uint64_t k
     cdef int64_t number
-    cdef pgx_xarray *top = &r.spaces[space].tables
-    for t in range((frames + PGX_TABLE_SLOTS - 1) // PGX_TABLE_SLOTS):
-        k = t * PGX_TABLE_SLOTS
-        number = _table(r, space, vpn + k, False)
-        if number >= 0 and r.tables[number].count == 0:
-            old = 0
-            xa_lock(top, FACE)
-            xa_store(r, top, (vpn + k) // PGX_TABLE_SLOTS, 0, 0, &old)
-            xa_unlock(top)
-            _give_table(r, <uint32_t>number)
+    for k in range(_tables_of(frames)):
+        number = _table(u.r, space, vpn + k * PGX_TABLE_SLOTS)
+        if number >= 0 and u.r.tables[number].count == 0:
+            xa_store(u, &u.r.spaces[space].tables, vpn // PGX_TABLE_SLOTS + k, 0, 0, NULL)
+            put32(u, &u.r.tables[number].space, 0)
+            pool_give(u, &tables, <uint32_t>number)
+
+
+cdef int _make_room(Undo *u, uint32_t space, uint64_t vpn, uint64_t frames, int64_t *numbers, Refusal *why) noexcept nogil:
+    """Makes the tables that a folio needs, up to MAX_TABLES; -EADDRINUSE when one of its entries is in use."""
+    cdef uint64_t here = min(frames, <uint64_t>PGX_TABLE_SLOTS)
+    cdef uint64_t k, i, word
+    for k in range(_tables_of(frames)):
+        numbers[k] = _table(u.r, space, vpn + k * PGX_TABLE_SLOTS)
+        if numbers[k] < 0:
+            continue
+        for i in range(here):
+            word = pgx_load64(&u.r.tables[numbers[k]].pte[vpn % PGX_TABLE_SLOTS + i].pte)
+            if word:
+                why.taken, why.holder = vpn + k * PGX_TABLE_SLOTS + i, word >> 12
+                return -EADDRINUSE
+    for k in range(_tables_of(frames)):
+        if numbers[k] == -ENOENT:
+            numbers[k] = _make_table(u, space, vpn + k * PGX_TABLE_SLOTS)
+        if numbers[k] < 0:
+            return <int>numbers[k]
     return 0
 
 
-cdef int _map(const Target *target, uint64_t vpn, uint64_t pfn, uint8_t *was, Refusal *why) noexcept nogil:
-    cdef pgx_region *r = target.r
-    cdef uint32_t space = target.number
+cdef void _fill(Undo *u, const int64_t *numbers, uint64_t vpn, uint64_t frames, uint64_t word) noexcept nogil:
+    """Makes the empty entries of a folio present: `word` is the first one's, the others' name the frames after it."""
+    cdef uint64_t here = min(frames, <uint64_t>PGX_TABLE_SLOTS)
+    cdef uint64_t k, i
+    cdef pgx_table *t
+    for k in range(_tables_of(frames)):
+        t = &u.r.tables[numbers[k]]
+        if here == PGX_TABLE_SLOTS:
+            put_row(u, &t.pte[0], 0, word + (k * PGX_TABLE_SLOTS << 12))
+        else:
+            for i in range(here):
+                put64(u, &t.pte[vpn % PGX_TABLE_SLOTS + i].pte, word + (i << 12))
+        put32(u, &t.count, t.count + <uint32_t>here)
+
+
+cdef void _empty(Undo *u, uint32_t space, uint64_t vpn, uint64_t frames) noexcept nogil:
+    """Empties the entries of a folio."""
+    cdef uint64_t here = min(frames, <uint64_t>PGX_TABLE_SLOTS)
+    cdef uint64_t k, i, word
+    cdef int64_t number
+    cdef pgx_table *t
+    for k in range(_tables_of(frames)):
+        number = _table(u.r, space, vpn + k * PGX_TABLE_SLOTS)
+        if number < 0:
+            continue
+        t = &u.r.tables[number]
+        if here == PGX_TABLE_SLOTS:
+            word = t.pte[0].pte
+            for i in range(1, here):  # a row has the same bits everywhere: one that differs is made so first
+                if t.pte[i].pte != word + (i << 12):
+                    pgx_store64(&t.pte[i].pte, word + (i << 12))
+            put_row(u, &t.pte[0], word, 0)
+        else:
+            for i in range(here):
+                put64(u, &t.pte[vpn % PGX_TABLE_SLOTS + i].pte, 0)
+        put32(u, &t.count, t.count - <uint32_t>here)
+
+
+# ---- map and unmap ---------------------------------------------------------------------------------------------------
+
+cdef int _enter_page(Undo *u, const Target *t, uint64_t vpn, uint64_t pfn, uint32_t *was, Refusal *why) noexcept nogil:
+    """What `_map` does once the page and the space's tree are the caller's."""
+    cdef pgx_region *r = t.r
+    cdef pgx_space *s = &r.spaces[t.number]
+    cdef pgx_entry *e = &r.entries[pfn]
+    cdef uint64_t frames = 1ull << e.order
+    cdef int64_t[MAX_TABLES] numbers
+    cdef int rc
+    if not s.used or s.generation != t.generation:
+        return -ESTALE
+    rc = _make_room(u, t.number, vpn, frames, numbers, why)
+    if rc != 0:
+        xa_back(u, &s.tables)
+        return rc
+    _fill(u, numbers, vpn, frames, pfn << 12 | t.bits | PGX_PTE_PRESENT)
+    put32(u, &r.tables[numbers[0]].pte[vpn % PGX_TABLE_SLOTS].next, e.rmap)
+    put32(u, &e.rmap, <uint32_t>(numbers[0] * PGX_TABLE_SLOTS + vpn % PGX_TABLE_SLOTS + 1))
+    put64(u, &s.nr_ptes, s.nr_ptes + frames)
+    was[0] = state_before(r, e)
+    if e.held:  # the first mapping takes over the caller's reference
+        put16(u, &e.held, 0)
+    else:
+        put32(u, &e.refs, e.refs + 1)
+    if e.mapcount == 0 and (e.mapping == 0 or e.mapping & PGX_ANON):
+        counter_add(u, pgx_node_of(r, pfn), PGX_NR_ANON, <int64_t>frames)
+    put32(u, &e.mapcount, e.mapcount + 1)
+    if e.mapping == 0:
+        set_bits(u, &e.flags, r.layout.swapbacked)
+        put64(u, &s.nr_anon, s.nr_anon + frames)
+        put64(u, &e.index, vpn)
+        put64(u, &e.mapping, (<uint64_t>t.number + 1) << 2 | PGX_ANON)
+    return 0
+
+
+cdef int _map(const Target *t, uint64_t vpn, uint64_t pfn, uint32_t *was, Refusal *why) noexcept nogil:
+    cdef pgx_region *r = t.r
+    cdef pgx_xarray *xa = &r.spaces[t.number].tables
     cdef pgx_entry *e
-    cdef pgx_space *s = &r.spaces[space]
-    cdef uint64_t frames, k, t, word
-    cdef int64_t number = -1
-    cdef pgx_pte *pte
+    cdef Undo u = structure_undo(r, t.slot)
     cdef int rc
     if vpn >> 52:
         return -ERANGE
-    rc = lock_page(r, pfn, target.until, why)
+    rc = lock_page(t, pfn, why)
     if rc != 0:
         return rc
     e = &r.entries[pfn]
-    frames = 1ull << e.order
-    if vpn & (frames - 1):
+    if vpn & ((1ull << e.order) - 1):
         rc = -EINVAL
     # A shared anonymous page has one index: its virtual address is the same everywhere.
     elif e.mapping & 3 == PGX_ANON and e.index != vpn:
         rc = -EXDEV
-    if rc != 0:
-        page_unlock(e)
-        return rc
-    spin_lock(&s.lock, FACE + 1)
-    if not s.used or s.generation != target.generation:
-        spin_unlock(&s.lock)
-        page_unlock(e)
-        return -ESTALE
-    # All tables first, so that a lack of one changes nothing.
-    for t in range((frames + PGX_TABLE_SLOTS - 1) // PGX_TABLE_SLOTS):
-        number = _table(r, space, vpn + t * PGX_TABLE_SLOTS, True)
-        if number < 0:
-            rc = <int>number
-            break
-    if rc == 0:
-        for k in range(frames):
-            number = _table(r, space, vpn + k, False) if k % PGX_TABLE_SLOTS == 0 else number
-            word = pgx_load64(&r.tables[number].pte[(vpn + k) % PGX_TABLE_SLOTS].pte)
-            if word:
-                why.taken, why.holder = vpn + k, word >> 12
-                rc = -EADDRINUSE
-                break
-    if rc == 0:
-        # Nothing fails from here on: the page is locked, the space too, and every table is there.
-        for k in range(frames):
-            number = _table(r, space, vpn + k, False) if k % PGX_TABLE_SLOTS == 0 else number
-            pte = &r.tables[number].pte[(vpn + k) % PGX_TABLE_SLOTS]
-            pte.next = 0
-            r.tables[number].count += 1
-            pgx_store64(&pte.pte, (pfn + k) << 12 | target.bits | PGX_PTE_PRESENT)
-            if k == 0:
-                pte.next = e.rmap
-                e.rmap = <uint32_t>(number * PGX_TABLE_SLOTS + (vpn % PGX_TABLE_SLOTS) + 1)
-        s.nr_ptes += frames
-        was[0] = state_before(r, e)
-        pgx_add32(&e.refs, 1 - e.held)
-        pgx_store8(&e.held, 0)
-        if e.mapping == 0:
-            pgx_store64(&e.mapping, (<uint64_t>space + 1) << 2 | PGX_ANON)
-            e.index = vpn
-            pgx_or64(&e.flags, r.layout.swapbacked)
-            pgx_add64(&s.nr_anon, frames)
-        if e.mapcount == 0 and e.mapping & PGX_ANON:
-            pgx_add64(&r.nodes[pgx_node_of(r, pfn)].counter[PGX_NR_ANON], frames)
-        pgx_store32(&e.mapcount, e.mapcount + 1)
+    elif tree_enter(r, t.slot, xa, t.until, &why.owner) != 0:
+        rc = -ETIMEDOUT
     else:
-        _drop_empty(r, space, vpn, frames)
-    spin_unlock(&s.lock)
-    page_unlock(e)
+        rc = _enter_page(&u, t, vpn, pfn, was, why)
+        tree_leave(&u, xa)
+    page_unlock(e, t.slot)
     return rc
 
 
-cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees, uint64_t until) noexcept nogil:
-    """Empties the entries of the page at `vpn`: its frame, locked, with the reference they had; or -errno.
-
-    `frees`: that reference will be dropped, so that the last one of a pinned page must stay. `until`: how long it waits
-    for the page's lock.
-    """
-    cdef pgx_space *s = &r.spaces[space]
-    cdef uint64_t word = _read(r, space, vpn)
+cdef int64_t _lock_at(const Target *t, uint64_t vpn) noexcept nogil:
+    """Locks the page that the entry at `vpn` leads to, its first: its frame, or -errno."""
+    cdef pgx_region *r = t.r
+    cdef uint64_t word = _read(r, t.number, vpn)
     cdef uint64_t pfn = word >> 12
-    cdef uint64_t frames, k
     cdef pgx_entry *e
-    cdef uint32_t mine, at, guard
-    cdef uint32_t *link
-    cdef int64_t number
     cdef int rc = 0
     if word == 0:
         return -ENOENT
@@ -218,56 +267,108 @@ cdef int64_t _unmap(pgx_region *r, uint32_t space, uint64_t vpn, bint frees, uin
     e = &r.entries[pfn]
     if pgx_load8(&e.state) != PGX_USED:
         return -EINVAL
-    rc = page_lock(e, until)
+    rc = page_lock(r, e, t.slot, t.until)
     if rc:
         return rc
-    if _read(r, space, vpn) != word:
+    if _read(r, t.number, vpn) != word:
         rc = -EAGAIN
-    elif frees and pgx_load32(&e.refs) == 1 and pgx_pinned(r, pfn, e.order):
-        rc = -ETXTBSY
+    elif e.order > PGX_MAX_ORDER or vpn & ((1ull << e.order) - 1) or e.mapcount == 0:
+        rc = -EINVAL
     if rc:
-        page_unlock(e)
+        page_unlock(e, t.slot)
         return rc
-    spin_lock(&s.lock, FACE + 1)
-    frames = 1ull << e.order
-    number = _table(r, space, vpn, False)
-    mine = <uint32_t>(number * PGX_TABLE_SLOTS + vpn % PGX_TABLE_SLOTS + 1)
-    link = &e.rmap
-    guard = 0
-    # Bounded by what the page says of itself, so that a chain that was damaged into a circle ends.
-    while link[0] and link[0] != mine and guard <= e.mapcount:
-        at = link[0] - 1
-        link = &r.tables[at // PGX_TABLE_SLOTS].pte[at % PGX_TABLE_SLOTS].next
-        guard += 1
-    if link[0] == mine:
-        at = mine - 1
-        link[0] = r.tables[at // PGX_TABLE_SLOTS].pte[at % PGX_TABLE_SLOTS].next
-    for k in range(frames):
-        number = _table(r, space, vpn + k, False) if k % PGX_TABLE_SLOTS == 0 else number
-        if number >= 0:
-            r.tables[number].pte[(vpn + k) % PGX_TABLE_SLOTS].next = 0
-            pgx_store64(&r.tables[number].pte[(vpn + k) % PGX_TABLE_SLOTS].pte, 0)
-            r.tables[number].count -= 1
-    s.nr_ptes -= frames
-    _drop_empty(r, space, vpn, frames)
-    pgx_store32(&e.mapcount, e.mapcount - 1)
-    if e.mapcount == 0 and e.mapping & PGX_ANON:
-        pgx_add64(&r.nodes[pgx_node_of(r, pfn)].counter[PGX_NR_ANON], -frames)
-        # The space that mapped it first: maybe another one than this, so that its own lock does not guard the count.
-        if (e.mapping >> 2) - 1 < r.nspaces:
-            pgx_add64(&r.spaces[(e.mapping >> 2) - 1].nr_anon, -frames)
-        pgx_store64(&e.mapping, 0)
-        e.index = 0
-    spin_unlock(&s.lock)
     return <int64_t>pfn
 
 
-cdef int64_t _unmap_again(const Target *t, uint64_t vpn) noexcept nogil:
-    return _unmap(t.r, t.number, vpn, False, t.until)
+cdef void _unchain(Undo *u, pgx_entry *e, uint32_t mine) noexcept nogil:
+    """Takes an entry, by number + 1, out of the page's reverse map."""
+    cdef uint32_t *link = &e.rmap
+    cdef uint32_t guard = 0
+    cdef uint32_t at
+    # Bounded by what the page says of itself, so that a chain that was damaged into a circle ends.
+    while 0 < link[0] <= u.r.ntables * PGX_TABLE_SLOTS and guard <= e.mapcount:
+        at = link[0] - 1
+        if link[0] == mine:
+            put32(u, link, u.r.tables[at // PGX_TABLE_SLOTS].pte[at % PGX_TABLE_SLOTS].next)
+            put32(u, &u.r.tables[at // PGX_TABLE_SLOTS].pte[at % PGX_TABLE_SLOTS].next, 0)
+            return
+        link = &u.r.tables[at // PGX_TABLE_SLOTS].pte[at % PGX_TABLE_SLOTS].next
+        guard += 1
 
 
-cdef uint32_t _refs(const pgx_entry *e) noexcept nogil:
-    return 1
+cdef void _leave_space(Undo *u, const Target *t, uint64_t vpn, uint64_t pfn) noexcept nogil:
+    """Takes the entries of a page, its identity with the last of them, and what is counted; not its reference."""
+    cdef pgx_region *r = t.r
+    cdef pgx_space *s = &r.spaces[t.number]
+    cdef pgx_space *first
+    cdef pgx_entry *e = &r.entries[pfn]
+    cdef uint64_t frames = 1ull << e.order
+    if e.mapcount == 1 and e.mapping & PGX_ANON:
+        counter_add(u, pgx_node_of(r, pfn), PGX_NR_ANON, -<int64_t>frames)
+        if (e.mapping >> 2) - 1 < r.nspaces:  # the space that mapped it first: maybe another one than this
+            first = &r.spaces[(e.mapping >> 2) - 1]
+            put64(u, &first.nr_anon, first.nr_anon - frames)
+        put64(u, &e.mapping, 0)
+        put64(u, &e.index, 0)
+    _unchain(u, e, <uint32_t>(_table(r, t.number, vpn) * PGX_TABLE_SLOTS + vpn % PGX_TABLE_SLOTS + 1))
+    _empty(u, t.number, vpn, frames)
+    put64(u, &s.nr_ptes, s.nr_ptes - frames)
+    put32(u, &e.mapcount, e.mapcount - 1)
+    _drop_empty(u, t.number, vpn, frames)
+
+
+cdef int64_t _unmap(const Target *t, uint64_t vpn, Owner *owner) noexcept nogil:
+    """Unmaps the page at `vpn`: its frame, freed with its last reference; or -errno."""
+    cdef pgx_region *r = t.r
+    cdef pgx_xarray *xa = &r.spaces[t.number].tables
+    cdef int64_t pfn = _lock_at(t, vpn)
+    cdef pgx_entry *e
+    cdef Undo u = structure_undo(r, t.slot)
+    cdef bint last
+    cdef int rc = 0
+    if pfn < 0:
+        return pfn
+    e = &r.entries[pfn]
+    if tree_enter(r, t.slot, xa, t.until, owner) != 0:
+        page_unlock(e, t.slot)
+        return -ETIMEDOUT
+    last = e.refs == 1
+    rc = drop_last(&u, <uint32_t>pfn, t.until) if last else 0
+    if rc == 0:
+        _leave_space(&u, t, vpn, pfn)
+        if not last:
+            put32(&u, &e.refs, e.refs - 1)
+    tree_leave(&u, xa)
+    if last and rc == 0:
+        finish_drop(r, <uint32_t>pfn, t.slot)
+    else:
+        page_unlock(e, t.slot)
+    return pfn if rc == 0 else rc
+
+
+cdef int _take_back(const Target *target, uint64_t vpn, uint32_t was, uint64_t until) noexcept nogil:
+    cdef Target t = target[0]
+    cdef pgx_xarray *xa = &t.r.spaces[t.number].tables
+    cdef Undo u = structure_undo(t.r, t.slot)
+    cdef Owner owner
+    cdef pgx_entry *e
+    cdef int64_t pfn
+    cdef int rc = -ETIMEDOUT
+    t.until = until
+    pfn = _lock_at(&t, vpn)
+    if pfn < 0:
+        return <int>pfn
+    e = &t.r.entries[pfn]
+    if tree_enter(t.r, t.slot, xa, until, &owner) == 0:
+        rc = 0
+        _leave_space(&u, &t, vpn, pfn)
+        if not was & WAS_SWAPBACKED:
+            clear_bits(&u, &e.flags, t.r.layout.swapbacked)
+        put16(&u, &e.held, <uint16_t>(was & WAS_HELD))
+        put32(&u, &e.refs, e.refs - 1 + (was & WAS_HELD != 0))
+        tree_leave(&u, xa)
+    page_unlock(e, t.slot)
+    return rc
 
 
 cdef int64_t _translate(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
@@ -283,13 +384,13 @@ def map(Region arena not None, space, vpns, pfns, write=True):
     The first mapping of a page without a mapping makes it anonymous, and takes over the caller's reference, the one of
     `alloc`. All or nothing: ValueError, ArenaError or ArenaFullError names the first page that cannot be mapped, and why.
     """
-    cdef Use use = arena.use()
+    cdef CallSlot call = arena.call_slot()
     cdef pgx_space *s = _space(arena, space)
     cdef uint64_t bits = PGX_PTE_ACCESSED | (PGX_PTE_WRITE if write else 0)
     cdef Target target = Target(
-        arena.region, as_number(space, "space"), pgx_load32(&s.generation), bits, arena.deadline()
+        arena.region, as_number(space, "space"), pgx_load32(&s.generation), bits, call.number, call.until
     )
-    place_pages(arena, &target, ADDRESSES, vpns, pfns, _map, _unmap_again, _refs)
+    place_pages(arena, &target, ADDRESSES, vpns, pfns, _map, _take_back)
 
 
 def translate(Region arena not None, space, vpn):
@@ -303,7 +404,7 @@ def translate(Region arena not None, space, vpn):
 
 
 cdef uint64_t _read(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
-    cdef int64_t number = _table(r, space, vpn, False)
+    cdef int64_t number = _table(r, space, vpn)
     return pgx_load64(&r.tables[number].pte[vpn % PGX_TABLE_SLOTS].pte) if number >= 0 else 0
 
 
@@ -317,64 +418,71 @@ cdef uint64_t _word(Region arena, object space, object vpn) except? 0xffffffffff
 
 def unmap(Region arena not None, space, vpn):
     """Remove the mapping of the page at `vpn` (a folio: its first): its frame, freed with its last reference; or -1."""
-    cdef Use use = arena.use()
-    cdef pgx_region *r = arena.region
-    cdef uint32_t number
+    cdef CallSlot call = arena.call_slot()
+    cdef pgx_space *s = _space(arena, space)
+    cdef Target t = Target(
+        arena.region, as_number(space, "space"), pgx_load32(&s.generation), 0, call.number, call.until
+    )
+    cdef Owner owner = Owner(0, 0)
     cdef uint64_t at
-    cdef uint64_t until = arena.deadline()
     cdef int64_t pfn
-    cdef bint last
     _word(arena, space, vpn)
-    number = as_number(space, "space")
     at = as_number(vpn, "virtual page")
     with nogil:
-        pfn = _unmap(r, number, at, True, until)
-        while pfn == -EAGAIN and now_ns() < until:  # it moved between look-up and lock
-            pfn = _unmap(r, number, at, True, until)
+        pfn = _unmap(&t, at, &owner)
+        while pfn == -EAGAIN and now_ns() < t.until:  # it moved between look-up and lock
+            pfn = _unmap(&t, at, &owner)
     if pfn == -ENOENT:
         return -1
     if pfn < 0:
-        raise not_taken(f"virtual page {at}", -pfn, "the page is pinned, and this would free it; unpin it first")
-    last = pgx_add32(&r.entries[pfn].refs, <uint32_t>-1) == 1
-    page_unlock(&r.entries[pfn])
-    if last:
-        pgx_free(r, <uint32_t>pfn, FACE + 1)
+        raise not_taken(
+            f"virtual page {at}", -pfn, "the page is pinned, and this would free it; unpin it first",
+            who(owner.slot, owner.phase, arena.region.workers),
+        )
     return pfn
 
 
-cdef int _give_up(pgx_space *s, uint32_t generation, uint64_t *pages) noexcept nogil:
+cdef int _give_up(const Target *t, uint64_t *pages, Owner *owner) noexcept nogil:
+    cdef pgx_space *s = &t.r.spaces[t.number]
+    cdef Undo u = structure_undo(t.r, t.slot)
     cdef int rc = 0
-    spin_lock(&s.lock, FACE + 1)
+    cdef uint32_t i
+    if tree_enter(t.r, t.slot, &s.tables, t.until, owner) != 0:
+        return -ETIMEDOUT
     pages[0] = s.nr_ptes
-    if not s.used or s.generation != generation:
+    if not s.used or s.generation != t.generation:
         rc = -ESTALE
     elif pages[0]:
         rc = -ENOTEMPTY
-    elif pgx_load64(&s.nr_anon):
-        pages[0] = pgx_load64(&s.nr_anon)
+    elif s.nr_anon:
+        pages[0] = s.nr_anon
         rc = -EMLINK
-    elif pgx_load64(&s.tables.head):
+    elif s.tables.head:
         rc = -EEXIST
     else:
-        s.tables.flags = 0  # its `seq` stays, as that of a mapping does
-        memset(s.name, 0, sizeof(s.name))
-        pgx_store32(&s.generation, generation + 1)
-        pgx_store32(&s.used, 0)
-    spin_unlock(&s.lock)
+        put32(&u, &s.tables.flags, 0)  # its `seq` stays, as that of a mapping does
+        for i in range(sizeof(s.name) // 8):
+            put64(&u, <uint64_t *>s.name + i, 0)
+        put32(&u, &s.generation, s.generation + 1)
+        put32(&u, &s.used, 0)
+    tree_leave(&u, &s.tables)
     return rc
 
 
 def remove_space(Region arena not None, space):
     """Give up a space that maps nothing; `new_space` may give its number out again. ArenaError: something is in it."""
-    cdef Use use = arena.use()
+    cdef CallSlot call = arena.call_slot()
     cdef pgx_space *s = _space(arena, space)
-    cdef uint32_t generation = pgx_load32(&s.generation)
+    cdef Target t = Target(
+        arena.region, as_number(space, "space"), pgx_load32(&s.generation), 0, call.number, call.until
+    )
+    cdef Owner owner = Owner(0, 0)
     cdef uint64_t pages = 0
     cdef int rc
     with nogil:
-        rc = _give_up(s, generation, &pages)
+        rc = _give_up(&t, &pages, &owner)
     if rc != 0:
-        raise not_removed("space", space, -rc, pages)
+        raise not_removed("space", space, -rc, pages, who(owner.slot, owner.phase, arena.region.workers))
 
 
 def entry(Region arena not None, space, vpn):
