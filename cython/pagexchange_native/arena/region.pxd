@@ -36,6 +36,7 @@ cdef class Region:
     cdef CallSlot call_slot(self)
     cdef int enter(self, CallSlot slot, const int64_t *pfns, int64_t n, uint32_t *firsts) except -1
     cdef object busy(self, int64_t pfn, uint64_t until)
+    cdef int enter_structure(self, CallSlot call) except -1
     cdef int in_range(self, object pfns) except -1
     cdef str _node_name(self, uint32_t i)
     cdef int _take(self, CallSlot slot, uint32_t node, uint32_t order, int64_t *taken, int64_t n, int64_t *done) except -1

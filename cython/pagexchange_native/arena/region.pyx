@@ -12,6 +12,7 @@ import numpy as np
 
 from pagexchange_native.arena.backing import Backing, boot_id, pool_too_small
 from pagexchange_native.arena.geometry import Format, Geometry
+from pagexchange_native.arena.owners import who
 from pagexchange_native.arena.reentry import in_plugin_of
 from pagexchange_native.errors import ArenaBusyError, ArenaError, ArenaFullError, ForkedArenaError, stays_here
 from pagexchange_native.integers import as_pfns, as_words
@@ -22,7 +23,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport errno as c_errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free as c_free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from posix.stat cimport fstat, lstat, struct_stat
 from posix.unistd cimport close as c_close, unlink
 
@@ -47,7 +48,8 @@ from pagexchange_native.arena.references cimport (
     structural_refs,
 )
 from pagexchange_native.arena.slots cimport claim_call, claim_of, release_slot
-from pagexchange_native.arena.undo cimport Undo, clear_bits, set_bits, structure_undo, undo_commit
+from pagexchange_native.arena.structure cimport Owner, structure_enter, structure_unlock
+from pagexchange_native.arena.undo cimport Undo, clear_bits, put32, put64, set_bits, structure_undo, undo_commit
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport *
 
@@ -256,6 +258,41 @@ cdef bint _ascend(const int64_t *pfns, int64_t n) noexcept nogil:
         if pfns[i] <= pfns[i - 1]:
             return False
     return True
+
+
+# Of those that are free the one that was given up least often: an old number is unknown for as long as it goes.
+
+cdef int64_t _free_mapping(const pgx_region *r) noexcept nogil:
+    cdef uint32_t i
+    cdef int64_t best = -1
+    for i in range(r.nmappings):
+        if not r.mappings[i].used and (best < 0 or r.mappings[i].generation < r.mappings[best].generation):
+            best = i
+            if r.mappings[i].generation == 0:
+                break
+    return best
+
+
+cdef int64_t _free_space(const pgx_region *r) noexcept nogil:
+    cdef uint32_t i
+    cdef int64_t best = -1
+    for i in range(r.nspaces):
+        if not r.spaces[i].used and (best < 0 or r.spaces[i].generation < r.spaces[best].generation):
+            best = i
+            if r.spaces[i].generation == 0:
+                break
+    return best
+
+
+cdef void _put_name(Undo *u, char *where, const char *name, size_t size) noexcept nogil:
+    """Stores a name of at most 63 bytes where all 64 are zero."""
+    cdef uint64_t[8] words
+    cdef uint32_t i
+    memset(words, 0, sizeof(words))
+    memcpy(words, name, size)
+    for i in range(8):
+        if words[i]:
+            put64(u, <uint64_t *>where + i, words[i])
 
 
 @cython.no_gc_clear  # in a cycle, __dealloc__ still needs the path
@@ -972,51 +1009,60 @@ cdef class Region:
 
     def new_mapping(self, name="", shmem=False, aops="migrate"):
         """Make a mapping (a file's `address_space`); its number. ArenaFullError when all are in use."""
-        cdef pgx_mapping *m
-        cdef uint32_t i
-        cdef int64_t best = -1
         if aops not in AOPS:
             raise ValueError(f"aops {aops!r}: choose one of {', '.join(AOPS)}")
         cdef uint32_t kind = AOPS[aops]
         cdef bint is_shmem = bool(shmem)
         cdef bytes raw = str(name).encode()[:63]
-        self.check()
-        # Of those that are free the one that was given up least often: an old number is unknown for as long as it goes.
-        for i in range(self.region.nmappings):
-            m = &self.region.mappings[i]
-            if not pgx_load32(&m.used) and (best < 0 or m.generation < self.region.mappings[best].generation):
-                best = i
-                if m.generation == 0:
-                    break
-        # No Python runs between the look and the claim, so that it fails only where somebody works without the GIL.
-        if best >= 0 and pgx_cas32(&self.region.mappings[best].used, 0, PGX_BEING_MADE):
+        cdef CallSlot call = self.call_slot()
+        cdef pgx_mapping *m
+        cdef Undo u = structure_undo(self.region, call.number)
+        self.enter_structure(call)
+        cdef int64_t best = _free_mapping(self.region)
+        if best >= 0:
             m = &self.region.mappings[best]  # all of it is zero, but for the generation and the tree's `seq`
-            memcpy(m.name, <const char *>raw, len(raw))
-            m.shmem = is_shmem
-            m.aops = kind
-            pgx_store32(&m.used, 1)
-            return best
-        raise ArenaFullError(errno.ENOSPC, f"all {self.region.nmappings} mappings are in use; create the arena with more")
+            _put_name(&u, m.name, raw, len(raw))
+            put32(&u, &m.shmem, is_shmem)
+            put32(&u, &m.aops, kind)
+            put32(&u, &m.used, 1)
+            undo_commit(&u)
+        structure_unlock(self.region)
+        if best < 0:
+            raise ArenaFullError(
+                errno.ENOSPC, f"all {self.region.nmappings} mappings are in use; create the arena with more"
+            )
+        return best
 
     def new_space(self, name=""):
         """Make an address space; its number. ArenaFullError when all are in use."""
-        cdef pgx_space *s
-        cdef uint32_t i
-        cdef int64_t best = -1
         cdef bytes raw = str(name).encode()[:63]
-        self.check()
-        for i in range(self.region.nspaces):  # as of mappings
-            s = &self.region.spaces[i]
-            if not pgx_load32(&s.used) and (best < 0 or s.generation < self.region.spaces[best].generation):
-                best = i
-                if s.generation == 0:
-                    break
-        if best >= 0 and pgx_cas32(&self.region.spaces[best].used, 0, PGX_BEING_MADE):
+        cdef CallSlot call = self.call_slot()
+        cdef pgx_space *s
+        cdef Undo u = structure_undo(self.region, call.number)
+        self.enter_structure(call)
+        cdef int64_t best = _free_space(self.region)
+        if best >= 0:
             s = &self.region.spaces[best]
-            memcpy(s.name, <const char *>raw, len(raw))
-            pgx_store32(&s.used, 1)
-            return best
-        raise ArenaFullError(errno.ENOSPC, f"all {self.region.nspaces} spaces are in use; create the arena with more")
+            _put_name(&u, s.name, raw, len(raw))
+            put32(&u, &s.used, 1)
+            undo_commit(&u)
+        structure_unlock(self.region)
+        if best < 0:
+            raise ArenaFullError(errno.ENOSPC, f"all {self.region.nspaces} spaces are in use; create the arena with more")
+        return best
+
+    cdef int enter_structure(self, CallSlot call) except -1:
+        """Take the structure lock; until `structure_unlock` no Python runs. ArenaBusyError: another call has it."""
+        cdef Owner owner = Owner(0, 0)
+        cdef int rc
+        with nogil:
+            rc = structure_enter(self.region, call.number, call.until, &owner)
+        if rc != 0:
+            raise ArenaBusyError(
+                errno.EAGAIN, f"{who(owner.slot, owner.phase, self.region.workers)} changes mappings, spaces or trees, and "
+                "did not come to an end; nothing was changed; try again"
+            )
+        return 0
 
     # ---- tests -----------------------------------------------------------------------------------------------------
 

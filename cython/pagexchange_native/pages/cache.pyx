@@ -33,6 +33,7 @@ from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.arena.page_lock cimport page_lock, page_unlock
 from pagexchange_native.arena.references cimport drop_last, finish_drop, pinned_for_long
 from pagexchange_native.arena.region cimport CallSlot, Region, Use
+from pagexchange_native.arena.structure cimport Owner
 from pagexchange_native.arena.undo cimport (
     Undo,
     clear_bits,
@@ -54,7 +55,7 @@ from pagexchange_native.pages.placing cimport (
     place_pages,
     state_before,
 )
-from pagexchange_native.xarray.change cimport Owner, tree_enter, tree_leave
+from pagexchange_native.xarray.change cimport tree_enter, tree_leave
 from pagexchange_native.xarray.store cimport xa_store
 from pagexchange_native.xarray.tree cimport xa_find_word, xa_load, xa_slot_number
 

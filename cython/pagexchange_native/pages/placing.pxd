@@ -5,8 +5,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.page_lock cimport page_lock, page_unlock
 from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.structure cimport Owner, owner_of
 from pagexchange_native.format cimport *
-from pagexchange_native.xarray.change cimport Owner, owner_of
 
 cdef enum:  # what a page had before it was placed, in one word
     WAS_HELD = 0xffff  # whose the reference was that it had from `alloc`: as `held`

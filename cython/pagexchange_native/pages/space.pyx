@@ -36,6 +36,7 @@ from pagexchange_native.arena.page_lock cimport page_lock, page_unlock
 from pagexchange_native.arena.pool cimport Items, pool_give, pool_take
 from pagexchange_native.arena.references cimport drop_last, finish_drop
 from pagexchange_native.arena.region cimport CallSlot, Region, Use
+from pagexchange_native.arena.structure cimport Owner
 from pagexchange_native.arena.undo cimport (
     Undo,
     clear_bits,
@@ -57,7 +58,7 @@ from pagexchange_native.pages.placing cimport (
     place_pages,
     state_before,
 )
-from pagexchange_native.xarray.change cimport Owner, tree_enter, tree_leave
+from pagexchange_native.xarray.change cimport tree_enter, tree_leave
 from pagexchange_native.xarray.store cimport xa_back, xa_store
 from pagexchange_native.xarray.tree cimport xa_load
 

@@ -3,8 +3,9 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.structure cimport Owner
 from pagexchange_native.format cimport pgx_xarray
-from pagexchange_native.xarray.change cimport Change, Owner
+from pagexchange_native.xarray.change cimport Change
 
 cdef class XArray:
     cdef readonly Region region

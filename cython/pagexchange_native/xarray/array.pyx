@@ -17,7 +17,13 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.arena.region cimport Region, Use
-from pagexchange_native.arena.structure cimport structure_lock, structure_unlock
+from pagexchange_native.arena.structure cimport (
+    STRUCTURE_PATIENCE,
+    Owner,
+    owner_of_structure,
+    structure_lock,
+    structure_unlock,
+)
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport (
     PGX_XA_MARKS,
@@ -28,14 +34,7 @@ from pagexchange_native.format cimport (
     pgx_xa_value,
     pgx_xarray,
 )
-from pagexchange_native.xarray.change cimport (
-    STRUCTURE_PATIENCE,
-    Change,
-    Owner,
-    change_begin,
-    change_end,
-    owner_of_structure,
-)
+from pagexchange_native.xarray.change cimport Change, change_begin, change_end
 from pagexchange_native.xarray.search cimport XA_PRESENT, xa_find, xa_find_after, xa_get_mark, xa_get_order
 from pagexchange_native.xarray.store cimport (
     xa_alloc,

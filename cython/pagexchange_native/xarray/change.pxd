@@ -2,20 +2,24 @@
 """A change of a tree by a call: the structure lock, the tree as its writer, and the slot whose undo record it goes by.
 
 The slot names the tree before the tree has a writer, and as long as it has: that is how recovery finds it. A tree that
-exchanges hold is not waited for with the structure lock in hand. Who has that lock waits for no exchange, and for no GIL:
-so a plug-in, too, may wait for it in the middle of an exchange.
+exchanges hold is not waited for with the structure lock in hand.
 """
 
-from libc.errno cimport EAGAIN, EUSERS
+from libc.errno cimport EAGAIN
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from pagexchange_native.arena.locks cimport now_ns, wait_until
+from pagexchange_native.arena.locks cimport wait_until
 from pagexchange_native.arena.slots cimport claim_call, release_slot
-from pagexchange_native.arena.structure cimport structure_lock, structure_unlock
+from pagexchange_native.arena.structure cimport (
+    Owner,
+    owner_of,
+    owner_of_structure,
+    structure_enter,
+    structure_unlock,
+)
 from pagexchange_native.arena.undo cimport Undo, structure_undo
 from pagexchange_native.format cimport (
     PGX_XA_WRITER,
-    pgx_load32,
     pgx_load64,
     pgx_region,
     pgx_slot_at,
@@ -25,25 +29,9 @@ from pagexchange_native.format cimport (
 from pagexchange_native.xarray.store cimport xa_commit
 from pagexchange_native.xarray.tree cimport xa_trylock, xa_unlock
 
-cdef enum:
-    STRUCTURE_PATIENCE = 5_000_000_000  # ns that a call waits for another one's change of structure
-
-cdef struct Owner:  # of what was not had in time
-    uint32_t slot   # 0: it was let go meanwhile, or all call slots are in use
-    uint8_t phase   # of an exchange
-
 cdef struct Change:
     Undo undo
     pgx_xarray *xa
-
-
-cdef inline Owner owner_of(const pgx_region *r, uint32_t slot) noexcept nogil:
-    return Owner(slot, <uint8_t>pgx_load64(&pgx_slot_at(r, slot).state) if 0 < slot < r.nslots else 0)
-
-
-cdef inline Owner owner_of_structure(const pgx_region *r) noexcept nogil:
-    cdef uint32_t word = pgx_load32(&r.header.structure)
-    return owner_of(r, word - 1 if word else 0)
 
 
 cdef inline Owner owner_of_tree(const pgx_region *r, const pgx_xarray *xa) noexcept nogil:
@@ -55,16 +43,6 @@ cdef inline Owner owner_of_tree(const pgx_region *r, const pgx_xarray *xa) noexc
     while not word >> slot & 1:
         slot += 1
     return owner_of(r, slot)
-
-
-cdef inline int structure_enter(pgx_region *r, uint32_t slot, uint64_t until, Owner *who) noexcept nogil:
-    """0, or -EAGAIN and who has it. A plug-in, whose `until` is 0, waits some time nevertheless."""
-    if structure_lock(r, slot, until) == 0:
-        return 0
-    if until == 0 and structure_lock(r, slot, now_ns() + STRUCTURE_PATIENCE) == 0:
-        return 0
-    who[0] = owner_of_structure(r)
-    return -EAGAIN
 
 
 cdef inline int tree_enter(pgx_region *r, uint32_t slot, pgx_xarray *xa, uint64_t until, Owner *who) noexcept nogil:
