@@ -4,11 +4,16 @@
 
 from libc.errno cimport EAGAIN, EUCLEAN
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 import numpy as np
 
-from pagexchange_native.arena.region cimport Region, Use
+from pagexchange_native.arena.owners import who
+from pagexchange_native.errors import ArenaBusyError
+
+from pagexchange_native.arena.locks cimport wait_until
+from pagexchange_native.arena.region cimport CallSlot, Region
+from pagexchange_native.arena.structure cimport Owner, owner_of_structure
 from pagexchange_native.buffers cimport address
 from pagexchange_native.plugin cimport PGX_ABI, NativeObject, pgx_find, pgx_mapping_ops
 from pagexchange_native.format cimport (
@@ -87,6 +92,20 @@ cdef void find_from_the_top(void *ctx, pgx_region *region, pgx_find *pages, size
             note(region, &pages[i], xa_find_word(region, xa, pages[i].index, NULL))
 
 
+cdef size_t hold_trees(pgx_region *region, uint32_t slot, const uint64_t *mappings, size_t n, uint64_t until) noexcept nogil:
+    """Holds the arrays of n mappings for a call's slot: n, or the number of the first that had a writer still at `until`.
+
+    No record says so: recovery looks at every mapping for the bits of a call's slot.
+    """
+    cdef size_t i
+    cdef uint32_t turn = 0
+    for i in range(n):
+        while not xa_tryhold(&region.mappings[mappings[i]].pages, slot):
+            if not wait_until(&turn, until):
+                return i
+    return n
+
+
 cdef class MappingUpdater(NativeObject):
     """Finds the slots that point at pages; a subclass fills in `ops`.
 
@@ -117,10 +136,16 @@ cdef class MappingUpdater(NativeObject):
         -------
         offset, found : uint64[n]
             Byte offset of the word and the entry in it; 0 and 0 where there is none. The entry may name another frame.
+
+        Raises
+        ------
+        ArenaBusyError
+            Another call changes one of the mappings, and did not come to an end.
         """
         if self.ops.find == NULL:
             raise TypeError(f"{type(self).__name__} has no find function")
-        cdef Use use = arena.use()
+        cdef CallSlot call = arena.call_slot()
+        cdef Owner owner
         mapping = np.ascontiguousarray(pages["mapping"], dtype=np.uint64).reshape(-1)
         table = np.zeros(len(mapping), dtype=_FIND)
         table["mapping"] = mapping
@@ -130,14 +155,19 @@ cdef class MappingUpdater(NativeObject):
         held = np.unique(mapping[mapping < arena.region.nmappings])
         cdef pgx_find *wanted = <pgx_find *>address(table)
         cdef const uint64_t *hold = <const uint64_t *>address(held)
-        cdef size_t n = len(table), h = len(held), i
+        cdef size_t n = len(table), h = len(held), i, got
         if n:
             with nogil:
-                for i in range(h):
-                    xa_hold(&arena.region.mappings[hold[i]].pages)
-                self.ops.find(self.ops.ctx, arena.region, wanted, n)
-                for i in range(h):
-                    xa_release(&arena.region.mappings[hold[i]].pages)
+                got = hold_trees(arena.region, call.number, hold, h, call.until)
+                if got == h:
+                    self.ops.find(self.ops.ctx, arena.region, wanted, n)
+                for i in range(got):
+                    xa_release(&arena.region.mappings[hold[i]].pages, call.number)
+            if got < h:
+                owner = owner_of_structure(arena.region)
+                raise ArenaBusyError(
+                    EAGAIN, f"mapping {hold[got]}: {who(owner.slot, owner.phase, arena.region.workers)} did not let it go"
+                )
         return np.ascontiguousarray(table["slot"]), np.ascontiguousarray(table["found"])
 
 
