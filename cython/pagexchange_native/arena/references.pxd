@@ -73,8 +73,6 @@ cdef inline int add_pin(const pgx_region *r, uint64_t pfn, uint64_t kind) noexce
             return -EUSERS
         if pgx_cas64(place, pin, pin + (<uint64_t>1 << PIN_TIMES_SHIFT)):
             return 0
-    while n and pgx_load64(&pins[n - 1]) == 0:
-        n -= 1
     for i in range(n):
         if pgx_load64(&pins[i]) == 0:
             break
@@ -98,6 +96,14 @@ cdef inline bint drop_pin(const pgx_region *r, uint64_t pfn, uint64_t kind) noex
         if pgx_cas64(place, pin, 0 if _times(pin) <= 1 else pin - (<uint64_t>1 << PIN_TIMES_SHIFT)):
             return True
     return False
+
+
+cdef inline void trim_pins(const pgx_region *r) noexcept nogil:
+    """Lowers the place below which this process has pins. Not while another thread may add one, as of `add_pin`."""
+    cdef uint64_t *pins = &r.pins[_process(r) * PGX_PINS]
+    cdef uint32_t *top = &r.pin_tops[_process(r)]
+    while 0 < top[0] <= PGX_PINS and pgx_load64(&pins[top[0] - 1]) == 0:
+        pgx_store32(top, top[0] - 1)
 
 
 cdef inline void drop_pins(const pgx_region *r) noexcept nogil:

@@ -46,6 +46,7 @@ from pagexchange_native.arena.references cimport (
     put_reference,
     reserve_pages,
     structural_refs,
+    trim_pins,
 )
 from pagexchange_native.arena.slots cimport claim_call, claim_of, release_slot
 from pagexchange_native.arena.structure cimport Owner, structure_enter, structure_unlock
@@ -856,6 +857,7 @@ cdef class Region:
         if _has_page(e):
             return True
         drop_pin(self.region, number, 0)
+        trim_pins(self.region)
         return False
 
     def put(self, pfn):
@@ -870,6 +872,7 @@ cdef class Region:
         cdef int64_t done = 0
         cdef int why
         if drop_pin(self.region, number, 0):
+            trim_pins(self.region)
             return
         cdef CallSlot slot = self.call_slot()
         self.enter(slot, &number, 1, &first)
@@ -903,6 +906,7 @@ cdef class Region:
             if refs and not refs & PGX_FROZEN:
                 return
             drop_pin(self.region, number, PGX_PIN_LONG)
+            trim_pins(self.region)
             if refs:
                 raise ArenaBusyError(errno.EAGAIN, f"frame {number}: an exchange has it frozen; try again")
         raise ValueError(f"frame {number}: holds no page that could be pinned")
@@ -917,6 +921,7 @@ cdef class Region:
         cdef uint64_t number = self.entry(pfn) - self.region.entries
         if not drop_pin(self.region, number, PGX_PIN_LONG):
             raise ValueError(f"frame {number}: not pinned")
+        trim_pins(self.region)
 
     def lock(self, pfn):
         """Try to lock the page in frame `pfn`: True when it is yours now. An exchange of it gives -EAGAIN meanwhile.
