@@ -46,7 +46,8 @@ def main() -> int:
     if not rows:
         print(f"--only {args.only}: no row has this word", file=sys.stderr)
         return 2
-    print(_machine(environment), end="\n\n")
+    print(_machine(environment))
+    print(f"{'load at the end':22}{dict(lines(collect()))['load']}", end="\n\n")
     for table in tables:
         print(table_as_text(table), end="\n\n")
     print(rows_as_text(rows))

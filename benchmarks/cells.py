@@ -12,7 +12,8 @@ from benchmarks.rounds import Sample
 from benchmarks.scenes import Pairs, Scene
 from pagexchange_native.bench import time_loop
 from pagexchange_native.engine.exchange import Exchanger
-from pagexchange_native.movers.mover import NullMover
+from pagexchange_native.movers.list_exchange import ListExchange
+from pagexchange_native.movers.mover import DataMover, NullMover
 from pagexchange_native.policies.find_slot import XArrayCursor
 from pagexchange_native.policies.flag_policy import MaskedWord
 
@@ -24,6 +25,7 @@ READ = "read both"
 FOLIO = "memcpy of one folio"
 LIST = "list-exchange"
 WORD = "word-swap"
+NATIVE = "list, native call"
 NULL = "engine alone"
 
 WORDS: dict[str, str] = {
@@ -32,7 +34,8 @@ WORDS: dict[str, str] = {
     FOLIO: "one folio copied onto the other, half the bytes",
     LIST: "the strategy, everything on",
     WORD: "the strategy, everything on",
-    NULL: "everything on but the data",
+    NATIVE: "the same as list-exchange, without the call in Python",
+    NULL: "everything on but the data, native call",
     "in place": "a bare loop with the widest registers, no prefetch",
     "in place, ahead": "the same, next pair fetched ahead",
     "logged, ahead": "the same under the undo log",
@@ -41,6 +44,8 @@ WORDS: dict[str, str] = {
     "temporary page": "three memcpy through one page",
 }
 """Every cell, in words."""
+
+_MOVERS: dict[str, Callable[[], DataMover]] = {NATIVE: ListExchange, NULL: NullMover}
 
 _LOOPS: dict[str, tuple[str, bool]] = {
     RFC: ("rfc", False),
@@ -81,10 +86,10 @@ def strategy(scene: Scene, name: str) -> Timed:
     return run
 
 
-def engine(scene: Scene) -> Timed:
-    """The engine with everything on and a mover that moves nothing, by its native call."""
+def engine(scene: Scene, name: str) -> Timed:
+    """The engine with everything on by its native call, with a mover of `_MOVERS`."""
     arena = scene.arena
-    exchange = Exchanger(arena, MaskedWord(arena.layout.native()["swap"]), [NullMover()], XArrayCursor()).exchange
+    exchange = Exchanger(arena, MaskedWord(arena.layout.native()["swap"]), [_MOVERS[name]()], XArrayCursor()).exchange
 
     def run(lists: Sequence[Pairs]) -> int:
         statuses = [np.empty(len(pairs), np.int32) for pairs in lists]
@@ -94,7 +99,7 @@ def engine(scene: Scene) -> Timed:
         spent = time.thread_time_ns() - start
         refused = sum(int(np.count_nonzero(status)) for status in statuses)
         if refused:
-            raise RuntimeError(f"{NULL}: {refused} pairs were refused")
+            raise RuntimeError(f"{name}: {refused} pairs were refused")
         return spent
 
     return run
@@ -102,7 +107,7 @@ def engine(scene: Scene) -> Timed:
 
 def timed(scene: Scene, name: str) -> Timed:
     """The cells that go through the engine, by name."""
-    return engine(scene) if name == NULL else strategy(scene, name)
+    return engine(scene, name) if name in _MOVERS else strategy(scene, name)
 
 
 def sample_of(scene: Scene, name: str) -> Sample:

@@ -69,11 +69,15 @@ def table_as_text(table: Table) -> str:
     """Return one arena's cells with their time and their ratio to the loop of 2019."""
     huge = table.huge_bytes
     came = "unknown" if huge is None else format_size(huge) if huge else "none"
-    lines = [f"{table.setting} ({came} in huge pages)", f"  {'':18}{'ns/pair':>10}  ratio to the {RFC}"]
+    rounds = len(table.samples[RFC])
+    lines = [
+        f"{table.setting} ({came} in huge pages), {rounds} rounds of {table.pairs} pairs",
+        f"  {'':20}{'ns/pair':>10}  ratio to the {RFC}",
+    ]
     for name, samples in table.samples.items():
         against = ratio(samples, table.samples[RFC])
         span = f"{against.value:.3f} ({against.low:.3f}-{against.high:.3f})"
-        lines.append(f"  {name:18}{spread(samples).value:>10.0f}  {span:21}  {WORDS[name]}")
+        lines.append(f"  {name:20}{spread(samples).value:>10.0f}  {span:21}  {WORDS[name]}")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.cells import FOLIO, LIST, NULL, READ, RFC, WORD
+from benchmarks.cells import FOLIO, LIST, NATIVE, NULL, READ, RFC, WORD
 from benchmarks.scenes import Kind, Setting
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -58,8 +58,15 @@ LARGE = Row("large", "list-exchange, 16 GiB arena, per pair", "1 GiB arena", 1.2
 RECOVERY = Row("recovery", "recovery of a slot", "20 us + 2 us a pair + copy", 1.0)
 
 PEERS: tuple[str, ...] = (RFC, READ, "read both, ahead", "memcpy", "in place", "in place, ahead", "logged, ahead",
-                          "temporary page", WORD, LIST, NULL)  # fmt: skip
+                          "temporary page", WORD, LIST, NATIVE, NULL)  # fmt: skip
 """Cells of a full run's tables beside those of the rows."""
 
-TABLES: tuple[Setting, ...] = (_CACHE, Setting("half", 32 * MIB), _dram(), _dram(huge=False))
+TABLES: tuple[Setting, ...] = (
+    _CACHE,
+    Setting("half", 32 * MIB),
+    _dram(),
+    _dram(huge=False),
+    _dram(order=4),
+    _dram(order=9),
+)
 """Settings for which a full run has all peers."""

@@ -39,7 +39,7 @@ class Plan:
     repeats: int
     """Samples of a cell in each round of an arena that does."""
     seconds: float
-    """For each row of two threads at most."""
+    """For each arena, and for each row of two threads, at most: then there are fewer rounds."""
     peers: bool
     """All cells for the settings of `TABLES`, not only those of the rows."""
     share: int
@@ -48,12 +48,12 @@ class Plan:
     @classmethod
     def full(cls, seed: int) -> Plan:
         """Some minutes."""
-        return cls(seed, rounds=15, cached_rounds=25, repeats=5, seconds=30.0, peers=True, share=1)
+        return cls(seed, rounds=21, cached_rounds=31, repeats=5, seconds=40.0, peers=True, share=1)
 
     @classmethod
     def quick(cls, seed: int) -> Plan:
         """Less than two."""
-        return cls(seed, rounds=7, cached_rounds=11, repeats=3, seconds=8.0, peers=False, share=4)
+        return cls(seed, rounds=9, cached_rounds=11, repeats=3, seconds=6.0, peers=False, share=4)
 
 
 def run(plan: Plan, word: str, large: bool, say: Say) -> tuple[list[Line], list[Table]]:
@@ -90,6 +90,7 @@ def measure(scene: Scene, plan: Plan, rows: Iterable[CellRow], peers: Iterable[s
         plan.cached_rounds if cached else plan.rounds,
         plan.repeats if cached else 1,
         f"{plan.seed}/{setting}",
+        plan.seconds,
     )
     return Table(setting, scene.huge_bytes, scene.pairs, samples)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import cells, rows
-from benchmarks.ratios import Ratio, ratio, spread
+from benchmarks.ratios import LEAST, Ratio, ratio, spread
 from benchmarks.report import Line, failed, line, rows_as_text
-from benchmarks.rounds import interleave
+from benchmarks.rounds import FEWEST, interleave
 from benchmarks.rows import Row
 from benchmarks.run import Plan, measure
 from benchmarks.scenes import Kind, Scene, Setting
@@ -130,6 +130,12 @@ def test_cells_take_turns_in_an_order_of_the_seed_and_a_round_has_all_of_them() 
     seen.clear()
     interleave(made, rounds=4, repeats=2, seed="1")
     assert seen == first
+
+
+def test_a_slow_machine_gets_fewer_rounds_but_enough_for_an_interval() -> None:
+    assert len(interleave({"a": lambda: 1.0}, rounds=40, repeats=1, seed="1", seconds=0)["a"]) == FEWEST
+    assert len(interleave({"a": lambda: 1.0}, rounds=4, repeats=1, seed="1", seconds=0)["a"]) == 4
+    assert FEWEST >= LEAST
 
 
 # ---- scenes and cells ----------------------------------------------------------------------------------------------
