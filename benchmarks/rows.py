@@ -27,6 +27,8 @@ class CellRow(Row):
     setting: Setting
     above: str
     below: str
+    needs_huge: bool = False
+    """The figure is for huge pages: without them it says nothing."""
 
 
 def _dram(kind: Kind = "half", order: int = 0, *, huge: bool = True) -> Setting:
@@ -41,9 +43,9 @@ CELL_ROWS: tuple[CellRow, ...] = (
     CellRow("null-file", "engine alone, 1 GiB, file/file", _RFC, 0.08, _dram("file"), NULL, RFC),
     CellRow("null-half", "engine alone, 1 GiB, half and half", _RFC, 0.11, _dram(), NULL, RFC),
     CellRow("null-cache", "engine alone, 1 MiB, half and half", _RFC, 0.22, _CACHE, NULL, RFC),
-    CellRow("list-huge", "list-exchange, 1 GiB, huge pages", _RFC, 0.66, _dram(), LIST, RFC),
+    CellRow("list-huge", "list-exchange, 1 GiB, huge pages", _RFC, 0.66, _dram(), LIST, RFC, True),
     CellRow("list-small", "list-exchange, 1 GiB, 4 KiB pages", _RFC, 0.70, _dram(huge=False), LIST, RFC),
-    CellRow("read-huge", "list-exchange, 1 GiB, huge pages", "read both", 0.95, _dram(), LIST, READ),
+    CellRow("read-huge", "list-exchange, 1 GiB, huge pages", "read both", 0.95, _dram(), LIST, READ, True),
     CellRow("read-small", "list-exchange, 1 GiB, 4 KiB pages", "read both", 0.95, _dram(huge=False), LIST, READ),
     CellRow("list-cache", "list-exchange, 1 MiB", _RFC, 0.58, _CACHE, LIST, RFC),
     CellRow("word-cache", "word-swap, 1 MiB", _RFC, 0.60, _CACHE, WORD, RFC),

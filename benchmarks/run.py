@@ -24,6 +24,7 @@ from benchmarks.rows import (
 )
 from benchmarks.scenes import Scene, Setting
 from benchmarks.threads import two_against_one
+from pagexchange.model.sizes import format_size
 
 Say = Callable[[str], None]
 
@@ -69,7 +70,7 @@ def run(plan: Plan, word: str, large: bool, say: Say) -> tuple[list[Line], list[
         scene = Scene(setting, plan.seed, plan.share)
         table = measure(scene, plan, rows, PEERS if peers and setting in TABLES else ())
         tables.append(table)
-        lines.update((row.key, line(row, (table.samples[row.above], table.samples[row.below]))) for row in rows)
+        lines.update((row.key, judged(row, table)) for row in rows)
     found = [lines[row.key] for row in wanted]
     found += _threads(plan, word, say)
     found += _others(plan, word, large, say)
@@ -93,6 +94,15 @@ def measure(scene: Scene, plan: Plan, rows: Iterable[CellRow], peers: Iterable[s
         plan.seconds,
     )
     return Table(setting, scene.huge_bytes, scene.pairs, samples)
+
+
+def judged(row: CellRow, table: Table) -> Line:
+    """Return a row with what its table says."""
+    size, huge = row.setting.size, table.huge_bytes
+    if row.needs_huge and (huge is None or 2 * huge < size):
+        came = "Linux does not say what came" if huge is None else f"{format_size(huge)} of {format_size(size)} came"
+        return line(row, f"huge pages: {came}")
+    return line(row, (table.samples[row.above], table.samples[row.below]))
 
 
 def _threads(plan: Plan, word: str, say: Say) -> list[Line]:

@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks import cells, rows
 from benchmarks.ratios import LEAST, Ratio, ratio, spread
-from benchmarks.report import Line, failed, line, rows_as_text
+from benchmarks.report import Line, Table, failed, line, rows_as_text
 from benchmarks.rounds import FEWEST, interleave
 from benchmarks.rows import Row
-from benchmarks.run import Plan, measure
+from benchmarks.run import Plan, judged, measure
 from benchmarks.scenes import Kind, Scene, Setting
 from benchmarks.threads import Slice, overlapped
 
@@ -108,6 +108,15 @@ def test_a_row_that_cannot_be_measured_says_why_and_fails_nothing() -> None:
     assert "not measured: one CPU" in rows_as_text([found])
     assert not failed([found])
     assert failed([found, line(ROW, ([60.0] * 3, [100.0] * 3))])
+
+
+@pytest.mark.parametrize(("huge", "verdict"), [(1 << 30, "within"), (1 << 29, "within"), (0, "huge"), (None, "huge")])
+def test_a_figure_for_huge_pages_is_not_judged_without_them(huge: int | None, verdict: str) -> None:
+    row = next(row for row in rows.CELL_ROWS if row.key == "list-huge")
+    table = Table(row.setting, huge, pairs=8, samples={row.above: [10.0] * 5, row.below: [100.0] * 5})
+    found = judged(row, table)
+    assert verdict in rows_as_text([found])
+    assert (found.ratio is None) is (verdict == "huge")
 
 
 # ---- turns ---------------------------------------------------------------------------------------------------------
