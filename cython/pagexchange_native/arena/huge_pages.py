@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pagexchange_native.arena.backing import HUGE, file_system, memory_available
+from pagexchange_native.arena import backing
+from pagexchange_native.arena.backing import HUGE
 
 _SPARE: Final = 8
 """One in so many bytes that are available is left to what the process does with the arena: lists, copies of tables."""
@@ -26,7 +27,7 @@ class Collapsed(NamedTuple):
 
 def affordable(blocks: int) -> int:
     """How many blocks without memory may get it: not more than the machine, and the containers around us, can give."""
-    available = memory_available()
+    available = backing.memory_available()
     return min(blocks, (available - available // _SPARE) // HUGE)
 
 
@@ -53,7 +54,7 @@ def _why(refused: int, fd: int) -> str:
     if refused == errno.EBUSY:
         return "the container's limit of memory was reached"
     if refused == errno.EINVAL:
-        return refusal(os.fsdecode(file_system(fd)))
+        return refusal(os.fsdecode(backing.file_system(fd)))
     return f"Linux refused them: {os.strerror(refused)}"
 
 
