@@ -29,18 +29,27 @@ LOOPS = {
     "copy3": "a temporary page and three memcpy",
     "copy3-log": "the same, each step published",
     "bare": "in place with the registers of an instruction set, no log",
-    "undo": "the same under the undo log",
-    "read": "reads both pages: a limit",
+    "bare-two": "the same, two pairs at once, chunk by chunk in turn: with prefetch the fastest one known from DRAM",
+    "undo": "in place as `bare`, under the undo log",
+    "read": "reads both folios: a limit, with and without prefetch",
     "memcpy": "copies as many bytes as an exchange moves, one way: a limit",
-    "none": "only fetches the pair's numbers and publishes: the loop around the others",
+    "memcpy-one": "one memcpy from the second folio to the first, half of the bytes: a limit of folios of 2 MiB",
+    "none": "only fetches the pair's numbers: the loop around the others",
 }
 
 cdef enum:
-    RFC, AUTO, COPY3, COPY3_LOG, BARE, UNDO, READ, MEMCPY, NONE
+    RFC, AUTO, COPY3, COPY3_LOG, BARE, BARE_TWO, UNDO, READ, MEMCPY, MEMCPY_ONE, NONE
 
-_NUMBERS = {"rfc": RFC, "auto": AUTO, "copy3": COPY3, "copy3-log": COPY3_LOG, "bare": BARE, "undo": UNDO, "read": READ,
-            "memcpy": MEMCPY, "none": NONE}
-USES_ISA = ("bare", "undo", "read")
+_NUMBERS = {"rfc": RFC, "auto": AUTO, "copy3": COPY3, "copy3-log": COPY3_LOG, "bare": BARE, "bare-two": BARE_TWO,
+            "undo": UNDO, "read": READ, "memcpy": MEMCPY, "memcpy-one": MEMCPY_ONE, "none": NONE}
+USES_ISA = ("bare", "bare-two", "undo", "read")
+
+cdef struct Pairs:
+    uint8_t *frames
+    uint64_t frame_size
+    const int64_t *numbers
+    size_t n
+    uint64_t size  # of a folio, bytes
 
 
 cdef inline int64_t now(int clock) noexcept nogil:
@@ -49,22 +58,52 @@ cdef inline int64_t now(int clock) noexcept nogil:
     return <int64_t>t.tv_sec * 1000000000 + t.tv_nsec
 
 
-cdef uint64_t run_loop(int loop, const pgx_isa *isa, bint prefetch, uint8_t *frames, uint64_t frame_size,
-                       const int64_t *pairs, size_t n, uint64_t size, uint8_t *temp, const pgx_log *log) noexcept nogil:
+cdef inline pgx_ahead at(const Pairs *p, size_t i) noexcept nogil:
+    """Where pair i lies; NULL behind the last one."""
+    cdef pgx_ahead where
+    where.a = NULL
+    where.b = NULL
+    if i < p.n:
+        where.a = p.frames + <uint64_t>p.numbers[2 * i] * p.frame_size
+        where.b = p.frames + <uint64_t>p.numbers[2 * i + 1] * p.frame_size
+    return where
+
+
+cdef void run_two(const pgx_isa *isa, bint prefetch, const Pairs *p) noexcept nogil:
+    """Pairs 2k and 2k + 1 at once; a last one alone."""
+    cdef pgx_ahead[2] here, ahead
+    cdef uint8_t *a[2]
+    cdef uint8_t *b[2]
+    cdef size_t i, k
+    for i in range(0, p.n, 2):
+        for k in range(2):
+            here[k] = at(p, i + k)
+            ahead[k] = at(p, i + 2 + k)
+            a[k] = <uint8_t *>here[k].a
+            b[k] = <uint8_t *>here[k].b
+        if a[1] == NULL:
+            isa.bare(a[0], b[0], p.size, NULL)
+        else:
+            isa.two(a, b, p.size, ahead if prefetch else NULL)
+
+
+cdef uint64_t run_loop(int loop, const pgx_isa *isa, bint prefetch, const Pairs *p, uint8_t *temp,
+                       const pgx_log *log) noexcept nogil:
     cdef uint64_t sum = 0
-    cdef pgx_ahead ahead
+    cdef uint64_t size = p.size
+    cdef pgx_ahead here, ahead, other
     cdef pgx_ahead *next_pair = &ahead if prefetch else NULL
-    cdef size_t i, other
+    cdef size_t i
     cdef uint8_t *a
     cdef uint8_t *b
-    for i in range(n):
-        a = frames + <uint64_t>pairs[2 * i] * frame_size
-        b = frames + <uint64_t>pairs[2 * i + 1] * frame_size
-        ahead.a = NULL
-        ahead.b = NULL
-        if i + 1 < n:
-            ahead.a = frames + <uint64_t>pairs[2 * i + 2] * frame_size
-            ahead.b = frames + <uint64_t>pairs[2 * i + 3] * frame_size
+    if loop == BARE_TWO:
+        run_two(isa, prefetch, p)
+        return 0
+    for i in range(p.n):
+        here = at(p, i)
+        ahead = at(p, i + 1)
+        a = <uint8_t *>here.a
+        b = <uint8_t *>here.b
         if loop == RFC:
             pgx_rfc_swap(a, b, size)
         elif loop == AUTO:
@@ -82,9 +121,11 @@ cdef uint64_t run_loop(int loop, const pgx_isa *isa, bint prefetch, uint8_t *fra
         elif loop == READ:
             sum ^= isa.read(a, b, size, next_pair)
         elif loop == MEMCPY:
-            other = (i + n // 2) % n  # far away in the list, so not in the cache when the list is not
-            pgx_copy_page(a, frames + <uint64_t>pairs[2 * other] * frame_size, size)
-            pgx_copy_page(b, frames + <uint64_t>pairs[2 * other + 1] * frame_size, size)
+            other = at(p, (i + p.n // 2) % p.n)  # far away in the list, so not in the cache when the list is not
+            pgx_copy_page(a, other.a, size)
+            pgx_copy_page(b, other.b, size)
+        elif loop == MEMCPY_ONE:
+            pgx_copy_page(a, b, size)
         else:
             sum ^= <uint64_t>a ^ <uint64_t>b
     return sum
@@ -96,15 +137,16 @@ def time_loop(str loop, frames, object pairs not None, *, str isa="auto", bint p
     Parameters
     ----------
     loop : str
-        A name of `LOOPS`. "memcpy" overwrites contents; all others exchange them or leave them.
+        A name of `LOOPS`. "memcpy" and "memcpy-one" overwrite contents; all others exchange them or leave them.
     frames : uint64[n, page_size / 8] or uint8[n, page_size], C-contiguous, writable
         As `Region.frames`, or any buffer.
     pairs : int64[m, 2], C-contiguous
-        Numbers of frames.
+        Numbers of frames. "bare-two" works on pairs 2k and 2k + 1 at once: they must have no frame in common.
     isa : str
-        For "bare", "undo" and "read".
+        For the loops in `USES_ISA`.
     prefetch : bool
-        For the same: fetch the next pair meanwhile.
+        For the same: while the last 4 KiB of a folio move, fetch the first 4 KiB of what comes next; not of neighbours
+        in ascending order. Without it no loop has a prefetch of its own.
     order : int
         A pair's folios have 2^order frames.
 
@@ -122,12 +164,12 @@ def time_loop(str loop, frames, object pairs not None, *, str isa="auto", bint p
     cdef const pgx_isa *isa_loops = isa_of(isa)
     memory = view_of(frames.view("u1"), "frames", UINT8, 2, writable=True)
     table = view_of(pairs, "pairs", INT64, 2)
-    cdef uint8_t *frame = <uint8_t *>items(memory)
     cdef const int64_t *pair = <const int64_t *>items(table)
+    cdef size_t n = extent(table, 0), i
     cdef uint64_t frame_size = extent(memory, 1)
     cdef uint64_t size = frame_size << <int>order
+    cdef Pairs listed = Pairs(<uint8_t *>items(memory), frame_size, pair, n, size)
     cdef int64_t last = extent(memory, 0) - (1 << <int>order)
-    cdef size_t n = extent(table, 0), i
     cdef int64_t cpu, wall
     cdef uint64_t sum
     cdef void *scratch = NULL
@@ -154,7 +196,7 @@ def time_loop(str loop, frames, object pairs not None, *, str isa="auto", bint p
     with nogil:
         wall = now(CLOCK_MONOTONIC)
         cpu = now(CLOCK_THREAD_CPUTIME_ID)
-        sum = run_loop(number, isa_loops, prefetch, frame, frame_size, pair, n, size, <uint8_t *>scratch, &log)
+        sum = run_loop(number, isa_loops, prefetch, &listed, <uint8_t *>scratch, &log)
         cpu = now(CLOCK_THREAD_CPUTIME_ID) - cpu
         wall = now(CLOCK_MONOTONIC) - wall
     # The sum is used, so that no reading loop can be optimised away.

@@ -16,7 +16,7 @@ class ListExchange:
     isa: Literal["auto", "scalar", "sse2", "avx2", "avx512", "neon"] = "auto"
     """Instruction set; `auto` takes the widest of this CPU."""
     prefetch: bool = True
-    """Fetch the next pair while this one moves."""
+    """Fetch the next pair's first 4 KiB while the last 4 KiB of this one move."""
     threads: Annotated[int, msgspec.Meta(ge=1, le=32)] = 1
     """How many workers may share a list, or one large folio."""
 

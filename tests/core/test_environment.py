@@ -11,6 +11,7 @@ import pytest
 
 from pagexchange.model.sizes import format_size
 from pagexchange.runs.environment import collect, lines
+from pagexchange_native.arena.region import makes_huge_pages
 
 
 def test_a_machine_that_says_nothing_is_not_an_error(tmp_path: Path) -> None:
@@ -58,6 +59,7 @@ def test_the_fields_are_read(tmp_path: Path) -> None:
     assert (rows["memory"], rows["hugetlb pages free"]) == ("1 MiB, 512 KiB available", "3")
     assert (rows["NUMA nodes"], rows["NUMA balancing"]) == ("2", "not available")
     assert (rows["huge pages, anonymous"], rows["huge pages, shared"]) == ("madvise", "never")
+    assert rows["huge pages on demand"] == ("yes" if makes_huge_pages() else "no")
     assert (rows["machine"], rows["load"]) == (f"{platform.machine()}, virtual", "0.50 0.25 0.12")
     (tmp_path / "proc/cpuinfo").write_text("flags\t\t: sse2\n")
     assert dict(lines(collect(tmp_path)))["machine"] == platform.machine()

@@ -8,6 +8,7 @@ import pytest
 
 from pagexchange.host import read
 from pagexchange.pages.snapshot import format as file_format
+from pagexchange.runs import inputs
 from pagexchange.runs.inputs import workbench
 from pagexchange_native.arena import backing
 from tests.core.command_line import SMALL, pagexchange
@@ -89,6 +90,18 @@ def test_a_run_asks_for_what_it_compares_with_too(tmp_path, monkeypatch):
         monkeypatch.setattr(backing, "memory_available", lambda available=available: available)
         ran = pagexchange("run", "-q", "--rounds", "0", "--verify", "none", "--strategy", "word-swap")
         assert ran.code == code, ran.err
+
+
+def test_memory_that_huge_pages_took_is_not_asked_for_again():
+    def asked(huge):
+        with workbench(read.load(overrides=[f"arena.huge={huge}"])).arena as arena:
+            return inputs._still_taken(arena), arena.collapsed, arena.nframes - sum(n["free"] for n in arena.nodes)
+
+    plain, _, used = asked("no")
+    backed, collapsed, _ = asked("thp")
+    if collapsed is None or collapsed.came < collapsed.asked:
+        pytest.skip(f"this machine does not make huge pages of all of it on demand: {collapsed}")
+    assert backed == plain - used * 4096
 
 
 def test_what_fits_is_run(monkeypatch):

@@ -92,6 +92,23 @@ def test_the_heading_says_how_large_the_folios_are(orders: dict[str, int], said:
     assert f"12,288 pairs of {said}, flags as in" in heading
 
 
+@pytest.mark.parametrize(
+    ("huge", "came", "said"),
+    [
+        ("thp", 1 << 27, "huge pages: 128 MiB of 256 MiB"),
+        ("thp", 0, "huge pages: none of 256 MiB"),
+        ("hugetlb", None, "huge pages: not known how much of 256 MiB"),
+        ("", 0, ""),
+    ],
+)
+def test_the_heading_says_how_much_of_the_arena_is_in_huge_pages(huge: str, came: int | None, said: str) -> None:
+    result = seven()
+    backed = msgspec.structs.replace(result.input, huge=huge, huge_bytes=came)
+    heading = " ".join(text(msgspec.structs.replace(result, input=backed)).split("strategy")[0].split())
+    assert said in heading
+    assert ("huge" in heading) is bool(huge)
+
+
 def test_two_strategies_may_share_refusals_and_one_has_only_its_own() -> None:
     both = [
         strategy("a", 500.0, refused={"EBUSY": 2_000}),

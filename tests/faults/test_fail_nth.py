@@ -40,6 +40,7 @@ WANTED: dict[str, tuple[set[str], int]] = {
     "run": ({"read"}, 113),
 }
 HARMLESS = {
+    "fallocate64",
     "fstat64",
     "lstat64",
     "stat64",

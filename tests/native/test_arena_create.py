@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pagexchange_native.arena.region import Region
+from pagexchange_native.arena.huge_pages import refusal
+from pagexchange_native.arena.region import Region, makes_huge_pages
 from pagexchange_native.errors import ArenaAccessError, ArenaError, ArenaFullError
 from tests.native.arena_state import GIB, KIB, MIB, open_files, run_python, sound
 from tests.native.conftest import LAYOUT
@@ -266,22 +267,167 @@ with Region.create(nodes=[("fast", 16384)], layout=LAYOUT, reserve=True) as regi
 # ---- huge pages ------------------------------------------------------------------------------------------------------
 
 
-def test_transparent_huge_pages_are_asked_for_where_the_frames_lie() -> None:
-    if not Path("/sys/kernel/mm/transparent_hugepage").is_dir():
-        pytest.skip("needs a Linux with transparent huge pages")
+def mapping_at(place: int) -> dict[str, list[str]]:
+    """What /proc/self/smaps says of the mapping at an address: name -> words."""
+    inside, said = False, {}
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, *words = line.split()
+        if not first.endswith(":"):
+            low, high = (int(x, 16) for x in first.split("-"))
+            inside = low <= place < high
+        elif inside:
+            said[first[:-1]] = words
+    return said
+
+
+def in_huge_pages(place: int) -> int:
+    """Bytes of shared memory of the mapping at an address that are seen through entries of a huge page."""
+    return int(mapping_at(place)["ShmemPmdMapped"][0]) * KIB
+
+
+def needs_huge_pages_on_demand() -> None:
+    if not makes_huge_pages():
+        pytest.skip("needs Linux 6.1 or newer with transparent huge pages: MADV_COLLAPSE")
+    with create(thp=True) as region:
+        if region.collapsed is None or region.collapsed.came == 0:
+            pytest.skip(f"this machine makes no huge page: {region.collapsed}")
+
+
+@pytest.mark.parametrize("page_size", [4096, 2 * MIB])
+def test_an_arena_lies_where_huge_pages_fit(page_size: int) -> None:
     for thp in (False, True):
-        with create(nodes=[("fast", 4096)], thp=thp) as region:
-            place = region.frames.__array_interface__["data"][0]
-            asked, inside = None, False
-            for line in Path("/proc/self/smaps").read_text().splitlines():
-                first = line.split()[0]
-                if "-" in first and not first.endswith(":"):
-                    low, high = (int(x, 16) for x in first.split("-"))
-                    inside = low <= place < high
-                elif first == "VmFlags:" and inside:
-                    asked = "hg" in line.split()
-            assert asked is thp
-            assert not thp or region.geometry()["frames"][0] % (2 * MIB) == 0
+        with create(page_size=page_size, thp=thp) as region:
+            base = region.memory.__array_interface__["data"][0]
+            assert base % (2 * MIB) == 0
+            if Path("/sys/kernel/mm/transparent_hugepage").is_dir():
+                assert ("hg" in mapping_at(base)["VmFlags"]) is thp
+            assert not thp or region.total_bytes % (2 * MIB) == region.geometry()["frames"][0] % (2 * MIB) == 0
+
+
+def test_the_address_space_around_an_arena_is_given_back() -> None:
+    def reserved() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[0])
+
+    gc.disable()
+    try:
+        create().close()
+        before = reserved()
+        with create() as region:
+            assert (reserved() - before) * os.sysconf("SC_PAGESIZE") <= region.total_bytes + 256 * KIB
+        assert reserved() <= before + 64
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("reserve", [False, True])
+def test_huge_pages_that_were_asked_for_come(reserve: bool) -> None:
+    needs_huge_pages_on_demand()
+    with create(nodes=[("fast", 4096)], thp=True, reserve=reserve) as region:
+        assert region.collapsed == (region.total_bytes, region.total_bytes, "")
+        base = region.memory.__array_interface__["data"][0]
+        assert (in_huge_pages(base), region.total_bytes) == (region.total_bytes, 18 * MIB)
+        assert not region.frames.any()
+        sound(region)
+    with create() as region:
+        assert region.collapsed is None
+
+
+@pytest.mark.parametrize("error", ["EAGAIN", "ENOMEM", "EBUSY", "EINVAL"])
+def test_a_block_that_does_not_come_leaves_the_others(error: str) -> None:
+    needs_huge_pages_on_demand()
+    code = """
+import errno
+from tests.native import refused_calls
+refused_calls.collapse(getattr(errno, sys.argv[1]), where=1 << 21)
+with Region.create(nodes=[("fast", 16384)], layout=LAYOUT, thp=True) as region:
+    print(region.collapsed.came, region.collapsed.asked, region.frames.any(), region.collapsed.why)
+"""
+    came, asked, wrong, *why = run_python(SETUP + code, error).split()
+    assert (int(came), int(asked), wrong) == (34 * MIB, 68 * MIB, "False")
+    said = {
+        "EAGAIN": "unavailable",
+        "ENOMEM": "no more free blocks",
+        "EBUSY": "container's limit",
+        "EINVAL": "PR_SET_THP",
+    }
+    assert said[error] in " ".join(why)
+
+
+def test_where_no_block_comes_it_is_not_tried_for_ever() -> None:
+    needs_huge_pages_on_demand()
+    code = """
+import errno, os
+from tests.native import refused_calls
+from tests.native.arena_state import open_files
+refused_calls.collapse(errno.ENOMEM)
+with Region.create(nodes=[("fast", 16384)], layout=LAYOUT, thp=True) as region:
+    (fd,) = [int(n) for n, target in open_files().items() if "memfd:pagexchange" in target]
+    tried = os.fstat(fd).st_blocks * 512 - region.metadata_bytes
+    print(region.collapsed.came, tried // os.sysconf("SC_PAGESIZE"))
+"""
+    came, tried = map(int, run_python(SETUP + code).split())
+    assert came == 0
+    assert 0 < tried < 16
+
+
+def test_a_signal_ends_the_making_of_huge_pages() -> None:
+    needs_huge_pages_on_demand()
+    code = """
+import os, signal
+from tests.native import refused_calls
+from tests.native.arena_state import open_files
+def interrupt(*_):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGSYS, interrupt)
+read, write = os.pipe2(os.O_NONBLOCK)
+signal.set_wakeup_fd(write)
+refused_calls.collapse(0)
+try:
+    Region.create(nodes=[("fast", 16384)], layout=LAYOUT, thp=True)
+except KeyboardInterrupt:
+    print(len(os.read(read, 1000)), sum("memfd" in target for target in open_files().values()))
+"""
+    assert run_python(SETUP + code).split() == ["1", "0"]
+
+
+def test_an_older_linux_is_advised_to_make_huge_pages_of_the_frames() -> None:
+    needs_huge_pages_on_demand()
+    code = """
+import errno
+from tests.native import refused_calls
+from tests.native.test_arena_create import makes_huge_pages, mapping_at
+refused_calls.collapse(errno.EINVAL, known=False)
+with Region.create(nodes=[("fast", 16384)], layout=LAYOUT, thp=True) as region:
+    place = region.frames.__array_interface__["data"][0]
+    print(region.collapsed, "hg" in mapping_at(place)["VmFlags"], makes_huge_pages())
+"""
+    assert run_python(SETUP + code).split() == ["None", "True", "False"]
+
+
+def test_a_process_without_huge_pages_is_told_what_forbids_them() -> None:
+    needs_huge_pages_on_demand()
+    code = """
+import ctypes
+assert ctypes.CDLL(None).prctl(41, 1, 0, 0, 0) == 0
+with Region.create(nodes=[("fast", 16384)], layout=LAYOUT, thp=True) as region:
+    print(region.collapsed.came, region.collapsed.why)
+"""
+    assert (
+        run_python(SETUP + code)
+        == "0 Linux refused them; they may be off for this process (prctl PR_SET_THP_DISABLE)\n"
+    )
+
+
+def test_the_reason_for_no_huge_page_names_what_would_give_some(tmp_path: Path) -> None:
+    folder = tmp_path / "sys/kernel/mm/transparent_hugepage"
+    folder.mkdir(parents=True)
+    (folder / "shmem_enabled").write_text("always within_size advise never [deny] force\n")
+    assert refusal("tmpfs", tmp_path).endswith("shmem_enabled says deny; write never, advise or always there")
+    assert refusal("ext4", tmp_path).startswith("Linux makes none on demand for a file on ext4; leave out the path")
+    (folder / "shmem_enabled").write_text("nothing\n")
+    assert "PR_SET_THP_DISABLE" in refusal("tmpfs", tmp_path)
+    (folder / "shmem_enabled").unlink()
+    assert "PR_SET_THP_DISABLE" in refusal("", tmp_path)
 
 
 def hugetlb_pool() -> tuple[int, int]:

@@ -200,6 +200,15 @@ def test_an_arena_that_takes_more_than_the_container_allows_is_refused_before_it
 
 
 @pytest.mark.usefixtures("container")
+def test_transparent_huge_pages_take_no_more_than_the_container_allows() -> None:
+    with create(nodes=[("a", 4096)], thp=True) as region:
+        if region.collapsed is None or region.collapsed.came == 0:
+            pytest.skip(f"this machine makes no huge page on demand: {region.collapsed}")
+        assert region.collapsed.came == region.metadata_bytes + 2 * MIB  # the metadata had their memory before
+        assert region.collapsed.why == "the machine, or the container, has no memory for more"
+
+
+@pytest.mark.usefixtures("container")
 def test_a_path_in_memory_is_memory_and_one_on_a_disk_is_not(tmp_path: Path) -> None:
     shm = Path("/dev/shm")
     if not any(mount.point == b"/dev/shm" and mount.kind == b"tmpfs" for mount in procfs.mounts()):

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, SupportsIndex, TypeAlias, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pagexchange.arena import hugepages
 from pagexchange.arena.frame import Frame, LaidOutRegion
 from pagexchange.arena.pairs import as_frames, as_mask
 from pagexchange.arena.result import ExchangeResult
@@ -44,8 +45,6 @@ class Arena(LaidOutRegion):
     512
     """
 
-    huge: Literal["", "thp", "hugetlb"]
-    """Huge pages that were asked for; `hugepages` says what came of it."""
     strategies: dict[tuple[str, Mode | None], Strategy]
     """Those of the shipped file that were used on this arena, by name and mode."""
 
@@ -81,7 +80,10 @@ class Arena(LaidOutRegion):
             A file to create instead of a sealed memfd (0600; it must not exist). `close`, and the end of the
             interpreter, remove it; a process that is killed leaves it, see `close`.
         huge : {"", "thp", "hugetlb"}
-            Ask for transparent huge pages, or take 2 MiB pages from the hugetlb pool.
+            "thp": transparent huge pages, as many as the machine makes of the arena; the rest lies in base pages. They
+            take their memory at once, at most what the machine and the containers around the process have to spare.
+            `repr` says how many came. Linux before 6.1 makes them on use, where its settings let it. "hugetlb": 2 MiB
+            pages from the pool, all or an error.
         workers, mappings, spaces, xa_nodes, page_tables : int
             Capacities; the last two follow from the number of frames.
         watermarks : (min, low, high), optional
@@ -139,7 +141,9 @@ class Arena(LaidOutRegion):
         if self.forked:
             return "<Arena of the parent process>"
         nodes = ", ".join(f"{n['name']} {n['frames']}" for n in self.nodes)
-        return f"<Arena {self.nframes} frames of {self.page_size} bytes ({nodes}), {self.layout.name}, {self.backing}>"
+        huge = f", {hugepages.of_all(hugepages.mapped(self), self.total_bytes)}" if self.huge else ""
+        frames = f"{self.nframes} frames of {self.page_size} bytes ({nodes})"
+        return f"<Arena {frames}, {self.layout.name}, {self.backing}{huge}>"
 
     # ---- pages -----------------------------------------------------------------------------------------------------
 

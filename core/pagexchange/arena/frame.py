@@ -1,7 +1,7 @@
 """One frame of an arena and the page in it, as an object to look at and to name in a pair."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ class LaidOutRegion(Region):
 
     layout: Layout
     """Names, places and policies of the bits of a flags word."""
+    huge: Literal["", "thp", "hugetlb"] = ""
+    """Huge pages that were asked for; `hugepages` says what came of it."""
     benchmarking: bool = False
     """True inside a benchmark: the `null` mover serves only then."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from pagexchange.arena.hugepages import of_all
 from pagexchange.cli.layout import Layouts, Paragraph, count, nanoseconds, table
 from pagexchange.cli.notes import notes
 from pagexchange.cli.ranking import closing, ranked, winner
@@ -53,6 +54,7 @@ def _heading(result: RunResult) -> Paragraph:
         f"{given.name}",
         f"{counted(given.pairs, 'pair')} of {_folios(given)}" + _asked(given.pairs, given.pairs_asked),
         f"flags as in {given.layout}" if given.layout else "",
+        of_all(given.huge_bytes, given.arena_bytes) if given.huge else "",
         SPLITS.get(given.details.get("split"), ""),
         f"{_numbers(threads)} thread{'' if threads == [1] else 's'}" if threads else "",
         f"of which {_numbers(worked)} worked" if any(0 < s.workers < s.threads for s in result.strategies) else "",

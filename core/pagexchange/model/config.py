@@ -55,7 +55,7 @@ class ArenaConfig:
     layout: str = "linux-6.18"
     """Layout of the flags word: a name, or the path of a TOML file (from the folder of this one)."""
     huge: Literal["no", "thp", "hugetlb"] = "no"
-    """Backing: base pages, transparent huge pages when the system has them, or the hugetlb pool."""
+    """Backing: base pages, transparent huge pages as far as the machine makes them, or the hugetlb pool."""
     workers: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 8
     """Worker slots: threads of all processes at one time."""
     watermarks: tuple[Frames, Frames, Frames] | None = None

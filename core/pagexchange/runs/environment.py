@@ -21,6 +21,7 @@ import pluggy
 from pagexchange.host.installed import version_of
 from pagexchange.model.sizes import format_size
 from pagexchange_native import procfs
+from pagexchange_native.arena.region import makes_huge_pages
 
 FLAGS_OF_INTEREST = ("sse2", "avx2", "avx512f", "erms", "fsrm", "asimd", "sve", "mops")
 
@@ -115,6 +116,7 @@ def _memory(root: Path) -> dict[str, Any]:
         "numa_balancing": _read(root / "proc/sys/kernel/numa_balancing"),
         "thp_enabled": _chosen(_read(thp / "enabled")),
         "thp_shmem_enabled": _chosen(_read(thp / "shmem_enabled")),
+        "thp_on_demand": makes_huge_pages(),
         "thp_defrag": _chosen(_read(thp / "defrag")),
         "hugepages_free": _number(re.search(r"^HugePages_Free:\s+(\d+)$", info, re.M)),
         "ksm": _read(root / "sys/kernel/mm/ksm/run"),
@@ -180,6 +182,7 @@ def lines(environment: dict[str, Any]) -> list[tuple[str, str]]:
         ("NUMA balancing", memory["numa_balancing"]),
         ("huge pages, anonymous", memory["thp_enabled"]),
         ("huge pages, shared", memory["thp_shmem_enabled"]),
+        ("huge pages on demand", "yes" if memory["thp_on_demand"] else "no"),
         ("hugetlb pages free", memory["hugepages_free"]),
         ("Linux", kernel["release"]),
         ("machine", kernel["machine"] and kernel["machine"] + (", virtual" if kernel["hypervisor"] else "")),

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pagexchange.arena import hugepages
 from pagexchange.arena.arena import Arena
 from pagexchange.errors import ArenaError
 from pagexchange.model.config import Config
@@ -148,7 +149,8 @@ def _still_taken(arena: Arena) -> int:
     """Bytes that a run takes besides an arena that is made: those of its pages, once they are written, and copies."""
     used = arena.nframes - sum(int(node["free"]) for node in arena.nodes)
     tables = sum(count * size for name, (_, count, size) in arena.geometry().items() if name in _TABLES)
-    return used * arena.page_size + COPIES * tables
+    huge = arena.collapsed.came if arena.collapsed else 0  # they were taken when the arena was made
+    return max(used * arena.page_size - huge, 0) + COPIES * tables
 
 
 def _chosen(
@@ -189,6 +191,8 @@ def _chosen(
         page_size=arena.page_size,
         frames=arena.nframes,
         arena_bytes=arena.total_bytes,
+        huge=arena.huge,
+        huge_bytes=hugepages.mapped(arena),
         nodes=[{key: node[key] for key in ("name", "frames", "free", "min", "low", "high")} for node in arena.nodes],
         layout=config.layout.name,
         free=work.free,

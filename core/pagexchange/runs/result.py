@@ -152,6 +152,10 @@ class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
     page_size: int
     frames: int
     arena_bytes: int
+    huge: str = ""
+    """Huge pages that were asked for: `thp`, `hugetlb` or none."""
+    huge_bytes: int | None = None
+    """Of the arena, as it was before the first round; None: the machine does not say."""
     nodes: list[dict[str, Any]] = []
     """name, frames, free (at the start of each call) per node."""
     layout: str = ""

@@ -97,7 +97,7 @@ class Backing:
                     f"the arena needs {total // HUGE} huge pages of 2 MiB, {allowed.file} of {allowed.limit} bytes "
                     f"leaves {allowed.left // HUGE}; raise it or do not ask for hugetlb",
                 )
-        elif self.path is None or _file_system(self.fd) in _OF_MEMORY:
+        elif self.path is None or file_system(self.fd) in _OF_MEMORY:
             available = memory_available()
             if taken > available:
                 raise ArenaFullError(
@@ -153,7 +153,7 @@ def refuse_path(path: str | bytes | PathLike[str], hugetlb: bool) -> None:
 
 
 def _is_hugetlbfs(file: int | str | bytes) -> bool:
-    return _file_system(file) in (b"hugetlbfs", b"") and os.statvfs(file).f_bsize == HUGE
+    return file_system(file) in (b"hugetlbfs", b"") and os.statvfs(file).f_bsize == HUGE
 
 
 def _cannot_create(error: OSError, path: str | bytes) -> ArenaAccessError:
@@ -233,7 +233,7 @@ def _no_pool() -> str:
     )
 
 
-def _file_system(file: int | str | bytes) -> bytes:
+def file_system(file: int | str | bytes) -> bytes:
     """The kind of file system that a file is on, as `mount -t` takes it; empty where Linux does not say."""
     device = os.stat(file).st_dev  # noqa: PTH116 - it may be a descriptor
     name = b"%d:%d" % (os.major(device), os.minor(device))

@@ -103,7 +103,8 @@ class Geometry:
             at += count * form.items[part]
         self.metadata = _align(at, HUGE if hugetlb or thp else self.page_size)
         self.parts["frames"] = (self.metadata, nframes, self.page_size)
-        self.total = _align(self.metadata + nframes * self.page_size, HUGE if hugetlb else self.page_size)
+        # A huge page lies in the file as a whole, so the last block is made full.
+        self.total = _align(self.metadata + nframes * self.page_size, HUGE if hugetlb or thp else self.page_size)
 
     def _check_nodes(self, nodes: Sequence[tuple[str, int]], most: int) -> None:
         if not 1 <= len(nodes) <= most:

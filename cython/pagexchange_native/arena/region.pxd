@@ -22,6 +22,7 @@ cdef class Region:
     cdef int users           # calls that run Python, or without the GIL: meanwhile, too
     cdef readonly object path
     cdef readonly str backing
+    cdef readonly object collapsed  # of huge pages that were asked for; None: none were, or Linux makes none on demand
     cdef object __weakref__
 
     # Raises when the region is closed or belongs to a parent process; otherwise 0.

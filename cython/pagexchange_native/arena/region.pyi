@@ -8,6 +8,8 @@ from typing import Any, Final, Self, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pagexchange_native.arena.huge_pages import Collapsed
+
 FORMAT_VERSION: Final[int]
 ABI: Final[int]
 BATCH: Final[int]
@@ -22,6 +24,9 @@ COUNTERS: Final[tuple[str, ...]]
 ENTRY: Final[np.dtype[np.void]]
 PATIENCE: float
 
+def makes_huge_pages() -> bool:
+    """Whether this Linux makes huge pages of shared memory on demand (6.1 and newer, MADV_COLLAPSE)."""
+
 @final
 class Use:
     """A call that is at work on an arena."""
@@ -35,6 +40,7 @@ class Region:
 
     path: str | None
     backing: str
+    collapsed: Collapsed | None
     @classmethod
     def create(
         cls,

@@ -12,6 +12,7 @@ import numpy as np
 
 from pagexchange_native.arena.backing import Backing, boot_id, pool_too_small
 from pagexchange_native.arena.geometry import Format, Geometry
+from pagexchange_native.arena.huge_pages import affordable, collapsed
 from pagexchange_native.arena.owners import who
 from pagexchange_native.arena.reentry import in_plugin_of
 from pagexchange_native.errors import ArenaBusyError, ArenaError, ArenaFullError, ForkedArenaError, stays_here
@@ -31,6 +32,18 @@ from pagexchange_native.arena.allocator cimport pgx_alloc_any, pgx_free, pgx_nod
 from pagexchange_native.arena.counters cimport counter_add, counter_sum
 from pagexchange_native.arena.header cimport attach_header, write_header
 from pagexchange_native.arena.locks cimport now_ns, wait_until
+from pagexchange_native.arena.mapping cimport (
+    BLOCK,
+    GIVE_UP,
+    MADV_DONTFORK,
+    MADV_HUGEPAGE,
+    MAP_FAILED,
+    can_collapse,
+    collapse_block,
+    madvise,
+    map_at_border,
+    munmap,
+)
 from pagexchange_native.arena.page_lock cimport enter_pages, first_frame, keeper_owner, leave_pages, page_leave
 from pagexchange_native.arena.references cimport (
     IS_FROZEN,
@@ -59,18 +72,6 @@ cdef extern from "Python.h":
 
 cdef extern from "pagexchange/forked.h" nogil:
     void pgx_forked(const uint8_t *lo, uint64_t size)
-
-cdef extern from "<sys/mman.h>" nogil:
-    void *mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)
-    int munmap(void *addr, size_t length)
-    int madvise(void *addr, size_t length, int advice)
-    enum:
-        PROT_READ
-        PROT_WRITE
-        MAP_SHARED
-        MADV_DONTFORK
-        MADV_HUGEPAGE
-    void *MAP_FAILED
 
 FORMAT_VERSION = PGX_VERSION
 ABI = PGX_ABI
@@ -433,7 +434,8 @@ cdef class Region:
         path : path-like, optional
             File to create (0600, must not exist) instead of a sealed memfd; on tmpfs or hugetlbfs. See `close`.
         hugetlb, thp : bool
-            Back it with 2 MiB pages of the hugetlb pool, or ask for transparent ones with madvise.
+            Back it with 2 MiB pages of the hugetlb pool, or with transparent ones, which take their memory now: as many
+            as come (`collapsed` says how many), the rest in base pages. Linux before 6.1 is only advised.
         workers, mappings, spaces, xa_nodes, page_tables : int
             Capacities. The last two follow from the number of frames when not given.
         watermarks : (int, int, int), optional
@@ -475,10 +477,11 @@ cdef class Region:
             backing.take(total, total if reserve else geometry.metadata, hugetlb)
         finally:
             self.fd, self.path, self.backing = backing.fd, backing.path, backing.kind
+        _live.add(self)  # from here on threads may fork, since others run
         self._map(total, hugetlb)
         r = self.region
         if thp:
-            madvise(r.base + <uint64_t>geometry.metadata, total - geometry.metadata, MADV_HUGEPAGE)
+            self._collapse(total if reserve else geometry.metadata)
         try:
             uuid = secrets.token_bytes(16)
         except OSError as error:
@@ -490,10 +493,9 @@ cdef class Region:
                 pgx_node_init(r, n)
         r.process = 0
         r.self = <uint32_t>claim_of(r, r.workers + 1, r.nslots)  # nobody else is here yet
-        _live.add(self)
 
     def _map(self, uint64_t total, hugetlb):
-        cdef void *base = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, self.fd, 0)
+        cdef void *base = map_at_border(self.fd, total)
         if base == MAP_FAILED:
             code = c_errno
             if hugetlb:
@@ -509,6 +511,31 @@ cdef class Region:
             raise MemoryError("no memory for the region's private geometry")
         self.region.base = <uint8_t *>base
         self.region.total = total
+
+    def _collapse(self, uint64_t taken):
+        """Make huge pages of the whole arena, as far as they come; the first `taken` bytes have memory already.
+
+        In the order of the file, so metadata first: a pair meets two frames, but six cache lines of metadata on as many
+        pages, and there are forty times less of them. Linux decides alone where it makes none on demand.
+        """
+        cdef uint64_t blocks = self.region.total // BLOCK, n
+        cdef uint64_t most = taken // BLOCK + <uint64_t>affordable((self.region.total - taken) // BLOCK)
+        cdef uint64_t came = 0
+        cdef int code, last = 0, row = 0
+        # For blocks that do not come now: some settings let Linux make huge pages of them later.
+        madvise(self.region.base, self.region.total, MADV_HUGEPAGE)
+        if not can_collapse():
+            return
+        for n in range(most):
+            with nogil:
+                code = collapse_block(self.fd, self.region.base, n * BLOCK)
+            PyErr_CheckSignals()
+            row = row + 1 if code else 0
+            last = code or last
+            came += not code
+            if row == GIVE_UP:
+                break
+        self.collapsed = collapsed(came, blocks, last, self.fd)
 
     # ---- life ------------------------------------------------------------------------------------------------------
 
@@ -1082,6 +1109,11 @@ cdef class Region:
         cdef uint64_t number = n
         self.check()
         self.region.fail_alloc = number
+
+
+def makes_huge_pages():
+    """Whether this Linux makes huge pages of shared memory on demand (6.1 and newer, MADV_COLLAPSE)."""
+    return can_collapse()
 
 
 def _after_fork():

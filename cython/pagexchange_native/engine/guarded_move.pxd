@@ -7,10 +7,11 @@ before it are exchanged again, the last one first, each under the log:
     BACK 2k + 1   the log has A's chunk k; B's chunk k is being copied from A
     BACK 2k       A's chunk k is being copied from the log; the chunks below k are still exchanged
 
-so that a death meanwhile can be finished too. What lies in broken memory is lost, and no more: except that an exchange
-in place may have moved a part of the healthy page into the broken frame before it met the error. Such a part reads as
-zeros afterwards, and the frame that lacks it is marked as well: a frame without the mark has lost nothing. The temporary
-page has no such case. Source: `folio_mc_copy` and `memory_failure` of Linux 6.18, which copy before they remap.
+so that a death meanwhile can be finished too. A mover may load from both folios before it publishes the chunk: what it
+cannot read is then met at the step of the chunk before, or of the pair before, which has done its last store. What lies
+in broken memory is lost, and no more: except that an exchange in place may have moved a part of the healthy page into
+the broken frame before it met the error. Such a part reads as zeros afterwards, and the frame that lacks it is marked as
+well: a frame without the mark has lost nothing. The temporary page has no such case. Source: `folio_mc_copy` and `memory_failure` of Linux 6.18, which copy before they remap.
 """
 
 from libc.errno cimport EAGAIN
@@ -144,7 +145,7 @@ cdef inline int move_guarded(const pgx_mover_ops *ops, pgx_region *r, const pgx_
         at += 1
     if at + 1 < n and ops.kind == PGX_LOG_UNDO and step == moves[at].bytes // PGX_CHUNK * 2 and \
             (_within(where, moves[at + 1].a, moves[at + 1].bytes) or _within(where, moves[at + 1].b, moves[at + 1].bytes)):
-        # The error is the next pair's, whose first chunk is not saved yet: this one's last store had been done.
+        # The error is the next pair's, in what is loaded before its first publish: this one's last store had been done.
         at += 1
         step = 0
     broken[0] = at

@@ -36,7 +36,9 @@ cdef class ListExchange(DataMover):
     isa : str
         "auto" (the widest of this CPU), "scalar", "sse2", "avx2", "avx512" or "neon".
     prefetch : bool
-        Fetch what comes next into L2: the next pair, and in a large folio what lies one base page ahead.
+        While the last 4 KiB of a folio move, fetch the first 4 KiB of the next pair into L2. Not inside a folio, and not
+        a pair that lies right behind this one on both sides: the hardware follows there, and hints cost more than they
+        bring.
     threads : int
         How many workers may share a list, or one large folio: 1 to 32. The engine runs them; each works in a slot of
         its own on a range that `mover.shares` cuts.
@@ -67,7 +69,7 @@ cdef class ListExchange(DataMover):
         return {
             "isa": self.options.isa.name.decode(),
             "width": f"{self.options.isa.width} bytes",
-            "prefetch": "the next pair, to L2" if self.options.prefetch else "none",
+            "prefetch": "the next pair's first 4 KiB, to L2" if self.options.prefetch else "none",
             "threads": str(self.ops.threads),
             "log": f"undo, {PGX_CHUNK}-byte chunks",
             "takes frames": "none",

@@ -15,29 +15,28 @@
 
 #define UNROLL _Pragma("GCC unroll 32")
 #define LINE 64
-#define NEAR 4096 /* how far ahead of the exchange the fetches run: one base page */
+#define BASE_PAGE 4096 /* what is fetched of the next pair, and during how much of this one */
+#define PER_CHUNK(W) (PGX_CHUNK / (W))
 
 /* ---- fetching what comes next ---------------------------------------------------------------------------------- */
 
-/* Towards L2, one line: L1 is small and busy with the pair at hand. */
-static inline void fetch(const uint8_t *p) { __builtin_prefetch(p, 0, 2); }
+/* Byte of this folio from which on the next pair is fetched, as many bytes as this one has left; `bytes`: never.
+ * Only the next pair's first base page, since the hardware follows from there: it does so inside a folio, where a hint
+ * costs more than it brings, and for neighbours, which come in the order in which they lie. */
+static inline uint64_t fetching_from(const pgx_ahead *ahead, const uint8_t *a, const uint8_t *b, uint64_t bytes) {
+    if (ahead == NULL || ahead->a == NULL || (ahead->a == a + bytes && ahead->b == b + bytes))
+        return bytes;
+    return bytes > BASE_PAGE ? bytes - BASE_PAGE : 0;
+}
 
-/* While `offset`..+PGX_CHUNK of a folio is moved, fetches what lies NEAR bytes further on: in this folio, or after its
- * end at the start of the next one. So the fetches are spread evenly and a large folio does not flush the cache. */
-static inline void fetch_ahead(const pgx_ahead *ahead, const uint8_t *a, const uint8_t *b, uint64_t offset,
-                               uint64_t bytes) {
-    uint64_t further = offset + NEAR;
-    if (further >= bytes) {
-        further -= bytes;
-        a = ahead->a;
-        b = ahead->b;
-        if (a == NULL)
-            return;
-    }
+/* One chunk of the next pair towards L2: L1 is small, and busy with the pair at hand. A hint to read, prefetcht1 here,
+ * also where the CPU has one to write, which is slower. Always inlined: gcc takes a function of hints for one without any
+ * effect, and leaves out its calls. */
+__attribute__((always_inline)) static inline void fetch_chunk(const pgx_ahead *ahead, uint64_t offset) {
     UNROLL
     for (int i = 0; i < PGX_CHUNK; i += LINE) {
-        fetch(a + further + i);
-        fetch(b + further + i);
+        __builtin_prefetch(ahead->a + offset + i, 0, 2);
+        __builtin_prefetch(ahead->b + offset + i, 0, 2);
     }
 }
 
@@ -55,40 +54,48 @@ __attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint
     return k + 1;
 }
 
-/* ---- the three loops, for a register type V of W bytes ------------------------------------------------------------- */
+/* ---- the four loops, for a register type V of W bytes -------------------------------------------------------------- */
 
-/* KEEP: the chunk fits into registers next to one more; else B is written from the log, which lies in L1. */
-#define LOOPS(NAME, TARGET, V, W, KEEP, LOAD, STORE, FOLD, LOW)                                                        \
+/* BOTH: a chunk of A and one of B fit into registers, and all loads come before the first store. Else B's chunk is loaded
+ * when A's is overwritten, and A's comes back from the log, which lies in L1. */
+#define LOOPS(NAME, TARGET, V, W, BOTH, LOAD, STORE, FOLD, LOW)                                                        \
     TARGET static void NAME##_undo(uint8_t *a, uint8_t *b, uint64_t bytes, uint64_t step, const pgx_log *log,          \
                                    uint32_t pair, const pgx_ahead *ahead) {                                            \
+        const pgx_log to = *log; /* a copy: for all that the compiler knows, the stores below go to *log */            \
+        const uint64_t from = fetching_from(ahead, a, b, bytes);                                                       \
         uint64_t k = step ? redo_open(a, b, step, log, pair) : 0;                                                      \
         for (uint64_t at = k * PGX_CHUNK; at < bytes; at += PGX_CHUNK, k++) {                                          \
-            uint8_t *pa = a + at, *pb = b + at, *saved = log->chunk + (k & 1) * PGX_CHUNK;                             \
-            V kept[PGX_CHUNK / W];                                                                                     \
-            if (ahead)                                                                                                 \
-                fetch_ahead(ahead, a, b, at, bytes);                                                                   \
+            uint8_t *pa = a + at, *pb = b + at, *saved = to.chunk + (k & 1) * PGX_CHUNK;                               \
+            V of_a[PER_CHUNK(W)], of_b[PER_CHUNK(W)];                                                                  \
+            if (at >= from)                                                                                            \
+                fetch_chunk(ahead, at - from);                                                                         \
             UNROLL                                                                                                     \
-            for (int i = 0; i < PGX_CHUNK / W; i++) {                                                                  \
-                kept[i] = LOAD(pa + i * W);                                                                            \
-                STORE(saved + i * W, kept[i]);                                                                         \
-            }                                                                                                          \
-            pgx_log_step(log, pair, 2 * k + 1);                                                                        \
+            for (int i = 0; i < PER_CHUNK(W); i++)                                                                     \
+                of_a[i] = LOAD(pa + i * W);                                                                            \
             UNROLL                                                                                                     \
-            for (int i = 0; i < PGX_CHUNK / W; i++)                                                                    \
-                STORE(pa + i * W, LOAD(pb + i * W));                                                                   \
-            pgx_log_step(log, pair, 2 * k + 2);                                                                        \
+            for (int i = 0; BOTH && i < PER_CHUNK(W); i++)                                                             \
+                of_b[i] = LOAD(pb + i * W);                                                                            \
             UNROLL                                                                                                     \
-            for (int i = 0; i < PGX_CHUNK / W; i++)                                                                    \
-                STORE(pb + i * W, KEEP ? kept[i] : LOAD(saved + i * W));                                               \
+            for (int i = 0; i < PER_CHUNK(W); i++)                                                                     \
+                STORE(saved + i * W, of_a[i]);                                                                         \
+            pgx_log_step(&to, pair, 2 * k + 1);                                                                        \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < PER_CHUNK(W); i++)                                                                     \
+                STORE(pa + i * W, BOTH ? of_b[i] : LOAD(pb + i * W));                                                  \
+            pgx_log_step(&to, pair, 2 * k + 2);                                                                        \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < PER_CHUNK(W); i++)                                                                     \
+                STORE(pb + i * W, BOTH ? of_a[i] : LOAD(saved + i * W));                                               \
         }                                                                                                              \
     }                                                                                                                  \
     TARGET static void NAME##_bare(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) {                   \
+        const uint64_t from = fetching_from(ahead, a, b, bytes);                                                       \
         for (uint64_t at = 0; at < bytes; at += PGX_CHUNK) {                                                           \
             uint8_t *pa = a + at, *pb = b + at;                                                                        \
-            if (ahead)                                                                                                 \
-                fetch_ahead(ahead, a, b, at, bytes);                                                                   \
+            if (at >= from)                                                                                            \
+                fetch_chunk(ahead, at - from);                                                                         \
             UNROLL                                                                                                     \
-            for (int i = 0; i < PGX_CHUNK / W; i++) {                                                                  \
+            for (int i = 0; i < PER_CHUNK(W); i++) {                                                                   \
                 V x = LOAD(pa + i * W), y = LOAD(pb + i * W);                                                          \
                 STORE(pa + i * W, y);                                                                                  \
                 STORE(pb + i * W, x);                                                                                  \
@@ -97,15 +104,31 @@ __attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint
     }                                                                                                                  \
     TARGET static uint64_t NAME##_read(const uint8_t *a, const uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) {   \
         V sum = LOAD(a);                                                                                               \
+        const uint64_t from = fetching_from(ahead, a, b, bytes);                                                       \
         for (uint64_t at = 0; at < bytes; at += PGX_CHUNK) {                                                           \
             const uint8_t *pa = a + at, *pb = b + at;                                                                  \
-            if (ahead)                                                                                                 \
-                fetch_ahead(ahead, a, b, at, bytes);                                                                   \
+            if (at >= from)                                                                                            \
+                fetch_chunk(ahead, at - from);                                                                         \
             UNROLL                                                                                                     \
-            for (int i = 0; i < PGX_CHUNK / W; i++)                                                                    \
+            for (int i = 0; i < PER_CHUNK(W); i++)                                                                     \
                 sum = FOLD(sum, FOLD(LOAD(pa + i * W), LOAD(pb + i * W)));                                             \
         }                                                                                                              \
         return LOW(sum);                                                                                               \
+    }                                                                                                                  \
+    TARGET static void NAME##_two(uint8_t *const a[2], uint8_t *const b[2], uint64_t bytes, const pgx_ahead ahead[2]) {\
+        const uint64_t from[2] = {fetching_from(ahead, a[0], b[0], bytes),                                             \
+                                  fetching_from(ahead ? ahead + 1 : NULL, a[1], b[1], bytes)};                         \
+        for (uint64_t at = 0; at < bytes; at += PGX_CHUNK)                                                             \
+            for (int p = 0; p < 2; p++) {                                                                              \
+                if (at >= from[p])                                                                                     \
+                    fetch_chunk(ahead + p, at - from[p]);                                                              \
+                UNROLL                                                                                                 \
+                for (int i = 0; i < PER_CHUNK(W); i++) {                                                               \
+                    V x = LOAD(a[p] + at + i * W), y = LOAD(b[p] + at + i * W);                                        \
+                    STORE(a[p] + at + i * W, y);                                                                       \
+                    STORE(b[p] + at + i * W, x);                                                                       \
+                }                                                                                                      \
+            }                                                                                                          \
     }
 
 /* ---- scalar: 8 bytes at a time ------------------------------------------------------------------------------------------ */
@@ -154,14 +177,14 @@ LOOPS(neon, , uint8x16_t, 16, 1, vld1q_u8, vst1q_u8, veorq_u8, LOW_NEON)
 
 const pgx_isa pgx_isas[] = {
 #if defined(__x86_64__)
-    {"avx512", 64, has_avx512, avx512_undo, avx512_bare, avx512_read},
-    {"avx2", 32, has_avx2, avx2_undo, avx2_bare, avx2_read},
-    {"sse2", 16, always, sse2_undo, sse2_bare, sse2_read},
+    {"avx512", 64, has_avx512, avx512_undo, avx512_bare, avx512_read, avx512_two},
+    {"avx2", 32, has_avx2, avx2_undo, avx2_bare, avx2_read, avx2_two},
+    {"sse2", 16, always, sse2_undo, sse2_bare, sse2_read, sse2_two},
 #elif defined(__aarch64__)
-    {"neon", 16, always, neon_undo, neon_bare, neon_read},
+    {"neon", 16, always, neon_undo, neon_bare, neon_read, neon_two},
 #endif
-    {"scalar", 8, always, scalar_undo, scalar_bare, scalar_read},
-    {NULL, 0, NULL, NULL, NULL, NULL},
+    {"scalar", 8, always, scalar_undo, scalar_bare, scalar_read, scalar_two},
+    {NULL, 0, NULL, NULL, NULL, NULL, NULL},
 };
 
 const pgx_isa *pgx_isa_find(const char *name, int *known) {

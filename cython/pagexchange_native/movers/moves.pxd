@@ -19,6 +19,7 @@ cdef extern from "pagexchange/moves.h" nogil:
     ctypedef void (*pgx_bare_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) noexcept nogil
     ctypedef uint64_t (*pgx_read_fn)(const uint8_t *a, const uint8_t *b, uint64_t bytes,
                                      const pgx_ahead *ahead) noexcept nogil
+    ctypedef void (*pgx_two_fn)(uint8_t **a, uint8_t **b, uint64_t bytes, const pgx_ahead *ahead) noexcept nogil
     ctypedef int (*pgx_supported_fn)() noexcept nogil
     ctypedef struct pgx_isa:
         const char *name
@@ -27,6 +28,7 @@ cdef extern from "pagexchange/moves.h" nogil:
         pgx_undo_fn undo
         pgx_bare_fn bare
         pgx_read_fn read
+        pgx_two_fn two
     const pgx_isa pgx_isas[]
     const pgx_isa *pgx_isa_find(const char *name, int *known)
     void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t bytes, uint64_t step, const pgx_log *log,

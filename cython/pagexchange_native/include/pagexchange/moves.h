@@ -12,13 +12,15 @@
  * the state word does not call open, so that no further publish is needed between two ranges of one worker. */
 #define PGX_SHARE (2u * PGX_CHUNK)
 
-/* What comes after this pair, so that it can be fetched meanwhile. NULL pointers: nothing comes. */
+/* What comes after this pair, so that its first base page can be fetched meanwhile. NULL pointers: nothing comes.
+ * Nothing is fetched either of a pair that lies right behind this one on both sides: the hardware does it. */
 typedef struct pgx_ahead {
     const uint8_t *a, *b;
 } pgx_ahead;
 
 /* Exchanges `bytes` (a multiple of PGX_SHARE) of a and b, from step `step` on.
- * Chunk k: log[k & 1] = A; publish 2k + 1; A = B; publish 2k + 2; B = log[k & 1].
+ * Chunk k: log[k & 1] = A; publish 2k + 1; A = B; publish 2k + 2; B = log[k & 1]. Where both chunks fit into registers
+ * they are loaded before the first of these stores: what cannot be read is then met at step 2k, in A as in B.
  * A step of 0 begins; any other step is what the state word said when its owner died: the open chunk is redone first. */
 typedef void (*pgx_undo_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, uint64_t step, const pgx_log *log, uint32_t pair,
                             const pgx_ahead *ahead);
@@ -26,6 +28,9 @@ typedef void (*pgx_undo_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, uint64_t ste
 typedef void (*pgx_bare_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead);
 /* Reads both and returns a value that depends on every byte: the limit. */
 typedef uint64_t (*pgx_read_fn)(const uint8_t *a, const uint8_t *b, uint64_t bytes, const pgx_ahead *ahead);
+/* Two pairs without a frame in common, chunk by chunk in turn, no log: for benchmarks only. ahead: NULL, or what comes
+ * after each of them. */
+typedef void (*pgx_two_fn)(uint8_t *const a[2], uint8_t *const b[2], uint64_t bytes, const pgx_ahead ahead[2]);
 
 typedef struct pgx_isa {
     const char *name;
@@ -34,6 +39,7 @@ typedef struct pgx_isa {
     pgx_undo_fn undo;
     pgx_bare_fn bare;
     pgx_read_fn read;
+    pgx_two_fn two;
 } pgx_isa;
 
 /* Those compiled in, the widest first; the list ends with a NULL name. */

@@ -1,0 +1,1 @@
+"""How fast pages are exchanged, in ratios to loops over the same pairs, each with its limit: `python -m benchmarks`."""

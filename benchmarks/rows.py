@@ -1,0 +1,74 @@
+"""The rows that the engine is held to: what is measured, against what, in which arena, and the most that it may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.cells import FOLIO, LIST, NATIVE, NULL, READ, RFC, WORD
+from benchmarks.scenes import Kind, Setting
+
+MIB, GIB = 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the report."""
+
+    key: str
+    what: str
+    against: str
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow(Row):
+    """A ratio of two cells of one arena."""
+
+    setting: Setting
+    above: str
+    below: str
+    needs_huge: bool = False
+    """The figure is for huge pages: without them it says nothing."""
+
+
+def _dram(kind: Kind = "half", order: int = 0, *, huge: bool = True) -> Setting:
+    return Setting(kind, GIB, order, huge)
+
+
+_CACHE = Setting("half", MIB)
+_RFC = "RFC loop"
+
+CELL_ROWS: tuple[CellRow, ...] = (
+    CellRow("null-anon", "engine alone, 1 GiB, anon/anon", _RFC, 0.08, _dram("anon"), NULL, RFC),
+    CellRow("null-file", "engine alone, 1 GiB, file/file", _RFC, 0.08, _dram("file"), NULL, RFC),
+    CellRow("null-half", "engine alone, 1 GiB, half and half", _RFC, 0.11, _dram(), NULL, RFC),
+    CellRow("null-cache", "engine alone, 1 MiB, half and half", _RFC, 0.22, _CACHE, NULL, RFC),
+    CellRow("list-huge", "list-exchange, 1 GiB, huge pages", _RFC, 0.66, _dram(), LIST, RFC, True),
+    CellRow("list-small", "list-exchange, 1 GiB, 4 KiB pages", _RFC, 0.70, _dram(huge=False), LIST, RFC),
+    CellRow("read-huge", "list-exchange, 1 GiB, huge pages", "read both", 0.95, _dram(), LIST, READ, True),
+    CellRow("read-small", "list-exchange, 1 GiB, 4 KiB pages", "read both", 0.95, _dram(huge=False), LIST, READ),
+    CellRow("list-cache", "list-exchange, 1 MiB", _RFC, 0.58, _CACHE, LIST, RFC),
+    CellRow("word-cache", "word-swap, 1 MiB", _RFC, 0.60, _CACHE, WORD, RFC),
+    CellRow("folio-rfc", "list-exchange, 2 MiB folios", _RFC, 0.85, _dram(order=9), LIST, RFC),
+    CellRow("folio-memcpy", "list-exchange, 2 MiB folios", "memcpy of one", 1.05, _dram(order=9), LIST, FOLIO),
+    CellRow("order4-rfc", "list-exchange, 64 KiB folios", _RFC, 0.95, _dram(order=4), LIST, RFC),
+)
+
+THREADS_NULL = Row("threads-null", "engine alone, two threads, per pair", "one thread", 0.56)
+THREADS_LIST = Row("threads-list", "list-exchange, two threads, per pair", "one thread", 0.62)
+LARGE = Row("large", "list-exchange, 16 GiB arena, per pair", "1 GiB arena", 1.25)
+RECOVERY = Row("recovery", "recovery of a slot", "20 us + 2 us a pair + copy", 1.0)
+
+PEERS: tuple[str, ...] = (RFC, READ, "read both, ahead", "memcpy", "in place", "in place, ahead", "logged, ahead",
+                          "temporary page", WORD, LIST, NATIVE, NULL)  # fmt: skip
+"""Cells of a full run's tables beside those of the rows."""
+
+TABLES: tuple[Setting, ...] = (
+    _CACHE,
+    Setting("half", 32 * MIB),
+    _dram(),
+    _dram(huge=False),
+    _dram(order=4),
+    _dram(order=9),
+)
+"""Settings for which a full run has all peers."""
