@@ -208,7 +208,8 @@ def read(arena: HasMemory) -> Raw:
     tops = CALL_SLOTS * 4
     pins = part("pins", byte, tops + CALL_SLOTS * PINS * 8)
     offset["text"] = int(header["off_text"])
-    part("text", byte, int(header["text_size"]))
+    if header["text_size"]:
+        part("text", byte, int(header["text_size"]))
     return Raw(
         metadata=memory[: offset["frames"]],
         header=header,

@@ -493,6 +493,7 @@ cdef class Region:
                 pgx_node_init(r, n)
         r.process = 0
         r.self = <uint32_t>claim_of(r, r.workers + 1, r.nslots)  # nobody else is here yet
+        pgx_store64(&r.header.ready, 1)  # last: until then there is no arena here
 
     def _map(self, uint64_t total, hugetlb):
         cdef void *base = map_at_border(self.fd, total)

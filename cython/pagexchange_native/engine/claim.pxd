@@ -78,7 +78,7 @@ cdef inline int _claim(Worker *w, uint32_t i) noexcept nogil:
     cdef uint64_t mark = pgx_state_of(PGX_FROZEN | w.slot, w.slot + 1)
     cdef uint64_t *word_a = pgx_state_word(&r.entries[p.pfn[0]])
     cdef uint64_t *word_b = pgx_state_word(&r.entries[p.pfn[1]])
-    cdef Page a, b, a2, b2
+    cdef Page a, b, a_now, b_now
     cdef int rc
     look(r, p.pfn[0], &a)
     look(r, p.pfn[1], &b)
@@ -92,15 +92,15 @@ cdef inline int _claim(Worker *w, uint32_t i) noexcept nogil:
     if not pgx_cas64(word_b, b.word, mark):
         pgx_store64(word_a, a.word)
         return IS_HELD
-    look(r, p.pfn[0], &a2)
-    look(r, p.pfn[1], &b2)
-    if not same(&a, &a2) or not same(&b, &b2) or (a.order and tails_forbid(r, p.pfn[0], p.pfn[1], a.order, &w.tails[i])):
+    look(r, p.pfn[0], &a_now)
+    look(r, p.pfn[1], &b_now)
+    if not same(&a, &a_now) or not same(&b, &b_now) or (a.order and tails_forbid(r, p.pfn[0], p.pfn[1], a.order, &w.tails[i])):
         pgx_store64(word_b, b.word)
         pgx_store64(word_a, a.word)
         return IS_HELD
     p.done = LOCKED_0 | LOCKED_1 | FROZEN_0 | FROZEN_1
-    record_side(w, i, 0, &a2)
-    record_side(w, i, 1, &b2)
+    record_side(w, i, 0, &a)
+    record_side(w, i, 1, &b)
     return 0
 
 

@@ -559,6 +559,7 @@ cdef inline int recover_exchange(Worker *w, uint64_t until) noexcept nogil:
     if phase != PGX_INTENT:
         store_counters(w)
         finish_marked(w)
+        w.rec.targets = 0
     put_back_pairs(w, phase == PGX_INTENT, until)
     for i in range(w.n):
         _give_temp(w, i, until)

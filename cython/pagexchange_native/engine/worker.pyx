@@ -325,6 +325,7 @@ cdef inline void _finish(Worker *w) noexcept nogil:
     pgx_publish(&w.rec.state, PGX_META)
     store_counters(w)
     finish(w)
+    w.rec.targets = 0
     give_back_all(w)
 
 
