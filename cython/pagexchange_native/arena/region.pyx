@@ -490,6 +490,7 @@ cdef class Region:
                 pgx_node_init(r, n)
         r.process = 0
         r.self = <uint32_t>claim_of(r, r.workers + 1, r.nslots)  # nobody else is here yet
+        pgx_store64(&r.header.ready, 1)
         _live.add(self)
 
     def _map(self, uint64_t total, hugetlb):
