@@ -139,7 +139,7 @@ def _put_back(record: Record, pair: Pair) -> None:
 def _finish_tails(record: Record, live: list[Pair]) -> None:
     """From the open step of TAILS on; from the first pair on where none is open."""
     image = record.image
-    at, first, half = -1, 0, 0
+    at, first, half = -1, 0, 1  # the last step of the data may be open, in half 1
     if record.phase == TAILS:
         at, first, half = record.pair, record.step // 2, record.step % 2
     for pair in live:
