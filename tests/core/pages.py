@@ -145,5 +145,5 @@ def resting(arena: Arena) -> bool:
     """Whether no slot is claimed but the process's own, and none has an unfinished record."""
     slots = f.read(arena).slots
     claimed = np.flatnonzero(slots["claim"] & np.uint64(0xFF))
-    records = [slots[name].any() for name in ("saves", "node_saves", "tree", "give", "targets")]
+    records = [slots[name].any() for name in ("saves", "node_saves", "tree", "give", "drop")]
     return len(claimed) == 1 and not (slots["state"] & np.uint64(0xFF)).any() and not any(records)

@@ -46,7 +46,7 @@ def fields_of(dtype: np.dtype[Any], at: int = 0, name: str = "") -> Iterator[tup
 
 OWN = {
     name for name, _ in fields_of(f.SLOT)
-    if name.startswith(("log", "saved", "pair", "n", "parent", "lo", "hi", "target[")) and name != "node_saves"
+    if name.startswith(("log", "saved", "pair", "n", "parent", "lo", "hi", "target")) and name != "node_saves"
 }  # fmt: skip
 """What a worker may leave in its slot when it has done."""
 UNSEEN = {f"nodes.{node}.{name}" for node in ("fast", "slow") for name in ("asked", "got", "below_low", "below_min")}

@@ -458,7 +458,7 @@ FAULTS: list[tuple[Callable[[Toy], None], str, tuple[str, int, Any, Any], int]] 
     (part("slots", 2, 3, "node_saves"), "slot 2 has words of a node's lists saved: 3", ("slot", 2, 0, 3), 1),
     (part("slots", 2, 4096, "tree"), "slot 2 has a tree that it writes to, at byte: 4096", ("slot", 2, 0, 4096), 1),
     (part("slots", 2, 9, "give"), "slot 2 has a page that it is about to free, number: 9", ("slot", 2, 0, 9), 1),
-    (part("slots", 2, 2, "targets"), "slot 2 has nodes whose counters it has yet to store: 2", ("slot", 2, 0, 2), 1),
+    (part("slots", 2, 2, "drop"), "slot 2 has sub-trees that it has yet to give back", ("slot", 2, 0, 2), 1),
     (part("slots", 0, 1 << 8 | 1, "claim"), "slot 0 is nobody's, and its claim is 0x101", ("slot", 0, 0, 257), 1),
     (pin(OTHER + 1, True), f"frame {OTHER} is referenced by the process of slot 4", ("pin", 5, 0, 6 | 1 << 32), 1),
     (
@@ -482,12 +482,11 @@ FAULTS: list[tuple[Callable[[Toy], None], str, tuple[str, int, Any, Any], int]] 
         ("mapping-lock", 2, 0, f.XA_WRITER),
         1,
     ),
-    (part("mappings", 4, 2, "used"), "mapping 4: it is being made", ("mapping-lock", 4, 0, 1), 1),
     (part("spaces", 1, 7, "tables", "lock"), "space 1: its tree is locked (0x7)", ("space-lock", 1, 0, 7), 1),
     (part("nodes", 1, 7, "lock"), "node 1: its allocator is locked (0x7)", ("node-lock", 1, 0, 7), 1),
     (
         structure_locked,
-        "the lock of all trees, tables, mappings and spaces is slot 4's",
+        "all trees, tables, mappings and spaces are locked by slot 4",
         ("structure-lock", -1, 0, 5),
         1,
     ),

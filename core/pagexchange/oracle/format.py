@@ -85,7 +85,7 @@ SIDE = _struct("u8 flags mapping index private; u4 pfn rmap mapcount slot refs; 
 PAIR = _struct("side side*2; i4 status; u4 temp; u1 order kind pad*6", side=SIDE)
 SAVE = _struct("u8 where old")
 SLOT = _struct(
-    f"u8 state claim; u4 n parent; u8 lo hi tree give pad; u1 log*{2 * CHUNK};"
+    f"u8 state claim; u4 n parent; u8 lo hi tree give drop; u1 log*{2 * CHUNK};"
     f"i8 counter*{MAX_NODES * len(COUNTERS)} target*{MAX_NODES * len(COUNTERS)}; u8 targets saves node_saves pad1*5;"
     f"save saved*{SAVED} saved_node*{SAVED_NODE}; pair pair*{BATCH}",
     save=SAVE,

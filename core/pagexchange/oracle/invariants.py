@@ -97,8 +97,6 @@ def _nothing_held(state: State, findings: Collector) -> None:
         ("mapping", state.mappings["pages"]["lock"], "its tree is locked"),
         ("space", state.spaces["tables"]["lock"], "its tree is locked"),
         ("node", state.nodes["lock"], "its allocator is locked"),
-        ("mapping", state.mappings["used"] > 1, "it is being made"),
-        ("space", state.spaces["used"] > 1, "it is being made"),
         ("mapping", state.mappings["pages"]["seq"] & 1, "its tree is marked as changing"),
         ("space", state.spaces["tables"]["seq"] & 1, "its tree is marked as changing"),
     )
@@ -130,7 +128,7 @@ def _records_at_rest(state: State, findings: Collector) -> None:
         ("node_saves", "words of a node's lists saved"),
         ("tree", "a tree that it writes to, at byte"),
         ("give", "a page that it is about to free, number"),
-        ("targets", "nodes whose counters it has yet to store"),
+        ("drop", "sub-trees that it has yet to give back, the first at node number"),
     ):
         findings.add_where(
             "slot", slots[name] != 0, numbers, 0, slots[name],
@@ -491,7 +489,7 @@ def _slots(state: State, findings: Collector) -> None:
     for s, node in zip(slot.tolist(), (k // len(COUNTERS) + len(state.nodes)).tolist(), strict=True):
         findings.add("counter", node, 0, 1, f"slot {s} counts pages of node {node}; there are {len(state.nodes)} nodes")
     slot = state.slots[0]
-    for name in ("state", "claim", "saves", "node_saves", "tree", "give", "targets"):
+    for name in ("state", "claim", "saves", "node_saves", "tree", "give", "drop"):
         if slot[name]:
             findings.add("slot", 0, 0, slot[name], f"slot 0 is nobody's, and its {name} is {slot[name]:#x}")
 

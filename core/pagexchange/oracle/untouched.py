@@ -33,7 +33,7 @@ from pagexchange.oracle.format import (
 )
 
 _SHOWN = 1000
-_SLOT_PADDING = ("pad", "pad1")
+_SLOT_PADDING = ("pad1",)
 
 # Compared by meaning in compare.py, flags.py, trees.py and invariants.py, or the allocator's and the engine's own.
 _LIVE = ("xanodes", "tables", "structure")

@@ -118,7 +118,7 @@ cdef int64_t _make_table(Undo *u, uint32_t space, uint64_t vpn) noexcept nogil:
     t.base = vpn // PGX_TABLE_SLOTS * PGX_TABLE_SLOTS
     put32(u, &t.space, space + 1)
     rc = xa_store(u, &u.r.spaces[space].tables, vpn // PGX_TABLE_SLOTS, 0, pgx_xa_entry(number), NULL)
-    return number if rc == 0 else rc
+    return rc if rc != 0 else <int64_t>number
 
 
 cdef void _drop_empty(Undo *u, uint32_t space, uint64_t vpn, uint64_t frames) noexcept nogil:
