@@ -46,6 +46,9 @@ WORDS: dict[str, str] = {
 }
 """Every cell, in words."""
 
+BARE = ("in place", "in place, ahead", "two at once, ahead")
+"""Loops that exchange the bytes and nothing else, as fast as it is known how to."""
+
 _MOVERS: dict[str, Callable[[], DataMover]] = {NATIVE: ListExchange, NULL: NullMover}
 
 _LOOPS: dict[str, tuple[str, bool]] = {
