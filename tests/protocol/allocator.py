@@ -48,6 +48,7 @@ class Allocator(Slots):
         "a page is freed before the change that gives it up counts": "put",
         "a page is named after the change that gives it up counts": "put",
         "a page is freed without a look at its references": "put",
+        "a new process waits for a lock that its own byte's claim has": "share put",
     }
 
     def model(self, work: str = "exchange exchange", crashes: int = 1) -> Model:

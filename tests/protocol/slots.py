@@ -22,9 +22,9 @@ def claim(look: Look, me: int, slot: int) -> tuple[bool, Word, int] | None:
 
 
 def claim_of_dead(look: Look, me: int, slot: int) -> tuple[bool, Word, Any]:
-    """Claim a slot of the dead: True, unless somebody else did."""
+    """Claim a slot of the dead, this byte's former owners among them: True, unless somebody else did."""
     owner = look["claim", slot]
-    if owner is not NOBODY and look.dead(owner):
+    if owner is not NOBODY and (owner == me or look.dead(owner)):
         return True, ("claim", slot), me
     return False, ("claim", slot), owner
 
@@ -51,12 +51,16 @@ def left_by_dead(look: Look, slot: int) -> bool:
     return owner is not NOBODY and look.dead(owner)
 
 
-def free_or_left(look: Look, word: Word) -> int | None:
-    """Of a lock-like word (None or a slot): -1 free; its slot when the owner of that is dead. None: held, wait."""
-    slot = look[word]
-    if slot is None:
+def free_or_left(look: Look, word: Word, me: int | None, slot: int) -> int | None:
+    """Of a lock-like word (None or a slot): -1 free; its slot when the owner of that is dead. None: held, wait.
+
+    A new process may have claims of two slots by its byte, and need for one of them what the other one holds.
+    """
+    holder = look[word]
+    if holder is None:
         return -1
-    return slot if left_by_dead(look, slot) else None
+    mine = look["claim", holder] == me and holder != slot
+    return holder if mine or left_by_dead(look, holder) else None
 
 
 class Protocol:
@@ -97,7 +101,8 @@ class Slots(Protocol):
     def lock(self, me: int, slot: int, word: Word) -> Program:
         """Wait for a lock-like word, with a look at its owner, and take it for a slot."""
         while True:
-            left = yield until(free_or_left, word)
+            waits = self.mistake == "a new process waits for a lock that its own byte's claim has"
+            left = yield until(free_or_left, word, NOBODY if waits else me, slot)
             if left >= 0:
                 yield from self.finish_for(me, left)
                 continue

@@ -29,8 +29,8 @@ def free_of_holders(look: Look, slots: tuple[int, ...]) -> int | None:
     return None
 
 
-def free_of_writers(look: Look) -> int | None:
-    return free_or_left(look, ("structure",)) if look["tree lock",] & WRITER else -1
+def free_of_writers(look: Look, me: int, slot: int) -> int | None:
+    return free_or_left(look, ("structure",), me, slot) if look["tree lock",] & WRITER else -1
 
 
 class Structure(Slots):
@@ -82,7 +82,7 @@ class Structure(Slots):
     def hold(self, me: int, slot: int) -> Program:
         yield store(("state", slot), "INTENT")
         while True:
-            left = yield until(free_of_writers)
+            left = yield until(free_of_writers, me, slot)
             if left >= 0:
                 yield from self.finish_for(me, left)
                 continue
