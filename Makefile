@@ -27,7 +27,7 @@ endef
 
 # What is made by pattern rules is kept.
 .SECONDARY:
-.PHONY: run million test test-oldest test-strangers model torture mutants mutants-core
+.PHONY: run million test test-oldest test-strangers model protocol torture mutants mutants-core
 .PHONY: sanitize sanitize-asan sanitize-tsan coverage
 .PHONY: lint bench clean help
 help:
@@ -37,6 +37,7 @@ help:
 	@echo "make test-strangers those of them that install strangers' packages, on the newest Python"
 	@echo "make test-oldest    the same with the oldest dependencies that pyproject.toml allows, on the oldest Python"
 	@echo "make model          2,000 programs of 50 calls, each checked against a reference arena (minutes; newest Python)"
+	@echo "make protocol       every order of the record's stores, with one more death than in \`make test\` (minutes to an hour)"
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
 	@echo "make mutants        plant the faults of tests/mutants/native/ in the native code in two copies (more than ten minutes)"
 	@echo "make mutants-core   small faults in the core, by Cosmic Ray, some 230 of them (half an hour; SAMPLE=100, SEED=7)"
@@ -70,6 +71,9 @@ test-oldest: .venv/test-oldest/ready
 
 model: .venv/test-$(NEWEST)/ready
 	cd tests && PAGEXCHANGE_MODEL=ci ../.venv/test-$(NEWEST)/$(patsubst .,model,$(PYTEST))
+
+protocol: .venv/test-$(NEWEST)/ready
+	cd tests && PAGEXCHANGE_PROTOCOL=long ../.venv/test-$(NEWEST)/$(patsubst .,protocol,$(PYTEST))
 
 SECONDS ?= 120
 torture: .venv/test-$(NEWEST)/ready

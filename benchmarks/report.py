@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.cells import RFC, WORDS
+from benchmarks.cells import BARE, NULL, RFC, WORDS
 from benchmarks.ratios import Ratio, ratio, spread
 from benchmarks.rows import Row
 from benchmarks.scenes import Setting
@@ -65,6 +66,18 @@ def _line(found: Line) -> str:
     return f"{names}{found.ratio.value:>7.3f}  {span:13}{row.limit:>8.2f}  {found.verdict}"
 
 
+def floor(samples: Mapping[str, Sequence[float]]) -> tuple[str, list[float]] | None:
+    """Return the fastest bare exchange's name, and its time plus that of the engine alone, by round.
+
+    What an exchange with everything on can hardly be below. None where the table has not both.
+    """
+    bare = [name for name in BARE if name in samples]
+    if not bare or NULL not in samples:
+        return None
+    fastest = min(bare, key=lambda name: statistics.median(samples[name]))
+    return fastest, [a + b for a, b in zip(samples[fastest], samples[NULL], strict=True)]
+
+
 def table_as_text(table: Table) -> str:
     """Return one arena's cells with their time and their ratio to the loop of 2019."""
     huge = table.huge_bytes
@@ -74,10 +87,13 @@ def table_as_text(table: Table) -> str:
         f"{table.setting} ({came} in huge pages), {rounds} rounds of {table.pairs} pairs",
         f"  {'':20}{'ns/pair':>10}  ratio to the {RFC}",
     ]
-    for name, samples in table.samples.items():
+    shown = [(name, samples, WORDS[name]) for name, samples in table.samples.items()]
+    if least := floor(table.samples):
+        shown.append(("floor", least[1], f"{least[0]} + {NULL}: the sum of the two parts"))
+    for name, samples, words in shown:
         against = ratio(samples, table.samples[RFC])
         span = f"{against.value:.3f} ({against.low:.3f}-{against.high:.3f})"
-        lines.append(f"  {name:20}{spread(samples).value:>10.0f}  {span:21}  {WORDS[name]}")
+        lines.append(f"  {name:20}{spread(samples).value:>10.0f}  {span:21}  {words}")
     return "\n".join(lines)
 
 

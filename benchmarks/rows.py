@@ -59,8 +59,21 @@ THREADS_LIST = Row("threads-list", "list-exchange, two threads, per pair", "one 
 LARGE = Row("large", "list-exchange, 16 GiB arena, per pair", "1 GiB arena", 1.25)
 RECOVERY = Row("recovery", "recovery of a slot", "20 us + 2 us a pair + copy", 1.0)
 
-PEERS: tuple[str, ...] = (RFC, READ, "read both, ahead", "memcpy", "in place", "in place, ahead", "logged, ahead",
-                          "temporary page", WORD, LIST, NATIVE, NULL)  # fmt: skip
+PEERS: tuple[str, ...] = (
+    RFC,
+    READ,
+    "read both, ahead",
+    "memcpy",
+    "in place",
+    "in place, ahead",
+    "two at once, ahead",
+    "logged, ahead",
+    "temporary page",
+    WORD,
+    LIST,
+    NATIVE,
+    NULL,
+)
 """Cells of a full run's tables beside those of the rows."""
 
 TABLES: tuple[Setting, ...] = (

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import cells, rows
 from benchmarks.ratios import LEAST, Ratio, ratio, spread
-from benchmarks.report import Line, Table, failed, line, rows_as_text
+from benchmarks.report import Line, Table, failed, floor, line, rows_as_text
 from benchmarks.rounds import FEWEST, interleave
 from benchmarks.rows import Row
 from benchmarks.run import Plan, judged, measure
@@ -117,6 +117,13 @@ def test_a_figure_for_huge_pages_is_not_judged_without_them(huge: int | None, ve
     found = judged(row, table)
     assert verdict in rows_as_text([found])
     assert (found.ratio is None) is (verdict == "huge")
+
+
+def test_the_floor_is_the_fastest_bare_loop_plus_the_engine_alone() -> None:
+    samples = {"in place": [70.0, 72.0, 90.0], "two at once, ahead": [50.0, 51.0, 95.0], cells.NULL: [10.0, 11.0, 12.0]}
+    assert floor(samples) == ("two at once, ahead", [60.0, 62.0, 107.0])
+    assert floor({cells.NULL: [10.0]}) is None
+    assert floor({"in place": [10.0]}) is None
 
 
 # ---- turns ---------------------------------------------------------------------------------------------------------

@@ -17,8 +17,10 @@ from pagexchange_native.movers.moves cimport (
     pgx_auto_swap,
     pgx_copy_page,
     pgx_isa,
+    pgx_pairs_ahead,
     pgx_rfc_swap,
     pgx_temp_exchange,
+    pgx_unless_neighbour,
 )
 from pagexchange_native.plugin cimport pgx_log
 from pagexchange_native.format cimport PGX_CHUNK, PGX_DATA, PGX_MAX_ORDER
@@ -78,7 +80,7 @@ cdef void run_two(const pgx_isa *isa, bint prefetch, const Pairs *p) noexcept no
     for i in range(0, p.n, 2):
         for k in range(2):
             here[k] = at(p, i + k)
-            ahead[k] = at(p, i + 2 + k)
+            ahead[k] = pgx_unless_neighbour(at(p, i + 2 + k), at(p, i + 1 + k), p.size)
             a[k] = <uint8_t *>here[k].a
             b[k] = <uint8_t *>here[k].b
         if a[1] == NULL:
@@ -94,6 +96,7 @@ cdef uint64_t run_loop(int loop, const pgx_isa *isa, bint prefetch, const Pairs 
     cdef pgx_ahead here, ahead, other
     cdef pgx_ahead *next_pair = &ahead if prefetch else NULL
     cdef size_t i
+    cdef size_t further = pgx_pairs_ahead(size)
     cdef uint8_t *a
     cdef uint8_t *b
     if loop == BARE_TWO:
@@ -101,7 +104,7 @@ cdef uint64_t run_loop(int loop, const pgx_isa *isa, bint prefetch, const Pairs 
         return 0
     for i in range(p.n):
         here = at(p, i)
-        ahead = at(p, i + 1)
+        ahead = pgx_unless_neighbour(at(p, i + further), at(p, i + further - 1), size)
         a = <uint8_t *>here.a
         b = <uint8_t *>here.b
         if loop == RFC:
@@ -145,8 +148,7 @@ def time_loop(str loop, frames, object pairs not None, *, str isa="auto", bint p
     isa : str
         For the loops in `USES_ISA`.
     prefetch : bool
-        For the same: while the last 4 KiB of a folio move, fetch the first 4 KiB of what comes next; not of neighbours
-        in ascending order. Without it no loop has a prefetch of its own.
+        For the same: fetch as `ListExchange` does. Without it no loop has a prefetch of its own.
     order : int
         A pair's folios have 2^order frames.
 

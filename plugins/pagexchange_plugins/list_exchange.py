@@ -1,4 +1,4 @@
-"""list-exchange: the whole list in one call, so that the next pair is fetched while this one moves."""
+"""list-exchange: the whole list in one call, so that later pairs are fetched while one moves."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -11,12 +11,12 @@ from pagexchange_native.movers import list_exchange
 
 @dataclass(frozen=True)
 class ListExchange:
-    """Exchange a whole list in place, the next pair prefetched, shared over threads."""
+    """Exchange a whole list in place, later pairs prefetched, shared over threads."""
 
     isa: Literal["auto", "scalar", "sse2", "avx2", "avx512", "neon"] = "auto"
     """Instruction set; `auto` takes the widest of this CPU."""
     prefetch: bool = True
-    """Fetch the next pair's first 4 KiB while the last 4 KiB of this one move."""
+    """Fetch later pairs while one moves: pages two ahead, of the next folio the first 4 KiB."""
     threads: Annotated[int, msgspec.Meta(ge=1, le=32)] = 1
     """How many workers may share a list, or one large folio."""
 

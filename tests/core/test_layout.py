@@ -287,3 +287,29 @@ def test_a_field_or_policy_that_a_layout_has_not_is_answered_with_the_nearest():
         layout.field("noed")
     with pytest.raises(ValueError, match="policy 'swop'; did you mean 'swap'"):
         layout.mask("swop")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_text_of_a_layout_gives_an_equal_one(name):
+    layout = Layout.load(name)
+    again = Layout.parse(layout.text, "its text")
+    assert again == layout
+    assert again.native() == layout.native()
+    assert again.text == layout.text
+
+
+def test_the_text_of_a_layout_has_whatever_a_file_can_say():
+    said = """
+schema = 1
+name = "\u00fc \\" \\\\ \\u007f"
+summary = "two\\nlines \U0001f600"
+notes = ["a note", ""]
+[flags]
+b = { bit = 63, policy = "refuse", tail = "swap", meaning = "''" }
+locked = { bit = 2, policy = "stay", meaning = "" }
+[aliases]
+"an alias. \\t" = "b"
+"""
+    layout = Layout.parse(said, "made up")
+    assert layout.notes == ("a note", "")
+    assert Layout.parse(layout.text.encode(), "its text") == layout

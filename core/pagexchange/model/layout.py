@@ -14,7 +14,7 @@ import msgspec
 from pagexchange.errors import ConfigError, Problem, UnknownFlagError, did_you_mean
 from pagexchange.model import live
 from pagexchange.model.table import check_schema, convert, show
-from pagexchange.model.tomlfile import KeyPath, TomlFile, unwritable
+from pagexchange.model.tomlfile import KeyPath, TomlFile, unwritable, written
 
 Policy = Literal["swap", "stay", "refuse"]
 
@@ -125,6 +125,27 @@ class Layout:
         if text == live.NAME:
             return _parse(TomlFile.from_bytes(live_file().encode(), f"{text} ({live.FILE})"))
         return _shipped(text)
+
+    @classmethod
+    def parse(cls, text: str | bytes, origin: str) -> "Layout":
+        """Return the layout that the text of a layout file says. ConfigError as of `load`; `origin` names the text."""
+        return _parse(TomlFile.from_bytes(text.encode() if isinstance(text, str) else text, origin))
+
+    @cached_property
+    def text(self) -> str:
+        """The layout as the text of a layout file: `parse` makes an equal one of it."""
+        lines = [f"schema = {SCHEMA}", f"name = {written(self.name)}", f"summary = {written(self.summary)}"]
+        lines += [f"notes = [{', '.join(map(written, self.notes))}]"] if self.notes else []
+        lines += ["", "[flags]"]
+        for flag in self.flags:
+            policies = f"policy = {written(flag.policy)}, tail = {written(flag.tail)}"
+            lines.append(f"{flag.name} = {{ bit = {flag.bit}, {policies}, meaning = {written(flag.meaning)} }}")
+        lines += ["", "[fields]"]
+        for field in self.fields:
+            policy = f"policy = {written(field.policy)}, meaning = {written(field.meaning)}"
+            lines.append(f"{field.name} = {{ width = {field.width}, {policy} }}")
+        lines += ["", "[aliases]", *(f"{written(alias)} = {written(name)}" for alias, name in self.aliases.items())]
+        return "\n".join(lines) + "\n"
 
     @staticmethod
     def available() -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from pagexchange.model.btf import Btf
+from pagexchange.model.tomlfile import written
 
 NAME: Final = "live"
 FILE: Final = Path("/sys/kernel/btf/vmlinux")
@@ -79,22 +80,26 @@ def layout_file(data: bytes, known: Mapping[str, Known], kernel: str) -> str:
     lines = [
         "schema = 1",
         f'name = "{NAME}"',
-        f"summary = {_text(f'Linux {kernel}, as its BTF says')}",
-        f"notes = [{', '.join(map(_text, notes))}]",
+        f"summary = {written(f'Linux {kernel}, as its BTF says')}",
+        f"notes = [{', '.join(map(written, notes))}]",
         "",
         "[flags]",
     ]
     for bit, name in sorted(flags.items()):
         here = known.get(name, Known("refuse", _UNKNOWN))
         tail = _tail({name, *(alias for alias, place in aliases.items() if place == bit)})
-        said = f"bit = {bit}, policy = {_text(here.policy)}, tail = {_text(tail)}, meaning = {_text(here.meaning)}"
-        lines.append(f"{_text(name)} = {{ {said} }}")
+        said = (
+            f"bit = {bit}, policy = {written(here.policy)}, tail = {written(tail)}, meaning = {written(here.meaning)}"
+        )
+        lines.append(f"{written(name)} = {{ {said} }}")
     lines += ["", "[fields]"]
     for name, width in fields.items():
         here = known[name]
-        lines.append(f"{name} = {{ width = {width}, policy = {_text(here.policy)}, meaning = {_text(here.meaning)} }}")
+        lines.append(
+            f"{name} = {{ width = {width}, policy = {written(here.policy)}, meaning = {written(here.meaning)} }}"
+        )
     lines += ["", "[aliases]"]
-    lines += [f"{_text(alias)} = {_text(flags[bit])}" for alias, bit in aliases.items()]
+    lines += [f"{written(alias)} = {written(flags[bit])}" for alias, bit in aliases.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -164,9 +169,3 @@ def _lru(btf: Btf) -> tuple[int, int]:
 def _bits(values: int) -> int:
     """How many bits so many values take (`order_base_2`)."""
     return max(0, values - 1).bit_length()
-
-
-def _text(value: str) -> str:
-    """A TOML string."""
-    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value)
-    return f'"{escaped}"'

@@ -131,6 +131,12 @@ def unwritable(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str, b
             yield from unwritable(part, (*path, number))
 
 
+def written(value: str) -> str:
+    """Write a string as TOML has it, on one line: a value, or a key of any characters."""
+    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value)
+    return f'"{escaped}"'
+
+
 def dotted(path: KeyPath) -> str:
     """Write a path as a reader of the file would: `strategy.fast.data.0`, quoted where TOML needs quotes."""
     return ".".join(

@@ -1,4 +1,4 @@
-"""The list exchange: the whole list in one call, so that the next pair is fetched while this one is moved."""
+"""The list exchange: the whole list in one call, so that later pairs are fetched while one is moved."""
 
 from pagexchange_native.movers.mover import DataMover
 

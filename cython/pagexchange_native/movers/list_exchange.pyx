@@ -1,11 +1,11 @@
 # cython: language_level=3
 # cython: freethreading_compatible=False
-"""The list exchange: the whole list in one call, so that the next pair is fetched while this one is moved."""
+"""The list exchange: the whole list in one call, so that later pairs are fetched while one is moved."""
 
 from libc.stddef cimport size_t
 
 from pagexchange_native.movers.mover cimport DataMover, isa_of
-from pagexchange_native.movers.moves cimport pgx_ahead, pgx_isa
+from pagexchange_native.movers.moves cimport pgx_ahead, pgx_isa, pgx_pairs_ahead, pgx_unless_neighbour
 from pagexchange_native.plugin cimport init_was_called, pgx_log, pgx_move
 from pagexchange_native.format cimport PGX_CHUNK
 
@@ -17,13 +17,24 @@ cdef struct list_options:
     bint prefetch
 
 
+cdef inline pgx_ahead _ahead_of(const pgx_move *moves, size_t n, size_t i) noexcept nogil:
+    """What to fetch while pair i moves."""
+    cdef pgx_ahead pair, before
+    cdef size_t other = i + pgx_pairs_ahead(moves[i].bytes)
+    if other >= n:
+        pair.a = pair.b = NULL
+        return pair
+    pair.a, pair.b = moves[other].a, moves[other].b
+    before.a, before.b = moves[other - 1].a, moves[other - 1].b
+    return pgx_unless_neighbour(pair, before, moves[other - 1].bytes)
+
+
 cdef void exchange_list(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
     cdef list_options *options = <list_options *>ctx
     cdef pgx_ahead ahead
     cdef size_t i
     for i in range(n):
-        ahead.a = moves[i + 1].a if i + 1 < n else NULL
-        ahead.b = moves[i + 1].b if i + 1 < n else NULL
+        ahead = _ahead_of(moves, n, i)
         options.isa.undo(moves[i].a, moves[i].b, moves[i].bytes, 0, log, moves[i].pair,
                          &ahead if options.prefetch else NULL)
 
@@ -36,9 +47,9 @@ cdef class ListExchange(DataMover):
     isa : str
         "auto" (the widest of this CPU), "scalar", "sse2", "avx2", "avx512" or "neon".
     prefetch : bool
-        While the last 4 KiB of a folio move, fetch the first 4 KiB of the next pair into L2. Not inside a folio, and not
-        a pair that lies right behind this one on both sides: the hardware follows there, and hints cost more than they
-        bring.
+        While the last 4 KiB of a folio move, fetch the first 4 KiB of the next pair into L2, and where folios have no
+        more than that, of the next but one. Not inside a folio, nor a pair that lies right behind the one before it on
+        both sides: the hardware follows there, and hints cost more than they bring.
     threads : int
         How many workers may share a list, or one large folio: 1 to 32. The engine runs them; each works in a slot of
         its own on a range that `mover.shares` cuts.
@@ -69,7 +80,7 @@ cdef class ListExchange(DataMover):
         return {
             "isa": self.options.isa.name.decode(),
             "width": f"{self.options.isa.width} bytes",
-            "prefetch": "the next pair's first 4 KiB, to L2" if self.options.prefetch else "none",
+            "prefetch": "two pairs ahead, folios one; 4 KiB, to L2" if self.options.prefetch else "none",
             "threads": str(self.ops.threads),
             "log": f"undo, {PGX_CHUNK}-byte chunks",
             "takes frames": "none",

@@ -15,21 +15,18 @@
 
 #define UNROLL _Pragma("GCC unroll 32")
 #define LINE 64
-#define BASE_PAGE 4096 /* what is fetched of the next pair, and during how much of this one */
 #define PER_CHUNK(W) (PGX_CHUNK / (W))
 
 /* ---- fetching what comes next ---------------------------------------------------------------------------------- */
 
-/* Byte of this folio from which on the next pair is fetched, as many bytes as this one has left; `bytes`: never.
- * Only the next pair's first base page, since the hardware follows from there: it does so inside a folio, where a hint
- * costs more than it brings, and for neighbours, which come in the order in which they lie. */
-static inline uint64_t fetching_from(const pgx_ahead *ahead, const uint8_t *a, const uint8_t *b, uint64_t bytes) {
-    if (ahead == NULL || ahead->a == NULL || (ahead->a == a + bytes && ahead->b == b + bytes))
+/* Byte of this folio from which on the other pair is fetched, as many bytes as this one has left; `bytes`: never. */
+static inline uint64_t fetching_from(const pgx_ahead *ahead, uint64_t bytes) {
+    if (ahead == NULL || ahead->a == NULL)
         return bytes;
-    return bytes > BASE_PAGE ? bytes - BASE_PAGE : 0;
+    return bytes > PGX_FETCHED ? bytes - PGX_FETCHED : 0;
 }
 
-/* One chunk of the next pair towards L2: L1 is small, and busy with the pair at hand. A hint to read, prefetcht1 here,
+/* One chunk of the other pair towards L2: L1 is small, and busy with the pair at hand. A hint to read, prefetcht1 here,
  * also where the CPU has one to write, which is slower. Always inlined: gcc takes a function of hints for one without any
  * effect, and leaves out its calls. */
 __attribute__((always_inline)) static inline void fetch_chunk(const pgx_ahead *ahead, uint64_t offset) {
@@ -62,7 +59,7 @@ __attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint
     TARGET static void NAME##_undo(uint8_t *a, uint8_t *b, uint64_t bytes, uint64_t step, const pgx_log *log,          \
                                    uint32_t pair, const pgx_ahead *ahead) {                                            \
         const pgx_log to = *log; /* a copy: for all that the compiler knows, the stores below go to *log */            \
-        const uint64_t from = fetching_from(ahead, a, b, bytes);                                                       \
+        const uint64_t from = fetching_from(ahead, bytes);                                                             \
         uint64_t k = step ? redo_open(a, b, step, log, pair) : 0;                                                      \
         for (uint64_t at = k * PGX_CHUNK; at < bytes; at += PGX_CHUNK, k++) {                                          \
             uint8_t *pa = a + at, *pb = b + at, *saved = to.chunk + (k & 1) * PGX_CHUNK;                               \
@@ -89,7 +86,7 @@ __attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint
         }                                                                                                              \
     }                                                                                                                  \
     TARGET static void NAME##_bare(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) {                   \
-        const uint64_t from = fetching_from(ahead, a, b, bytes);                                                       \
+        const uint64_t from = fetching_from(ahead, bytes);                                                             \
         for (uint64_t at = 0; at < bytes; at += PGX_CHUNK) {                                                           \
             uint8_t *pa = a + at, *pb = b + at;                                                                        \
             if (at >= from)                                                                                            \
@@ -104,7 +101,7 @@ __attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint
     }                                                                                                                  \
     TARGET static uint64_t NAME##_read(const uint8_t *a, const uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) {   \
         V sum = LOAD(a);                                                                                               \
-        const uint64_t from = fetching_from(ahead, a, b, bytes);                                                       \
+        const uint64_t from = fetching_from(ahead, bytes);                                                             \
         for (uint64_t at = 0; at < bytes; at += PGX_CHUNK) {                                                           \
             const uint8_t *pa = a + at, *pb = b + at;                                                                  \
             if (at >= from)                                                                                            \
@@ -116,8 +113,7 @@ __attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint
         return LOW(sum);                                                                                               \
     }                                                                                                                  \
     TARGET static void NAME##_two(uint8_t *const a[2], uint8_t *const b[2], uint64_t bytes, const pgx_ahead ahead[2]) {\
-        const uint64_t from[2] = {fetching_from(ahead, a[0], b[0], bytes),                                             \
-                                  fetching_from(ahead ? ahead + 1 : NULL, a[1], b[1], bytes)};                         \
+        const uint64_t from[2] = {fetching_from(ahead, bytes), fetching_from(ahead ? ahead + 1 : NULL, bytes)};        \
         for (uint64_t at = 0; at < bytes; at += PGX_CHUNK)                                                             \
             for (int p = 0; p < 2; p++) {                                                                              \
                 if (at >= from[p])                                                                                     \

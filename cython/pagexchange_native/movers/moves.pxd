@@ -4,6 +4,7 @@ Others cimport `isa_of` from there, and may call what is inline in the header; `
 `pgx_move_resume` are symbols of that one module.
 """
 
+from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.plugin cimport pgx_log, pgx_move
@@ -14,6 +15,8 @@ cdef extern from "pagexchange/moves.h" nogil:
     ctypedef struct pgx_ahead:
         const uint8_t *a
         const uint8_t *b
+    size_t pgx_pairs_ahead(uint64_t bytes)
+    pgx_ahead pgx_unless_neighbour(pgx_ahead pair, pgx_ahead before, uint64_t bytes)
     ctypedef void (*pgx_undo_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, uint64_t step, const pgx_log *log,
                                  uint32_t pair, const pgx_ahead *ahead) noexcept nogil
     ctypedef void (*pgx_bare_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) noexcept nogil

@@ -12,11 +12,21 @@
  * the state word does not call open, so that no further publish is needed between two ranges of one worker. */
 #define PGX_SHARE (2u * PGX_CHUNK)
 
-/* What comes after this pair, so that its first base page can be fetched meanwhile. NULL pointers: nothing comes.
- * Nothing is fetched either of a pair that lies right behind this one on both sides: the hardware does it. */
+/* A later pair, of which the first PGX_FETCHED bytes are fetched while as many, the last ones, of this one move. NULL
+ * pointers: none. The hardware follows from there; inside a folio a hint costs more than it brings. */
 typedef struct pgx_ahead {
     const uint8_t *a, *b;
 } pgx_ahead;
+#define PGX_FETCHED 4096u
+
+/* How many pairs further on that one is: two for pages, which are moved before the next one has come from DRAM. */
+static inline size_t pgx_pairs_ahead(uint64_t bytes) { return bytes > PGX_FETCHED ? 1 : 2; }
+
+/* `pair`, or nothing where it lies right behind the pair before it on both sides: the hardware is ahead already. */
+static inline pgx_ahead pgx_unless_neighbour(pgx_ahead pair, pgx_ahead before, uint64_t bytes) {
+    const pgx_ahead none = {NULL, NULL};
+    return pair.a == before.a + bytes && pair.b == before.b + bytes ? none : pair;
+}
 
 /* Exchanges `bytes` (a multiple of PGX_SHARE) of a and b, from step `step` on.
  * Chunk k: log[k & 1] = A; publish 2k + 1; A = B; publish 2k + 2; B = log[k & 1]. Where both chunks fit into registers
