@@ -40,7 +40,7 @@ MAX_THREADS = MOST_THREADS
 
 cdef enum:
     BATCH = 64  # pairs of one in a long list: what the engine keeps of them fits into L1. Measured: docs/numbers.md
-    POLL = 64  # batches between two looks at pending signals
+    POLL = 128  # batches between two looks at pending signals
     LOOK = 50_000_000  # ns between them while a call waits for a worker
 
 cdef struct Share:  # what one worker thread gets of a list

@@ -12,7 +12,7 @@ from posix.unistd cimport usleep
 from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.engine.claim cimport let_go, record_side
 from pagexchange_native.engine.page_check cimport IS_WRITTEN, Page, exists, look, movable, tails_forbid
-from pagexchange_native.engine.worker cimport FROZEN_0, LOCKED_0, SYNC, Work, Worker
+from pagexchange_native.engine.worker cimport ASYNC, FROZEN_0, LOCKED_0, SYNC, Work, Worker
 from pagexchange_native.format cimport *
 
 cdef extern from "<sched.h>" nogil:
@@ -30,6 +30,30 @@ cdef inline bint wait_a_turn(Worker *w, uint32_t *turn) noexcept nogil:
         return False
     usleep(20)
     return True
+
+
+cdef inline bint still_referenced(Worker *w, const uint64_t *word, uint64_t pin) noexcept nogil:
+    """Whether somebody keeps a reference of `get` on a frozen page, looked at as often as the mode says."""
+    cdef uint32_t tries = tries_of(w)
+    cdef uint32_t t
+    for t in range(tries):
+        if pgx_load64(word) != pin:
+            return False
+        w.tries += 1
+        if t + 1 < tries:
+            _pause(w)
+    return True
+
+
+cdef inline uint32_t tries_of(const Worker *w) noexcept nogil:
+    return 1 if w.plan.mode == ASYNC else (10 if w.plan.mode == SYNC else 3)
+
+
+cdef inline void _pause(const Worker *w) noexcept nogil:
+    if w.plan.mode == SYNC:
+        usleep(20)
+    else:
+        sched_yield()
 
 
 cdef inline bint _trylock(Worker *w, uint32_t pfn) noexcept nogil:
@@ -109,7 +133,7 @@ cdef inline int _check_side(Worker *w, uint32_t pfn, uint32_t order, Page *page)
 cdef inline int _freeze_side(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
     cdef Work *p = &w.work[i]
     cdef pgx_entry *e = &w.r.entries[p.pfn[side]]
-    cdef uint32_t tries = 10 if w.plan.mode == SYNC else 3
+    cdef uint32_t tries = tries_of(w)
     cdef uint32_t t
     cdef Page page
     cdef int rc
@@ -123,10 +147,7 @@ cdef inline int _freeze_side(Worker *w, uint32_t i, uint32_t side) noexcept nogi
             return 0
         w.tries += 1
         if t + 1 < tries:
-            if w.plan.mode == SYNC:
-                usleep(20)
-            else:
-                sched_yield()
+            _pause(w)
     return -EBUSY if w.plan.mode == SYNC else -EAGAIN
 
 

@@ -144,17 +144,16 @@ cdef inline void _put_back_frame(Worker *w, uint32_t pfn) noexcept nogil:
         pgx_store32(&e.owner, 0)
 
 
-cdef inline void put_back_pairs(Worker *w, bint all, uint64_t until) noexcept nogil:
+cdef inline void put_back_pairs(Worker *w, bint all) noexcept nogil:
     """Every pair, or those that had been dropped."""
     cdef uint32_t i
     for i in range(w.n):
         if all or w.work[i].status != 0:
             _put_back_frame(w, w.work[i].pfn[1])
             _put_back_frame(w, w.work[i].pfn[0])
-            _give_temp(w, i, until)
 
 
-cdef inline void drop_open(Worker *w, uint32_t k, int32_t status, uint64_t until) noexcept nogil:
+cdef inline void drop_open(Worker *w, uint32_t k, int32_t status) noexcept nogil:
     """Gives up the k-th live pair, whose data are back: as the engine does, its status and the next step first."""
     cdef uint32_t i = w.live[k]
     w.work[i].status = status
@@ -162,8 +161,7 @@ cdef inline void drop_open(Worker *w, uint32_t k, int32_t status, uint64_t until
     pgx_publish(&w.rec.state, ((<uint64_t>i + 1) << 48) | PGX_DATA)
     _put_back_frame(w, w.work[i].pfn[1])
     _put_back_frame(w, w.work[i].pfn[0])
-    _give_temp(w, i, until)
-    w.n_live -= 1
+    w.n_live -= 1  # its temporary frame may be that of later pairs: given back with theirs
     while k < w.n_live:
         w.live[k] = w.live[k + 1]
         k += 1
@@ -329,8 +327,8 @@ cdef inline void release_helpers(Worker *w) noexcept nogil:
     cdef uint32_t slot
     for slot in range(1, w.r.workers + 1):
         if _helps(w, slot):
-            pgx_publish(&pgx_slot_at(w.r, slot).state, PGX_IDLE)
             pgx_store32(&pgx_slot_at(w.r, slot).parent, 0)
+            pgx_publish(&pgx_slot_at(w.r, slot).state, PGX_IDLE)
 
 
 # ---- the whole-page log of a Python mover ------------------------------------------------------------------------------
@@ -403,7 +401,7 @@ cdef inline uint32_t _first_from(const Worker *w, uint64_t pair) noexcept nogil:
     return k
 
 
-cdef inline int _open_pair(Worker *w, uint32_t k, uint64_t state, Resume *how, uint64_t until) noexcept nogil:
+cdef inline int _open_pair(Worker *w, uint32_t k, uint64_t state, Resume *how) noexcept nogil:
     """Ends what is open of the k-th live pair, in DATA or BACK: 1 it is done, 0 it is dropped, or -EUCLEAN."""
     cdef uint32_t i = w.live[k]
     cdef uint64_t step = step_of(state)
@@ -416,7 +414,7 @@ cdef inline int _open_pair(Worker *w, uint32_t k, uint64_t state, Resume *how, u
         if step >= last_step(how.kind, w.moves[k].bytes):
             return -EUCLEAN
         put_back(&ops, w.r, &w.moves[k], &log, step + 1)
-        drop_open(w, k, -EHWPOISON, until)
+        drop_open(w, k, -EHWPOISON)
         return 0
     if step == PGX_SPLIT:
         rc = _finish_helpers(w, i)
@@ -430,12 +428,11 @@ cdef inline int _open_pair(Worker *w, uint32_t k, uint64_t state, Resume *how, u
     if rc == 0:
         pgx_log_step(&log, i + 1, 0)
     else:
-        drop_open(w, k, rc, until)
-    release_helpers(w)
+        drop_open(w, k, rc)
     return rc == 0
 
 
-cdef inline int resume_data(Worker *w, uint64_t state, uint64_t until) noexcept nogil:
+cdef inline int resume_data(Worker *w, uint64_t state) noexcept nogil:
     """Moves what is still to be moved: 0, or -EUCLEAN with nothing changed."""
     cdef Resume how
     cdef pgx_mover_ops ops
@@ -455,7 +452,7 @@ cdef inline int resume_data(Worker *w, uint64_t state, uint64_t until) noexcept 
         return -EUCLEAN
     k = _first_from(w, state >> 48)
     if k < w.n_live and w.live[k] == state >> 48:
-        rc = _open_pair(w, k, state, &how, until)
+        rc = _open_pair(w, k, state, &how)
         if rc < 0:
             return rc
         if rc == 0:
@@ -472,7 +469,7 @@ cdef inline int resume_data(Worker *w, uint64_t state, uint64_t until) noexcept 
         if rc == 0:
             break
         k += <uint32_t>broken
-        drop_open(w, k, rc, until)
+        drop_open(w, k, rc)
         for i in range(k, w.n_live):
             move_of(w, w.live[i], &w.moves[i])
     return 0
@@ -546,7 +543,7 @@ cdef inline int recover_exchange(Worker *w, uint64_t until) noexcept nogil:
             rc = put_pages_back(w, state)
             phase = PGX_INTENT
         else:
-            rc = resume_data(w, state, until)
+            rc = resume_data(w, state)
     if rc == 0 and phase == PGX_TAILS and (state >> 48 >= w.n or w.work[state >> 48].status != 0
                                            or step_of(state) >> 1 >= chunks_of(&w.work[state >> 48])):
         rc = -EUCLEAN
@@ -560,9 +557,10 @@ cdef inline int recover_exchange(Worker *w, uint64_t until) noexcept nogil:
         store_counters(w)
         finish_marked(w)
         w.rec.targets = 0
-    put_back_pairs(w, phase == PGX_INTENT, until)
+    put_back_pairs(w, phase == PGX_INTENT)
     for i in range(w.n):
         _give_temp(w, i, until)
     release_named_holds(w)
+    release_helpers(w)  # the step does not name them any more
     pgx_publish(&w.rec.state, PGX_IDLE)
     return 0

@@ -19,12 +19,13 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.locks cimport now_ns
-from pagexchange_native.engine.claim cimport claim
+from pagexchange_native.engine.claim cimport claim, refused_as
 from pagexchange_native.engine.drop cimport drop
 from pagexchange_native.engine.finish cimport finish, give_back_all, store_counters
 from pagexchange_native.engine.guarded_move cimport move_guarded, readable
 from pagexchange_native.engine.helpers cimport move_split
-from pagexchange_native.engine.patience cimport claim_patiently, wait_a_turn
+from pagexchange_native.engine.page_check cimport IS_REFERENCED
+from pagexchange_native.engine.patience cimport claim_patiently, still_referenced, wait_a_turn
 from pagexchange_native.engine.recovery cimport recover_exchange
 from pagexchange_native.engine.settle cimport as_errno, set_targets, take_flags, take_slots
 from pagexchange_native.engine.tails cimport exchange_tails
@@ -69,7 +70,10 @@ cdef void _pins(Worker *w) noexcept nogil:
                     continue
                 for side in range(2):
                     if first >= p.pfn[side] and first < <uint64_t>p.pfn[side] + (1u << p.order):
-                        drop(w, i, -EBUSY if pin & PGX_PIN_LONG else -EAGAIN)
+                        if pin & PGX_PIN_LONG:
+                            drop(w, i, -EBUSY)
+                        elif still_referenced(w, &w.r.pins[process * PGX_PINS + k], pin):
+                            drop(w, i, refused_as(w, IS_REFERENCED))
                         break
 
 

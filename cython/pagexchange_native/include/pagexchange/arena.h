@@ -418,6 +418,7 @@ _Static_assert(sizeof(pgx_side) == 56, "side");
 _Static_assert(sizeof(pgx_pair) == 128, "pair");
 _Static_assert(offsetof(pgx_slot, log) == 64, "slot log");
 _Static_assert(sizeof(pgx_slot) % 64 == 0, "slot");
+_Static_assert(PGX_PIECE % (2 * PGX_CHUNK) == 0, "a page has an even number of chunks: its first one is not in the half that is open");
 _Static_assert(PGX_TAIL_WORDS * 2 * sizeof(uint64_t) == PGX_CHUNK, "words of tails in an undo chunk");
 _Static_assert(sizeof(pgx_header) <= 4096, "header");
 
