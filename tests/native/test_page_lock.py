@@ -20,8 +20,8 @@ from tests.core.library import crew
 from tests.core.pages import Pages, strategy
 from tests.native.arena_state import sound, unchanged
 
-CALL = 1 << 31  # of the word `owner`, as arena.h says,
-SELF = 9 + 1  # and what names the slot of a process, the first behind those of 8 workers: `lock` stores it in the 2nd byte
+CALL = 1 << 31  # of the word `owner`, as arena.h says
+SELF = 9 + 1  # names the slot of a process, the first behind those of 8 workers; `lock` stores it in the second byte
 LONG = 60.0
 
 
