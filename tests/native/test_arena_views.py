@@ -160,7 +160,7 @@ def test_every_public_name_of_a_region_is_tried_when_closed() -> None:
 
 # ---- by hand, from arena.h -------------------------------------------------------------------------------------------
 
-HEADER = struct.Struct("<8s II II II I I I I I III QQQ Q Q Q IIIIIII I 10Q 16s 16s 4I 4I")
+HEADER = struct.Struct("<8s 2I 9I 6I 4x 3Q 3Q 7I I 10Q")
 PARTS = ("nodes", "slots", "pins", "pieces", "mappings", "spaces", "entries", "xanodes", "tables", "frames")
 
 
@@ -172,9 +172,9 @@ class SecondMapping:
         fields = HEADER.unpack_from(self.map)
         self.magic, self.endian, self.version = fields[:3]
         self.sizes = fields[3:12]  # header entry slot pair node mapping space xanode table
-        self.total, self.page_size, self.nframes = fields[18:21]
-        self.nnodes = fields[22]
-        self.offset = dict(zip(PARTS, fields[29:39], strict=True))
+        self.total, self.page_size, self.nframes = fields[21:24]
+        self.nnodes = fields[25]
+        self.offset = dict(zip(PARTS, fields[32:42], strict=True))
 
     def word(self, at: int, size: int = 8) -> int:
         return int.from_bytes(self.map[at : at + size], "little")
@@ -183,8 +183,8 @@ class SecondMapping:
         return self.map[at : at + size].split(b"\0")[0].decode()
 
     def entry(self, pfn: int) -> dict[str, int]:
-        fields = struct.unpack_from("<QIIQQQIIIIIBBB", self.map, self.offset["entries"] + 64 * pfn)
-        return dict(zip((name for name in ENTRY.names or () if name != "pad"), fields, strict=True))
+        fields = struct.unpack_from("<QIIQQQIIIIIBBH", self.map, self.offset["entries"] + 64 * pfn)
+        return dict(zip(ENTRY.names or (), fields, strict=True))
 
     def in_tree(self, head: int, index: int) -> int:
         """Value at an index of the tree whose head is this word, or -1."""
@@ -215,7 +215,7 @@ def test_at_another_address_the_bytes_mean_the_same() -> None:
     other = SecondMapping(fd, arena.total_bytes)
     try:
         assert np.frombuffer(other.map, np.uint8).ctypes.data != arena.memory.ctypes.data
-        assert (other.magic, other.endian, other.version) == (b"PGXARENA", 0x01020304, 1)
+        assert (other.magic, other.endian, other.version) == (b"PGXARENA", 0x01020304, 2)
         assert other.sizes[1] == 64
         assert other.sizes[4:] == (256, 128, 128, 576, 1088)
         assert (other.total, other.page_size, other.nframes, other.nnodes) == (arena.total_bytes, 8192, 640, 2)
@@ -232,10 +232,13 @@ def test_at_another_address_the_bytes_mean_the_same() -> None:
             seen = other.entry(pfn)
             assert (seen["mapping"], seen["index"], seen["state"]) == ((file + 1) << 2, index, 2)
             assert seen["flags"] >> arena.layout.native()["node_shift"] == 1
+            if index:  # the first was added while it was all of the tree: its hint leads to the head, and is stale
+                node, slot = divmod(seen["next"] - 1, 64)  # of a page in use it is the hint to its word in the tree
+                assert other.word(other.offset["xanodes"] + 576 * node + 64 + 8 * slot) == (pfn + 1) << 2
         assert [other.in_tree(mapping, index) for index in (4, 4095, 4096, 4103, 4104)] == [
             -1, -1, int(large[0]), int(large[0]), -1
         ]  # fmt: skip
-        assert other.entry(int(single[0])) | {"flags": 0} == {
+        assert other.entry(int(single[0])) | {"flags": 0, "next": 0} == {
             "flags": 0, "refs": 2, "mapcount": 0, "mapping": 4, "index": 0, "private": 0xABCDEF, "rmap": 0, "owner": 0,
             "next": 0, "prev": 0, "head": 0, "order": 0, "state": 2, "held": 0,
         }  # fmt: skip

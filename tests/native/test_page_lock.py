@@ -20,7 +20,8 @@ from tests.core.library import crew
 from tests.core.pages import Pages, strategy
 from tests.native.arena_state import sound, unchanged
 
-CALL, KEPT = 0x40000000, 0x20000000  # of the word `owner`, as arena.h says
+CALL = 1 << 31  # of the word `owner`, as arena.h says
+SELF = 9 + 1  # names the slot of a process, the first behind those of 8 workers; `lock` stores it in the second byte
 LONG = 60.0
 
 
@@ -110,7 +111,7 @@ def test_who_has_locked_a_page_sets_its_flags() -> None:
         arena.set_flags(pfns, word(arena, "dirty", "writeback"))
         arena.clear_flags(pfns[::-1], word(arena, "writeback"))
         assert [arena.frame(pfn).flags for pfn in pfns] == [["dirty"], ["locked", "dirty"], ["dirty"]]
-        assert arena.entries["owner"][pfns].tolist() == [0, 1, 0]
+        assert arena.entries["owner"][pfns].tolist() == [0, SELF << 8, 0]
         assert not arena.lock(pfns[1])
         arena.unlock(pfns[1])
         sound(arena)
@@ -121,10 +122,10 @@ def test_unlock_does_not_wait_for_who_changes_flags_of_the_page() -> None:
         (pfn,) = arena.alloc(0)
         arena.lock(pfn)
         owner = arena.entries["owner"]
-        owner[pfn] = CALL | KEPT | 1  # as it stands while a call of another thread is in there
+        owner[pfn] = SELF << 8 | CALL | 12  # as it stands while a call of another thread is in there
         assert not arena.lock(pfn)
         arena.unlock(pfn)
-        assert (int(owner[pfn]), arena.frame(pfn).flags) == (CALL | 1, [])
+        assert (int(owner[pfn]), arena.frame(pfn).flags) == (CALL | 12, [])
         with pytest.raises(ValueError, match="not locked by lock"):
             arena.unlock(pfn)
         owner[pfn] = 0

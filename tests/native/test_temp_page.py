@@ -63,7 +63,7 @@ def test_every_frame_taken_is_given_back(source: str, order: int) -> None:
     assert not arena.entries["owner"].any()
     assert [free for free, _, _ in after] == [free for free, _, _ in before]
     took = after[0][2] - before[0][2]
-    batches = -(-PAIRS // 128)
+    batches = -(-PAIRS // 64)
     assert took == (PAIRS << order if source == "local" else batches << order)
 
 

@@ -207,8 +207,8 @@ def read(arena: HasMemory) -> Raw:
     # The pins' part has a number of 32 bits for each of its rows in front of them.
     tops = CALL_SLOTS * 4
     pins = part("pins", byte, tops + CALL_SLOTS * PINS * 8)
-    offset["text"] = int(header["off_text"])
     if header["text_size"]:
+        offset["text"] = int(header["off_text"])
         part("text", byte, int(header["text_size"]))
     return Raw(
         metadata=memory[: offset["frames"]],

@@ -18,7 +18,6 @@ from pagexchange.oracle.format import (
     MAPPING,
     NODE,
     PAGE_TABLE,
-    PARTS,
     PIECE,
     PIECES,
     PINS,
@@ -130,7 +129,7 @@ def _place(state: State, at: int) -> tuple[str, int]:
         "xanodes": ("XArray node", len(state.xanodes_reached), XANODE.itemsize),
         "tables": ("page table", len(state.tables_reached), PAGE_TABLE.itemsize),
     }
-    last = max((part for part in (*PARTS, "text") if offset[part] <= at), key=offset.__getitem__, default="")
+    last = max((part for part in offset if offset[part] <= at), key=offset.__getitem__, default="")
     if last in items:
         name, count, size = items[last]
         number, byte = divmod(at - offset[last], size)

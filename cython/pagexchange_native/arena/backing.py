@@ -24,7 +24,7 @@ OWN: Final = 64 << 20
 """Bytes that a process with an arena takes besides it: modules, lists, what it counts with."""
 _OFD_SETLK: Final = 37
 _MAGIC: Final = b"PGXARENA"
-_PID: Final = struct.Struct("<140xI")
+_PID: Final = struct.Struct("<156xI")
 """The process that made an arena, as its header has it."""
 _LOCK_BASE: Final = 1 << 40
 _POOLS: Final = Path("/sys/kernel/mm/hugepages")

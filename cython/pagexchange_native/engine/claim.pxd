@@ -99,7 +99,7 @@ cdef inline int _claim(Worker *w, uint32_t i) noexcept nogil:
         pgx_store64(word_a, a.word)
         return IS_HELD
     p.done = LOCKED_0 | LOCKED_1 | FROZEN_0 | FROZEN_1
-    record_side(w, i, 0, &a)
+    record_side(w, i, 0, &a)  # the second look saw the same, and has not worked out the rest
     record_side(w, i, 1, &b)
     return 0
 

@@ -60,7 +60,9 @@ cdef inline bint found_by_hint(pgx_region *region, pgx_xarray *xa, pgx_find *pag
         return False
     e = &region.entries[page.pfn]
     word = xa_slot_word(region, xa, e.slot)
-    if word == NULL or e.mapping != (page.mapping + 1) << 2 or not xa_word_is_at(region, xa, word, page.index):
+    if e.index != page.index or e.mapping != (page.mapping + 1) << 2:
+        return False
+    if word == NULL or not xa_word_is_at(region, xa, word, page.index):
         return False
     note(region, page, word)
     return page.status == 0

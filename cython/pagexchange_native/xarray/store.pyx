@@ -104,33 +104,42 @@ cdef void _give_node(Undo *u, pgx_xanode *node) noexcept nogil:
         pool_give(u, &nodes, <uint32_t>(node - u.r.xanodes))
 
 
-cdef void _drop(Undo *u, pgx_xanode *node) noexcept nogil:
-    """Puts a sub-tree that was unlinked on the list of those that are to be given back.
+cdef inline uint64_t *_dropped(Undo *u) noexcept nogil:
+    return &pgx_slot_at(u.r, u.slot).drop
+
+
+cdef inline uint64_t _drop(Undo *u, pgx_xanode *node, uint64_t others) noexcept nogil:
+    """Puts a sub-tree that was unlinked in front of others that are to be given back; the caller stores the new first.
 
     It is of no array from then on, so that in a damaged tree it is not found and put there twice.
     """
-    cdef uint64_t *first = &pgx_slot_at(u.r, u.slot).drop
-    pgx_store32(&node.next, <uint32_t>first[0])  # not saved: the link of a node in a tree means nothing
+    pgx_store32(&node.next, <uint32_t>others)  # not saved: the link of a node in a tree means nothing
     put64(u, &node.array, 0)
-    put64(u, first, <uint64_t>(node - u.r.xanodes) + 1)
+    return <uint64_t>(node - u.r.xanodes) + 1
+
+
+cdef uint64_t _drop_below(Undo *u, pgx_xarray *xa, const uint64_t *entries, uint32_t n, uint32_t shift,
+                          uint64_t others) noexcept nogil:
+    """The same for all nodes among n entries of a node of `shift`."""
+    cdef pgx_xanode *child
+    cdef uint32_t i
+    for i in range(n):
+        if xa_is_node(entries[i]):
+            child = xa_child(u.r, xa, entries[i], shift)
+            if child != NULL:
+                others = _drop(u, child, others)
+    return others
 
 
 cdef void _give_first(Undo *u, pgx_xarray *xa, pgx_xanode *node) noexcept nogil:
     """Gives the first node of the list back; the nodes below it take its place there."""
-    cdef pgx_xanode *child
-    cdef uint32_t i
-    put64(u, &pgx_slot_at(u.r, u.slot).drop, node.next)
+    put64(u, _dropped(u), _drop_below(u, xa, node.slot, PGX_XA_SLOTS, node.shift, node.next))
     put32(u, &node.next, 0)
-    for i in range(PGX_XA_SLOTS):
-        if xa_is_node(node.slot[i]):
-            child = xa_child(u.r, xa, node.slot[i], node.shift)
-            if child != NULL:
-                _drop(u, child)
     _give_node(u, node)
 
 
 cdef void xa_commit(Undo *u, pgx_xarray *xa) noexcept nogil:
-    cdef uint64_t *first = &pgx_slot_at(u.r, u.slot).drop
+    cdef uint64_t *first = _dropped(u)
     cdef pgx_xanode *node
     undo_commit(u)
     while first[0]:
@@ -216,7 +225,7 @@ cdef int _store_growing(Undo *u, pgx_xarray *xa, pgx_xanode *top, uint64_t base,
         put32(u, &top.parent, (numbers[chain] if extra > 0 else numbers[0]) + 1)
     put64(u, &xa.head, xa_mk_node(numbers[0]))
     if not keep and top != NULL:
-        _drop(u, top)
+        put64(u, _dropped(u), _drop(u, top, 0))
     _end(xa)
     return 0
 
@@ -226,8 +235,7 @@ cdef void _overwrite(Undo *u, pgx_xarray *xa, pgx_xanode *node, uint32_t offset,
     """Put one entry over `span` slots: sub-trees and smaller entries go, and leave it the union of their marks."""
     cdef uint64_t dropped[PGX_XA_SLOTS]
     cdef uint64_t mask = _mask(offset, span)
-    cdef uint64_t marks
-    cdef pgx_xanode *child
+    cdef uint64_t marks, below
     cdef uint32_t i, mark
     cdef uint32_t empty = 0
     _begin(xa)
@@ -241,11 +249,9 @@ cdef void _overwrite(Undo *u, pgx_xarray *xa, pgx_xanode *node, uint32_t offset,
         marks = node.marks[mark] & mask
         if marks:
             put64(u, &node.marks[mark], (node.marks[mark] & ~mask) | <uint64_t>1 << offset)
-    for i in range(span):
-        if xa_is_node(dropped[i]):
-            child = xa_child(u.r, xa, dropped[i], node.shift)
-            if child != NULL:
-                _drop(u, child)
+    below = _drop_below(u, xa, dropped, span, node.shift, 0)
+    if below:
+        put64(u, _dropped(u), below)
     _end(xa)
 
 
@@ -313,7 +319,7 @@ cdef void _prune(Undo *u, pgx_xarray *xa, pgx_xanode *node) noexcept nogil:
     """Free `node` and its ancestors as far as they are empty, then top nodes of which only slot 0 is used."""
     cdef pgx_xanode *parent
     cdef uint64_t entry
-    cdef uint32_t left = XA_LEVELS  # of nodes in a tree that is not damaged: more would not fit into the record
+    cdef uint32_t left = 2 * XA_LEVELS  # a path down, and one of top nodes: more has only a damaged tree
     while node.count == 0 and left > 0:
         left -= 1
         if node.parent == 0:
@@ -353,8 +359,8 @@ cdef int _erase(Undo *u, pgx_xarray *xa, uint64_t base, uint64_t last, uint32_t 
     """Delete every entry that touches base..last, whole."""
     cdef uint64_t dropped[PGX_XA_SLOTS]
     cdef uint64_t found = xa.head
+    cdef uint64_t below
     cdef pgx_xanode *node
-    cdef pgx_xanode *child
     cdef uint32_t offset, n, i, shift
     cdef uint32_t removed = 0
     cdef int mark
@@ -399,11 +405,9 @@ cdef int _erase(Undo *u, pgx_xarray *xa, uint64_t base, uint64_t last, uint32_t 
         _unmark(u, xa, node, mark, _mask(offset, n))
     for i in range(n):
         put64(u, &node.slot[offset + i], 0)
-    for i in range(n):
-        if xa_is_node(dropped[i]):
-            child = xa_child(u.r, xa, dropped[i], node.shift)
-            if child != NULL:
-                _drop(u, child)
+    below = _drop_below(u, xa, dropped, n, node.shift, 0)
+    if below:
+        put64(u, _dropped(u), below)
     put8(u, &node.count, <uint8_t>(node.count - removed))
     _prune(u, xa, node)
     _end(xa)
@@ -540,7 +544,7 @@ cdef void xa_destroy(Undo *u, pgx_xarray *xa) noexcept nogil:
     put32(u, &xa.flags, xa.flags & ~<uint32_t>HEAD_MARKS)
     put64(u, &xa.head, 0)
     if top != NULL:
-        _drop(u, top)
+        put64(u, _dropped(u), _drop(u, top, 0))
     _end(xa)
 
 

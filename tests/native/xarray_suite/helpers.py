@@ -82,7 +82,7 @@ def head_of(region, mapping=0):
     """Head entry, marks, and offset in the arena of a mapping's array."""
     offset, _, size = region.geometry()["mappings"]
     at = offset + mapping * size
-    return int(region.memory[at : at + 8].view("<u8")[0]), int(region.memory[at + 16 : at + 20].view("<u4")[0]) & 7, at
+    return int(region.memory[at : at + 8].view("<u8")[0]), int(region.memory[at + 20 : at + 24].view("<u4")[0]) & 7, at
 
 
 def is_node(entry):
