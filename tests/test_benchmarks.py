@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from benchmarks import cells, rows
+from benchmarks import call_path, cells, rows
 from benchmarks.ratios import LEAST, Ratio, ratio, spread
 from benchmarks.report import Line, Table, failed, floor, line, rows_as_text
 from benchmarks.rounds import FEWEST, interleave
@@ -184,6 +184,12 @@ def test_every_cell_runs_and_gives_a_sample_for_each_round() -> None:
     table = measure(scene, plan, rows.CELL_ROWS, rows.PEERS)
     assert set(table.samples) == set(cells.WORDS)
     assert all(len(samples) == 3 and min(samples) > 0 for samples in table.samples.values())
+
+
+def test_calls_with_few_pairs_have_a_ratio_each() -> None:
+    found = call_path.ratios(rounds=3)
+    assert [name.partition(",")[0] for name in found] == ["strategy.exchange", "arena.exchange"] * 2
+    assert all(one.value > 0 for one in found.values())
 
 
 # ---- two threads ---------------------------------------------------------------------------------------------------
