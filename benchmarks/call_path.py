@@ -1,10 +1,4 @@
-"""What one call in Python costs when it exchanges few pairs, as bare loops of 2019 on pairs in cache.
-
-    python -m benchmarks.call_path
-
-`strategy.exchange(pairs)` and `arena.exchange(pairs, strategy)` with int64 arrays of one and of 16 pairs, drawn anew
-for each call from 1 MiB of pages. A ratio is a median over rounds in which both are timed, in CPU time of the thread.
-"""
+"""What one call in Python costs with few pairs: int64 arrays, drawn anew for each call from 1 MiB of pages."""
 
 from __future__ import annotations
 
@@ -14,63 +8,40 @@ from collections.abc import Callable
 import numpy as np
 
 import pagexchange
-from benchmarks.ratios import Ratio, ratio
-from benchmarks.scenes import Pairs, Scene, Setting
+from benchmarks.cells import LIST, RFC
+from benchmarks.rounds import Sample
+from benchmarks.scenes import Pairs, Scene
 from pagexchange_native.bench import time_loop
 
-FEW: dict[int, int] = {1: 8, 16: 16}
-"""Pairs in a call, and the loops over a pair that it is held against."""
 CALLS = 128
-"""Of each kind in a round."""
+"""Calls of one sample."""
 
 
-def _cpu(call: Callable[[Pairs], object], lists: list[Pairs]) -> float:
-    start = time.thread_time_ns()
-    for pairs in lists:
-        call(pairs)
-    return (time.thread_time_ns() - start) / len(lists)
-
-
-def ratios(rounds: int = 41, seed: int = 1) -> dict[str, Ratio]:
-    """Time both calls and the loop in turns; return the ratio of each row.
-
-    Raises
-    ------
-    PagexchangeError
-        A pair was refused.
-    """
-    scene = Scene(Setting("half", 1 << 20), seed)
+def calls_of(scene: Scene, pairs: int) -> dict[str, Sample]:
+    """Return both ways to call, in ns per call, and the loop of 2019 on such lists, in ns per pair."""
     arena = scene.arena
-    frames, strategy = arena.frames, pagexchange.strategy("list-exchange", arena)
-    calls: dict[str, Callable[[Pairs], object]] = {
+    strategy = pagexchange.strategy(LIST, arena)
+    ways: dict[str, Callable[[Pairs], pagexchange.ExchangeResult]] = {
         "strategy.exchange": strategy.exchange,
-        "arena.exchange": lambda pairs: arena.exchange(pairs, strategy),
+        "arena.exchange": lambda numbers: arena.exchange(numbers, strategy),
     }
-    found = {}
-    for n, loops in FEW.items():
-        above: dict[str, list[float]] = {name: [] for name in calls}
-        below = []
-        for turn in range(rounds + 1):
-            lists = [scene.draw_one(n) for _ in range(CALLS)]
-            loop = time_loop("rfc", frames, np.concatenate(lists))[0] / (CALLS * n)
-            spent = {name: _cpu(call, lists) for name, call in calls.items()}
-            for pairs in lists:  # a refused pair costs less than one that is exchanged
-                strategy.exchange(pairs).raise_for_status()
-            if turn:  # the first round warms up
-                below.append(loop)
-                for name, ns in spent.items():
-                    above[name].append(ns)
-        for name in calls:
-            what = f"{name}, {n} pair{'s' * (n > 1)} / {loops} RFC loops in cache"
-            found[what] = ratio(above[name], below, loops)
-    return found
 
+    def lists() -> list[Pairs]:
+        return [scene.draw_one(pairs) for _ in range(CALLS)]
 
-def rows() -> list[tuple[str, float]]:
-    """Return name and ratio of each row."""
-    return [(name, found.value) for name, found in ratios().items()]
+    def loop() -> float:
+        return time_loop("rfc", arena.frames, np.concatenate(lists()))[0] / (CALLS * pairs)
 
+    def timed(call: Callable[[Pairs], pagexchange.ExchangeResult]) -> Sample:
+        def sample() -> float:
+            drawn = lists()
+            start = time.thread_time_ns()
+            results = [call(numbers) for numbers in drawn]
+            spent = time.thread_time_ns() - start
+            for result in results:  # a refused pair costs less than one that is exchanged
+                result.raise_for_status()
+            return spent / CALLS
 
-if __name__ == "__main__":
-    for name, found in ratios().items():
-        print(f"{found.value:.2f}  ({found.low:.2f} - {found.high:.2f})  {name}")
+        return sample
+
+    return {RFC: loop} | {name: timed(call) for name, call in ways.items()}
