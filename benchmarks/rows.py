@@ -54,6 +54,28 @@ CELL_ROWS: tuple[CellRow, ...] = (
     CellRow("order4-rfc", "list-exchange, 64 KiB folios", _RFC, 0.95, _dram(order=4), LIST, RFC),
 )
 
+
+@dataclass(frozen=True, slots=True)
+class CallRow(Row):
+    """A call in Python with few pairs, against bare loops over one pair each."""
+
+    way: str
+    pairs: int
+    loops: int
+
+
+def _call(way: str, pairs: int, loops: int, limit: float) -> CallRow:
+    what = f"{way}, one call, {pairs} pair{'s' * (pairs > 1)}"
+    return CallRow(f"{way.partition('.')[0]}-{pairs}", what, f"{loops} RFC loops in cache", limit, way, pairs, loops)
+
+
+CALL_ROWS: tuple[CallRow, ...] = (
+    _call("strategy.exchange", 1, 8, 1.00),
+    _call("strategy.exchange", 16, 16, 0.95),
+    _call("arena.exchange", 1, 8, 1.00),
+    _call("arena.exchange", 16, 16, 0.95),
+)
+
 THREADS_NULL = Row("threads-null", "engine alone, two threads, per pair", "one thread", 0.56)
 THREADS_LIST = Row("threads-list", "list-exchange, two threads, per pair", "one thread", 0.62)
 LARGE = Row("large", "list-exchange, 16 GiB arena, per pair", "1 GiB arena", 1.25)

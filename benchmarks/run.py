@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from benchmarks.call_path import calls_of
 from benchmarks.cells import LIST, NULL, RFC, samples_of
 from benchmarks.large import large_against_small
 from benchmarks.report import Line, Table, line
 from benchmarks.rounds import interleave
 from benchmarks.rows import (
+    CALL_ROWS,
     CELL_ROWS,
     GIB,
     LARGE,
@@ -72,6 +74,7 @@ def run(plan: Plan, word: str, large: bool, say: Say) -> tuple[list[Line], list[
         tables.append(table)
         lines.update((row.key, judged(row, table)) for row in rows)
     found = [lines[row.key] for row in wanted]
+    found += _calls(plan, word, say)
     found += _threads(plan, word, say)
     found += _others(plan, word, large, say)
     return found, tables
@@ -103,6 +106,25 @@ def judged(row: CellRow, table: Table) -> Line:
         came = "Linux does not say what came" if huge is None else f"{format_size(huge)} of {format_size(size)} came"
         return line(row, f"huge pages: {came}")
     return line(row, (table.samples[row.above], table.samples[row.below]))
+
+
+def _calls(plan: Plan, word: str, say: Say) -> list[Line]:
+    wanted = [row for row in CALL_ROWS if _asked(row, word)]
+    if not wanted:
+        return []
+    say("calls with few pairs ...")
+    scene = Scene(Setting("half", MIB), plan.seed)
+    samples = {
+        pairs: interleave(
+            calls_of(scene, pairs), plan.cached_rounds, plan.repeats, f"{plan.seed}/{pairs}", plan.seconds
+        )
+        for pairs in sorted({row.pairs for row in wanted})
+    }
+    found = []
+    for row in wanted:
+        medians = samples[row.pairs]
+        found.append(line(row, (medians[row.way], [row.loops * ns for ns in medians[RFC]])))
+    return found
 
 
 def _threads(plan: Plan, word: str, say: Say) -> list[Line]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import cells, rows
+from benchmarks.call_path import calls_of
 from benchmarks.ratios import LEAST, Ratio, ratio, spread
 from benchmarks.report import Line, Table, failed, floor, line, rows_as_text
 from benchmarks.rounds import FEWEST, interleave
@@ -31,6 +32,10 @@ LIMITS = {
     "folio-rfc": 0.85,
     "folio-memcpy": 1.05,
     "order4-rfc": 0.95,
+    "strategy-1": 1.00,
+    "strategy-16": 0.95,
+    "arena-1": 1.00,
+    "arena-16": 0.95,
     "threads-null": 0.56,
     "threads-list": 0.62,
     "large": 1.25,
@@ -42,7 +47,7 @@ ROW = Row("key", "what", "against", 0.5)
 
 
 def test_every_figure_to_reach_has_a_row_with_its_limit() -> None:
-    every = [*rows.CELL_ROWS, *(row for row in vars(rows).values() if isinstance(row, Row))]
+    every = [*rows.CELL_ROWS, *rows.CALL_ROWS, *(row for row in vars(rows).values() if isinstance(row, Row))]
     assert {row.key: row.limit for row in every} == LIMITS
     assert len(every) == len(LIMITS)
 
@@ -184,6 +189,18 @@ def test_every_cell_runs_and_gives_a_sample_for_each_round() -> None:
     table = measure(scene, plan, rows.CELL_ROWS, rows.PEERS)
     assert set(table.samples) == set(cells.WORDS)
     assert all(len(samples) == 3 and min(samples) > 0 for samples in table.samples.values())
+
+
+@pytest.mark.parametrize("pairs", [1, 16])
+def test_both_ways_to_call_with_few_pairs_are_timed_and_exchange_them(pairs: int) -> None:
+    scene = Scene(Setting("half", 1 << 20, huge=False), seed=1)
+    found = calls_of(scene, pairs)
+    assert {row.way for row in rows.CALL_ROWS} == set(found) - {cells.RFC}
+    for way in set(found) - {cells.RFC}:
+        before = scene.arena.entries["index"].copy()
+        assert found[way]() > 0
+        assert (scene.arena.entries["index"] != before).any()
+    assert found[cells.RFC]() > 0
 
 
 # ---- two threads ---------------------------------------------------------------------------------------------------

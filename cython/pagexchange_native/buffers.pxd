@@ -19,7 +19,7 @@ cdef enum ItemType:  # bytes of an item, negative when it has a sign
     UINT64 = 8
 
 
-cdef inline bint _has_items(const Py_buffer *buffer, ItemType item) noexcept:
+cdef inline bint has_items(const Py_buffer *buffer, ItemType item) noexcept:
     """Whether a buffer's items are integers of this size and sign in the machine's byte order, as `struct` spells them."""
     cdef const char *code = buffer.format
     if code[0] == c'@' or code[0] == c'=':
@@ -39,7 +39,7 @@ cdef inline object view_of(object array, str name, ItemType item, int ndim, bint
     view = PyMemoryView_FromObject(array)
     cdef Py_buffer *buffer = PyMemoryView_GET_BUFFER(view)
     problem = None
-    if not _has_items(buffer, item):
+    if not has_items(buffer, item):
         problem = f"got items of {getattr(array, 'dtype', view.format)}"
     elif buffer.ndim != ndim:
         problem = f"got {buffer.ndim}"

@@ -99,9 +99,9 @@ print("classes: " + " ".join(sorted(set(seen))))
 """
 CLASSES = {
     "Cursor", "DataMover", "Exchanger", "FaultPlan", "FlagPolicy", "ListExchange", "MappingUpdater", "MaskedWord",
-    "Meter", "NativeObject", "NullMover", "PerFlag", "PythonFlags", "PythonMapping", "PythonMover", "RadixTree",
-    "Region", "TempPage", "TwoPass", "Use", "WholeWord", "WordSwap", "WrappedFlags", "WrappedMover", "WrappedUpdater",
-    "XArray", "XArrayCursor",
+    "Meter", "NativeObject", "NullMover", "Outcome", "PerFlag", "PythonFlags", "PythonMapping", "PythonMover",
+    "RadixTree", "Region", "TempPage", "TwoPass", "Use", "WholeWord", "WordSwap", "WrappedFlags", "WrappedMover",
+    "WrappedUpdater", "XArray", "XArrayCursor",
 }  # fmt: skip
 
 

@@ -351,7 +351,9 @@ class Arena(LaidOutRegion):
             `pairs` is not an (n, 2) array of integers, or `out` does not fit.
         UnknownStrategyError, PluginError, ArenaFullError
         """
-        return self._bound(strategy, mode).exchange(pairs, order=order, threads=threads, out=out, split=split)
+        if mode is not None or not isinstance(strategy, Strategy) or strategy.arena is not self:
+            strategy = self._bound(strategy, mode)
+        return strategy.exchange(pairs, order=order, threads=threads, out=out, split=split)
 
     def _bound(self, wanted: str | BuiltStrategy | Strategy, mode: Mode | None) -> Strategy:
         """Return the strategy bound to this arena; one that is asked for by its name is kept for the next call."""

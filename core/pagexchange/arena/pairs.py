@@ -1,7 +1,7 @@
 """The arguments of a call - frames, flags, pairs, statuses, threads - checked and as the engine takes them."""
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ def as_mask(flags: Any, layout: Layout) -> Any:  # noqa: ANN401 - as above
 
 
 def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-    """Return pairs as a private int64[n, 2], and which of them name frames of another arena.
+    """Return pairs in any form as int64[n, 2], and which of them name frames of another arena.
 
     A number that int64 cannot hold becomes -1: out of range, a status as for any other wrong frame.
     """
@@ -66,8 +66,7 @@ def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[n
     # What uint64 holds beyond int64 would wrap to some frame that exists; the largest of all wraps to -1.
     if array.dtype.kind == "u" and array.dtype.itemsize == 8:
         array = np.where(array > np.uint64(np.iinfo(np.int64).max), np.uint64(np.iinfo(np.uint64).max), array)
-    # Always a copy: another thread may change the caller's array during the call.
-    return np.ascontiguousarray(array).astype(np.int64, casting="unsafe", copy=True), foreign
+    return np.ascontiguousarray(array).astype(np.int64, casting="unsafe", copy=False), foreign
 
 
 def _with_frames(pairs: object) -> TypeGuard[Sequence[object]]:
@@ -84,17 +83,13 @@ def _number(value: object) -> object:
     return value.pfn if isinstance(value, Frame) else value
 
 
-def as_status(out: NDArray[np.int32] | None, n: int, arena: Region) -> NDArray[np.int32]:
-    """Return where statuses go: `out` when it fits, else a new array."""
-    if out is None:
-        return np.zeros(n, dtype=np.int32)
-    if not hasattr(out, "dtype") or out.dtype != np.int32 or out.shape != (n,):
+def refuse_out(out: object, n: int) -> NoReturn:
+    """Say why statuses of n pairs cannot go to `out`."""
+    if not isinstance(out, np.ndarray) or out.dtype != np.int32 or out.shape != (n,):
         raise ValueError(f"out: want an int32[{n}] array, got {out!r:.80}")
-    if not out.flags.writeable or not out.flags.c_contiguous:
-        raise ValueError("out: want a writable, contiguous array")
-    if np.may_share_memory(out, arena.memory):
-        raise ValueError("out: lies in the arena; statuses cannot lie where pages and their entries do")
-    return out
+    if not (out.flags.writeable and out.flags.c_contiguous and out.flags.aligned):
+        raise ValueError("out: want a writable, contiguous array, aligned as its items")
+    raise ValueError("out: lies in the arena; statuses cannot lie where pages and their entries do")
 
 
 def as_threads(threads: int | None) -> int | None:

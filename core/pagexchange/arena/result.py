@@ -1,20 +1,34 @@
 """What a call of an exchange returns: a status for each pair, what it cost, and why a pair was refused, in words."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from collections import Counter
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.frame import LaidOutRegion
-from pagexchange.arena.refusals import why
+from pagexchange.arena.refusals import touched_names, why
 from pagexchange.errors import PagexchangeError
 from pagexchange.model.equality import same
 from pagexchange.model.statuses import errno_name
+from pagexchange_native.engine.outcome import Outcome, restore
+from pagexchange_native.engine.steps import COSTS, Numbers
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class ExchangeResult:
+class Asker(NamedTuple):
+    """What all results of a strategy share."""
+
+    arena: LaidOutRegion | None
+    """None, once a result was pickled."""
+    movers: tuple[str, ...]
+    """Names of the chain's data movers."""
+    waits: bool
+    """It waits for write-back."""
+    touched: tuple[str, ...] = ()
+    """Without an arena, the names that it had for what the flag policy touched."""
+
+
+class ExchangeResult(Outcome):
     """What became of a list of pairs.
 
     True when every pair was exchanged (`ok`), so that `if arena.exchange(pairs):` does not take a refusal for success;
@@ -23,25 +37,37 @@ class ExchangeResult:
     not what the frames look like. A result is not hashable, because its arrays can be changed.
     """
 
-    status: NDArray[np.int32]
-    """int32[n]: 0 exchanged, -errno refused with both pages as they were."""
-    ns: dict[str, int]
-    """Nanoseconds of the call: total (wall), and lock, flags, data, mapping, finish (summed over workers)."""
-    workers: int
-    """Threads that shared the list."""
-    frames_asked: int
-    """Frames that the data mover asked the allocator for."""
-    frames_got: int
-    moved: dict[str, int]
-    """Pairs that each data mover of the chain exchanged, by plug-in: the second one those that found no frame.
-    A plug-in that stands in the chain several times has its options behind its name."""
-    retries: int
-    """Locks and references that had to be tried again."""
-    touched: tuple[str, ...]
-    """Names of the flags and fields that the flag policy touched and may not."""
-    _pairs: NDArray[np.int64]
-    _arena: LaidOutRegion | None
-    _waited: bool
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+    _about: Asker
+
+    def __init__(self) -> None:
+        raise TypeError("an ExchangeResult is made by Arena.exchange and Strategy.exchange")
+
+    @property
+    def ns(self) -> dict[str, int]:
+        """Nanoseconds of the call: total (wall), and lock, flags, data, mapping, finish (summed over workers)."""
+        numbers = self._numbers
+        return {"total": numbers[0], **dict(zip(COSTS, numbers[1], strict=True))}
+
+    @property
+    def moved(self) -> dict[str, int]:
+        """Pairs that each data mover of the chain exchanged, by plug-in: the second one those that found no frame.
+
+        A plug-in that stands in the chain several times has its options behind its name.
+        """
+        moved: Counter[str] = Counter()
+        for name, n in zip(self._about.movers, self._numbers[7], strict=True):
+            moved[name] += n
+        return dict(moved)
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Names of the flags and fields that the flag policy touched and may not."""
+        violation, arena = self._numbers[5], self._about.arena
+        if not violation or arena is None:
+            return self._about.touched
+        return touched_names(arena, violation)
 
     def __bool__(self) -> bool:
         return self.ok
@@ -49,8 +75,8 @@ class ExchangeResult:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ExchangeResult):
             return NotImplemented
-        mine, theirs = self.__getstate__(), other.__getstate__()
-        return all(same(value, theirs[name]) for name, value in mine.items())
+        mine, theirs = self._said(), other._said()
+        return all(map(same, mine, theirs))
 
     def __repr__(self) -> str:
         refused = ", ".join(f"{name} {n}" for name, n in self.refused.items())
@@ -60,16 +86,15 @@ class ExchangeResult:
             f"<ExchangeResult {n} pair{'s' * (n != 1)}: {self.exchanged} exchanged, {outcome}; {self.ns['total']} ns>"
         )
 
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_arena": None}  # it is memory of this process
-
-    def __copy__(self) -> Self:
-        return replace(self)
-
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return replace(
-            self, status=self.status.copy(), ns=dict(self.ns), moved=dict(self.moved), _pairs=self._pairs.copy()
-        )
+        return restore(type(self), self._about, self._pairs, self.status, self._numbers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restore, (type(self), *self._said())
+
+    def _said(self) -> tuple[Asker, NDArray[np.int64], NDArray[np.int32], Numbers]:
+        """All that it says, without the arena, which is memory of this process."""
+        return self._about._replace(arena=None, touched=self.touched), self._pairs, self.status, self._numbers
 
     @property
     def exchanged(self) -> int:
@@ -95,10 +120,11 @@ class ExchangeResult:
     def messages(self, limit: int = 10) -> list[str]:
         """One sentence for each refused pair, `limit` of them at most: which pair, which errno, why."""
         sentences = []
+        pairs = self._pairs
         for i in self.failed[:limit].tolist():
             code = -int(self.status[i])
-            a, b = (int(x) for x in self._pairs[i])
-            reason = why(self._arena, code, (a, b), waited=self._waited, touched=self.touched)
+            a, b = (int(x) for x in pairs[i])
+            reason = why(self._about.arena, code, (a, b), waited=self._about.waits, touched=self.touched)
             sentences.append(f"pair {i} (pfn {a} <-> {b}): {errno_name(code)}: {reason}")
         return sentences
 

@@ -2,7 +2,6 @@
 
 import errno
 import threading
-from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
@@ -11,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.frame import LaidOutRegion
-from pagexchange.arena.pairs import as_pairs, as_status, as_threads
-from pagexchange.arena.refusals import touched_names
-from pagexchange.arena.result import ExchangeResult
+from pagexchange.arena.pairs import as_pairs, as_threads, refuse_out
+from pagexchange.arena.result import Asker, ExchangeResult
 from pagexchange.errors import PluginError
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
@@ -24,8 +22,8 @@ from pagexchange.strangers import interrupt_in
 from pagexchange_native.arena.reentry import refuse_plugin_of
 from pagexchange_native.arena.region import BATCH
 from pagexchange_native.engine.exchange import Exchanger
+from pagexchange_native.engine.outcome import begin, run
 from pagexchange_native.engine.python_objects import PythonFlags, PythonMapping, PythonMover
-from pagexchange_native.engine.steps import COSTS
 from pagexchange_native.errors import stays_here
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
@@ -41,11 +39,10 @@ def _named(native: Adapter, served: Served) -> Adapter:
 
 
 class _Call(NamedTuple):
-    """The arguments of a call of `Strategy.exchange`, checked."""
+    """A call of `Strategy.exchange` that others see or that runs their code."""
 
-    pairs: NDArray[np.int64]
+    result: ExchangeResult
     foreign: NDArray[np.bool_] | None
-    status: NDArray[np.int32]
     sequential: bool
     threads: int | None
 
@@ -91,12 +88,13 @@ class Strategy:
         self._native = Exchanger(
             arena, flags, movers, updater, mode=self.mode, timeout=self.timeout, threads=built.spec.threads
         )
-        self._movers = built.mover_names()
+        self._asker = Asker(arena, tuple(built.mover_names()), self.mode == "sync")
         # What a callable raised is kept until its call ends: two calls at once could raise each other's errors.
         self._turn = nullcontext() if self.native else threading.Lock()
         self._watchdog = watchdog
         # Settled here, so that a strategy without observers pays one test of a bool per call for the possibility.
         self._attended = watchdog is not None or built.observed
+        self._alone = self.native and not self._attended  # nobody's Python runs during a call
 
     def __repr__(self) -> str:
         return f"<Strategy {self.name!r} on {self.arena!r}>"
@@ -125,18 +123,32 @@ class Strategy:
         split: bool = True,
     ) -> ExchangeResult:
         """Exchange pairs of pages. Arguments, result and errors are those of `Arena.exchange`."""
-        if order not in ("independent", "sequential"):
+        if order != "independent" and order != "sequential":
             raise ValueError(f"order {order!r}: choose 'independent' or 'sequential'")
-        workers = as_threads(threads)
-        numbers, foreign = as_pairs(pairs, self.arena)
-        if not split and len(numbers) > BATCH:
+        if threads is not None:
+            threads = as_threads(threads)
+        foreign = None
+        result = begin(ExchangeResult, self._asker, pairs, out, self.arena)
+        if result is None:
+            numbers, foreign = as_pairs(pairs, self.arena)
+            result = begin(ExchangeResult, self._asker, numbers, out, self.arena)
+            if result is None:
+                refuse_out(out, len(numbers))
+        if not split and len(result.status) > BATCH:
             raise OSError(
-                errno.E2BIG, f"{len(numbers)} pairs in one call with split=False; at most {BATCH} are done as one batch"
+                errno.E2BIG,
+                f"{len(result.status)} pairs in one call with split=False; at most {BATCH} are done as one batch",
             )
-        status = as_status(out, len(numbers), self.arena)
+        if self._alone and foreign is None:
+            run(result, self._native, order == "sequential", threads)
+            return result
         refuse_plugin_of(self.arena, "exchange pages")  # before it waits for its own turn to be over
-        call = _Call(numbers, foreign, status, order == "sequential", workers)
-        return self._attended_call(call) if self._attended else self._call(call)
+        call = _Call(result, foreign, order == "sequential", threads)
+        if self._attended:
+            self._attended_call(call)
+        else:
+            self._call(call)
+        return result
 
     def finish(self) -> dict[str, Any]:
         """Tell the observers that the run is over; return what the plug-ins want to have in the report.
@@ -154,53 +166,34 @@ class Strategy:
         with self._watched():
             return self.built.report()
 
-    def _call(self, call: _Call) -> ExchangeResult:
+    def _call(self, call: _Call) -> None:
         try:
             with self._turn:
-                wall, parts, asked, got, retries, violation, workers, by_mover = self._native.exchange(
-                    call.pairs, call.status, sequential=call.sequential, threads=call.threads
-                )
+                run(call.result, self._native, call.sequential, call.threads)
         except BaseException as error:
             plugin = getattr(error, "pagexchange_plugin", None)  # the engine's mark on what a plug-in's callable raised
             if plugin is None or interrupt_in(error):
                 raise
-            raise _with_status(self.built.object_failed(error, plugin), call.status) from error
+            raise _with_status(self.built.object_failed(error, plugin), call.result.status) from error
         if call.foreign is not None:
-            call.status[call.foreign] = -errno.EXDEV  # to the engine they were out of range
-        moved: Counter[str] = Counter()
-        for name, n in zip(self._movers, by_mover, strict=True):
-            moved[name] += n
-        return ExchangeResult(
-            status=call.status,
-            ns={"total": wall, **dict(zip(COSTS, parts, strict=True))},
-            workers=workers,
-            frames_asked=asked,
-            frames_got=got,
-            moved=dict(moved),
-            retries=retries,
-            touched=touched_names(self.arena, violation) if violation else (),
-            _pairs=call.pairs,
-            _arena=self.arena,
-            _waited=self.mode == "sync",
-        )
+            call.result.status[call.foreign] = -errno.EXDEV  # to the engine they were out of range
 
-    def _attended_call(self, call: _Call) -> ExchangeResult:
+    def _attended_call(self, call: _Call) -> None:
         """The same, with observers told before and after, and the watchdog."""
-        shown = _read_only(call.pairs)
-        run = self.built.run
-        with run.telling:
-            if not run.begun:
-                run.begun = True  # also if it fails: those who were told are not told twice
+        shown = _read_only(call.result._pairs)
+        now = self.built.run
+        with now.telling:
+            if not now.begun:
+                now.begun = True  # also if it fails: those who were told are not told twice
                 self._tell("run_started")
             self._tell("exchange_started", pairs=shown)
         with self._watched():
-            result = self._call(call)
+            self._call(call)
         try:
-            self._tell("exchange_finished", pairs=shown, statuses=_read_only(call.status))
+            self._tell("exchange_finished", pairs=shown, statuses=_read_only(call.result.status))
         except PluginError as error:  # the pages were exchanged all the same
-            _with_status(error, call.status)
+            _with_status(error, call.result.status)
             raise
-        return result
 
     def _tell(self, event: str, **facts: NDArray[Any]) -> None:
         with self.built.run.telling, self._watched():

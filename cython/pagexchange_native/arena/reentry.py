@@ -1,15 +1,12 @@
 """Which arena called the Python plug-in that runs in this thread: it may not ask for what that call holds."""
 
-import threading
+from threading import get_ident
+from typing import Final
 
 from pagexchange_native.errors import ArenaError
 
-
-class _Running(threading.local):
-    arena: object = None
-
-
-_running = _Running()
+RUNNING: Final[dict[int, object]] = {}
+"""The arena, by thread. Empty nearly always, so that a call from outside asks no more than that."""
 
 
 class plugin_of:  # noqa: N801 - read as a function: `with plugin_of(arena):`
@@ -22,15 +19,19 @@ class plugin_of:  # noqa: N801 - read as a function: `with plugin_of(arena):`
         self._arena = arena
 
     def __enter__(self) -> None:
-        self._before, _running.arena = _running.arena, self._arena
+        thread = get_ident()
+        self._before, RUNNING[thread] = RUNNING.get(thread), self._arena
 
     def __exit__(self, *_: object) -> None:
-        _running.arena = self._before
+        if self._before is None:
+            del RUNNING[get_ident()]
+        else:
+            RUNNING[get_ident()] = self._before
 
 
 def in_plugin_of(arena: object) -> bool:
     """Whether this thread runs a plug-in that the arena has called."""
-    return _running.arena is arena
+    return RUNNING.get(get_ident()) is arena
 
 
 def refuse_plugin_of(arena: object, what: str) -> None:

@@ -9,13 +9,15 @@ import numpy as np
 
 from pagexchange_native.errors import ArenaFullError
 from pagexchange_native.engine.python_objects import PythonFlags, PythonMapping, PythonMover
+from pagexchange_native.arena import reentry
 from pagexchange_native.arena.reentry import plugin_of, refuse_plugin_of
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EBADMSG, EFAULT, EINTR, EINVAL
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from pagexchange_native.arena.locks cimport now_ns, wait_until
 from pagexchange_native.arena.region cimport Region, Use
@@ -37,11 +39,14 @@ cdef extern from "<errno.h>":
 
 MODES = {"async": ASYNC, "sync-light": SYNC_LIGHT, "sync": SYNC}
 MAX_THREADS = MOST_THREADS
+cdef dict _running = reentry.RUNNING  # asked in every call
 
 cdef enum:
     BATCH = 64  # pairs of one in a long list: what the engine keeps of them fits into L1. Measured: docs/numbers.md
     POLL = 128  # batches between two looks at pending signals
     LOOK = 50_000_000  # ns between them while a call waits for a worker
+    GUARDED = 100_000  # ns between two looks at who handles SIGBUS: each is a system call
+    FEW = 16           # pairs that are compared with each other; the frames of more are noted in a bitmap
 
 cdef struct Share:  # what one worker thread gets of a list
     Worker *w
@@ -79,6 +84,45 @@ cdef void _screen(const pgx_region *r, const int64_t *pairs, int32_t *status, ui
             seen[a >> 6] |= 1ull << (a & 63)
             seen[b >> 6] |= 1ull << (b & 63)
         status[i] = rc if rc else PENDING
+
+
+cdef void _screen_few(const pgx_region *r, const int64_t *pairs, int32_t *status, int64_t n) noexcept nogil:
+    """The same for at most FEW pairs, without a bitmap: its cache lines cost more than the comparisons."""
+    cdef uint32_t[2 * FEW] used
+    cdef uint32_t count = 0
+    cdef uint32_t j, again
+    cdef int64_t i, a, b
+    cdef int rc
+    for i in range(n):
+        a = pairs[2 * i]
+        b = pairs[2 * i + 1]
+        rc = _range(r, a, b)
+        if rc == 0:
+            again = 0
+            for j in range(count):
+                again |= <uint32_t>(used[j] == <uint32_t>a) | <uint32_t>(used[j] == <uint32_t>b)
+            if again:
+                rc = -EINVAL
+            used[count] = <uint32_t>a
+            used[count + 1] = <uint32_t>b
+            count += 2
+        status[i] = rc if rc else PENDING
+
+
+cdef inline bint _shorter(const pgx_region *r, int64_t n) noexcept nogil:
+    """Whether n pairs name fewer words of the bitmap than it has."""
+    return <uint64_t>(2 * n) < (r.nframes >> 6) + 1
+
+
+cdef void _clear(const pgx_region *r, const int64_t *pairs, uint64_t *seen, int64_t n) noexcept nogil:
+    """Clears the bits that `_screen` has set. A list that is `_shorter` must be private: it is gone through once more."""
+    cdef int64_t i
+    if not _shorter(r, n):
+        memset(seen, 0, ((r.nframes >> 6) + 1) * 8)
+        return
+    for i in range(2 * n):
+        if 0 <= pairs[i] and <uint64_t>pairs[i] < r.nframes:
+            seen[pairs[i] >> 6] = 0
 
 
 cdef void _gather(Share *s, int64_t *position) noexcept nogil:
@@ -214,16 +258,33 @@ cdef int _python_move_gil(Exchanger self, Worker *w) noexcept:
         return -EBADMSG
 
 
-cdef int _check_call(Exchanger self, object pairs, object status, uint32_t threads) except -1:
-    """Refuses a call whose lists do not fit together, or that comes from a plug-in of the same arena."""
+cdef int _check_lists(object pairs, object status) except -1:
+    """Refuses lists that do not fit together."""
     if extent(pairs, 1) != 2:
         raise ValueError(f"pairs: want shape (n, 2), got ({extent(pairs, 0)}, {extent(pairs, 1)})")
     if extent(status, 0) != extent(pairs, 0):
         raise ValueError(f"status: want {extent(pairs, 0)} elements, got {extent(status, 0)}")
-    if not 1 <= threads <= MOST_THREADS:
-        raise ValueError(f"threads {threads}: want 1 to {MOST_THREADS}")
-    refuse_plugin_of(self.arena, "exchange pages")
     return 0
+
+
+cdef uint64_t *_take_bits(Exchanger self) except NULL:
+    """A bit per frame, all clear: those that are kept, or their own for calls that run at the same time."""
+    cdef uint64_t *seen = self.seen
+    cdef uint64_t words = (self.arena.region.nframes >> 6) + 1
+    self.seen = NULL
+    if seen == NULL:
+        seen = <uint64_t *>calloc(words, 8)
+    if seen == NULL:
+        raise MemoryError(f"no memory for a bit per frame: {words * 8} bytes")
+    return seen
+
+
+cdef void _keep_bits(Exchanger self, uint64_t *seen) noexcept:
+    """Takes bits back, all clear."""
+    if self.seen == NULL:
+        self.seen = seen
+    else:
+        free(seen)
 
 
 cdef uint32_t _claim_workers(Exchanger self, Share *share, uint32_t want) except 0:
@@ -297,35 +358,30 @@ cdef void _share_out(const Share *whole, Share *share, uint32_t n, uint32_t spli
         share[k].lead = k == 0
 
 
-cdef tuple _sum_up(Exchanger self, Share *share, uint32_t n, uint64_t wall):
-    """Adds up what the workers counted, and gives their slots back. What `exchange` returns."""
+cdef void _sum_up(pgx_region *r, const Share *share, uint32_t n, Counts *counts) noexcept nogil:
+    """Adds up what the workers counted, and gives their slots back."""
     cdef Worker *w
-    cdef uint64_t asked = 0
-    cdef uint64_t got = 0
-    cdef uint64_t retries = 0
-    cdef uint64_t violation = 0
-    cdef uint64_t[T_PARTS] parts
-    cdef uint64_t[MOVERS] moved
     cdef uint32_t k
     cdef int i
-    for i in range(T_PARTS):
-        parts[i] = 0
-    for i in range(MOVERS):
-        moved[i] = 0
     for k in range(n):
         w = share[k].w
         for i in range(T_PARTS):
-            parts[i] += w.ns[i]
+            counts.ns[i] += w.ns[i]
         for i in range(MOVERS):
-            moved[i] += w.moved[i]
-        asked += w.asked
-        got += w.got
-        retries += w.retries + w.tries
-        violation |= w.violation
-        release_slot(self.arena.region, w.slot)
-    # Objects are made only now: had there been no memory for one, the slots would have stayed taken.
-    return (wall, tuple([parts[i] for i in range(T_PARTS)]), asked, got, retries, violation, n,
-            tuple([moved[i] for i in range(<int>self.plan.n_movers)]))
+            counts.moved[i] += w.moved[i]
+        counts.asked += w.asked
+        counts.got += w.got
+        counts.retries += w.retries + w.tries
+        counts.violation |= w.violation
+        release_slot(r, w.slot)
+    counts.workers = n
+
+
+cdef tuple numbers_of(const Counts *counts, uint32_t movers):
+    """What `exchange` returns."""
+    cdef uint32_t i
+    return (counts.wall, tuple([counts.ns[i] for i in range(T_PARTS)]), counts.asked, counts.got, counts.retries,
+            counts.violation, counts.workers, tuple([counts.moved[i] for i in range(movers)]))
 
 
 cdef class Exchanger:
@@ -391,18 +447,15 @@ cdef class Exchanger:
         if self.workers == NULL:
             raise MemoryError(f"no memory for {arena.region.nslots} workers' addresses")
         self.nworkers = arena.region.nslots
+        objects = [flags, mapping, *self.movers]
+        self.native = not any(isinstance(each, (PythonFlags, PythonMapping, PythonMover)) for each in objects)
 
     def __dealloc__(self):
         cdef uint32_t i
         for i in range(self.nworkers):  # the arena may be closed or, in a cycle, gone by now
             free(self.workers[i])
         free(self.workers)
-
-    @property
-    def native(self):
-        """True when no Python runs between the first pair of a list and the last."""
-        objects = [self.flags, self.mapping, *self.movers]
-        return not any(isinstance(each, (PythonFlags, PythonMapping, PythonMover)) for each in objects)
+        free(self.seen)
 
     cdef Worker *worker(self, uint32_t slot) noexcept nogil:
         cdef Worker *w = self.workers[slot]
@@ -447,55 +500,78 @@ cdef class Exchanger:
             (wall ns, (lock, flags, data, mapping, finish) ns summed over workers, frames asked, frames got, retries,
             violation mask, workers used, pairs that each mover exchanged)
         """
+        cdef Counts counts
+        cdef Use use = self.arena.use()  # it says first that an arena is closed
+        pairs = view_of(pairs, "pairs", INT64, 2)
+        status = view_of(status, "status", INT32, 1, writable=True)
+        _check_lists(pairs, status)
+        cdef int64_t n = extent(pairs, 0)
+        cdef const char *numbers = <const char *>items(pairs)
+        if _shorter(self.arena.region, n):  # else it may be the caller's, which may change meanwhile
+            private = PyBytes_FromStringAndSize(numbers, 16 * n)
+            numbers = PyBytes_AS_STRING(private)
+        self.run(<const int64_t *>numbers, <int32_t *>items(status), n, sequential,
+                 self.threads if threads is None else <uint32_t>int(threads), &counts)
+        return numbers_of(&counts, self.plan.n_movers)
+
+    cdef int run(self, const int64_t *pairs, int32_t *status, int64_t n, bint sequential, uint32_t threads,
+                 Counts *counts) except -1:
+        """`exchange`, of plain memory that the caller holds. `pairs` of a list that is `_shorter` are private."""
         cdef Share[MOST_THREADS] share
         cdef Share whole
         cdef uint32_t stop = 0
         cdef uint32_t split = 1
-        cdef uint32_t got
-        cdef uint64_t *seen
-        cdef uint64_t start, wall
+        cdef uint64_t start
         cdef Use use = self.arena.use()
-        pairs = view_of(pairs, "pairs", INT64, 2)
-        status = view_of(status, "status", INT32, 1, writable=True)
-        cdef int64_t n = extent(pairs, 0)
-        cdef uint32_t want = self.threads if threads is None else <uint32_t>int(threads)
-        _check_call(self, pairs, status, want)
+        memset(counts, 0, sizeof(Counts))
+        if not 1 <= threads <= MOST_THREADS:
+            raise ValueError(f"threads {threads}: want 1 to {MOST_THREADS}")
+        if _running:
+            refuse_plugin_of(self.arena, "exchange pages")
         if n == 0:
-            return 0, (0, 0, 0, 0, 0), 0, 0, 0, 0, 0, (0,) * len(self.movers)
-        guard_install()
+            return 0
+        start = now_ns()
+        if start - self.guarded > GUARDED:  # another library may have taken the signal since
+            guard_install()
+            self.guarded = start
         if sequential:
-            want = 1
-        if n < want:  # fewer pairs than threads: the threads share each folio instead
-            split = want
-            want = 1
-        seen = <uint64_t *>calloc((self.arena.region.nframes >> 6) + 1, 8)
-        if seen == NULL:
-            raise MemoryError(f"no memory for a bit per frame: {(self.arena.region.nframes >> 6) * 8 + 8} bytes")
+            threads = 1
+        if n < threads:  # fewer pairs than threads: the threads share each folio instead
+            split = threads
+            threads = 1
+        whole.self = <void *>self
+        whole.pairs = pairs
+        whole.status = status
+        whole.seen = NULL
+        whole.lo = 0
+        whole.hi = n
+        whole.stop = &stop
+        cdef uint64_t *seen = NULL
+        if n > FEW or (sequential and n > 1):
+            seen = _take_bits(self)
+        if sequential:
+            whole.seen = seen
         try:
-            got = _claim_workers(self, share, want)
-            whole.self = <void *>self
-            whole.pairs = <const int64_t *>items(pairs)
-            whole.status = <int32_t *>items(status)
-            whole.seen = NULL
-            if sequential:
-                whole.seen = seen
-            whole.lo = 0
-            whole.hi = n
-            whole.stop = &stop
-            start = now_ns()
+            threads = _claim_workers(self, share, threads)
             with nogil:
                 if sequential:
                     _expect_all(&whole)
+                elif seen != NULL:
+                    _screen(self.arena.region, pairs, status, seen, n)
                 else:
-                    _screen(self.arena.region, whole.pairs, whole.status, seen, n)
-                _share_out(&whole, share, got, split)
-                run_jobs(_run_share, share, sizeof(Share), got)
-            wall = now_ns() - start
+                    _screen_few(self.arena.region, pairs, status, n)
+                _share_out(&whole, share, threads, split)
+                run_jobs(_run_share, share, sizeof(Share), threads)
+                if seen != NULL and not sequential:
+                    _clear(self.arena.region, pairs, seen, n)
+                counts.wall = now_ns() - start
+                _sum_up(self.arena.region, share, threads, counts)
         finally:
-            free(seen)
-        result = _sum_up(self, share, got, wall)
-        self._raise()
-        return result
+            if seen != NULL:
+                _keep_bits(self, seen)
+        if self.error is not None or not self.native:
+            self._raise()
+        return 0
 
     def _raise(self):
         """Raise what a Python plug-in raised during the call."""
