@@ -174,11 +174,12 @@ def test_whoever_finds_an_unfinished_exchange_of_tails_can_finish_it_from_the_re
         while child.word(facts["state"]) & 0xFF != TAILS:
             assert child.step()
         while (state := child.word(facts["state"])) & 0xFF == TAILS:
-            pair, chunk = state >> 48, state >> 8 & (1 << 40) - 1
+            pair, step = state >> 48, state >> 8 & (1 << 40) - 1
+            chunk, half = step >> 1, step & 1
             assert pair == 0
             seen.add(chunk)
             words = [[child.word(at + 64 * k) for k in range(size)] for at in facts["flags"]]
-            log = [child.word(facts["log"] + 256 * (chunk & 1) + 8 * k) for k in range(2 * BY_CHUNK)]
+            log = [child.word(facts["log"] + 256 * half + 8 * k) for k in range(2 * BY_CHUNK)]
             for k in range(max(1, BY_CHUNK * chunk), size):
                 if k < BY_CHUNK * (chunk + 1):
                     new = log[2 * (k - BY_CHUNK * chunk)], log[2 * (k - BY_CHUNK * chunk) + 1]

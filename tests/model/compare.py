@@ -4,6 +4,7 @@ import struct
 from operator import itemgetter
 
 from pagexchange import Arena
+from pagexchange.oracle import format as oracle_format
 from pagexchange_native.arena.region import ENTRY, STATES
 from pagexchange_native.pages import space as spaces
 from pagexchange_native.xarray.array import XArray
@@ -16,8 +17,8 @@ FIELDS = ("flags", "refs", "mapcount", "mapping", "index", "private", "owner", "
 COLUMNS = itemgetter(*(list(ENTRY.names or ()).index(name) for name in FIELDS))
 RMAP = list(ENTRY.names or ()).index("rmap")
 LONG = 1 << 63
-PINS = 8
-"""Of one slot."""
+PROCESS = 1
+"""Process + 1 of the only one that has the arena."""
 
 Row = tuple[int, ...]
 
@@ -36,7 +37,12 @@ def word_of(bits: set[int]) -> int:
     return sum([1 << bit for bit in bits]) if bits else 0
 
 
-def expected_rows(model: ref.Arena) -> list[Row]:
+def owner(arena: Arena, frame: ref.Frame) -> int:
+    """What the lock's word says: lock() keeps a page for the slot that the process has claimed for life."""
+    return (arena.workers + 2) << 8 if frame.owned else 0
+
+
+def expected_rows(arena: Arena, model: ref.Arena) -> list[Row]:
     """What each frame's entry must say, in the order of `FIELDS`."""
     node_bits = model.word.bits("node")
     shift = min(node_bits, default=0)
@@ -49,7 +55,7 @@ def expected_rows(model: ref.Arena) -> list[Row]:
         if page is None:
             order = 0 if frame.state == "tail" else block_order.get(frame.pfn, INNER)
             head = frame.head.pfn + 1 if frame.head else 0
-            rows.append((word_of(frame.bits) | node, 0, 0, 0, 0, 0, int(frame.owned), head, order, state, 0))
+            rows.append((word_of(frame.bits) | node, 0, 0, 0, 0, 0, owner(arena, frame), head, order, state, 0))
             continue
         mapping = 0
         if page.mapping:
@@ -58,15 +64,15 @@ def expected_rows(model: ref.Arena) -> list[Row]:
             mapping = (page.space + 1) << 2 | 1
         flags = word_of(frame.bits | page.bits) | node
         rows.append(
-            (flags, page.refs, len(page.places), mapping, page.index, page.private, int(frame.owned), 0, page.order,
-             state, int(page.held))
+            (flags, model.refs(page), len(page.places), mapping, page.index, page.private, owner(arena, frame), 0,
+             page.order, state, PROCESS * page.held)
         )  # fmt: skip
     return rows
 
 
 def entries(arena: Arena, model: ref.Arena) -> None:
     table = arena.entries.tolist()
-    for pfn, (entry, want) in enumerate(zip(table, expected_rows(model), strict=True)):
+    for pfn, (entry, want) in enumerate(zip(table, expected_rows(arena, model), strict=True)):
         got = COLUMNS(entry)
         if got != want:
             pairs = zip(FIELDS, got, want, strict=True)
@@ -140,11 +146,13 @@ def nodes(arena: Arena, model: ref.Arena) -> None:
 
 
 def pins(arena: Arena, model: ref.Arena) -> None:
-    with memoryview(arena) as raw:
-        words = struct.unpack_from(f"<{arena.geometry()['pins'][1]}Q", raw, arena.geometry()["pins"][0])
-    want = [(pfn + 1) | LONG for pfn in model.pins]
-    assert sorted(word for word in words[:PINS] if word) == sorted(want)
-    assert [word - 1 for word in words[PINS:] if word] == model.short_pins
+    """The first rows: of this process, and of another one's as the tests write it."""
+    raw = oracle_format.read(arena)
+    mine, others = raw.pins[0].tolist(), raw.pins[1].tolist()
+    want = [(pin.pfn + 1) | pin.times << 32 | (LONG if pin.long else 0) if pin else 0 for pin in model.pins]
+    assert mine == want + [0] * (ref.PINS - len(want))
+    assert raw.pin_tops[0] >= len(want)
+    assert [(word & 0xFFFFFFFF) - 1 for word in others if word] == model.short_pins
 
 
 def faces(arena: Arena, model: ref.Arena) -> None:
@@ -159,6 +167,6 @@ def faces(arena: Arena, model: ref.Arena) -> None:
         kind = "file" if page.mapping else "anon" if page.space is not None else "raw"
         number = model.mappings.index(page.mapping) if page.mapping else -1 if page.space is None else page.space
         assert (face.kind, face.mapping, face.index) == (kind, number, page.index)
-        assert (face.refs, face.mapcount, face.private) == (page.refs, len(page.places), page.private)
+        assert (face.refs, face.mapcount, face.private) == (model.refs(page), len(page.places), page.private)
         assert (face.order, face.data.tobytes()) == (page.order, page.data[0])
         assert arena.expected_refs(frame.pfn) == model.structural(page) + page.held

@@ -16,6 +16,8 @@ State = Literal["offline", "free", "used", "tail", "reserved"]
 
 MAX_ORDER: Final = 9
 BATCH: Final = 128
+PINS: Final = 256
+"""Places for references of one process."""
 """Pairs that are locked, and have their temporary pages, at once."""
 EHWPOISON: Final = 133
 COUNTERS: Final = ("file", "shmem", "anon", "dirty")
@@ -102,7 +104,6 @@ class Page:
     data: list[bytes]
     """One item for each base page."""
     frame: Frame
-    refs: int = 1
     held: bool = True
     """The reference that allocation gave is still the caller's."""
     bits: set[int] = field(default_factory=set)
@@ -149,6 +150,15 @@ class Node:
 
 
 @dataclass
+class Pin:
+    """References that one process has on a frame, beside those that the page counts."""
+
+    pfn: int
+    long: bool
+    times: int = 1
+
+
+@dataclass
 class Strategy:
     """What of a strategy decides about statuses and flags."""
 
@@ -177,9 +187,10 @@ class Arena:
         self.mappings: list[Mapping] = []
         self.spaces: list[dict[int, Entry]] = []
         """Of each space: virtual page number of a folio's first base page -> entry."""
-        self.pins: list[int] = []
-        """Of lock-free users for long: frame numbers, one for each pin()."""
+        self.pins: list[Pin | None] = []
+        """Of this process, in their places: what get() and pin() have taken."""
         self.short_pins: list[int] = []
+        """Frames that another process has a reference on."""
 
     # ---- looking -----------------------------------------------------------------------------------------------------
 
@@ -206,9 +217,9 @@ class Arena:
         """References that are not the caller's: of the file (one for each base page), private data, page tables."""
         return (page.size if page.mapping else 0) + self.has(page, "private") + len(page.places)
 
-    def at_rest(self, page: Page) -> bool:
-        expected = self.structural(page) + page.held
-        return expected > 0 and page.refs == expected
+    def refs(self, page: Page) -> int:
+        """What the page counts: it follows from what the page is."""
+        return 1 if page.frame.state == "reserved" else self.structural(page) + page.held
 
     def free_frames(self, node: Node) -> int:
         return sum(frame.state == "free" for frame in self.node_frames(node))
@@ -270,20 +281,55 @@ class Arena:
             frame.head = None
             frame.state = "offline" if frame.bits & self.word.bits("hwpoison") else "free"
 
-    def get(self, pfn: int) -> bool:
-        page = self.frame(pfn).page
-        if page is None or page.refs == 0:
+    def find(self, pfn: int, long: bool) -> Pin | None:
+        """What this process has taken on a frame."""
+        return next((pin for pin in self.pins if pin and (pin.pfn, pin.long) == (pfn, long)), None)
+
+    def take(self, pfn: int, long: bool) -> None:
+        """Once more, in a place that is free."""
+        pin = self.find(pfn, long)
+        if pin:
+            pin.times += 1
+        elif None in self.pins:
+            self.pins[self.pins.index(None)] = Pin(pfn, long)
+        elif len(self.pins) == PINS:
+            raise Refused("full")
+        else:
+            self.pins.append(Pin(pfn, long))
+
+    def drop(self, pfn: int, long: bool) -> bool:
+        """Once less; false where there is none."""
+        pin = self.find(pfn, long)
+        if pin is None:
             return False
-        page.refs += 1
+        pin.times -= 1
+        if pin.times == 0:
+            self.pins[self.pins.index(pin)] = None
+        while self.pins and self.pins[-1] is None:
+            self.pins.pop()
+        return True
+
+    def get(self, pfn: int) -> bool:
+        frame = self.frame(pfn)
+        if frame.state != "used":
+            return False
+        self.take(pfn, long=False)
         return True
 
     def put(self, pfn: int) -> None:
-        page = self._giver(pfn)
-        page.refs -= 1
-        if page.refs == self.structural(page):
+        self.frame(pfn)
+        if not self.drop(pfn, long=False):
+            page = self._giver(pfn)
             page.held = False
-        if page.refs == 0:
-            self._free(page)
+            self._lose(page)
+
+    def _lose(self, page: Page) -> None:
+        """A page has lost a reference. With its last one it is freed, or what this process has by get() is held."""
+        if self.refs(page) == 0:
+            if self.drop(page.frame.pfn, long=False):
+                page.held = True
+            else:
+                self._free(page)
 
     def free(self, pfns: list[int]) -> None:
         """All or nothing."""
@@ -298,15 +344,17 @@ class Arena:
         """The page of a frame, if it has a reference that is the caller's to drop."""
         self.frame(pfn)
         page = self.page_at(pfn)
-        if page.refs <= self.structural(page):
+        if self.find(pfn, long=False):
+            return page
+        if not page.held:
             raise Refused("value")  # what is left is the file's, the private data's or the page tables'
-        if page.refs == 1 and (page.frame.owned or self.has(page, "locked") or self.pinned(page)):
+        if self.refs(page) == 1 and (page.frame.owned or self.has(page, "locked") or self.pinned(page)):
             raise Refused("value")
         return page
 
     def reserve(self, pfn: int) -> None:
         page = self._giver(pfn)
-        if page.refs != 1 or not page.held:
+        if self.refs(page) != 1 or not page.held or self.pinned(page):
             raise Refused("value")
         page.held = False
         page.frame.state = "reserved"
@@ -327,18 +375,15 @@ class Arena:
         frame.owned = False
         frame.bits -= self.word.bits("locked")
 
-    def pin(self, pfn: int, most: int) -> None:
+    def pin(self, pfn: int) -> None:
         if self.frame(pfn).state not in ("used", "tail"):
             raise Refused("value")
-        if len(self.pins) == most:
-            raise Refused("full")
-        self.pins.append(pfn)
+        self.take(pfn, long=True)
 
     def unpin(self, pfn: int) -> None:
         self.frame(pfn)
-        if pfn not in self.pins:
+        if not self.drop(pfn, long=True):
             raise Refused("value")
-        self.pins.remove(pfn)
 
     # ---- flags -------------------------------------------------------------------------------------------------------
 
@@ -363,8 +408,7 @@ class Arena:
             raise Refused("value")
         if any(file.at(index + k) for k in range(page.size)):
             raise Refused("busy")
-        page.refs += page.size - page.held  # the file takes over the caller's reference
-        page.held = False
+        page.held = False  # the file takes over the caller's reference
         page.mapping, page.index = file, index
         if file.shmem:
             page.bits |= self.word.bits("swapbacked")
@@ -376,17 +420,15 @@ class Arena:
         page = file.at(index)
         if page is None:
             return -1
-        if page.frame.owned or page.places or self.pinned(page):
+        last = not page.held and not page.places
+        if page.frame.owned or page.places or self.pinned(page, long=True) or (last and self.kept_by_others(page)):
             raise Refused("busy")
         if self.has(page, "private"):
             page.bits -= self.word.bits("private")
-            page.refs -= 1
             page.private = 0
         del file.pages[page.index], file.marks[page.index]
         page.mapping, page.index = None, 0
-        page.refs -= page.size
-        if page.refs == 0:
-            self._free(page)
+        self._lose(page)
         return page.frame.pfn
 
     def set_private(self, pfn: int, value: int) -> None:
@@ -397,7 +439,6 @@ class Arena:
         page = self.page_at(pfn)
         if page.mapping is None:
             raise Refused("value")
-        page.refs += not self.has(page, "private")
         page.bits |= self.word.bits("private")
         page.private = value
 
@@ -418,8 +459,7 @@ class Arena:
             raise Refused("value")
         if any(self.entry_at(space, vpn + k) for k in range(page.size)):
             raise Refused("busy")
-        page.refs += 1 - page.held  # the page tables take over the caller's reference
-        page.held = False
+        page.held = False  # the page tables take over the caller's reference
         if page.mapping is None and page.space is None:
             page.space, page.index = space, vpn
             page.bits |= self.word.bits("swapbacked")
@@ -434,15 +474,13 @@ class Arena:
         page = entry.page
         if first != vpn:
             raise Refused("value")
-        if page.frame.owned or (page.refs == 1 and self.pinned(page)):
+        if page.frame.owned or (self.refs(page) == 1 and self.kept_by_others(page)):
             raise Refused("busy")
         del self.spaces[space][vpn]
         page.places.remove((space, vpn))
         if not page.places and page.space is not None:
             page.space, page.index = None, 0
-        page.refs -= 1
-        if page.refs == 0:
-            self._free(page)
+        self._lose(page)
         return page.frame.pfn
 
     # ---- exchange ----------------------------------------------------------------------------------------------------
@@ -530,12 +568,10 @@ class Arena:
             return -EHWPOISON
         if tails & self.word.tail_refuse:
             return -errno.EBUSY if tails & self.word.bits("reserved") else -errno.EOPNOTSUPP
-        if not (self.at_rest(low.page) and self.at_rest(high.page)):
-            return -errno.EBUSY if mode == "sync" else -errno.EAGAIN
-        both = {pfn for page in (low.page, high.page) for pfn in self.pfns(page)}
-        if both & set(self.pins):
-            return -errno.EBUSY
-        return -errno.EAGAIN if both & set(self.short_pins) else 0
+        for pin in self.everyones_pins():  # the first that is met says for how long
+            if any(pin.pfn in self.pfns(page) for page in (low.page, high.page)):
+                return -errno.EBUSY if pin.long else -errno.EAGAIN
+        return 0
 
     def tails(self, page: Page) -> list[Frame]:
         return [self.frames[pfn] for pfn in self.pfns(page)[1:]]
@@ -543,9 +579,17 @@ class Arena:
     def pfns(self, page: Page) -> range:
         return range(page.frame.pfn, page.frame.pfn + page.size)
 
-    def pinned(self, page: Page) -> bool:
-        """For long or for a moment; whoever frees a page does not care which."""
-        return any(pfn in self.pfns(page) for pfn in self.pins + self.short_pins)
+    def everyones_pins(self) -> list[Pin]:
+        """This process's, then the other's."""
+        return [pin for pin in self.pins if pin] + [Pin(pfn, long=False) for pfn in self.short_pins]
+
+    def pinned(self, page: Page, *, long: bool = False) -> bool:
+        """Whether anybody has a reference on one of its frames; `long`: for long."""
+        return any(pin.pfn in self.pfns(page) and (pin.long or not long) for pin in self.everyones_pins())
+
+    def kept_by_others(self, page: Page) -> bool:
+        """Whether it may not be freed, and this process has no reference that could hold it instead."""
+        return self.pinned(page) and not self.find(page.frame.pfn, long=False)
 
     def _immovable(self, frame: Frame, page: Page, mode: Mode) -> int:
         if frame.bits & self.word.waited_for:

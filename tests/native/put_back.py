@@ -23,7 +23,7 @@ from pagexchange.oracle.format import (
 )
 
 SET, CLEARED, TAKEN, FREED = 16, 17, 18, 19
-RECORD = np.dtype([(name, oracle_format.SLOT[name]) for name in oracle_format.SLOT.names if name != "pair"])
+RECORD = np.dtype([(name, oracle_format.SLOT[name]) for name in oracle_format.SLOT.names or () if name != "pair"])
 """A slot without its pairs, which lie at its end."""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
+from pagexchange.oracle import format as oracle_format
 from pagexchange_native.engine.exchange import Exchanger
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.movers.temp_page import TempPage
@@ -65,6 +66,25 @@ def test_every_frame_taken_is_given_back(source: str, order: int) -> None:
     took = after[0][2] - before[0][2]
     batches = -(-PAIRS // 64)
     assert took == (PAIRS << order if source == "local" else batches << order)
+
+
+@pytest.mark.parametrize(("left", "order"), [(2, 2), (2, 0), (0, 2)])
+def test_a_folio_that_could_not_be_given_back_is_found_again(left: int, order: int) -> None:
+    arena, pairs = arena_with(16 << order, order=order, pairs=3)
+    (folio,) = arena.alloc("fast", 1, left)
+    raw = oracle_format.read(arena)
+    slot = 1  # the first that a worker claims
+    raw.entries["owner"][folio], raw.slots["pair"]["temp"][slot, 1] = slot + 1, folio + 1
+    before = counts(arena)
+    status, _ = run(arena, pairs, TempPage("local"))
+    assert not status.any()
+    assert moved(arena, pairs, order).all()
+    after = counts(arena)
+    # The second pair used it if it was large enough, and it was given back in either case.
+    assert after[0][1] - before[0][1] == (2 if left >= order else 3) << order
+    assert after[0][0] == before[0][0] + (1 << left)
+    assert not raw.slots["pair"]["temp"].any()
+    assert not raw.entries["owner"].any()
 
 
 def test_the_contents_are_exchanged() -> None:

@@ -65,7 +65,7 @@ def not_placed(
         return error
     few = ", ".join(str(k) for k in stay[:8]) + (", ..." if len(stay) > 8 else "")
     *rest, words = error.args
-    return type(error)(*rest, f"{words}; {len(stay)} before it could not be taken back and stay placed (elements {few})")
+    return type(error)(*rest, f"{words}; {len(stay)} before it could not be taken back and stay: elements {few}")
 
 
 def _not_placed(places: Places, number: int, page: Refused, before: NDArray[np.int64], nframes: int) -> Exception:
@@ -151,7 +151,10 @@ def not_taken(where: str, code: int, pinned: str, owner: str) -> Exception:
 
 
 def not_removed(kind: str, number: int, code: int, n: int, owner: str) -> Exception:
-    """Return the error for a mapping or a space that cannot be given up; `n` counts what is in the way, `owner` has it."""
+    """Return the error for a mapping or a space that cannot be given up; `n` counts what is in the way.
+
+    `owner`: in words, who had the tree when the code is ETIMEDOUT.
+    """
     if code == errno.ETIMEDOUT:
         return ArenaBusyError(errno.EAGAIN, f"{kind} {number}: {owner} did not let the tree go; try again")
     words: Final = {

@@ -286,9 +286,10 @@ cdef class Cursor:
         found = []
         if self._error:
             return iter(found)
-        xa = self._made().hold()
         while True:
+            xa = self._made().hold()  # for each anew: making a tuple may run Python
             entry = xa_find_raw(self.array.region.region, xa, &at, last, XA_PRESENT, &order)
+            self.array.let_go()
             if entry == 0:
                 break
             found.append((at >> order << order, order, value_of(entry)))
@@ -296,7 +297,6 @@ cdef class Cursor:
             if at >= last:
                 break
             at += 1
-        self.array.let_go()
         return iter(found)
 
     # ---- marks of the entry that it stands on; elsewhere nothing happens ------------------------------------------

@@ -189,6 +189,8 @@ def _pages(image: Image, hints: dict[int, int]) -> None:
         if e["state"][pfn] == USED:
             e["next"][pfn] = hints.get(pfn, 0) if mapping and not mapping & ANON else 0
             e["refs"][pfn] = image.rest(pfn)
+        else:
+            e["refs"][pfn] = 1
         if mapping & ANON:
             raw.spaces["nr_anon"][(mapping >> 2) - 1] += np.uint64(1 << image.entry(pfn, "order"))
 

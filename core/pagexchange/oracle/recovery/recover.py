@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from pagexchange.oracle.format import HEADER, OWNER_CALL, OWNER_KEEPER, OWNER_SLOT, USED, XA_WRITER
+from pagexchange.oracle.format import FROZEN, HEADER, OWNER_CALL, OWNER_KEEPER, OWNER_SLOT, USED, XA_WRITER
 from pagexchange.oracle.recovery.exchange import check_exchange, finish_exchange
 from pagexchange.oracle.recovery.frames import free_folio
 from pagexchange.oracle.recovery.image import Bytes, Image, NonsenseError, NotYetError, Record
@@ -116,8 +116,11 @@ def _given(record: Record, pfn: int) -> bool:
 
 
 def _leave_pages(record: Record) -> None:
-    """Locks of a call, wherever they are."""
-    owner = record.image.raw.entries["owner"]
+    """Locks of a call, wherever they are; a page that it has frozen gets back the references that it has at rest."""
+    image = record.image
+    owner = image.raw.entries["owner"]
     mine = (owner & ~np.uint32(OWNER_KEEPER)) == OWNER_CALL | (record.number + 1)
     for pfn in np.flatnonzero(mine).tolist():
+        if image.entry(pfn, "refs") == FROZEN | record.number:
+            image.store(image.raw.entries["refs"], pfn, image.rest(pfn))
         record.leave(pfn)
