@@ -237,6 +237,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint32_t saved
         uint32_t saved_node
         uint32_t call_slots
+        uint32_t huge
         uint64_t compat
         uint64_t ro_compat
         uint64_t incompat

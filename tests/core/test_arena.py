@@ -15,6 +15,7 @@ from pagexchange.arena.arena import Arena
 from pagexchange.arena.frame import Frame
 from pagexchange.errors import ArenaError, ArenaFullError, ConfigError, PagexchangeError
 from pagexchange.model.layout import Layout
+from pagexchange.oracle.format import read
 from pagexchange.pages import fill
 
 MIB = 1 << 20
@@ -223,3 +224,22 @@ def test_an_arena_that_nobody_closed_leaves_no_memory() -> None:
             used_arena()
         grown.append(held() - before)
     assert min(grown) < 20 * 4096  # a worker has 30 KiB
+
+
+@pytest.mark.parametrize("layout", ["linux-6.18", "linux-5.0", OWN_LAYOUT])
+def test_the_bytes_of_an_arena_say_its_layout_in_full(layout: str) -> None:
+    chosen = Layout.parse(layout, "own") if "\n" in layout else Layout.load(layout)
+    with Arena.create([("a", 8)], layout=chosen) as arena:
+        raw = read(arena)
+        again = Layout.parse(raw.text.tobytes(), "the arena's text")
+        assert again == arena.layout
+        assert {name: again.native()[name] for name in raw.layout.dtype.names[1:]} == {
+            name: raw.layout[name] for name in raw.layout.dtype.names[1:]
+        }
+        del raw
+
+
+@pytest.mark.parametrize(("huge", "number"), [("", 0), ("thp", 1)])
+def test_the_bytes_of_an_arena_say_which_pages_were_asked_for(huge: Any, number: int) -> None:
+    with Arena.create([("a", 8)], huge=huge) as arena:
+        assert (read(arena).header["huge"], read(arena).header["ready"]) == (number, 1)

@@ -610,7 +610,7 @@ def test_many_findings_are_counted_and_few_are_made() -> None:
     [
         ({"magic": b"PGXARENb"}, "magic is b'PGXARENb'"),
         ({"version": 1}, "version is 1, the oracle reads 2"),
-        ({"ready": 0}, "ready is 0"),
+        ({"ready": 0}, "ready is 0: the arena is not complete; who makes it is still at work, or died"),
         ({"slot_size": 25152}, "slot_size is 25152"),
         ({"saved": 255}, "saved is 255, the oracle reads 256"),
         ({"nslots": 17}, "17 slots; from 18 to 63"),

@@ -561,3 +561,11 @@ def test_metadata_of_a_gibibyte_take_less_than_a_fortieth() -> None:
 def test_errors_are_of_one_tree() -> None:
     assert issubclass(ArenaAccessError, ArenaError)
     assert issubclass(ArenaAccessError, PermissionError)
+
+
+def test_the_text_of_a_layout_has_its_limit() -> None:
+    with create(layout=LAYOUT | {"text": "x" * 5000}) as region:
+        assert bytes(region.memory[: region.metadata_bytes]).count(b"x" * 5000) == 1
+        sound(region)
+    with pytest.raises(ValueError, match=r"layout 'test': 16777217 bytes of text; want at most 16777216"):
+        create(layout=LAYOUT | {"text": "x" * (16 * MIB + 1)})

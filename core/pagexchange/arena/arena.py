@@ -112,9 +112,9 @@ class Arena(LaidOutRegion):
             raise ValueError(f"huge {huge!r}: choose '', 'thp' or 'hugetlb'")
         chosen = layout if isinstance(layout, Layout) else Layout.load(layout)
         arena = super().create(
-            page_size=size, nodes=counts, layout=chosen.native(), path=path, hugetlb=huge == "hugetlb",
-            thp=huge == "thp", workers=workers, mappings=mappings, spaces=spaces, xa_nodes=xa_nodes,
-            page_tables=page_tables, watermarks=watermarks, reserve=reserve,
+            page_size=size, nodes=counts, layout={**chosen.native(), "text": chosen.text}, path=path,
+            hugetlb=huge == "hugetlb", thp=huge == "thp", workers=workers, mappings=mappings, spaces=spaces,
+            xa_nodes=xa_nodes, page_tables=page_tables, watermarks=watermarks, reserve=reserve,
         )  # fmt: skip
         arena.layout, arena.huge = chosen, huge
         arena.strategies = {}

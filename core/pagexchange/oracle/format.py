@@ -97,7 +97,7 @@ LAYOUT = _struct(
 )
 HEADER = _struct(
     "S8 magic; u4 endian version;"
-    f"u4 {' '.join(f'{name}_size' for name in _SIZES.split())} batch chunk pieces saved saved_node call_slots gap;"
+    f"u4 {' '.join(f'{name}_size' for name in _SIZES.split())} batch chunk pieces saved saved_node call_slots huge;"
     "u8 compat ro_compat incompat total page_size nframes;"
     "u4 page_shift nnodes nslots nmappings nspaces nxanodes ntables pid;"
     f"u8 {' '.join(f'off_{part}' for part in PARTS)} off_text; u4 text_size structure;"
@@ -144,6 +144,8 @@ class Raw:
     pieces: NDArray[np.uint8]
     """(workers, 32, 4096): the whole-page log of slot 1 and the next ones."""
     frames: Words
+    text: NDArray[np.uint8]
+    """The layout as a layout file says it, in UTF-8; empty where a region was made of masks alone."""
     offset: dict[str, int]
 
     @property
@@ -175,7 +177,7 @@ def read(arena: HasMemory) -> Raw:
         raise ArenaFormatError(f"an arena has a header of {HEADER.itemsize} bytes; this region has {len(memory)} bytes")
     header = memory[: HEADER.itemsize].view(HEADER)[0]
     # All of it before the first view is taken: an arena of another version must be refused, not misread.
-    want = {"magic": b"PGXARENA", "endian": 0x01020304, "version": 2, "total": len(memory), "ready": 1}
+    want = {"magic": b"PGXARENA", "endian": 0x01020304, "version": 2, "total": len(memory)}
     want |= {f"{part}_size": size for part, size in SIZE_OF.items()} | LIMITS
     for name, value in want.items():
         got = header[name].item()
@@ -183,6 +185,11 @@ def read(arena: HasMemory) -> Raw:
             raise ArenaFormatError(
                 f"arena header: {name} is {got!r}, the oracle reads {value!r}", expected=value, got=got
             )
+    if header["ready"] != 1:
+        said = "the arena is not complete; who makes it is still at work, or died"
+        raise ArenaFormatError(
+            f"arena header: ready is {header['ready']}: {said}", expected=1, got=int(header["ready"])
+        )
     page_size, shift, nframes, nslots = (int(header[n]) for n in ("page_size", "page_shift", "nframes", "nslots"))
     if not 3 <= shift < 64 or page_size != 1 << shift:
         raise ArenaFormatError(f"arena header: page size {page_size} is not 2^page_shift")
@@ -207,9 +214,8 @@ def read(arena: HasMemory) -> Raw:
     # The pins' part has a number of 32 bits for each of its rows in front of them.
     tops = CALL_SLOTS * 4
     pins = part("pins", byte, tops + CALL_SLOTS * PINS * 8)
-    if header["text_size"]:
-        offset["text"] = int(header["off_text"])
-        part("text", byte, int(header["text_size"]))
+    offset["text"] = int(header["off_text"])
+    text = part("text", byte, int(header["text_size"]))
     return Raw(
         metadata=memory[: offset["frames"]],
         header=header,
@@ -222,6 +228,7 @@ def read(arena: HasMemory) -> Raw:
         pin_tops=pins[:tops].view(np.uint32),
         pins=pins[tops:].view(word).reshape(CALL_SLOTS, PINS),
         slots=part("slots", SLOT, nslots),
+        text=text,
         pieces=part("pieces", byte, workers * 2 * PIECES * PIECE).reshape(workers, 2 * PIECES, PIECE),
         frames=part("frames", word, nframes * page_size // 8).reshape(nframes, page_size // 8),
         offset=offset,

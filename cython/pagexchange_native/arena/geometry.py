@@ -10,6 +10,9 @@ from pagexchange_native.arena.backing import HUGE
 _ON_A_PAGE: Final = ("pieces", "entries")
 """Parts that begin at a multiple of 4096 bytes; the others at one of 64, a cache line."""
 
+_TEXT: Final = 16 << 20
+"""Bytes of a layout's text at most, as of every configuration file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -34,7 +37,7 @@ class Geometry:
 
     `names` and `sizes` (frames) of the nodes; `marks`, the (min, low, high) of every node, or None: from its size;
     `parts`, name -> (byte offset, count, bytes of one item); `metadata`, bytes before the frames; `total`, bytes of the
-    whole region.
+    whole region; `text`, the layout's; `huge`, as the header has it.
     """
 
     def __init__(
@@ -95,6 +98,12 @@ class Geometry:
             "xanodes": int(xa_nodes),
             "tables": int(page_tables),
         }
+        # Names and meanings of the bits, which masks do not tell: whoever attaches makes its layout of them.
+        self.text = str(layout.get("text", "")).encode()
+        if len(self.text) > _TEXT:
+            raise ValueError(f"layout {layout['name']!r}: {len(self.text)} bytes of text; want at most {_TEXT}")
+        counts["text"] = len(self.text)
+        self.huge = 2 if hugetlb else 1 if thp else 0
         at = _align(form.header, 4096)
         self.parts = {}
         for part, count in counts.items():

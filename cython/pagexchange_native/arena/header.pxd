@@ -12,6 +12,7 @@ cdef inline int write_header(uint8_t *base, object geometry, bytes uuid, bytes b
     """Writes header and nodes into a region that is all zeros. ValueError for a layout that cannot be used."""
     cdef pgx_header *h = <pgx_header *>base
     cdef dict parts = geometry.parts
+    cdef bytes text = geometry.text
     memcpy(h.magic, PGX_MAGIC, 8)
     h.endian = PGX_ENDIAN
     h.version = PGX_VERSION
@@ -43,6 +44,9 @@ cdef inline int write_header(uint8_t *base, object geometry, bytes uuid, bytes b
     h.off_xanodes, h.nxanodes, _ = parts["xanodes"]
     h.off_tables, h.ntables, _ = parts["tables"]
     h.off_frames = parts["frames"][0]
+    h.off_text, h.text_size, _ = parts["text"]
+    memcpy(base + h.off_text, <const char *>text, len(text))
+    h.huge = geometry.huge
     h.pid = getpid()
     memcpy(h.uuid, <const char *>uuid, 16)
     memcpy(h.boot_id, <const char *>boot, 16)

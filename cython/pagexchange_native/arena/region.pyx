@@ -103,7 +103,7 @@ _FORMAT = Format(
     items={
         "nodes": sizeof(pgx_node), "slots": sizeof(pgx_slot), "pins": PIN_BYTES, "pieces": PGX_PIECE,
         "mappings": sizeof(pgx_mapping), "spaces": sizeof(pgx_space), "entries": sizeof(pgx_entry),
-        "xanodes": sizeof(pgx_xanode), "tables": sizeof(pgx_table),
+        "xanodes": sizeof(pgx_xanode), "tables": sizeof(pgx_table), "text": 1,
     },
     call_slots=PGX_CALL_SLOTS,
     slots=PGX_MAX_SLOTS,
@@ -430,7 +430,7 @@ cdef class Region:
         nodes : sequence of (str, int)
             Name and number of frames of each node; pfns run through the nodes in this order.
         layout : mapping
-            Masks and shifts of the flags word, from `pagexchange.Layout.native()`.
+            Masks and shifts of the flags word, from `pagexchange.Layout.native()`; `text`, its layout file, for who attaches.
         path : path-like, optional
             File to create (0600, must not exist) instead of a sealed memfd; on tmpfs or hugetlbfs. See `close`.
         hugetlb, thp : bool

@@ -295,6 +295,7 @@ typedef struct pgx_header { /* one 4096-byte page at offset 0 */
     uint32_t header_size, entry_size, slot_size, pair_size;
     uint32_t node_size, mapping_size, space_size, xanode_size, table_size;
     uint32_t batch, chunk, pieces, saved, saved_node, call_slots;
+    uint32_t huge; /* pages that were asked for: 0 base pages, 1 transparent huge ones, 2 the hugetlb pool's */
     uint64_t compat, ro_compat, incompat; /* feature words */
     uint64_t total;                       /* bytes of the region */
     uint64_t page_size;
