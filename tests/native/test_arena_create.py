@@ -325,7 +325,7 @@ def test_huge_pages_that_were_asked_for_come(reserve: bool) -> None:
     with create(nodes=[("fast", 4096)], thp=True, reserve=reserve) as region:
         assert region.collapsed == (region.total_bytes, region.total_bytes, "")
         base = region.memory.__array_interface__["data"][0]
-        assert (in_huge_pages(base), region.total_bytes) == (region.total_bytes, 18 * MIB)
+        assert (in_huge_pages(base), region.total_bytes % (2 * MIB)) == (region.total_bytes, 0)
         assert not region.frames.any()
         sound(region)
     with create() as region:
@@ -343,7 +343,8 @@ with Region.create(nodes=[("fast", 16384)], layout=LAYOUT, thp=True) as region:
     print(region.collapsed.came, region.collapsed.asked, region.frames.any(), region.collapsed.why)
 """
     came, asked, wrong, *why = run_python(SETUP + code, error).split()
-    assert (int(came), int(asked), wrong) == (34 * MIB, 68 * MIB, "False")
+    assert abs(2 * int(came) - int(asked)) <= 2 * MIB  # every other block, of perhaps an odd number of them
+    assert wrong == "False"
     said = {
         "EAGAIN": "unavailable",
         "ENOMEM": "no more free blocks",

@@ -201,7 +201,7 @@ def test_an_arena_that_takes_more_than_the_container_allows_is_refused_before_it
 
 @pytest.mark.usefixtures("container")
 def test_transparent_huge_pages_take_no_more_than_the_container_allows() -> None:
-    with create(nodes=[("a", 4096)], thp=True) as region:
+    with create(nodes=[("a", 4096)], thp=True, workers=1) as region:
         if region.collapsed is None or region.collapsed.came == 0:
             pytest.skip(f"this machine makes no huge page on demand: {region.collapsed}")
         assert region.collapsed.came == region.metadata_bytes + 2 * MIB  # the metadata had their memory before
