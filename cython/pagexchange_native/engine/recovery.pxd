@@ -14,7 +14,7 @@ from pagexchange_native.arena.allocator cimport pgx_free
 from pagexchange_native.arena.references cimport structural_refs
 from pagexchange_native.engine.finish cimport arrive, store_counters
 from pagexchange_native.engine.guarded_move cimport Call, mark_broken, move_guarded, put_back, run_call
-from pagexchange_native.engine.settle cimport set_targets
+from pagexchange_native.engine.settle cimport kind_of, set_targets
 from pagexchange_native.engine.tails cimport chunks_of, exchange_tails, store_tails
 from pagexchange_native.engine.worker cimport COUNTS, UNMAPPED_0, UNMAPPED_1, Work, Worker
 from pagexchange_native.format cimport *
@@ -510,6 +510,7 @@ cdef inline void count_all(Worker *w) noexcept nogil:
         p = &w.work[w.live[k]]
         p.done |= COUNTS
         for side in range(2):
+            p.kind[side] = <uint8_t>kind_of(w.r, p.mapping[side], w.rec.pair[w.live[k]].side[side].mapcount)
             w.old_flags[w.live[k]][side] = pgx_load64(&w.r.entries[p.pfn[side]].flags)
     set_targets(w)
 

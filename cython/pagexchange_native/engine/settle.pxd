@@ -18,15 +18,16 @@ cdef inline int as_errno(int rc) noexcept nogil:
 
 # ---- flags -----------------------------------------------------------------------------------------------------------
 
-cdef inline uint32_t _class(const Worker *w, const Work *p, uint32_t page, uint64_t flags) noexcept nogil:
-    """Which counters the page on side `page` is in, with these flags: a bit for each (`__folio_migrate_mapping`)."""
-    cdef uint32_t counters
-    if p.mapping[page]:
-        counters = 1 << PGX_NR_FILE
-        if w.r.mappings[p.mapping[page] - 1].shmem:
-            counters |= 1 << PGX_NR_SHMEM
-        return counters | 1 << PGX_NR_DIRTY if flags & w.r.layout.dirty else counters
-    return 1 << PGX_NR_ANON if w.rec.pair[p - &w.work[0]].side[page].mapcount else 0
+cdef inline uint32_t kind_of(const pgx_region *r, uint32_t file, uint32_t mapcount) noexcept nogil:
+    """Which of the nodes' counters a page is in, whatever its flags: a bit for each (`__folio_migrate_mapping`)."""
+    if file:
+        return 1 << PGX_NR_FILE | (1 << PGX_NR_SHMEM if r.mappings[file - 1].shmem else 0)
+    return 1 << PGX_NR_ANON if mapcount else 0
+
+
+cdef inline uint32_t _counters(const Worker *w, uint32_t kind, uint64_t flags) noexcept nogil:
+    """The same, with the one that goes by a flag."""
+    return kind | 1 << PGX_NR_DIRTY if kind & 1 << PGX_NR_FILE and flags & w.r.layout.dirty else kind
 
 
 cdef inline void take_flags(Worker *w) noexcept nogil:
@@ -51,24 +52,16 @@ cdef inline void take_flags(Worker *w) noexcept nogil:
             continue
         w.rec.pair[i].side[0].flags = w.na[k]
         w.rec.pair[i].side[1].flags = w.nb[k]
-        if _class(w, p, 0, w.fa[k]) != _class(w, p, 1, w.na[k]) or _class(w, p, 1, w.fb[k]) != _class(w, p, 0, w.nb[k]):
+        if p.kind[0] != p.kind[1] or ((w.fa[k] ^ w.na[k]) | (w.fb[k] ^ w.nb[k])) & w.r.layout.dirty:
             p.done |= COUNTS
             w.old_flags[i][0] = w.fa[k]
             w.old_flags[i][1] = w.fb[k]
 
 
-cdef inline void _add(uint32_t counters, int64_t frames, int64_t *row) noexcept nogil:
-    cdef uint32_t c
-    for c in range(PGX_NR_COUNTERS):
-        if counters >> c & 1:
-            row[c] += frames
-
-
 cdef inline void set_targets(Worker *w) noexcept nogil:
     """Writes to the record what the slot's counters are to be: what each frame held is taken off, what it will hold added."""
     cdef pgx_slot *rec = w.rec
-    cdef uint32_t k, i, side, c
-    cdef uint32_t node
+    cdef uint32_t k, i, side, c, node, before, after
     cdef int64_t frames
     cdef Work *p
     rec.targets = 0
@@ -86,8 +79,10 @@ cdef inline void set_targets(Worker *w) noexcept nogil:
                 rec.targets |= 1ull << node
                 for c in range(PGX_NR_COUNTERS):
                     rec.target[node][c] = rec.counter[node][c]
-            _add(_class(w, p, side, w.old_flags[i][side]), -frames, rec.target[node])
-            _add(_class(w, p, 1 - side, rec.pair[i].side[side].flags), frames, rec.target[node])
+            before = _counters(w, p.kind[side], w.old_flags[i][side])
+            after = _counters(w, p.kind[1 - side], rec.pair[i].side[side].flags)
+            for c in range(PGX_NR_COUNTERS):
+                rec.target[node][c] += frames * (<int64_t>(after >> c & 1) - <int64_t>(before >> c & 1))
 
 
 # ---- mapping ---------------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ cdef struct Work:  # private copies of what is checked: what lies in the record 
     int32_t status       # 0 going on, NEXT_MOVER, -errno
     uint32_t done        # the bits above
     uint32_t order
+    uint8_t kind[2]      # of each page: `kind_of`
     int64_t at           # position in the caller's list
 
 cdef struct Plan:  # what a strategy tells the engine; read-only while it runs

@@ -27,7 +27,7 @@ from pagexchange_native.engine.helpers cimport move_split
 from pagexchange_native.engine.page_check cimport IS_REFERENCED
 from pagexchange_native.engine.patience cimport claim_patiently, still_referenced, wait_a_turn
 from pagexchange_native.engine.recovery cimport recover_exchange
-from pagexchange_native.engine.settle cimport as_errno, set_targets, take_flags, take_slots
+from pagexchange_native.engine.settle cimport as_errno, kind_of, set_targets, take_flags, take_slots
 from pagexchange_native.engine.tails cimport exchange_tails
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.page_tables cimport rewrite
@@ -121,6 +121,7 @@ cdef inline int _ready_side(Worker *w, uint32_t i, uint32_t side) noexcept nogil
     cdef int rc
     rec.slot = 0
     p.slot[side] = 0
+    p.kind[side] = <uint8_t>kind_of(w.r, p.mapping[side], rec.mapcount)
     if rec.rmap or rec.mapcount:
         p.done |= UNMAPPED_0 << side
         rc = rewrite(w.r, rec.rmap, rec.mapcount, p.order, p.pfn[side], p.pfn[side], False)
