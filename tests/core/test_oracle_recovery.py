@@ -118,7 +118,7 @@ class Deaths:
         for image in end:  # what may be otherwise: logs, and how often a tree was said to change
             f.read(Holder(image)).slots[:] = 0
             f.read(Holder(image)).mappings["pages"]["seq"] = 0
-        assert np.array_equal(*end), self.stores
+        assert np.array_equal(end[0], end[1]), self.stores
 
 
 SLOTS = (1, 2)

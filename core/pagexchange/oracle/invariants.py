@@ -111,7 +111,7 @@ def _nothing_held(state: State, findings: Collector) -> None:
             lambda i, _, g, kind=kind, sentence=sentence: f"{kind} {i}: {sentence} ({g:#x})",  # type: ignore[misc]
         )
     if state.structure:
-        sentence = f"the lock of all trees, tables, mappings and spaces is slot {state.structure - 1}'s"
+        sentence = f"all trees, tables, mappings and spaces are locked by slot {state.structure - 1}"
         findings.add("structure-lock", -1, 0, state.structure, sentence)
 
 

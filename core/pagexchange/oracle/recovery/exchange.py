@@ -37,9 +37,10 @@ def check_exchange(record: Record) -> list[Pair]:
     phase = record.phase
     if phase > TAILS:
         raise NonsenseError(f"slot {record.number} is in phase {phase}; there is none")
-    if phase == IDLE or (phase in (HELP, BACK) and record["parent"]):
-        if phase != IDLE:
-            _check_helper(record)
+    if phase == IDLE:
+        return []
+    if _helps(record):
+        _check_helper(record)
         return []
     pairs = read_pairs(record, recorded=phase != INTENT)
     live = [pair for pair in pairs if pair.status == 0]
@@ -55,6 +56,15 @@ def check_exchange(record: Record) -> list[Pair]:
     if phase == META:
         _check_targets(record)
     return pairs
+
+
+def _helps(record: Record) -> bool:
+    """Whether the slot has, or had, a part of another one's pair: a worker's own pair in BACK carries its mark."""
+    if record.phase not in (HELP, BACK):
+        return False
+    first = int(record.row["pair"]["side"]["pfn"][0, 0, 0])
+    own = first < record.image.raw.nframes and record.marked(first)
+    return record.phase == HELP or record["parent"] != 0 or (record["n"] == 1 and not own)
 
 
 def _tail_steps(pair: Pair) -> int:
@@ -74,6 +84,8 @@ def _check_way_back(record: Record, pair: Pair) -> None:
 
 def _check_helper(record: Record) -> None:
     number = record["parent"] - 1
+    if number < 0:
+        return
     if not 1 <= number <= record.image.raw.workers or number == record.number:
         raise NonsenseError(f"slot {record.number} helps slot {number}, which cannot be")
     parent = Record(record.image, number)
@@ -88,10 +100,8 @@ def _check_targets(record: Record) -> None:
 
 def finish_exchange(record: Record, pairs: list[Pair]) -> None:
     """Ends what `check_exchange` has looked at; the slot is IDLE then."""
-    if record["parent"] and record.phase in (HELP, BACK):  # its part counts no more
+    if _helps(record):  # its part counts no more
         record.publish(IDLE)
-        record.store("parent", 0)
-        return
     phase = record.phase
     live = [pair for pair in pairs if pair.status == 0]
     if phase in (DATA, BACK) and any(pair.kind == WHOLE for pair in live):
@@ -119,6 +129,8 @@ def finish_exchange(record: Record, pairs: list[Pair]) -> None:
     if phase != IDLE:
         _release_trees(record, pairs)
         record.publish(IDLE)
+    if record["parent"]:
+        record.store("parent", 0)
 
 
 def _put_back(record: Record, pair: Pair) -> None:

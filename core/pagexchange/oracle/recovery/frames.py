@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pagexchange.oracle.format import ENTRY, FREE, MAX_ORDER, NODE, OFFLINE, SAVED_NODE, USED
+from pagexchange.oracle.format import ENTRY, FREE, MAX_ORDER, NODE, OFFLINE, PAIR, SAVED_NODE, SLOT, USED
 from pagexchange.oracle.recovery.image import Image, NonsenseError, NotYetError, Record
 
 INNER = 255
@@ -108,8 +108,8 @@ def free_folio(record: Record, pfn: int) -> None:
 def _forget(section: Section, pair: int) -> None:
     """The record names this temporary frame no more, in the same section that frees it."""
     words = section.record.row["pair"]["temp"][0]
-    pairs = section.record.row.dtype.fields["pair"]
-    at = section.record.where + pairs[1] + pair * pairs[0].base.itemsize + pairs[0].base.fields["temp"][1]
+    pairs, inside = SLOT.fields["pair"][1], PAIR.fields["temp"][1]  # type: ignore[index]
+    at = section.record.where + pairs + pair * PAIR.itemsize + inside
     section.note(at << 8 | 4, int(words[pair]))
     section.image.store(words, pair, 0)
 

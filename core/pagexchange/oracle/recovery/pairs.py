@@ -121,7 +121,7 @@ def _check_page(image: Image, pair: Pair, page: Page, said: str) -> None:
         word = image.word(number, page.slot)
         if word is None or int(word[0][word[1]]) not in {pfn + 1 << 2 for pfn in pair.pfns}:
             raise NonsenseError(f"{said}: word {page.slot} of mapping {number}'s tree has neither frame")
-    elif page.slot:
+    if page.file is None and page.slot:
         raise NonsenseError(f"{said}: a page of no file has word {page.slot} of a tree")
     cache = 1 << pair.order if page.file is not None else 0
     refs = page.refs - cache - page.mapcount - (page.held != 0)
@@ -138,7 +138,8 @@ def entries(image: Image, rmap: int, mapcount: int, order: int, pfns: tuple[int,
     NonsenseError
         The chain leads elsewhere: each entry names one of the two frames, and there are as many as the page counts.
     """
-    found, link = [], rmap
+    found: list[list[tuple[int, int]]] = []
+    link = rmap
     while link:
         table, slot = divmod(link - 1, TABLE_SLOTS)
         if table >= len(image.raw.tables) or len(found) == mapcount:

@@ -57,7 +57,8 @@ def _frames(image: Image) -> None:
         covered[pfn] = True
         tails = slice(pfn + 1, pfn + size)
         covered[tails] = True
-        e["state"][tails], e["order"][tails], e["head"][tails], e["next"][tails] = TAIL, 0, pfn + 1, 0
+        for name, value in (("state", TAIL), ("order", 0), ("head", pfn + 1), ("next", 0), ("refs", 0)):
+            e[name][tails] = value
         e["flags"][pfn] = e["flags"][pfn] & ~head | (head if size > 1 else np.uint64(0))
     e["state"][(e["state"] == TAIL) & ~covered] = FREE
     free = np.flatnonzero(e["state"] == FREE)
@@ -146,8 +147,7 @@ def _pool(pool: Table, items: Table, used: Table) -> None:
     fresh = int(np.flatnonzero(used)[-1]) + 1 if used.any() else 0
     free = np.flatnonzero(~used[:fresh])
     items["next"][~used] = 0
-    for number, after in zip(free.tolist(), [*free[1:].tolist(), -1], strict=True):
-        items["next"][number] = after + 1
+    items["next"][free[:-1]] = free[1:] + 1
     pool["free_head"], pool["free"], pool["fresh"] = free[0] + 1 if len(free) else 0, len(free), fresh
 
 

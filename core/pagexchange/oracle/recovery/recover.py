@@ -57,6 +57,7 @@ def recover(memory: Bytes, slot: int, *, stores: int | None = None) -> Outcome:
         finish_exchange(record, pairs)
         _leave_pages(record)
         if slot > image.raw.workers:
+            _leave_trees(record)
             end_process(record)
         let_held_go(record)
     except NonsenseError as error:
@@ -84,12 +85,14 @@ def recover_all(memory: Bytes) -> list[Outcome]:
 def _undo(record: Record) -> None:
     """What a call has not committed is put back; what it has committed is finished; its locks go."""
     image = record.image
-    put_back(record, "node_saves", "saved_node")
-    put_back(record, "saves", "saved")
     structure = int(image.raw.header["structure"]) == record.number + 1
+    array = image.array_at(record["tree"]) if structure else None
+    put_back(record, "node_saves", "saved_node")
+    if array is not None and record["saves"] and not array["seq"][0] & 1:
+        image.store(array["seq"], 0, array["seq"][0] + np.uint32(1))
+    put_back(record, "saves", "saved")
     if structure:
         give_subtrees(record)
-        array = image.array_at(record["tree"])
         if array is not None:
             image.store(array["seq"], 0, np.uint32((int(array["seq"][0]) + 2) & ~1 & 0xFFFFFFFF))
             if int(array["lock"][0]) == XA_WRITER:
@@ -113,6 +116,13 @@ def _given(record: Record, pfn: int) -> bool:
     if image.entry(pfn, "state") != USED or image.entry(pfn, "refs"):
         return False
     return bool(owner & OWNER_CALL) and owner & OWNER_SLOT == record.number + 1
+
+
+def _leave_trees(record: Record) -> None:
+    """Trees that a call has held for reading: no record says which."""
+    locks = record.image.raw.mappings["pages"]["lock"]
+    for number in np.flatnonzero(locks >> np.uint64(record.number) & np.uint64(1)).tolist():
+        record.image.store(locks, number, int(locks[number]) & ~(1 << record.number))
 
 
 def _leave_pages(record: Record) -> None:

@@ -49,9 +49,9 @@ class Picture:
             differences += [f"{name} {row} is not there" for row in sorted(mine - theirs)[:_LIMIT]]
             differences += [f"{name} {row} is there and should not be" for row in sorted(theirs - mine)[:_LIMIT]]
         # Counters and not free lists: in what order frames were given back is no matter of an exchange.
-        mine, theirs = a.counters, b.counters
-        for node in np.flatnonzero((mine != theirs).any(axis=1)).tolist():
-            differences.append(f"node {node}: counters are {theirs[node]}, must be {mine[node]}")
+        want, got = a.counters, b.counters
+        for node in np.flatnonzero((want != got).any(axis=1)).tolist():
+            differences.append(f"node {node}: counters are {got[node]}, must be {want[node]}")
         return differences
 
 
