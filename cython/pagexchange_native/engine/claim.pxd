@@ -51,7 +51,7 @@ cdef inline void record_side(Worker *w, uint32_t i, uint32_t side, const Page *p
 
 
 cdef inline int check_pair(Worker *w, uint32_t i, Page *a, Page *b) noexcept nogil:
-    """What forbids the exchange, of two pages as they were looked at: 0, -errno, IS_HELD or IS_WRITTEN."""
+    """What forbids the exchange, of two pages as they were looked at: 0, -errno, IS_HELD or IS_WRITTEN. Without tails."""
     cdef const pgx_region *r = w.r
     cdef Work *p = &w.work[i]
     cdef int rc = exists(r, p.pfn[0], a)
@@ -65,11 +65,7 @@ cdef inline int check_pair(Worker *w, uint32_t i, Page *a, Page *b) noexcept nog
     if ((a.word | b.word) & ~pgx_state_of(~PGX_FROZEN, 0)) or ((a.flags | b.flags) & r.layout.locked):
         return IS_HELD
     rc = movable(r, a)
-    if rc == 0:
-        rc = movable(r, b)
-    if rc == 0 and a.order:
-        rc = tails_forbid(r, p.pfn[0], p.pfn[1], a.order, &w.tails[i])
-    return rc
+    return movable(r, b) if rc == 0 else rc
 
 
 cdef inline int _claim(Worker *w, uint32_t i) noexcept nogil:
@@ -94,10 +90,14 @@ cdef inline int _claim(Worker *w, uint32_t i) noexcept nogil:
         return IS_HELD
     look(r, p.pfn[0], &a_now)
     look(r, p.pfn[1], &b_now)
-    if not same(&a, &a_now) or not same(&b, &b_now) or (a.order and tails_forbid(r, p.pfn[0], p.pfn[1], a.order, &w.tails[i])):
+    if not same(&a, &a_now) or not same(&b, &b_now):
+        rc = IS_HELD
+    elif a.order:
+        rc = tails_forbid(r, p.pfn[0], p.pfn[1], a.order, &w.tails[i])
+    if rc != 0:
         pgx_store64(word_b, b.word)
         pgx_store64(word_a, a.word)
-        return IS_HELD
+        return rc
     p.done = LOCKED_0 | LOCKED_1 | FROZEN_0 | FROZEN_1
     record_side(w, i, 0, &a)  # the second look saw the same, and has not worked out the rest
     record_side(w, i, 1, &b)

@@ -226,4 +226,4 @@ def test_b12_locks_are_let_go_between_two_batches() -> None:
         pieces[a], pieces[b] = pieces[b], pieces[a]
 
     assert strategy(pages.arena, data=mover).exchange(pairs).ok
-    assert set(locked) == {2 * 64, 2 * (300 % 64)}  # batches of a long list are of 64 pairs
+    assert set(locked) == {2 * 32, 2 * (300 % 32)}  # batches of a long list are of 32 pairs
