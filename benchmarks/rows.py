@@ -79,6 +79,11 @@ CALL_ROWS: tuple[CallRow, ...] = (
 THREADS_NULL = Row("threads-null", "engine alone, two threads, per pair", "one thread", 0.56)
 THREADS_LIST = Row("threads-list", "list-exchange, two threads, per pair", "one thread", 0.62)
 LARGE = Row("large", "list-exchange, 16 GiB arena, per pair", "1 GiB arena", 1.25)
+RECORDS: dict[str, Row] = {
+    name: Row(f"record-{name.replace('_', '-')}", f"undo record of {name}, per page", "40 ns or 10 % of the rest", 1.0)
+    for name in ("alloc", "free", "cache_add", "cache_remove", "map", "unmap")
+}
+"""By the name of the call."""
 RECOVERY = Row("recovery", "recovery of a slot", "20 us + 2 us a pair + copy", 1.0)
 
 PEERS: tuple[str, ...] = (

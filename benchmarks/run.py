@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks.call_path import calls_of
 from benchmarks.cells import LIST, NULL, RFC, samples_of
 from benchmarks.large import large_against_small
+from benchmarks.records import records
 from benchmarks.report import Line, Table, line
 from benchmarks.rounds import interleave
 from benchmarks.rows import (
@@ -17,6 +18,7 @@ from benchmarks.rows import (
     LARGE,
     MIB,
     PEERS,
+    RECORDS,
     RECOVERY,
     TABLES,
     THREADS_LIST,
@@ -76,6 +78,7 @@ def run(plan: Plan, word: str, large: bool, say: Say) -> tuple[list[Line], list[
     found = [lines[row.key] for row in wanted]
     found += _calls(plan, word, say)
     found += _threads(plan, word, say)
+    found += _records(plan, word, say)
     found += _others(plan, word, large, say)
     return found, tables
 
@@ -134,6 +137,15 @@ def _threads(plan: Plan, word: str, say: Say) -> list[Line]:
     say("two threads ...")
     scene = Scene(Setting("half", GIB), plan.seed)
     return [line(row, two_against_one(scene, cell, 2 * plan.rounds, plan.seconds)) for row, cell in rows]
+
+
+def _records(plan: Plan, word: str, say: Say) -> list[Line]:
+    rows = {name: row for name, row in RECORDS.items() if _asked(row, word)}
+    if not rows:
+        return []
+    say("undo records ...")
+    samples = records(plan.rounds, plan.seed)
+    return [line(row, samples[name]) for name, row in rows.items()]
 
 
 def _others(plan: Plan, word: str, large: bool, say: Say) -> list[Line]:

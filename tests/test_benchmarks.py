@@ -11,12 +11,15 @@ import pytest
 from benchmarks import cells, rows
 from benchmarks.call_path import calls_of
 from benchmarks.ratios import LEAST, Ratio, ratio, spread
+from benchmarks.records import Calls, allowed, saved_words
 from benchmarks.report import Line, Table, failed, floor, line, rows_as_text
 from benchmarks.rounds import FEWEST, interleave
 from benchmarks.rows import Row
 from benchmarks.run import Plan, judged, measure
 from benchmarks.scenes import Kind, Scene, Setting
 from benchmarks.threads import Slice, overlapped
+from pagexchange.oracle import check
+from pagexchange_native.bench import time_record
 
 LIMITS = {
     "null-anon": 0.08,
@@ -39,6 +42,12 @@ LIMITS = {
     "threads-null": 0.56,
     "threads-list": 0.62,
     "large": 1.25,
+    "record-alloc": 1.00,
+    "record-free": 1.00,
+    "record-cache-add": 1.00,
+    "record-cache-remove": 1.00,
+    "record-map": 1.00,
+    "record-unmap": 1.00,
     "recovery": 1.00,
 }
 """What the engine was asked to reach: a limit is moved here and there, on purpose."""
@@ -47,7 +56,8 @@ ROW = Row("key", "what", "against", 0.5)
 
 
 def test_every_figure_to_reach_has_a_row_with_its_limit() -> None:
-    every = [*rows.CELL_ROWS, *rows.CALL_ROWS, *(row for row in vars(rows).values() if isinstance(row, Row))]
+    single = [row for row in vars(rows).values() if isinstance(row, Row)]
+    every = [*rows.CELL_ROWS, *rows.CALL_ROWS, *single, *rows.RECORDS.values()]
     assert {row.key: row.limit for row in every} == LIMITS
     assert len(every) == len(LIMITS)
 
@@ -211,3 +221,28 @@ def test_a_slice_counts_only_while_both_threads_had_a_cpu() -> None:
     others = [Slice(0, 105, 104), Slice(106, 212, 106), Slice(215, 300, 84), Slice(301, 325, 24), Slice(330, 435, 20)]
     assert overlapped(mine, others) == [mine[0], mine[2]]  # the others: preempted, beside one that was
     assert overlapped(mine, []) == []
+
+
+# ---- undo records --------------------------------------------------------------------------------------------------
+
+
+def test_a_record_may_cost_40_ns_or_a_tenth_of_the_rest() -> None:
+    assert allowed(call_ns=330.0, record_ns=30.0) == 40.0
+    assert allowed(call_ns=1030.0, record_ns=30.0) == 100.0
+
+
+def test_the_words_that_a_call_saves_are_counted_and_the_arena_stays_sound() -> None:
+    calls = Calls(seed=1)
+    words = {name: saved_words(calls.arena, call) for name, call in calls.turn(1)}
+    assert set(words) == set(rows.RECORDS)
+    assert all(8 <= n <= 256 for n in words.values())
+    assert saved_words(calls.arena, lambda: calls.arena.cache_load(0, [0])) == 0
+    assert check(calls.arena) == []
+
+
+def test_a_timed_record_is_of_no_more_words_than_there_are() -> None:
+    assert time_record(0, 10, save=True) > 0
+    assert time_record(256, 10, save=True) > 0
+    for words, operations in ((-1, 1), (257, 1), (1, -1)):
+        with pytest.raises(ValueError, match=f"{operations} operations of {words} words: want"):
+            time_record(words, operations, save=True)

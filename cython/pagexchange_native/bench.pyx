@@ -4,11 +4,12 @@
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from posix.stdlib cimport posix_memalign
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
+from pagexchange_native.arena.undo cimport Undo, put64, undo_commit
 from pagexchange_native.buffers cimport INT64, UINT8, extent, items, view_of
 from pagexchange_native.movers.mover cimport isa_of
 from pagexchange_native.movers.moves cimport (
@@ -23,7 +24,15 @@ from pagexchange_native.movers.moves cimport (
     pgx_unless_neighbour,
 )
 from pagexchange_native.plugin cimport pgx_log
-from pagexchange_native.format cimport PGX_CHUNK, PGX_DATA, PGX_MAX_ORDER
+from pagexchange_native.format cimport (
+    PGX_CHUNK,
+    PGX_DATA,
+    PGX_MAX_ORDER,
+    PGX_SAVED,
+    pgx_region,
+    pgx_saved,
+    pgx_store64,
+)
 
 LOOPS = {
     "rfc": "8 bytes at a time, not vectorised: the loop of the 2019 RFC",
@@ -205,3 +214,53 @@ def time_loop(str loop, frames, object pairs not None, *, str isa="auto", bint p
     (<uint64_t *>scratch)[0] = sum
     free(scratch)
     return cpu, wall
+
+
+cdef struct RecordScratch:
+    uint64_t count
+    pgx_saved saved[PGX_SAVED]
+    uint64_t words[PGX_SAVED]
+
+
+def time_record(int words, int operations, *, bint save):
+    """Time operations that store to some words each: what an undo record costs is the difference of `save`.
+
+    Parameters
+    ----------
+    words : int
+        Words of one operation, 0 to 256: the call's own, in cache.
+    operations : int
+    save : bool
+        Save each word before the store, and commit after the last.
+
+    Returns
+    -------
+    cpu_ns : int
+        CLOCK_THREAD_CPUTIME_ID of the calling thread.
+    """
+    cdef pgx_region region
+    cdef RecordScratch *s
+    cdef Undo undo
+    cdef int64_t cpu
+    cdef int i, j
+    if not 0 <= words <= PGX_SAVED or operations < 0:
+        raise ValueError(f"{operations} operations of {words} words: want 0 or more, and 0 to {PGX_SAVED}")
+    s = <RecordScratch *>calloc(1, sizeof(RecordScratch))
+    if not s:
+        raise MemoryError("the words of a timed record")
+    region.base = <uint8_t *>s
+    undo = Undo(&region, &s.count, &s.saved[0], PGX_SAVED, 0)
+    with nogil:
+        cpu = now(CLOCK_THREAD_CPUTIME_ID)
+        if save:
+            for i in range(operations):
+                for j in range(words):
+                    put64(&undo, &s.words[j], <uint64_t>i)
+                undo_commit(&undo)
+        else:
+            for i in range(operations):
+                for j in range(words):
+                    pgx_store64(&s.words[j], <uint64_t>i)
+        cpu = now(CLOCK_THREAD_CPUTIME_ID) - cpu
+    free(s)
+    return cpu
