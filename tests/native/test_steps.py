@@ -33,7 +33,7 @@ def test_data_is_published_between_the_last_step_that_can_be_undone_and_the_firs
 
 
 def test_the_enum_of_the_worker_has_the_names_of_the_costs_in_their_order() -> None:
-    declared = re.findall(r"^    T_(\w+) = (\d)", (ENGINE / "worker.pxd").read_text(encoding="utf-8"), re.MULTILINE)
+    declared = re.findall(r"^    T_(\w+) = (\d)", (ENGINE / "work.pxd").read_text(encoding="utf-8"), re.MULTILINE)
     assert [(name.lower(), int(number)) for name, number in declared] == [
         *((cost, number) for number, cost in enumerate(COSTS)),
         ("parts", len(COSTS)),

@@ -20,7 +20,7 @@ from pagexchange_native.engine.page_check cimport (
     same,
     tails_forbid,
 )
-from pagexchange_native.engine.worker cimport ASYNC, FROZEN_0, FROZEN_1, LOCKED_0, LOCKED_1, SYNC, Work, Worker
+from pagexchange_native.engine.work cimport ASYNC, FROZEN_0, FROZEN_1, LOCKED_0, LOCKED_1, SYNC, Work, Worker
 from pagexchange_native.format cimport *
 
 

@@ -4,7 +4,7 @@
 from libc.stdint cimport uint32_t
 
 from pagexchange_native.engine.claim cimport let_go
-from pagexchange_native.engine.worker cimport PREPARED, UNMAPPED_0, Work, Worker
+from pagexchange_native.engine.work cimport PREPARED, UNMAPPED_0, Work, Worker
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.page_tables cimport rewrite
 from pagexchange_native.plugin cimport pgx_mover_ops

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.policies.find_slot cimport MappingUpdater
 from pagexchange_native.policies.flag_policy cimport FlagPolicy
-from pagexchange_native.engine.worker cimport MOVERS, T_PARTS, Plan, Worker
+from pagexchange_native.engine.work cimport MOVERS, T_PARTS, Plan, Worker
 
 cdef struct Counts:     # what a call cost, all its workers together
     uint64_t wall       # ns of the call

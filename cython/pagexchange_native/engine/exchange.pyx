@@ -28,9 +28,10 @@ from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.buffers cimport INT32, INT64, address, extent, items, view_of
 from pagexchange_native.format cimport *
 from pagexchange_native.arena.slots cimport claim_worker, release_slot
-from pagexchange_native.engine.worker cimport (
-    ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker, guard_install, run_batch,
+from pagexchange_native.engine.work cimport (
+    ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker,
 )
+from pagexchange_native.engine.worker cimport guard_install, run_batch
 
 cdef extern from "<errno.h>":
     enum:

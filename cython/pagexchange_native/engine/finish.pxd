@@ -7,7 +7,7 @@ slot's mark. What belongs to a frame is what its entry says of the page that arr
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from pagexchange_native.engine.worker cimport PREPARED, UNMAPPED_0, Work, Worker
+from pagexchange_native.engine.work cimport PREPARED, UNMAPPED_0, Work, Worker
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.page_tables cimport rewrite
 from pagexchange_native.plugin cimport pgx_mover_ops

@@ -11,7 +11,8 @@ so that a death meanwhile can be finished too. A mover may load from both folios
 cannot read is then met at the step of the chunk before, or of the pair before, which has done its last store. What lies
 in broken memory is lost, and no more: except that an exchange in place may have moved a part of the healthy page into
 the broken frame before it met the error. Such a part reads as zeros afterwards, and the frame that lacks it is marked as
-well: a frame without the mark has lost nothing. The temporary page has no such case. Source: `folio_mc_copy` and `memory_failure` of Linux 6.18, which copy before they remap.
+well: a frame without the mark has lost nothing. The temporary page has no such case. Source: `folio_mc_copy` and
+`memory_failure` of Linux 6.18, which copy before they remap.
 """
 
 from libc.errno cimport EAGAIN

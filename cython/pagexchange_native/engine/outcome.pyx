@@ -20,7 +20,7 @@ from libc.string cimport memcpy, memset
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.buffers cimport INT32, INT64, has_items
 from pagexchange_native.engine.exchange cimport Counts, Exchanger, numbers_of
-from pagexchange_native.engine.worker cimport MOVERS, T_PARTS
+from pagexchange_native.engine.work cimport MOVERS, T_PARTS
 
 cdef extern from *:
     """

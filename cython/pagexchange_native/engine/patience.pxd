@@ -12,7 +12,7 @@ from posix.unistd cimport usleep
 from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.engine.claim cimport let_go, record_side
 from pagexchange_native.engine.page_check cimport IS_WRITTEN, Page, exists, look, movable, tails_forbid
-from pagexchange_native.engine.worker cimport ASYNC, FROZEN_0, LOCKED_0, SYNC, Work, Worker
+from pagexchange_native.engine.work cimport ASYNC, FROZEN_0, LOCKED_0, SYNC, Work, Worker
 from pagexchange_native.format cimport *
 
 cdef extern from "<sched.h>" nogil:

@@ -16,7 +16,7 @@ from pagexchange_native.engine.finish cimport arrive, store_counters
 from pagexchange_native.engine.guarded_move cimport Call, mark_broken, move_guarded, put_back, run_call
 from pagexchange_native.engine.settle cimport kind_of, set_targets
 from pagexchange_native.engine.tails cimport chunks_of, exchange_tails, store_tails
-from pagexchange_native.engine.worker cimport COUNTS, UNMAPPED_0, UNMAPPED_1, Work, Worker
+from pagexchange_native.engine.work cimport COUNTS, UNMAPPED_0, UNMAPPED_1, Work, Worker
 from pagexchange_native.format cimport *
 from pagexchange_native.movers.moves cimport pgx_isa, pgx_temp_exchange
 from pagexchange_native.pages.page_tables cimport rewrite

@@ -5,7 +5,7 @@ from libc.errno cimport EAGAIN, EBADMSG, EUCLEAN
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from pagexchange_native.engine.drop cimport drop
-from pagexchange_native.engine.worker cimport COUNTS, Work, Worker
+from pagexchange_native.engine.work cimport COUNTS, Work, Worker
 from pagexchange_native.format cimport *
 from pagexchange_native.plugin cimport pgx_find
 from pagexchange_native.xarray.tree cimport xa_slot_number, xa_slot_word

@@ -9,7 +9,7 @@ back first.
 from typing import Final, NamedTuple
 
 COSTS: Final = ("lock", "flags", "data", "mapping", "finish")
-"""Parts that the time of an exchange is split into: the names, in its order, of the enum `T_...` in `worker.pxd`."""
+"""Parts that the time of an exchange is split into: the names, in its order, of the enum `T_...` in `work.pxd`."""
 
 
 class Step(NamedTuple):

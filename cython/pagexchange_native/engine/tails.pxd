@@ -8,7 +8,7 @@ in half h of the log; the halves take turns, from pair to pair, so that what is 
 from libc.stdint cimport uint32_t, uint64_t
 
 from pagexchange_native.engine.finish cimport merge_flags
-from pagexchange_native.engine.worker cimport Work, Worker
+from pagexchange_native.engine.work cimport Work, Worker
 from pagexchange_native.format cimport *
 
 

@@ -29,6 +29,7 @@ from pagexchange_native.engine.patience cimport claim_patiently, still_reference
 from pagexchange_native.engine.recovery cimport recover_exchange
 from pagexchange_native.engine.settle cimport as_errno, kind_of, set_targets, take_flags, take_slots
 from pagexchange_native.engine.tails cimport exchange_tails
+from pagexchange_native.engine.work cimport *
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.page_tables cimport rewrite
 from pagexchange_native.plugin cimport pgx_find, pgx_log, pgx_mover_ops
