@@ -84,7 +84,7 @@ def bytes_of(pages: Pages) -> np.ndarray:
     raw[:4096] = 0  # the header with the pools' free lists; check() counts them
     for part, size in (("mappings", 128), ("spaces", 128)):
         offset, count, _ = pages.arena.geometry()[part]
-        raw[offset : offset + count * size].reshape(count, size)[:, 8:16] = 0  # lock and sequence: bumped by each try
+        raw[offset : offset + count * size].reshape(count, size)[:, 8:20] = 0  # lock and sequence: bumped by each try
     return raw
 
 

@@ -34,7 +34,7 @@ WANTED: dict[str, tuple[set[str], int]] = {
     "build": ({"open64", "read"}, 1),
     "build-python": ({"open64", "read"}, 1),
     "exchange": ({"calloc", "pthread_create", "sigaction"}, 1),
-    "exchange-folio": ({"calloc", "pthread_create"}, 1),
+    "exchange-folio": ({"pthread_create"}, 1),
     "record": ({"open64", "pread64", "write", "link", "unlink"}, 1),
     "load": ({"open64", "read"}, 1),
     "run": ({"read"}, 113),
