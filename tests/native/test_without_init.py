@@ -98,7 +98,7 @@ for other in (
 print("classes: " + " ".join(sorted(set(seen))))
 """
 CLASSES = {
-    "Cursor", "DataMover", "Exchanger", "FaultPlan", "FlagPolicy", "ListExchange", "MappingUpdater", "MaskedWord",
+    "CallSlot", "Cursor", "DataMover", "Exchanger", "FaultPlan", "FlagPolicy", "ListExchange", "MappingUpdater", "MaskedWord",
     "Meter", "NativeObject", "NullMover", "Outcome", "PerFlag", "PythonFlags", "PythonMapping", "PythonMover",
     "RadixTree", "Region", "TempPage", "TwoPass", "Use", "WholeWord", "WordSwap", "WrappedFlags", "WrappedMover",
     "WrappedUpdater", "XArray", "XArrayCursor",
