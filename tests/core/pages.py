@@ -17,6 +17,8 @@ from pagexchange.oracle import format as f
 
 Pfns = NDArray[np.int64]
 KINDS = ("raw", "anon", "file", "shmem")
+LONG = 32
+"""Pairs of one batch in a list of more than `BATCH` pairs; up to that many, a list is one batch."""
 STATISTICS = ("asked", "got", "below_low", "below_min")
 EBUSY, EAGAIN, EINVAL, EFAULT, ENOMEM = -errno.EBUSY, -errno.EAGAIN, -errno.EINVAL, -errno.EFAULT, -errno.ENOMEM
 

@@ -233,13 +233,13 @@ def test_the_bytes_of_an_arena_say_its_layout_in_full(layout: str) -> None:
         raw = read(arena)
         again = Layout.parse(raw.text.tobytes(), "the arena's text")
         assert again == arena.layout
-        assert {name: again.native()[name] for name in raw.layout.dtype.names[1:]} == {
-            name: raw.layout[name] for name in raw.layout.dtype.names[1:]
-        }
+        names = (raw.layout.dtype.names or ())[1:]
+        assert names
+        assert {name: again.native()[name] for name in names} == {name: raw.layout[name] for name in names}
         del raw
 
 
 @pytest.mark.parametrize(("huge", "number"), [("", 0), ("thp", 1)])
 def test_the_bytes_of_an_arena_say_which_pages_were_asked_for(huge: Any, number: int) -> None:
     with Arena.create([("a", 8)], huge=huge) as arena:
-        assert (read(arena).header["huge"], read(arena).header["ready"]) == (number, 1)
+        assert [int(read(arena).header[name]) for name in ("huge", "ready")] == [number, 1]

@@ -104,7 +104,7 @@ def test_a_reader_sees_whole_pages(name: str) -> None:
 def test_what_workers_publish_is_read_beside_them() -> None:
     """The watchdog looks while they work, and takes no lock: words that were published, none made of two."""
     library = Library()
-    slots = library.arena.workers + 1
+    slots = library.arena.workers  # those of exchanges
     seen: set[int] = set()
 
     def look() -> None:

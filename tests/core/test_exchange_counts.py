@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
-from pagexchange_native.arena.region import BATCH
-from tests.core.pages import NATIVE, Pages, Pfns, strategy
+from tests.core.pages import LONG, NATIVE, Pages, Pfns, strategy
 
-POLL = 64  # batches between two looks at signals, for which alone the GIL is taken
+POLL = 256  # batches between two looks at signals, for which alone the GIL is taken
 FEW, MANY = 1_000, 100_000
 
 
@@ -68,7 +67,7 @@ def test_between_the_first_pair_and_the_last_the_gil_is_not_needed(plain: tuple[
     """This thread keeps the GIL while another one exchanges: every status appears all the same."""
     arena, pairs = plain
     bound = strategy(arena, name)
-    asked = np.tile(pairs, (POLL * BATCH // len(pairs) - 2, 1))
+    asked = np.tile(pairs, (POLL * LONG // len(pairs) - 2, 1))
     out = np.full(len(asked), 12345, np.int32)
     thread = threading.Thread(target=lambda: bound.exchange(asked, order="sequential", out=out, threads=1), daemon=True)
     interval = sys.getswitchinterval()

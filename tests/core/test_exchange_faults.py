@@ -19,10 +19,10 @@ from pagexchange.oracle import check
 from pagexchange.oracle import format as f
 from pagexchange_native.arena.region import BATCH
 from pagexchange_plugins.faults import Faults, Faulty
-from tests.core.pages import KINDS, NATIVE, Pages, Pfns, differences, picture, resting, strategy
+from tests.core.pages import KINDS, LONG, NATIVE, Pages, Pfns, differences, picture, resting, strategy
 
 N = 2 * BATCH + 30
-PLACES = (0, 64, BATCH - 1, BATCH, 2 * BATCH - 1, 2 * BATCH, N - 1)
+PLACES = (0, LONG // 2, LONG - 1, LONG, 8 * LONG - 1, 8 * LONG, N - 1)
 """First, in the middle, at both sides of each border between batches, last."""
 STRATEGIES = (*NATIVE, "numpy")
 EBADMSG, ECANCELED = -errno.EBADMSG, -errno.ECANCELED
@@ -34,7 +34,7 @@ def kinds_of(i: int) -> tuple[str, str]:
 
 
 class List:
-    """A list of two batches and a bit over pages of every kind; each pair's bytes can be told from all others'."""
+    """A list of eight batches and a bit over pages of every kind; each pair's bytes can be told from all others'."""
 
     def __init__(self) -> None:
         self.pages = Pages(frames=N + 2 * BATCH)
@@ -141,12 +141,14 @@ def pinned(pages: Pages, pfn: int) -> Iterator[None]:
     pages.arena.unpin(pfn)
 
 
-def damaged(field: str, by: int) -> Callable[[Pages, int], AbstractContextManager[None]]:
+def damaged(*fields: str) -> Callable[[Pages, int], AbstractContextManager[None]]:
     @contextmanager
     def spoil(pages: Pages, pfn: int) -> Iterator[None]:
-        pages.arena.entries[field][pfn] += by
+        for field in fields:
+            pages.arena.entries[field][pfn] += 1
         yield
-        pages.arena.entries[field][pfn] -= by
+        for field in fields:
+            pages.arena.entries[field][pfn] -= 1
 
     return spoil
 
@@ -157,10 +159,10 @@ SPOILED: dict[str, tuple[Callable[[Pages, int], AbstractContextManager[None]], i
     "lock": (locked, -errno.EAGAIN, "raw anon file shmem"),
     "lock bit": (locked_bit, -errno.EAGAIN, "raw anon file shmem"),
     "check": (flagged("writeback"), -errno.EBUSY, "raw anon file shmem"),
-    "unmap": (damaged("mapcount", 1), -errno.EUCLEAN, "anon shmem"),
+    "unmap": (damaged("mapcount", "refs"), -errno.EUCLEAN, "anon shmem"),
     "freeze": (referenced, -errno.EAGAIN, "raw anon file shmem"),
     "pins": (pinned, -errno.EBUSY, "raw anon file shmem"),
-    "find": (damaged("index", 1), -errno.EUCLEAN, "file shmem"),
+    "find": (damaged("index"), -errno.EUCLEAN, "file shmem"),
 }
 
 
@@ -228,8 +230,8 @@ def test_a_pair_that_the_mover_refuses(listed: List, name: str) -> None:
 def test_a_batch_that_the_policy_refuses(listed: List, name: str) -> None:
     """A policy answers for a batch as a whole."""
     for place, error in each_place(STRATEGIES.index(name)):
-        first = place // BATCH * BATCH
-        failed = {k: -getattr(errno, error) for k in range(first, min(first + BATCH, N))}
+        first = place // LONG * LONG
+        failed = {k: -getattr(errno, error) for k in range(first, min(first + LONG, N))}
         bound = faulty(listed, name, question="flags", error=error, nth=place + 1)
         listed.run(bound, failed)
         assert injected(bound) == 1
@@ -317,7 +319,7 @@ def test_an_object_that_raises_costs_its_batch_and_ends_the_call(listed: List, q
         nth = in_a_file.index(place) + 1 if question == "mapping" else place + 1
         plan = Faults(question=question, error="EIO", nth=nth, exception=exception)  # type: ignore[arg-type]
         bound = strategy(listed.arena, "list-exchange", None, None, None, **{question: Faulty(inner, plan)})
-        first, end = place // BATCH * BATCH, min((place // BATCH + 1) * BATCH, N)
+        first, end = place // LONG * LONG, min((place // LONG + 1) * LONG, N)
         spared = [i for i in range(first, end) if question == "mapping" and i not in in_a_file]
         failed = dict.fromkeys(range(first, end), EBADMSG) | dict.fromkeys(range(end, N), ECANCELED)
         failed = {i: code for i, code in failed.items() if i not in spared}

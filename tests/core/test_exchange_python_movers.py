@@ -14,7 +14,7 @@ from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ArenaError, PluginContractError, PluginError
 from pagexchange.oracle import check
 from pagexchange_native.arena.region import BATCH
-from tests.core.pages import Pages, Pfns, differences, picture, resting, strategy
+from tests.core.pages import LONG, Pages, Pfns, differences, picture, resting, strategy
 
 GROUP = 16  # pieces that a mover gets at once
 EBADMSG, ECANCELED, EINTR = -74, -125, -4
@@ -22,7 +22,7 @@ EBADMSG, ECANCELED, EINTR = -74, -125, -4
 
 @pytest.fixture
 def many() -> tuple[Pages, Pfns]:
-    """Pages of every kind in two batches and a bit, a folio among them."""
+    """Pages of every kind in eight batches and a bit, a folio among them."""
     pages = Pages(frames=512)
     kinds = ("file", "anon", "shmem", "raw")
     pairs = [pages.pair((kinds[i % 4], kinds[i % 3])) for i in range(2 * BATCH + 20)]
@@ -89,7 +89,7 @@ def the_wrong_pairs(pieces: Any, a: Any, b: Any) -> None:
 
 
 BAD = [raises, half_then_raises, half, nothing, one_word_short, copies, another_frame_of_its_group, the_wrong_pairs]
-CALLS = {"the first group": (1, 0), "a later group": (4, 0), "the second batch": (9 + 3, BATCH)}
+CALLS = {"the first group": (1, 0), "a later group": (3, 0), "the second batch": (3 + 2, LONG)}
 
 
 @pytest.mark.parametrize(("call", "done"), CALLS.values(), ids=CALLS)
@@ -109,7 +109,7 @@ def test_a_mover_that_fails_is_put_back(many: tuple[Pages, Pfns], misbehave: Any
         strategy(arena, "numpy", data=mover).exchange(pairs, out=out)
     assert caught.value.plugin == "mine"
     assert isinstance(caught.value.__cause__, ZeroDivisionError if "raises" in misbehave.__name__ else RuntimeError)
-    assert out.tolist() == [0] * done + [EBADMSG] * BATCH + [ECANCELED] * (len(pairs) - done - BATCH)
+    assert out.tolist() == [0] * done + [EBADMSG] * LONG + [ECANCELED] * (len(pairs) - done - LONG)
     assert caught.value.status is out  # type: ignore[attr-defined]
     assert mover.calls == call  # nothing is asked of it after that
     del caught
@@ -247,9 +247,9 @@ def test_an_interrupt_in_a_plug_in_is_an_interrupt(many: tuple[Pages, Pfns], que
     out = np.full(len(pairs), 12345, np.int32)
     with pytest.raises(KeyboardInterrupt):
         of(pages, **{question: interrupted}).exchange(pairs, out=out)
-    assert {*out[:BATCH].tolist()} <= {0, EBADMSG}
-    assert EBADMSG in out[:BATCH]
-    assert (out[BATCH:] == ECANCELED).all()
+    assert {*out[:LONG].tolist()} <= {0, EBADMSG}
+    assert EBADMSG in out[:LONG]
+    assert (out[LONG:] == ECANCELED).all()
     assert pages.arena.exchange(pairs[out == 0]).ok  # what was done was done in full: back again
     assert differences(before, picture(pages.arena)) == []
     assert pages.arena.exchange(pairs).ok

@@ -296,8 +296,9 @@ def test_each_bit_does_what_its_layout_says(layout: str, name: str) -> None:
     assert (arena.flags[pairs] == (before & ~swap | before[:, ::-1] & swap)).all()
 
 
-PAGE = ("refs", "mapcount", "mapping", "index", "private", "rmap", "held")
-FRAME = ("owner", "next", "prev", "head", "order", "state")
+PAGE = ("refs", "mapcount", "mapping", "index", "private", "rmap", "held", "next")
+"""`next` of a used page is a hint: the number of its word in a tree."""
+FRAME = ("owner", "prev", "head", "order", "state")
 
 
 def test_page_fields_move_and_frame_fields_stay() -> None:

@@ -10,6 +10,7 @@ from pagexchange.oracle import check
 from pagexchange.oracle import format as f
 from pagexchange.oracle.recovery import rebuild as rebuild_of
 from pagexchange.oracle.recovery import recover, recover_all
+from pagexchange.oracle.recovery.image import Image
 from pagexchange.oracle.trees import NODE_BIAS
 from tests.core.test_oracle import BIG_A, BIG_B, OTHER, A, B
 from tests.core.test_oracle_recovery import RAW, Judge
@@ -284,3 +285,23 @@ def test_derived_data_follow_from_what_is_true() -> None:
     assert {finding.what for finding in findings} <= {"untouched"}, findings  # which slot has counted what
     assert all("slot" in str(finding) for finding in findings)
     assert not np.array_equal(memory, arena.memory)
+
+
+def test_a_frame_that_was_let_go_is_anybodys() -> None:
+    """Between the two marks: the first frame may be another's by now, whatever the record says of it."""
+    arena = Judge([(A, B)]).toy
+    found: list[NDArray[np.uint8]] = []
+
+    def look() -> None:
+        if worker.record.phase == 3 and worker.record.marked(B) and not worker.record.marked(A):
+            found.append(arena.memory.copy())
+
+    worker = Worker(arena.memory, look)
+    worker.end(worker.begin([(A, B)]))
+    memory = found[0]
+    entries = f.read(Image(memory)).entries
+    entries["owner"][A], entries["private"][A] = f.OWNER_CALL | SELF + 1, 77
+    stranger = entries[A].copy()
+    assert recover(memory, 1).done == "recovered"
+    assert entries[A] == stranger
+    assert entries["owner"][B] == 0

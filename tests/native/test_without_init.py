@@ -98,8 +98,8 @@ for other in (
 print("classes: " + " ".join(sorted(set(seen))))
 """
 CLASSES = {
-    "Cursor", "DataMover", "Exchanger", "FaultPlan", "FlagPolicy", "ListExchange", "MappingUpdater", "MaskedWord",
-    "Meter", "NativeObject", "NullMover", "Outcome", "PerFlag", "PythonFlags", "PythonMapping", "PythonMover",
+    "CallSlot", "Cursor", "DataMover", "Exchanger", "FaultPlan", "FlagPolicy", "ListExchange", "MappingUpdater",
+    "MaskedWord", "Meter", "NativeObject", "NullMover", "Outcome", "PerFlag", "PythonFlags", "PythonMapping", "PythonMover",
     "RadixTree", "Region", "TempPage", "TwoPass", "Use", "WholeWord", "WordSwap", "WrappedFlags", "WrappedMover",
     "WrappedUpdater", "XArray", "XArrayCursor",
 }  # fmt: skip

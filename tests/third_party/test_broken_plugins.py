@@ -159,7 +159,7 @@ UNLOADABLE = {  # name -> (state, what is said of it)
     "compiled": ("no hooks", "pluggy did not take its hooks exchange_data. pluggy >= 1.7 silently skips"),
 }
 FAILING = {name: reason for name, (_, reason) in UNLOADABLE.items()} | {
-    "old": "exchange_data must return a complete DataMover: it was compiled for ABI 7, this pagexchange has ABI 1: "
+    "old": "exchange_data must return a complete DataMover: it was compiled for ABI 7, this pagexchange has ABI 2: "
     "build it again",
     "garbage": "exchange_data must return a pagexchange_native.movers.mover.DataMover or a callable (pieces, a, b) -> "
     "None, but it returned list: [1, 2, 3]",

@@ -31,19 +31,21 @@ class Step(NamedTuple):
 STEPS: Final = (
     Step("validate", "core", "", "looks at range and duplicates, in the whole list",
          "EFAULT, EINVAL", ""),
-    Step("claim", "core", "lock", "looks at both pages, and locks and freezes each by one compare and swap of owner and "
-         "references; writes to the record what moves",
-         "ENOENT, EINVAL, ENXIO, EBUSY, EHWPOISON, EUCLEAN, EOPNOTSUPP, EAGAIN, ETIMEDOUT", "references back, unlocked"),
+    Step("claim", "core", "lock", "looks at both pages, and locks and freezes each by one compare and swap of owner "
+         "and references; writes to the record what moves",
+         "ENOENT, EINVAL, ENXIO, EBUSY, EHWPOISON, EUCLEAN, EOPNOTSUPP, EAGAIN, ETIMEDOUT",
+         "references back, unlocked"),
     Step("pins", "core", "lock", "looks for pins, after the freeze",
          "EAGAIN, EBUSY", ""),
-    Step("ready", "core", "lock", "turns page-table entries into migration entries: whoever touches the page waits; holds "
-         "the shape of the mappings' trees, so that a slot which is found stays a slot",
+    Step("ready", "core", "lock", "turns page-table entries into migration entries: whoever touches the page waits; "
+         "holds the shape of the mappings' trees, so that a slot which is found stays a slot",
          "EUCLEAN, EAGAIN", "page-table entries back"),
     Step("flags", "flags", "flags", "computes both flags words",
          "", ""),
     Step("mapping", "mapping", "mapping", "finds the slots that point at the two frames",
          "", ""),
-    Step("settle", "core", "finish", "checks the answers, that no node or zone bit moves, and writes them to the record",
+    Step("settle", "core", "finish", "checks the answers, that no node or zone bit moves, and writes them to the "
+         "record",
          "EBADMSG, EUCLEAN", ""),
     Step("prepare", "data", "data", "takes what the mover needs for a pair",
          "ENOMEM", "given back"),
@@ -51,8 +53,8 @@ STEPS: Final = (
          "EHWPOISON", ""),
     Step("tails", "core", "finish", "exchanges what the words of a folio's tails say of the page, under the log",
          "", ""),
-    Step("finish", "core", "finish", "stores flags, identity, slots, counters and page-table entries, and lets each frame "
-         "go with its page's references; status 0",
+    Step("finish", "core", "finish", "stores flags, identity, slots, counters and page-table entries, and lets each "
+         "frame go with its page's references; status 0",
          "", ""),
 )
 # fmt: on

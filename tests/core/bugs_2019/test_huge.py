@@ -49,7 +49,7 @@ def test_b34_every_position_of_a_folio_leads_to_its_new_place(kinds: tuple[str, 
 def count(child: Stepped, facts: dict[str, Any], node: int, kind: int) -> int:
     """Base pages of a kind that a node holds, but for what slot 2 counts."""
     word = child.word(facts["counters"][node] + 8 * kind)
-    return word - (word >> 63 << 64) + facts["counted"][node][kind]  # what one slot has counted may be below 0
+    return word - (word >> 63 << 64) + int(facts["counted"][node][kind])  # what one slot has counted may be below 0
 
 
 @pytest.mark.plain_build

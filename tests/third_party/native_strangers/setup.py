@@ -1,4 +1,4 @@
-"""Three modules for the pagexchange that is installed, and one for the headers of another ABI."""
+"""Three modules for the pagexchange that is installed, and one for the headers of the ABI before."""
 
 import shutil
 from pathlib import Path
@@ -12,8 +12,8 @@ other = Path("build/other-include")
 shutil.copytree(mine, other, dirs_exist_ok=True)
 header = other / "pagexchange" / "arena.h"
 text = header.read_text()
-assert "#define PGX_ABI 1 " in text
-header.write_text(text.replace("#define PGX_ABI 1 ", "#define PGX_ABI 999 "))
+assert "#define PGX_ABI 2 " in text
+header.write_text(text.replace("#define PGX_ABI 2 ", "#define PGX_ABI 1 "))
 
 
 def extension(name: str, include: str) -> Extension:
