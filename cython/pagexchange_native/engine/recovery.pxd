@@ -327,8 +327,8 @@ cdef inline void release_helpers(Worker *w) noexcept nogil:
     cdef uint32_t slot
     for slot in range(1, w.r.workers + 1):
         if _helps(w, slot):
-            pgx_store32(&pgx_slot_at(w.r, slot).parent, 0)
             pgx_publish(&pgx_slot_at(w.r, slot).state, PGX_IDLE)
+            pgx_store32(&pgx_slot_at(w.r, slot).parent, 0)
 
 
 # ---- the whole-page log of a Python mover ------------------------------------------------------------------------------
