@@ -6,12 +6,11 @@ import time
 
 import numpy as np
 
-from tests.steps.deaths import Deaths, die
-from tests.steps.judge import Native, Nobody, Python
+from tests.steps.deaths import CONTROL, Deaths, die
+from tests.steps.judge import Native, Nobody, Python, Survivor
 from tests.steps.rows import ROWS
 
-PHASES = ("idle", "undo", "intent", "data", "tails", "back", "meta")
-CONTROL = "nobody"
+PHASES = ("idle", "undo", "intent", "data", "tails", "back", "meta", "again")
 
 
 def cell(deaths: Deaths, phase: str) -> str:
@@ -29,9 +28,12 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument(
+        "--again", action="store_true", help="also a death in the recovery from one state of each phase"
+    )
     parser.add_argument("--reasons", type=int, default=3, help="how many lost states of a row are explained")
     options = parser.parse_args(arguments)
-    survivors = {"native": Native(), "python": Python(), CONTROL: Nobody()}
+    survivors: dict[str, Survivor] = {"native": Native(), "python": Python(), CONTROL: Nobody()}
     random = np.random.default_rng(options.seed)
     print("states seen: not recovered by the native core/by the Python recoverer; control: not whole without recovery")
     print(f"{'':34}" + "".join(f"{phase:>14}" for phase in PHASES) + f"{'control':>16}")
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> int:
         if options.only not in name:
             continue
         start = time.monotonic()
-        deaths = die(name, survivors, options.share, random)
+        deaths = die(name, survivors, options.share, random, again=options.again)
         tried, control = deaths.tried.total(), deaths.lost[CONTROL].total()
         row = "".join(f"{cell(deaths, phase):>14}" for phase in PHASES)
         print(f"{name:34}{row}{f'{control} of {tried}':>16}  {time.monotonic() - start:.0f} s", flush=True)

@@ -14,11 +14,15 @@ import numpy as np
 
 from pagexchange.oracle import format as f
 from tests.stepping import Stepped
-from tests.steps.judge import Image, Memory, Survivor, phase, verdict
+from tests.steps.judge import Image, Memory, Survivor, phase, unmarked, verdict
 from tests.steps.rows import ROWS
 
 CHILD = Path(__file__).with_name("child.py")
-SPARSE = ("data", "back")
+RECOVERING_CHILD = Path(__file__).with_name("recovering_child.py")
+CONTROL = "nobody"
+AGAIN = "again"
+"""Instead of a phase: a state in which a recovery died."""
+SPARSE = ("data", "back", AGAIN)
 """Phases of which a share is looked at: of all others every state."""
 
 
@@ -36,6 +40,7 @@ class Deaths:
     """Of some that are lost: state, survivor, what is wrong."""
 
 
+_WHERE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 _libc = ctypes.CDLL(None)
 _libc.memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 
@@ -64,15 +69,14 @@ class Watch:
         return any(_libc.memcmp(there + start, kept + start, end - start) for start, end in self.ranges)
 
 
-def states(name: str) -> Iterator[Memory]:
-    """The arena before the work, after each store, the last one after the work."""
-    where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=where) as folder:
+def states(exchange: bool, child_file: Path, *arguments: str) -> Iterator[Memory]:
+    """The arena of a child before its work, after each store, the last one after the work."""
+    with tempfile.TemporaryDirectory(dir=_WHERE) as folder:
         path = Path(folder) / "arena"
-        with Stepped(CHILD, str(path), name) as child:
+        with Stepped(child_file, str(path), *arguments) as child:
             with path.open("rb") as file:
                 memory = np.frombuffer(mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ), np.uint8)
-            watch = Watch.of(memory, ROWS[name].exchange)
+            watch = Watch.of(memory, exchange)
             yield watch.memory
             running = True
             while running:
@@ -82,29 +86,73 @@ def states(name: str) -> Iterator[Memory]:
                     yield watch.memory
 
 
-def die(name: str, survivors: dict[str, Survivor], share: float, random: np.random.Generator) -> Deaths:
-    """Lets a row's process die after each store, and each survivor recover a copy of what it left."""
-    deaths = Deaths(lost={who: Counter() for who in survivors})
-    made: list[tuple[int, str, str, bytes | str]] = []
+def states_of_recovery(left: Memory) -> Iterator[Memory]:
+    """The arena of a process that recovers what another one has left, after each of its stores."""
+    with tempfile.NamedTemporaryFile(dir=_WHERE) as file:
+        left.tofile(file.name)
+        yield from states(True, RECOVERING_CHILD, file.name)
+
+
+@dataclass
+class Row:
+    """One row while its states come in."""
+
+    name: str
+    survivors: dict[str, Survivor]
+    random: np.random.Generator
+    share: float
+    breaks: bool
+    deaths: Deaths
+    made: list[tuple[str, str, str, bytes | str]] = field(default_factory=list)
+    """State, phase or AGAIN, survivor, what the oracle says."""
+
+    def judge(self, number: str, where: str, memory: Memory) -> None:
+        """Let each survivor recover a copy of a state; the states of long phases now and then."""
+        self.deaths.seen[where] += 1
+        if where in SPARSE and self.random.random() >= self.share:
+            return
+        self.deaths.tried[where] += 1
+        for who, one in self.survivors.items():
+            recovered = one.recovered(memory.copy())
+            self.made.append((number, where, who, verdict(unmarked(recovered) if self.breaks else recovered)))
+
+    def forward(self) -> bytes | str:
+        """What all survivors make of the first state in DATA."""
+        first = [each for each in self.made if each[1] == "data" and each[2] != CONTROL][: len(self.survivors) - 1]
+        assert len({said for *_, said in first}) == 1, first
+        return first[0][3]
+
+
+def die(
+    name: str, survivors: dict[str, Survivor], share: float, random: np.random.Generator, *, again: bool = False
+) -> Deaths:
+    """Let a row's process die after each store, and each survivor recover a copy of what it left.
+
+    `again`: of each phase one state is recovered by a process that dies, too, after each of its own stores.
+    """
+    row = Row(name, survivors, random, share, ROWS[name].breaks, Deaths(lost={who: Counter() for who in survivors}))
     before: bytes | str = ""
+    kept: dict[str, Memory] = {}
     memory: Memory
-    for number, memory in enumerate(states(name)):
+    for number, memory in enumerate(states(ROWS[name].exchange, CHILD, name)):
         if number == 0:
-            before = verdict(memory)
+            before = verdict(unmarked(memory) if row.breaks else memory)
             continue
         where = phase(memory)
-        deaths.seen[where] += 1
-        if where in SPARSE and random.random() >= share:
-            continue
-        deaths.tried[where] += 1
-        made += [(number, where, who, verdict(one.recovered(memory.copy()))) for who, one in survivors.items()]
-    after = verdict(memory)
+        row.judge(str(number), where, memory)
+        if random.random() * row.deaths.seen[where] < 1:  # each of them with the same probability
+            kept[where] = memory
+    after = row.forward() if row.breaks else verdict(memory)
     assert isinstance(before, bytes), before
     assert isinstance(after, bytes), after
     assert before != after
-    for number, where, who, said in made:
+    kept.pop("idle", None)
+    for where, left in kept.items() if again else ():
+        for number, memory in enumerate(states_of_recovery(left)):
+            row.judge(f"{number} of the recovery from {where}", AGAIN, memory)
+    for state, where, who, said in row.made:
         if said not in (before, after):
-            deaths.lost[who][where] += 1
+            row.deaths.lost[who][where] += 1
             reason = said if isinstance(said, str) else "neither as before nor as after"
-            deaths.reasons.append(f"{name}: state {number}, {where}, {who}: {reason}")
-    return deaths
+            row.deaths.reasons.append(f"{name}: state {state}, {where}, {who}: {reason}")
+    return row.deaths

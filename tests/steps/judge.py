@@ -61,6 +61,14 @@ def essence(memory: Memory) -> bytes:
     return hashlib.blake2b(memory, digest_size=16).digest()
 
 
+def unmarked(memory: Memory) -> Memory:
+    """A copy in which no memory is marked as broken."""
+    memory = memory.copy()
+    raw = f.read(Image(memory))
+    raw.entries["flags"] &= ~np.uint64(raw.layout["hwpoison"])
+    return memory
+
+
 def verdict(memory: Memory) -> bytes | str:
     """The essence of a sound arena at rest, or what is not sound."""
     found = [finding for finding in check(Image(memory)) if finding.what != "pin"]
@@ -84,17 +92,24 @@ class Nobody:
 class Native:
     """Another process's arena of the same geometry, in which the state is put and recovered."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str | None = None) -> None:
         capacities = dict(CAPACITIES)
         frames = capacities.pop("frames")
-        self.arena: Any = Arena.create([("fast", frames), ("slow", frames)], layout="linux-6.18", **capacities)
+        self.arena: Any = Arena.create(
+            [("fast", frames), ("slow", frames)], layout="linux-6.18", path=path, **capacities
+        )
         self.uuid = f.read(self.arena).header["uuid"].copy()
 
-    def recovered(self, memory: Memory) -> Memory:
+    def put(self, memory: Memory) -> None:
+        """Make the arena what these bytes say; its identity stays."""
         self.arena.memory[:] = memory
         f.read(self.arena).header["uuid"] = self.uuid
+
+    def recovered(self, memory: Memory) -> Memory:
+        self.put(memory)
         recover(self.arena)
-        return self.arena.memory.copy()
+        recovered: Memory = self.arena.memory.copy()
+        return recovered
 
 
 class Python:

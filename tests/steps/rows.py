@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from pagexchange.model.statuses import EHWPOISON
 from tests.core.pages import Pages, strategy
+from tests.core.test_memory_error import break_memory
 
 ORDER = 3
 CAPACITIES: dict[str, Any] = {
@@ -23,6 +25,8 @@ class Row:
     name: str
     prepare: Prepare
     exchange: bool = False
+    breaks: bool = False
+    """Memory that only the dead process could not read: a survivor goes back as it would have, or forward."""
 
 
 # ---- exchanges -------------------------------------------------------------------------------------------------------
@@ -60,23 +64,49 @@ def exchange(
     return prepare
 
 
+_EXCHANGES: list[tuple[str, list[tuple[str, str]], str, dict[str, Any]]] = [
+    ("anon/anon", [("anon", "anon")], "word-swap", {}),
+    ("file/file", [("file", "file")], "word-swap", {}),
+    ("file/file dirty", [("file", "file")], "word-swap", {"dirty": True}),
+    ("file/anon", [("file", "anon")], "word-swap", {}),
+    ("raw/file", [("raw", "file")], "word-swap", {}),
+    ("file dirty/shmem mapped", [("file", "shmem")], "list-exchange", {"dirty": True}),
+    ("two pairs", [("file", "anon"), ("shmem", "raw")], "list-exchange", {"dirty": True}),
+    ("folios of 8, tails", [("file", "anon")], "list-exchange", {"order": ORDER, "tails": True}),
+    ("anon/anon", [("anon", "anon")], "copy-page", {}),
+    ("file/file", [("file", "file")], "copy-page", {"dirty": True}),
+    ("two pairs", [("file", "anon"), ("shmem", "raw")], "copy-page", {}),
+    ("anon/anon", [("anon", "anon")], "numpy", {}),
+    ("file dirty/shmem mapped", [("file", "shmem")], "numpy", {"dirty": True}),
+]
 EXCHANGES = [
-    Row(f"{name}, {mover}", exchange(mover, *pairs, **how), exchange=True)
-    for name, pairs, mover, how in [
-        ("anon/anon", [("anon", "anon")], "word-swap", {}),
-        ("file/file", [("file", "file")], "word-swap", {}),
-        ("file/file dirty", [("file", "file")], "word-swap", {"dirty": True}),
-        ("file/anon", [("file", "anon")], "word-swap", {}),
-        ("raw/file", [("raw", "file")], "word-swap", {}),
-        ("file dirty/shmem mapped", [("file", "shmem")], "list-exchange", {"dirty": True}),
-        ("two pairs", [("file", "anon"), ("shmem", "raw")], "list-exchange", {"dirty": True}),
-        ("folios of 8, tails", [("file", "anon")], "list-exchange", {"order": ORDER, "tails": True}),
-        ("anon/anon", [("anon", "anon")], "copy-page", {}),
-        ("file/file", [("file", "file")], "copy-page", {"dirty": True}),
-        ("two pairs", [("file", "anon"), ("shmem", "raw")], "copy-page", {}),
-        ("anon/anon", [("anon", "anon")], "numpy", {}),
-        ("file dirty/shmem mapped", [("file", "shmem")], "numpy", {"dirty": True}),
-    ]
+    Row(f"{name}, {mover}", exchange(mover, *pairs, **how), exchange=True) for name, pairs, mover, how in _EXCHANGES
+]
+
+
+def broken(mover: str) -> Prepare:
+    """An exchange of folios that meets broken memory half way, and is put back."""
+
+    def prepare(pages: Pages) -> Work:
+        arena = pages.arena
+        native = strategy(arena, mover)._native
+        pair = pages.pair(("file", "anon"), 1)
+        made, status = np.array([pair]), np.zeros(1, np.int32)
+        native.exchange(made, status)
+        native.exchange(made, status)
+        break_memory(arena, pair[0] + 1)
+
+        def work() -> None:
+            native.exchange(made, status)
+            assert status[0] == EHWPOISON, status
+
+        return work
+
+    return prepare
+
+
+EXCHANGES += [
+    Row(f"broken memory, {mover}", broken(mover), exchange=True, breaks=True) for mover in ("word-swap", "copy-page")
 ]
 
 

@@ -363,6 +363,8 @@ cdef void _pages(Book *b, uint64_t *anon, uint64_t *cached, int64_t *counted) no
     cdef int64_t *row
     for pfn in range(b.r.nframes):
         e = &b.r.entries[pfn]
+        if e.state == PGX_RESERVED:
+            _set32(b, PAGES, &e.refs, 1)
         if e.state != PGX_USED:
             continue
         _set32(b, LINKS, &e.rmap, b.rmap[pfn])
