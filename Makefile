@@ -27,7 +27,7 @@ endef
 
 # What is made by pattern rules is kept.
 .SECONDARY:
-.PHONY: run million test test-oldest test-strangers model protocol torture mutants mutants-core
+.PHONY: run million test test-oldest test-strangers model protocol steps torture mutants mutants-core
 .PHONY: sanitize sanitize-asan sanitize-tsan coverage
 .PHONY: lint bench clean help
 help:
@@ -38,6 +38,7 @@ help:
 	@echo "make test-oldest    the same with the oldest dependencies that pyproject.toml allows, on the oldest Python"
 	@echo "make model          2,000 programs of 50 calls, each checked against a reference arena (minutes; newest Python)"
 	@echo "make protocol       every order of the record's stores, with one more death than in \`make test\` (minutes to an hour)"
+	@echo "make steps          a process dies after every store of each exchange and call: what is recovered, by phase (an hour; SHARE=0.1)"
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
 	@echo "make mutants        plant the faults of tests/mutants/native/ in the native code in two copies (more than ten minutes)"
 	@echo "make mutants-core   small faults in the core, by Cosmic Ray, some 230 of them (half an hour; SAMPLE=100, SEED=7)"
@@ -74,6 +75,11 @@ model: .venv/test-$(NEWEST)/ready
 
 protocol: .venv/test-$(NEWEST)/ready
 	cd tests && PAGEXCHANGE_PROTOCOL=long ../.venv/test-$(NEWEST)/$(patsubst .,protocol,$(PYTEST))
+
+# All states of the short phases; of the data step's a share, drawn by the seed.
+SHARE ?= 1
+steps: .venv/test-$(NEWEST)/ready
+	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.steps --again --share $(SHARE) $(SEED:%=--seed %)
 
 SECONDS ?= 120
 torture: .venv/test-$(NEWEST)/ready

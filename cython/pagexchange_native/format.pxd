@@ -303,6 +303,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         uint64_t[16] node_frames
         pgx_layout layout
         uint64_t fail_alloc
+        uint64_t in_use
 
     pgx_slot *pgx_slot_at(const pgx_region *r, uint32_t slot)
     uint8_t *pgx_frame_at(const pgx_region *r, uint64_t pfn)

@@ -21,6 +21,10 @@ from pagexchange.model.sizes import parse_size
 from pagexchange_native.integers import as_number
 from pagexchange_native.pages import cache
 from pagexchange_native.pages import space as address_space
+from pagexchange_native.recovery import rebuild as rebuilding
+from pagexchange_native.recovery import recover as recovery
+from pagexchange_native.recovery.rebuild import Rebuilt
+from pagexchange_native.recovery.recover import Recovered
 
 Pfns: TypeAlias = NDArray[np.int64]
 Frames: TypeAlias = ArrayLike | Frame | Iterable[SupportsIndex | Frame]
@@ -306,6 +310,39 @@ class Arena(LaidOutRegion):
             No such space.
         """
         address_space.remove_space(self, space)
+
+    # ---- recovery --------------------------------------------------------------------------------------------------
+
+    def recover(self, slot: int | None = None) -> tuple[Recovered, ...]:
+        """End what dead processes have begun in this arena: each exchange and call is as before it, or as after it.
+
+        Parameters
+        ----------
+        slot : int, optional
+            Only this slot of the record; otherwise all that somebody has claimed and nobody in this process uses.
+
+        Returns
+        -------
+        tuple of Recovered
+            For each slot that was not free: number, process, outcome, and what was done.
+
+        Raises
+        ------
+        ArenaBusyError
+            This process is at work with the slot.
+        IndexError
+            No such slot.
+        """
+        return recovery.recover(self, slot)
+
+    def rebuild(self) -> Rebuilt:
+        """Make all derived data anew from what is true, while nobody is at work here; how many words were wrong.
+
+        True are state of frames, order, flags and identity of pages, what trees and page tables lead to; derived are
+        free lists, references, reverse maps, counts and counters. Raises ArenaBusyError while a slot is claimed that is
+        not this process's own: recover() it first.
+        """
+        return rebuilding.rebuild(self)
 
     # ---- exchange --------------------------------------------------------------------------------------------------
 

@@ -116,7 +116,7 @@ cdef inline int move_split(const pgx_mover_ops *ops, pgx_region *r, uint32_t slo
     pgx_log_step(own, move.pair + 1, 0)
     for k in range(n):
         rec = pgx_slot_at(r, share[k].slot)
+        pgx_publish(&rec.state, PGX_IDLE)  # first: a step of its own in BACK would be a worker's, not a helper's
         rec.parent = 0
-        pgx_publish(&rec.state, PGX_IDLE)
         release_slot(r, share[k].slot)
     return rc

@@ -106,7 +106,12 @@ cdef inline int read_record(Worker *w, uint64_t state) noexcept nogil:
         if p.order > PGX_MAX_ORDER or (p.pfn[0] | p.pfn[1]) & ((1u << p.order) - 1):
             return -EUCLEAN
         for side in range(2):
-            if p.pfn[side] + (1ull << p.order) > r.nframes or not _side_makes_sense(w, i, side):
+            if p.pfn[side] + (1ull << p.order) > r.nframes:
+                return -EUCLEAN
+            # A frame that was let go is anybody's, and so are the words that lead to the page in it.
+            if phase == PGX_META and not marked(w, p.pfn[1 - side]):
+                continue
+            if not _side_makes_sense(w, i, side):
                 return -EUCLEAN
         if phase != PGX_META and not (marked(w, p.pfn[0]) and marked(w, p.pfn[1])):
             return -EUCLEAN
@@ -327,8 +332,8 @@ cdef inline void release_helpers(Worker *w) noexcept nogil:
     cdef uint32_t slot
     for slot in range(1, w.r.workers + 1):
         if _helps(w, slot):
-            pgx_store32(&pgx_slot_at(w.r, slot).parent, 0)
             pgx_publish(&pgx_slot_at(w.r, slot).state, PGX_IDLE)
+            pgx_store32(&pgx_slot_at(w.r, slot).parent, 0)
 
 
 # ---- the whole-page log of a Python mover ------------------------------------------------------------------------------

@@ -337,6 +337,7 @@ typedef struct pgx_region {
     pgx_layout layout; /* private copy */
     /* faults for tests: the allocation that fails, counted down; 0 off. Private to the process. */
     uint64_t fail_alloc;
+    uint64_t in_use; /* bit s: a call of this process, or the process itself, is at work with slot s */
 } pgx_region;
 
 #define PGX_PIN_LONG (1ull << 63)

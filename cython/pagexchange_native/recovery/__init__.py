@@ -1,0 +1,1 @@
+"""What dead processes leave: their slots are recovered, and derived data can be made anew."""

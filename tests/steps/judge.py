@@ -1,0 +1,127 @@
+"""Whether a state of an arena, after somebody has recovered it, is what was before the work or what was after it."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pagexchange.arena.arena import Arena
+from pagexchange.oracle import check
+from pagexchange.oracle import format as f
+from pagexchange.oracle.recovery import recover as recover_in_python
+from pagexchange_native.recovery.recover import recover
+from tests.steps.rows import CAPACITIES
+
+Memory = NDArray[np.uint8]
+STATISTICS = ("asked", "got", "below_low", "below_min")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A copy of an arena's bytes, for the oracle."""
+
+    memory: Memory
+
+
+def phase(memory: Memory) -> str:
+    """In what phase a state is: that of the exchange, or whether a change has words saved that do not count."""
+    slots = f.read(Image(memory)).slots
+    workers = slots[1 : len(slots) - f.CALL_SLOTS]
+    own = (workers["state"] & np.uint64(0xFF))[workers["parent"] == 0]
+    if own.any():
+        return f.PHASES[int(own[own != 0][0])].lower()
+    if slots["saves"].any() or slots["node_saves"].any():
+        return "undo"
+    return "idle"
+
+
+def essence(memory: Memory) -> bytes:
+    """All that an arena says to its users: without records, statistics, what is free, and the order of what is free."""
+    raw = f.read(Image(memory := memory.copy()))
+    counters = f.counters_of(raw.slots, len(raw.nodes)).ravel()
+    raw.slots[:] = np.zeros(1, f.SLOT)
+    raw.slots["counter"][0, : len(counters)] = counters
+    raw.pieces[:] = 0
+    raw.header["uuid"] = bytes(16)
+    raw.header["xanodes"] = raw.header["tables"] = np.zeros(1, f.POOL)[0]
+    for name in (*STATISTICS, "list"):
+        raw.nodes[name] = 0
+    raw.mappings["pages"]["seq"] = 0
+    raw.spaces["tables"]["seq"] = 0
+    free = raw.entries["state"] == f.FREE
+    raw.entries[free] = 0
+    raw.frames[free] = 0
+    raw.entries["next"] = 0  # hints and links of the lists, which the oracle checks
+    raw.xanodes[raw.xanodes["used"] == 0] = 0
+    raw.xanodes["next"] = 0
+    raw.tables[raw.tables["space"] == 0] = 0
+    raw.tables["next"] = 0
+    return hashlib.blake2b(memory, digest_size=16).digest()
+
+
+def unmarked(memory: Memory) -> Memory:
+    """A copy in which no memory is marked as broken."""
+    memory = memory.copy()
+    raw = f.read(Image(memory))
+    raw.entries["flags"] &= ~np.uint64(raw.layout["hwpoison"])
+    return memory
+
+
+def verdict(memory: Memory) -> bytes | str:
+    """The essence of a sound arena at rest, or what is not sound."""
+    found = [finding for finding in check(Image(memory)) if finding.what != "pin"]
+    return str(found[0]) if found else essence(memory)
+
+
+class Survivor(Protocol):
+    """Who makes of an arena's bytes what a survivor would."""
+
+    def recovered(self, memory: Memory) -> Memory:
+        """The bytes afterwards; those that are given may be written to."""
+
+
+class Nobody:
+    """The control: nothing is recovered."""
+
+    def recovered(self, memory: Memory) -> Memory:
+        return memory
+
+
+class Native:
+    """Another process's arena of the same geometry, in which the state is put and recovered."""
+
+    def __init__(self, path: str | None = None) -> None:
+        capacities = dict(CAPACITIES)
+        frames = capacities.pop("frames")
+        self.arena: Any = Arena.create(
+            [("fast", frames), ("slow", frames)], layout="linux-6.18", path=path, **capacities
+        )
+        self.uuid = f.read(self.arena).header["uuid"].copy()
+
+    def put(self, memory: Memory) -> None:
+        """Make the arena what these bytes say; its identity stays."""
+        self.arena.memory[:] = memory
+        f.read(self.arena).header["uuid"] = self.uuid
+
+    def recovered(self, memory: Memory) -> Memory:
+        self.put(memory)
+        recover(self.arena)
+        recovered: Memory = self.arena.memory.copy()
+        return recovered
+
+
+class Python:
+    """The oracle's recoverer: every slot but that of the process."""
+
+    def recovered(self, memory: Memory) -> Memory:
+        slots = f.read(Image(memory)).slots
+        workers = len(slots) - 1 - f.CALL_SLOTS
+        left = [slot for slot in range(1, len(slots)) if slot != workers + 1]
+        while left:
+            waiting = [slot for slot in left if recover_in_python(memory, slot).done == "waits"]
+            if waiting == left:
+                break
+            left = waiting
+        return memory

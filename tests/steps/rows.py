@@ -1,0 +1,296 @@
+"""What a process does when it dies: exchanges by kinds of pages and mover, and every call that changes structure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pagexchange.model.statuses import EHWPOISON
+from tests.core.pages import Pages, strategy
+from tests.core.test_memory_error import break_memory
+
+ORDER = 3
+CAPACITIES: dict[str, Any] = {
+    "frames": 64, "workers": 2, "mappings": 4, "spaces": 3, "xa_nodes": 64, "page_tables": 32,
+}  # fmt: skip
+Work = Callable[[], object]
+Prepare = Callable[[Pages], Work]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation: `prepare` makes what it needs, and returns what is stepped through."""
+
+    name: str
+    prepare: Prepare
+    exchange: bool = False
+    breaks: bool = False
+    """Memory that only the dead process could not read: a survivor goes back as it would have, or forward."""
+
+
+# ---- exchanges -------------------------------------------------------------------------------------------------------
+
+
+def exchange(
+    mover: str,
+    *pairs: tuple[str, str],
+    order: int = 0,
+    dirty: bool = False,
+    tails: bool = False,
+    mappings: Any = (0, 1),
+) -> Prepare:
+    """An exchange that has been done there and back, so that all is bound and warm."""
+
+    def prepare(pages: Pages) -> Work:
+        arena = pages.arena
+        native = strategy(arena, mover)._native
+        made = np.array([pages.pair(kinds, order, mappings) for kinds in pairs])
+        if dirty:
+            pages.flag(int(made[0, 0]), "dirty", "referenced")
+        if tails:
+            mask = np.uint64(arena.layout.tail_mask("swap"))
+            arena.set_flags([int(made[0, 0]) + 1, int(made[0, 1]) + (1 << order) - 1], mask)
+        status = np.zeros(len(made), np.int32)
+
+        def work() -> None:
+            native.exchange(made, status)
+            assert (status == 0).all(), status
+
+        work()
+        work()
+        return work
+
+    return prepare
+
+
+_EXCHANGES: list[tuple[str, list[tuple[str, str]], str, dict[str, Any]]] = [
+    ("anon/anon", [("anon", "anon")], "word-swap", {}),
+    ("file/file", [("file", "file")], "word-swap", {}),
+    ("file/file dirty", [("file", "file")], "word-swap", {"dirty": True}),
+    ("file/anon", [("file", "anon")], "word-swap", {}),
+    ("raw/file", [("raw", "file")], "word-swap", {}),
+    ("file dirty/shmem mapped", [("file", "shmem")], "list-exchange", {"dirty": True}),
+    ("two pairs", [("file", "anon"), ("shmem", "raw")], "list-exchange", {"dirty": True}),
+    ("folios of 8, tails", [("file", "anon")], "list-exchange", {"order": ORDER, "tails": True}),
+    ("anon/anon", [("anon", "anon")], "copy-page", {}),
+    ("file/file", [("file", "file")], "copy-page", {"dirty": True}),
+    ("two pairs", [("file", "anon"), ("shmem", "raw")], "copy-page", {}),
+    ("anon/anon", [("anon", "anon")], "numpy", {}),
+    ("file dirty/shmem mapped", [("file", "shmem")], "numpy", {"dirty": True}),
+]
+EXCHANGES = [
+    Row(f"{name}, {mover}", exchange(mover, *pairs, **how), exchange=True) for name, pairs, mover, how in _EXCHANGES
+]
+
+
+def broken(mover: str) -> Prepare:
+    """An exchange of folios that meets broken memory half way, and is put back."""
+
+    def prepare(pages: Pages) -> Work:
+        arena = pages.arena
+        native = strategy(arena, mover)._native
+        pair = pages.pair(("file", "anon"), 1)
+        made, status = np.array([pair]), np.zeros(1, np.int32)
+        native.exchange(made, status)
+        native.exchange(made, status)
+        break_memory(arena, pair[0] + 1)
+
+        def work() -> None:
+            native.exchange(made, status)
+            assert status[0] == EHWPOISON, status
+
+        return work
+
+    return prepare
+
+
+EXCHANGES += [
+    Row(f"broken memory, {mover}", broken(mover), exchange=True, breaks=True) for mover in ("word-swap", "copy-page")
+]
+
+
+# ---- calls -------------------------------------------------------------------------------------------------------
+
+
+def alloc(order: int) -> Prepare:
+    return lambda pages: lambda: pages.arena.alloc("fast", 1, order)
+
+
+def free(order: int) -> Prepare:
+    def prepare(pages: Pages) -> Work:
+        pfns = pages.arena.alloc("fast", 1, order)
+        return lambda: pages.arena.free(pfns)
+
+    return prepare
+
+
+def put(pages: Pages) -> Work:
+    pfn = int(pages.arena.alloc("fast")[0])
+    return lambda: pages.arena.put(pfn)
+
+
+def reserve(pages: Pages) -> Work:
+    pfns = pages.arena.alloc("fast", 1, 1)
+    return lambda: pages.arena.reserve_frames(pfns)
+
+
+def cache_add(order: int, far: bool = False) -> Prepare:
+    def prepare(pages: Pages) -> Work:
+        pfn = pages.page("raw", 0, order)
+        place = pages.place(order) + (1 << 14 if far else 0)
+        return lambda: pages.arena.cache_add(pages.mappings[0], place, pfn)
+
+    return prepare
+
+
+def cache_remove(order: int, held: bool = False, far: bool = False) -> Prepare:
+    def prepare(pages: Pages) -> Work:
+        pfn = pages.page("raw", 0, order)
+        place = pages.place(order) + (1 << 14 if far else 0)
+        pages.arena.cache_add(pages.mappings[0], place, pfn)
+        pages.flag(pfn, "dirty")
+        if held:
+            assert pages.arena.get(pfn)
+        return lambda: pages.arena.cache_remove(pages.mappings[0], place)
+
+    return prepare
+
+
+def mapped(order: int) -> Prepare:
+    def prepare(pages: Pages) -> Work:
+        pfn = pages.page("raw", 0, order)
+        place = pages.place(order)
+        return lambda: pages.arena.map(pages.spaces[0], place, pfn)
+
+    return prepare
+
+
+def unmap(order: int, shared: bool = False) -> Prepare:
+    def prepare(pages: Pages) -> Work:
+        pfn = pages.page("raw", 0, order)
+        place = pages.place(order)
+        pages.arena.map(pages.spaces[0], place, pfn)
+        if shared:
+            pages.arena.map(pages.spaces[1], place, pfn)
+        return lambda: pages.arena.unmap(pages.spaces[0], place)
+
+    return prepare
+
+
+def set_private(pages: Pages) -> Work:
+    pfn = pages.page("file", 0)
+    return lambda: pages.arena.set_private(pfn, 77)
+
+
+def set_flags(pages: Pages) -> Work:
+    pfn = pages.page("file", 0)
+    return lambda: pages.flag(pfn, "dirty", "writeback")
+
+
+def new_mapping(pages: Pages) -> Work:
+    if pages.next < 1000:  # the first time
+        pages.next = 1000
+        return lambda: pages.arena.remove_mapping(pages.arena.new_mapping("third"))
+    return lambda: pages.arena.new_mapping("third, and a long name of it")
+
+
+def remove_mapping(pages: Pages) -> Work:
+    number = pages.arena.new_mapping("third")
+    return lambda: pages.arena.remove_mapping(number)
+
+
+def new_space(pages: Pages) -> Work:
+    if pages.next < 1000:
+        pages.next = 1000
+        return lambda: pages.arena.remove_space(pages.arena.new_space("third"))
+    return lambda: pages.arena.new_space("third, and a long name of it")
+
+
+def remove_space(pages: Pages) -> Work:
+    number = pages.arena.new_space("third")
+    return lambda: pages.arena.remove_space(number)
+
+
+def tree(make: Callable[[Any, int], Work]) -> Prepare:
+    """A change of an XArray, in which nothing is but what `make` stores; further along each time."""
+
+    def prepare(pages: Pages) -> Work:
+        from pagexchange_native.xarray.array import XArray
+
+        return make(XArray(pages.arena, pages.mappings[1]), pages.place(7) + 4096)
+
+    return prepare
+
+
+def _store(array: Any, index: int) -> Work:
+    return lambda: array.store(index, 5)
+
+
+def _grow(array: Any, index: int) -> Work:
+    return lambda: array.store(index << 12, 5)
+
+
+def _store_order(array: Any, index: int) -> Work:
+    return lambda: array.store(index & ~63, 5, order=3)
+
+
+def _over(array: Any, index: int) -> Work:
+    for at in (0, 70, 130, 700):
+        array.store((index & ~4095) + at, 5)
+    return lambda: array.store(index & ~4095, 6, order=12)
+
+
+def _erase(array: Any, index: int) -> Work:
+    array.store(index << 12, 5)
+    return lambda: array.erase(index << 12)
+
+
+def _mark(array: Any, index: int) -> Work:
+    array.store(index << 6, 5)
+    return lambda: array.set_mark(index << 6, 1)
+
+
+def _clear_mark(array: Any, index: int) -> Work:
+    array.store(index << 6, 5)
+    array.set_mark(index << 6, 1)
+    return lambda: array.clear_mark(index << 6, 1)
+
+
+CALLS = [
+    Row("alloc, order 0", alloc(0)),
+    Row("alloc, order 3", alloc(ORDER)),
+    Row("free, order 0", free(0)),
+    Row("free, order 3", free(ORDER)),
+    Row("put the last reference", put),
+    Row("reserve, order 1", reserve),
+    Row("cache_add, order 0", cache_add(0)),
+    Row("cache_add, order 3", cache_add(ORDER)),
+    Row("cache_add, the tree grows", cache_add(0, far=True)),
+    Row("cache_remove, order 0", cache_remove(0)),
+    Row("cache_remove, order 3", cache_remove(ORDER)),
+    Row("cache_remove, the tree shrinks", cache_remove(0, far=True)),
+    Row("cache_remove, held", cache_remove(0, held=True)),
+    Row("map, order 0", mapped(0)),
+    Row("map, order 3", mapped(ORDER)),
+    Row("map, order 6", mapped(6)),
+    Row("unmap, order 0", unmap(0)),
+    Row("unmap, order 3", unmap(ORDER)),
+    Row("unmap, order 6", unmap(6)),
+    Row("unmap one of two", unmap(0, shared=True)),
+    Row("set_private", set_private),
+    Row("set_flags", set_flags),
+    Row("new mapping", new_mapping),
+    Row("remove mapping", remove_mapping),
+    Row("new space", new_space),
+    Row("remove space", remove_space),
+    Row("XArray: store", tree(_store)),
+    Row("XArray: store, the tree grows", tree(_grow)),
+    Row("XArray: store of order 3", tree(_store_order)),
+    Row("XArray: store over sub-trees", tree(_over)),
+    Row("XArray: erase, the tree shrinks", tree(_erase)),
+    Row("XArray: set_mark", tree(_mark)),
+    Row("XArray: clear_mark", tree(_clear_mark)),
+]
+
+ROWS = {row.name: row for row in (*EXCHANGES, *CALLS)}
