@@ -29,7 +29,7 @@ def main(path: str, name: str, order: int, *kinds: str) -> None:
     stop_for_parent()
     native.exchange(pairs, status)
     os.kill(os.getpid(), signal.SIGSTOP)
-    assert not status.any()
+    print(json.dumps(status.tolist()))
 
 
 if __name__ == "__main__":

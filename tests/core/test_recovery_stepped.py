@@ -89,5 +89,5 @@ def _step(path: Path, name: str, order: int, kinds: list[str]) -> tuple[Counter[
             end = judge(memory)
             assert set(end) <= {"0", "1"}, (stores, phase, end)
             ends.add(end)
-        child.end()
+        assert json.loads(child.end()) == [0] * len(kinds)
     return states, ends, torn

@@ -494,7 +494,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "2^60 frames": ({"nodes": [("a", 1 << 60)]}, "at most 2\\^31 - 1 frames"),
     "2^64 frames": ({"nodes": [("a", 1 << 64)]}, "at most 2\\^31 - 1 frames"),
     "128 TiB": ({"nodes": [("a", 1 << 26)], "page_size": 2 * MIB}, "64 TiB"),
-    "no worker": ({"workers": 0}, "workers 0: want 1 to 4096"),
+    "no worker": ({"workers": 0}, "workers 0: want 1 to 46"),
     "no mapping": ({"mappings": 0}, "mappings 0"),
     "negative spaces": ({"spaces": -1}, "spaces -1"),
     "no XArray node": ({"xa_nodes": 0}, "xa_nodes 0"),

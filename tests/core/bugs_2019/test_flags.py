@@ -189,6 +189,14 @@ def test_b19b_counters_move_by_as_many_frames_as_the_folio_has(order: int) -> No
     assert counters(pages, "shmem") == [0, 1 << order]
 
 
+@pytest.mark.parametrize("dirty", [0, 1])
+def test_b19c_the_counter_of_dirty_pages_follows_one_between_two_files(pages: Pages, dirty: int) -> None:
+    pair = pages.pair(("file", "file"), mappings=(0, 1))
+    pages.flag(pair[dirty], "dirty")
+    assert pages.arena.exchange([pair]).ok
+    assert counters(pages, "dirty") == [dirty, 1 - dirty]
+
+
 def test_b20_the_slot_leads_to_the_new_frame_only_when_the_data_are_there(pages: Pages) -> None:
     pair = pages.pair(("file", "anon"))
     index = pages.arena.frame(pair[0]).index
