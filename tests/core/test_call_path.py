@@ -19,6 +19,7 @@ from pagexchange_native.engine.python_objects import PythonMover
 from pagexchange_native.movers.word_swap import WordSwap
 from pagexchange_native.policies.find_slot import XArrayCursor
 from pagexchange_native.policies.flag_policy import MaskedWord
+from tests.core.pages import LONG
 
 FRAMES = 2048  # of a node: the bitmap has 65 words
 LENGTHS = [2, 3, 16, 17, 32, 33, 300]
@@ -89,11 +90,11 @@ def test_calls_at_the_same_time_do_not_see_each_others_frames(arena: Arena, all_
     thread.start()
     assert inside.wait(60)
     try:
-        exchanger.exchange(pairs[:128], mine[:128])
+        exchanger.exchange(pairs[:LONG], mine[:LONG])  # what the first one's batch has locked
     finally:
         go_on.set()
         thread.join()
-    assert mine[:128].tolist() == [EAGAIN] * min(n, 128)
+    assert mine[:LONG].tolist() == [EAGAIN] * min(n, LONG)
     for _ in range(2):
         exchanger.exchange(pairs, mine)
         assert not mine.any()

@@ -100,8 +100,8 @@ print("classes: " + " ".join(sorted(set(seen))))
 CLASSES = {
     "CallSlot", "Cursor", "DataMover", "Exchanger", "FaultPlan", "FlagPolicy", "ListExchange", "MappingUpdater",
     "MaskedWord", "Meter", "NativeObject", "NullMover", "Outcome", "PerFlag", "PythonFlags", "PythonMapping",
-    "PythonMover", "RadixTree", "Region", "TempPage", "TwoPass", "Use", "WholeWord", "WordSwap", "WrappedFlags", "WrappedMover",
-    "WrappedUpdater", "XArray", "XArrayCursor",
+    "PythonMover", "RadixTree", "Region", "TempPage", "TwoPass", "Use", "WholeWord", "WordSwap", "WrappedFlags",
+    "WrappedMover", "WrappedUpdater", "XArray", "XArrayCursor",
 }  # fmt: skip
 
 
