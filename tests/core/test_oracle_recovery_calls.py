@@ -139,7 +139,8 @@ def test_the_nodes_of_a_tree_that_was_dropped_go_back_to_the_pool() -> None:
 def test_what_a_process_had_goes_with_the_last_of_its_slots() -> None:
     arena = toy()
     e = arena.raw.entries
-    claim(arena, CALL), claim(arena, 1)
+    claim(arena, CALL)
+    claim(arena, 1)
     arena.raw.pins[1, 2], arena.raw.pin_tops[1] = OTHER + 1 | 3 << 32, 3
     e["owner"][A] = CALL + 1 << f.OWNER_KEEPER_SHIFT
     e["flags"][A] |= U(NATIVE["locked"])

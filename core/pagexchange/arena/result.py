@@ -39,7 +39,7 @@ class ExchangeResult(Outcome):
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
-    _about: Asker
+    _about: Asker  # pyright: ignore[reportIncompatibleMethodOverride] (read-only there, too)
 
     def __init__(self) -> None:
         raise TypeError("an ExchangeResult is made by Arena.exchange and Strategy.exchange")
