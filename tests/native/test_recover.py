@@ -33,8 +33,9 @@ def claimed_by_dead(arena: Any, slot: int) -> Any:
 @pytest.mark.parametrize(
     "row",
     [
-        "file/anon, word-swap", "anon/anon, copy-page", "broken memory, word-swap",
-        "alloc, order 3", "free, order 3", "reserve, order 1", "cache_add, the tree grows", "unmap, order 6", "new mapping", "XArray: store over sub-trees",
+        "file/anon, word-swap", "anon/anon, copy-page", "broken memory, word-swap", "alloc, order 3", "free, order 3",
+        "reserve, order 1", "cache_add, the tree grows", "unmap, order 6", "new mapping",
+        "XArray: store over sub-trees",
     ],
 )  # fmt: skip
 def test_a_death_after_any_store_is_before_or_after(row: str) -> None:
