@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         "--share", type=float, default=1.0, help="part of the states in DATA and BACK that is looked at"
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows whose name has one of these in it")
     parser.add_argument(
         "--again", action="store_true", help="also a death in the recovery from one state of each phase"
     )
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     print(f"{'':34}" + "".join(f"{phase:>14}" for phase in PHASES) + f"{'control':>16}")
     failed, weak = 0, 0
     for name in ROWS:
-        if options.only not in name:
+        if not any(part in name for part in options.only):
             continue
         start = time.monotonic()
         deaths = die(name, survivors, options.share, random, again=options.again)

@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import os
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -22,8 +23,9 @@ RECOVERING_CHILD = Path(__file__).with_name("recovering_child.py")
 CONTROL = "nobody"
 AGAIN = "again"
 """Instead of a phase: a state in which a recovery died."""
-SPARSE = ("data", "back", AGAIN)
-"""Phases of which a share is looked at: of all others every state."""
+SPARSE = ("data", "back")
+"""Phases of which a share is looked at; of all others every state up to MANY, of a Python mover's stores."""
+MANY = 200
 
 
 @dataclass
@@ -74,6 +76,7 @@ def states(exchange: bool, child_file: Path, *arguments: str) -> Iterator[Memory
     with tempfile.TemporaryDirectory(dir=_WHERE) as folder:
         path = Path(folder) / "arena"
         with Stepped(child_file, str(path), *arguments) as child:
+            child.handles = {signal.SIGBUS}
             with path.open("rb") as file:
                 memory = np.frombuffer(mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ), np.uint8)
             watch = Watch.of(memory, exchange)
@@ -109,7 +112,8 @@ class Row:
     def judge(self, number: str, where: str, memory: Memory) -> None:
         """Let each survivor recover a copy of a state; the states of long phases now and then."""
         self.deaths.seen[where] += 1
-        if where in SPARSE and self.random.random() >= self.share:
+        many = phase(memory) in SPARSE or self.deaths.seen[where] > MANY
+        if many and self.random.random() >= self.share:
             return
         self.deaths.tried[where] += 1
         for who, one in self.survivors.items():

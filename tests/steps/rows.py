@@ -11,8 +11,10 @@ from tests.core.pages import Pages, strategy
 from tests.core.test_memory_error import break_memory
 
 ORDER = 3
+NO_PAGES = 3
+"""Number of a mapping in whose tree are other numbers than those of frames, for changes of an XArray."""
 CAPACITIES: dict[str, Any] = {
-    "frames": 64, "workers": 2, "mappings": 4, "spaces": 3, "xa_nodes": 64, "page_tables": 32,
+    "frames": 128, "workers": 2, "mappings": 4, "spaces": 3, "xa_nodes": 64, "page_tables": 32,
 }  # fmt: skip
 Work = Callable[[], object]
 Prepare = Callable[[Pages], Work]
@@ -98,7 +100,7 @@ def broken(mover: str) -> Prepare:
 
         def work() -> None:
             native.exchange(made, status)
-            assert status[0] == EHWPOISON, status
+            assert status[0] == -EHWPOISON, status
 
         return work
 
@@ -218,7 +220,10 @@ def tree(make: Callable[[Any, int], Work]) -> Prepare:
     def prepare(pages: Pages) -> Work:
         from pagexchange_native.xarray.array import XArray
 
-        return make(XArray(pages.arena, pages.mappings[1]), pages.place(7) + 4096)
+        if len(pages.mappings) == 2:
+            pages.mappings.append(pages.arena.new_mapping("numbers that are no frames"))
+            assert pages.mappings[2] == NO_PAGES
+        return make(XArray(pages.arena, NO_PAGES), pages.place(7) + 4096)
 
     return prepare
 

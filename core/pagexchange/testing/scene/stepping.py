@@ -42,11 +42,15 @@ class Stepped:
     ----------
     exit_code : int or None
         As of `subprocess`; None while the child exists.
+    handles : set of int
+        Signals for which the child has a handler: `step` lets it run.
     """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.exit_code: int | None = None
+        self.handles: set[int] = set()
+        self._signal = 0
         self._wait()
         if self.exit_code == _REFUSED:
             pytest.skip("processes may not be traced here (ptrace is refused)")
@@ -75,9 +79,13 @@ class Stepped:
         ChildProcessError
             The instruction ended it, or brought a signal that would.
         """
-        if _libc.ptrace(_SINGLESTEP, self.pid, None, None) != 0:
+        if _libc.ptrace(_SINGLESTEP, self.pid, None, self._signal or None) != 0:
             pytest.skip("processes may not be stepped here (ptrace is refused)")
         status = self._wait()
+        self._signal = 0
+        if os.WIFSTOPPED(status) and os.WSTOPSIG(status) in self.handles:
+            self._signal = os.WSTOPSIG(status)
+            return True
         if not os.WIFSTOPPED(status) or os.WSTOPSIG(status) in _FATAL:
             raise ChildProcessError(f"wait status {status:#x}")
         return os.WSTOPSIG(status) != signal.SIGSTOP
