@@ -242,8 +242,8 @@ def _store_order(array: Any, index: int) -> Work:
 
 def _over(array: Any, index: int) -> Work:
     for at in (0, 70, 130, 700):
-        array.store((index & ~4095) + at, 5)
-    return lambda: array.store(index & ~4095, 6, order=12)
+        array.store((index << 12) + at, 5)
+    return lambda: array.store(index << 12, 6, order=12)
 
 
 def _erase(array: Any, index: int) -> Work:
