@@ -113,7 +113,7 @@ class Row:
         """Let each survivor recover a copy of a state; the states of long phases now and then."""
         self.deaths.seen[where] += 1
         many = phase(memory) in SPARSE or self.deaths.seen[where] > MANY
-        if many and self.random.random() >= self.share:
+        if many and self.deaths.seen[where] > 1 and self.random.random() >= self.share:
             return
         self.deaths.tried[where] += 1
         for who, one in self.survivors.items():
