@@ -10,6 +10,8 @@ OLDEST := $(firstword $(VERSIONS))
 python = $(patsubst $(1)=%,%,$(filter $(1)=%,$(PYTHONS)))
 # By file: what a file shares is made once.
 PYTEST := bin/python -P -m pytest -q -c ../pyproject.toml --rootdir .. -n auto --maxprocesses 4 --dist loadfile .
+# What steps through a process, or runs a whole suite in another one, asks the native code, which is the same on all Pythons.
+without_slow = $(if $(filter $(1),$(NEWEST)),, -m 'not slow')
 PIP := bin/python -m pip --disable-pip-version-check --quiet
 # setuptools calls the list of extension modules in pyproject.toml experimental at every build; see docs/decisions.md.
 export PYTHONWARNINGS := ignore:`[tool.setuptools.ext-modules]`
@@ -58,8 +60,8 @@ million: .venv/run/ready
 test: $(VERSIONS:%=test-%) test-strangers
 
 test-%: .venv/test-%/ready
-	@echo "== tests on Python $*"
-	cd tests && ../.venv/test-$*/$(PYTEST)
+	@echo "== tests on Python $*$(call without_slow,$*)"
+	cd tests && ../.venv/test-$*/$(PYTEST)$(call without_slow,$*)
 
 # All that needs a wheel and a fresh environment: on one Python only, skipped by the others.
 test-strangers: .venv/test-$(NEWEST)/ready
@@ -67,8 +69,8 @@ test-strangers: .venv/test-$(NEWEST)/ready
 	cd tests && PAGEXCHANGE_STRANGERS=1 ../.venv/test-$(NEWEST)/$(patsubst .,third_party/test_strangers.py,$(PYTEST))
 
 test-oldest: .venv/test-oldest/ready
-	@echo "== tests with the oldest dependencies"
-	cd tests && ../.venv/test-oldest/$(PYTEST)
+	@echo "== tests with the oldest dependencies$(call without_slow,oldest)"
+	cd tests && ../.venv/test-oldest/$(PYTEST)$(call without_slow,oldest)
 
 model: .venv/test-$(NEWEST)/ready
 	cd tests && PAGEXCHANGE_MODEL=ci ../.venv/test-$(NEWEST)/$(patsubst .,model,$(PYTEST))

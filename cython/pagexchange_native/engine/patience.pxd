@@ -36,8 +36,10 @@ cdef inline bint still_referenced(Worker *w, const uint64_t *word, uint64_t pin)
     """Whether somebody keeps a reference of `get` on a frozen page, looked at as often as the mode says."""
     cdef uint32_t tries = tries_of(w)
     cdef uint32_t t
+    cdef uint64_t now
     for t in range(tries):
-        if pgx_load64(word) != pin:
+        now = pgx_load64(word)  # how often it is taken may change meanwhile
+        if now == 0 or pgx_pin_pfn(now) != pgx_pin_pfn(pin):
             return False
         w.tries += 1
         if t + 1 < tries:
