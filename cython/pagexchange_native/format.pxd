@@ -48,6 +48,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_HELP
         PGX_BACK
         PGX_TAILS
+        PGX_HELD_BY_GET
         PGX_OWNER_SLOT
         PGX_OWNER_KEEPER_SHIFT
         PGX_OWNER_KEEPER

@@ -65,7 +65,7 @@ def expected_rows(arena: Arena, model: ref.Arena) -> list[Row]:
         flags = word_of(frame.bits | page.bits) | node
         rows.append(
             (flags, model.refs(page), len(page.places), mapping, page.index, page.private, owner(arena, frame), 0,
-             page.order, state, PROCESS * page.held)
+             page.order, state, PROCESS * page.held | 0x8000 * page.by_get)
         )  # fmt: skip
     return rows
 

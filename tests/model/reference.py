@@ -105,6 +105,8 @@ class Page:
     """One item for each base page."""
     frame: Frame
     held: bool = True
+    by_get: bool = False
+    """Held only because the process had it by get() when its last user went."""
     """The reference that allocation gave is still the caller's."""
     bits: set[int] = field(default_factory=set)
     """Of the flags word: those that belong to the page."""
@@ -318,16 +320,17 @@ class Arena:
 
     def put(self, pfn: int) -> None:
         self.frame(pfn)
-        if not self.drop(pfn, long=False):
-            page = self._giver(pfn)
-            page.held = False
-            self._lose(page)
+        page = self._giver(pfn)
+        if self.drop(pfn, long=False) and not (page.by_get and self.find(pfn, long=False) is None):
+            return
+        page.held = page.by_get = False
+        self._lose(page)
 
     def _lose(self, page: Page) -> None:
-        """A page has lost a reference. With its last one it is freed, or what this process has by get() is held."""
+        """A page has lost a reference. With its last one it is freed, or held as long as this process has it by get()."""
         if self.refs(page) == 0:
-            if self.drop(page.frame.pfn, long=False):
-                page.held = True
+            if self.find(page.frame.pfn, long=False):
+                page.held = page.by_get = True
             else:
                 self._free(page)
 
@@ -344,11 +347,14 @@ class Arena:
         """The page of a frame, if it has a reference that is the caller's to drop."""
         self.frame(pfn)
         page = self.page_at(pfn)
-        if self.find(pfn, long=False):
+        got = self.find(pfn, long=False)
+        if got and not (page.by_get and got.times == 1):
             return page
         if not page.held:
             raise Refused("value")  # what is left is the file's, the private data's or the page tables'
-        if self.refs(page) == 1 and (page.frame.owned or self.has(page, "locked") or self.pinned(page)):
+        if self.refs(page) == 1 and (
+            page.frame.owned or self.has(page, "locked") or self.pinned(page, long=page.by_get)
+        ):
             raise Refused("value")
         return page
 
@@ -356,7 +362,7 @@ class Arena:
         page = self._giver(pfn)
         if self.refs(page) != 1 or not page.held or self.pinned(page):
             raise Refused("value")
-        page.held = False
+        page.held = page.by_get = False
         page.frame.state = "reserved"
 
     def lock(self, pfn: int) -> bool:
@@ -408,7 +414,7 @@ class Arena:
             raise Refused("value")
         if any(file.at(index + k) for k in range(page.size)):
             raise Refused("busy")
-        page.held = False  # the file takes over the caller's reference
+        page.held = page.by_get = False  # the file takes over the caller's reference
         page.mapping, page.index = file, index
         if file.shmem:
             page.bits |= self.word.bits("swapbacked")
@@ -459,7 +465,7 @@ class Arena:
             raise Refused("value")
         if any(self.entry_at(space, vpn + k) for k in range(page.size)):
             raise Refused("busy")
-        page.held = False  # the page tables take over the caller's reference
+        page.held = page.by_get = False  # the page tables take over the caller's reference
         if page.mapping is None and page.space is None:
             page.space, page.index = space, vpn
             page.bits |= self.word.bits("swapbacked")

@@ -17,6 +17,7 @@ OFFLINE, FREE, USED, TAIL, RESERVED = range(5)
 MAX_ORDER = 9
 INNER = 255  # order of the later frames of a free block
 FROZEN = 0x80000000
+HELD_BY_GET = 0x8000
 ANON = 1
 BATCH = 128  # pairs in a slot
 CHUNK = 256  # bytes of an undo chunk; a slot's log holds two

@@ -11,6 +11,7 @@ from pagexchange.oracle.format import (
     COUNTERS,
     FREE,
     FROZEN,
+    HELD_BY_GET,
     MAX_ORDER,
     OWNER_KEEPER,
     PHASES,
@@ -435,7 +436,7 @@ def _references(state: State, words: Words, findings: Collector) -> None:
     here[(state.slots["claim"] & np.uint64(0xFF)).astype(np.int64)] = True
     here[0] = True
     findings.add_where(
-        "held", ~here[rows["held"]], used, 0, rows["held"],
+        "held", ~here[rows["held"] & np.uint16(HELD_BY_GET - 1)], used, 0, rows["held"],
         lambda p, _, g: f"frame {p} is held by process {g - 1}, which has no slot: nobody will give it back",
     )  # fmt: skip
     findings.add_where(

@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.allocator cimport free_locked, lock_node_of, unlock_node_of
 from pagexchange_native.arena.page_lock cimport page_is_kept, page_leave
-from pagexchange_native.arena.undo cimport Undo, put8, put16, put32, put64, structure_undo, undo_commit
+from pagexchange_native.arena.undo cimport Undo, put8, put16, put32, put64, structure_undo, undo_back, undo_commit
 from pagexchange_native.format cimport *
 
 cdef enum:  # what `may_put` says
@@ -143,7 +143,7 @@ cdef inline int drop_last(Undo *u, uint32_t pfn, uint64_t until) noexcept nogil:
     """Begins to take the last references of a page that the record's slot has locked; nothing fails afterwards.
 
     What the caller changes besides comes after this, `refs` and `held` left alone; then `undo_commit`, then `finish_drop`.
-    The page is freed, unless this process has a reference by `get`: that one becomes `held`, and the page stays.
+    The page is freed, unless this process has a reference by `get`: then it is held as long as there is one.
 
     0; or nothing is changed: -ETXTBSY while another process has a reference, or any a pin for long; -EAGAIN when the node is
     locked still at `until`; -EINVAL for what is no folio in use.
@@ -151,18 +151,13 @@ cdef inline int drop_last(Undo *u, uint32_t pfn, uint64_t until) noexcept nogil:
     cdef pgx_region *r = u.r
     cdef pgx_entry *e = &r.entries[pfn]
     cdef uint32_t refs = e.refs
-    cdef uint64_t *pin
-    cdef uint64_t word
     cdef int rc = lock_node_of(r, pfn, u.slot, until)
     if rc != 0:
         return rc
     put32(u, &e.refs, 0)
     pgx_fence()
-    pin = find_pin(r, pfn, 0)
-    if pin != NULL:
-        word = pin[0]
-        put64(u, pin, 0 if _times(word) <= 1 else word - (<uint64_t>1 << PIN_TIMES_SHIFT))
-        put16(u, &e.held, <uint16_t>(r.process + 1))
+    if find_pin(r, pfn, 0) != NULL:
+        put16(u, &e.held, <uint16_t>(PGX_HELD_BY_GET | (r.process + 1)))
         put32(u, &e.refs, 1)
         unlock_node_of(r, pfn)
     elif pgx_pinned(r, pfn, e.order):
@@ -187,6 +182,26 @@ cdef inline void finish_drop(pgx_region *r, uint32_t pfn, uint32_t slot) noexcep
         page_leave(&r.entries[pfn], slot)
 
 
+cdef inline bint is_last_get(const pgx_region *r, uint64_t pfn) noexcept nogil:
+    """Whether the page is held just because this process has it by `get`, once."""
+    cdef const uint64_t *pin = find_pin(r, pfn, 0)
+    return r.entries[pfn].held == (PGX_HELD_BY_GET | (r.process + 1)) and pin != NULL and _times(pgx_load64(pin)) <= 1
+
+
+cdef inline int _put_last_get(Undo *u, uint32_t pfn, uint64_t until) noexcept nogil:
+    """Gives such a page up: 0, or as `drop_last`."""
+    cdef uint64_t *pin = find_pin(u.r, pfn, 0)
+    cdef int rc
+    put64(u, pin, 0)
+    rc = drop_last(u, pfn, until)
+    if rc != 0:
+        undo_back(u)
+        return rc
+    undo_commit(u)
+    finish_drop(u.r, pfn, u.slot)
+    return 0
+
+
 cdef inline int may_put(const pgx_region *r, uint32_t pfn) noexcept nogil:
     """Whether the process has a reference to drop of a page that the caller has entered (`page_enter`), or why not."""
     cdef const pgx_entry *e = &r.entries[pfn]
@@ -195,13 +210,15 @@ cdef inline int may_put(const pgx_region *r, uint32_t pfn) noexcept nogil:
         return NOT_IN_USE
     if refs & PGX_FROZEN:
         return IS_FROZEN
-    if find_pin(r, pfn, 0) != NULL:
+    if find_pin(r, pfn, 0) != NULL and not is_last_get(r, pfn):
         return MAY_PUT
-    if e.held != r.process + 1:
+    if e.held & ~PGX_HELD_BY_GET != r.process + 1:
         return NOT_YOURS
     if refs == 1 and (page_is_kept(e) or pgx_load64(&e.flags) & r.layout.locked):
         return IS_LOCKED
-    if refs == 1 and pgx_pinned(r, pfn, pgx_load8(&e.order)):
+    if refs == 1 and e.held & PGX_HELD_BY_GET and pinned_for_long(r, pfn, pgx_load8(&e.order)):
+        return IS_PINNED
+    if refs == 1 and not e.held & PGX_HELD_BY_GET and pgx_pinned(r, pfn, pgx_load8(&e.order)):
         return IS_PINNED
     return MAY_PUT
 
@@ -216,10 +233,13 @@ cdef inline int put_reference(pgx_region *r, uint32_t pfn, uint32_t slot, uint64
     cdef int why = may_put(r, pfn)
     if why != MAY_PUT:
         return why
+    if is_last_get(r, pfn):
+        why = _put_last_get(&u, pfn, until)
+        return IS_PINNED if why == -ETXTBSY else why
     if drop_pin(r, pfn, 0):
         page_leave(e, slot)
         return 0
-    if e.held != r.process + 1:  # another thread has dropped the reference that was seen
+    if e.held & ~PGX_HELD_BY_GET != r.process + 1:  # another thread has dropped the reference that was seen
         return NOT_YOURS
     if e.refs == 1:
         why = drop_last(&u, pfn, until)

@@ -55,6 +55,7 @@ from pagexchange_native.arena.references cimport (
     add_pin,
     drop_pin,
     drop_pins,
+    is_last_get,
     may_put,
     put_reference,
     reserve_pages,
@@ -899,7 +900,9 @@ cdef class Region:
         cdef uint32_t first
         cdef int64_t done = 0
         cdef int why
-        if drop_pin(self.region, number, 0):
+        # An exchange may be waiting for just this. A call that has the page may be taking its last user away: wait for it.
+        if not pgx_load32(&e.owner) & PGX_OWNER_CALL and not is_last_get(self.region, number) and \
+                drop_pin(self.region, number, 0):
             trim_pins(self.region)
             return
         cdef CallSlot slot = self.call_slot()

@@ -6,6 +6,7 @@ from pagexchange.oracle.format import (
     CALL_SLOTS,
     ENTRY,
     FROZEN,
+    HELD_BY_GET,
     OWNER_CALL,
     OWNER_KEEPER,
     OWNER_KEEPER_SHIFT,
@@ -40,7 +41,7 @@ def let_held_go(record: Record) -> None:
     """
     e, process = record.image.raw.entries, record["claim"] & 0xFF
     if (record.image.raw.slots["claim"] & np.uint64(0xFF) == process).sum() == 1:
-        for pfn in np.flatnonzero((e["held"] == process) & (e["state"] == USED)).tolist():
+        for pfn in np.flatnonzero((e["held"] & np.uint16(HELD_BY_GET - 1) == process) & (e["state"] == USED)).tolist():
             _let_go(record, pfn)
 
 

@@ -57,10 +57,11 @@ typedef struct pgx_entry {
     uint32_t head;     /* frame: of a tail, the folio's first pfn + 1 */
     uint8_t order;     /* frame: the folio's or free block's order */
     uint8_t state;     /* frame: enum pgx_state */
-    uint16_t held;     /* page: process + 1 while the reference that allocation gave is still that process's */
+    uint16_t held;     /* page: process + 1 while the reference that allocation gave is still that process's, see PGX_HELD_ */
 } pgx_entry;
 
 #define PGX_ANON 1ull
+#define PGX_HELD_BY_GET 0x8000u /* with it in `held`: the page lost its last user while the process had it by `get` */
 #define PGX_FROZEN 0x80000000u
 /* `owner`: 0 nobody; slot + 1 of the worker whose exchange has the page; PGX_OWNER_CALL | slot + 1 of a call that lets it
  * go before it returns. In the second byte the slot + 1 of a process that has locked it for its user, and keeps it. */
