@@ -576,7 +576,7 @@ class Arena:
             return -errno.EBUSY if tails & self.word.bits("reserved") else -errno.EOPNOTSUPP
         for pin in self.everyones_pins():  # the first that is met says for how long
             if any(pin.pfn in self.pfns(page) for page in (low.page, high.page)):
-                return -errno.EBUSY if pin.long else -errno.EAGAIN
+                return -errno.EBUSY if pin.long or mode == "sync" else -errno.EAGAIN
         return 0
 
     def tails(self, page: Page) -> list[Frame]:

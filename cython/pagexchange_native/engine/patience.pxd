@@ -153,14 +153,28 @@ cdef inline int _freeze_side(Worker *w, uint32_t i, uint32_t side) noexcept nogi
     return -EBUSY if w.plan.mode == SYNC else -EAGAIN
 
 
+cdef inline int _exist(Worker *w, uint32_t i) noexcept nogil:
+    """Whether two pages of one size begin in a pair's frames: 0 and their order, or -errno. Asked before the locks, too."""
+    cdef Work *p = &w.work[i]
+    cdef Page a, b
+    cdef int rc
+    look(w.r, p.pfn[0], &a)
+    look(w.r, p.pfn[1], &b)
+    rc = exists(w.r, p.pfn[0], &a)
+    if rc == 0:
+        rc = exists(w.r, p.pfn[1], &b)
+    p.order = a.order
+    return -EINVAL if rc == 0 and a.order != b.order else rc
+
+
 cdef inline int _take(Worker *w, uint32_t i) noexcept nogil:
     """Checks and freezes a pair whose frames are locked."""
     cdef Work *p = &w.work[i]
     cdef Page page
     cdef uint32_t side
-    cdef int rc
-    look(w.r, p.pfn[0], &page)
-    p.order = page.order
+    cdef int rc = _exist(w, i)
+    if rc != 0:
+        return rc
     for side in range(2):
         rc = _check_side(w, p.pfn[side], p.order, &page)
         if rc != 0:
@@ -176,6 +190,11 @@ cdef inline int _take(Worker *w, uint32_t i) noexcept nogil:
 cdef inline void claim_patiently(Worker *w) noexcept nogil:
     cdef uint32_t i
     cdef int rc
+    for i in range(w.n):
+        if w.work[i].status == 0:
+            rc = _exist(w, i)
+            if rc != 0:
+                _refuse(w, i, rc)
     _lock_all(w)
     for i in range(w.n):
         if w.work[i].status == 0:
