@@ -201,13 +201,12 @@ def test_explain_shows_each_step_in_order_who_serves_it_and_what_it_allocates():
     assert (ran.code, ran.err) == (0, "")
     steps = re.findall(r"^ ?(\d+) (\w+) +(\S+)", ran.out, re.MULTILINE)
     assert steps == [
-        ("1", "validate", "core"), ("2", "lock", "core"), ("3", "check", "core"), ("4", "unmap", "core"),
-        ("5", "freeze", "core"), ("6", "hold", "core"), ("7", "flags", "masked-word"), ("8", "mapping", "xarray"),
-        ("9", "record", "core"), ("10", "prepare", "temp-page"), ("11", "data", "temp-page"), ("12", "apply", "core"),
-        ("13", "finish", "core"),
+        ("1", "validate", "core"), ("2", "claim", "core"), ("3", "pins", "core"), ("4", "ready", "core"),
+        ("5", "flags", "masked-word"), ("6", "mapping", "xarray"), ("7", "settle", "core"),
+        ("8", "prepare", "temp-page"), ("9", "data", "temp-page"), ("10", "tails", "core"), ("11", "finish", "core"),
     ]  # fmt: skip
     assert [name for _, name, _ in steps] == [step.name for step in STEPS]
-    assert ran.out.index("10 prepare") < ran.out.index("the point of no return") < ran.out.index("11 data")
+    assert ran.out.index(" 8 prepare") < ran.out.index("the point of no return") < ran.out.index(" 9 data")
     flat = " ".join(ran.out.split())
     assert "mode sync; 2 threads; no Python in a batch" in flat
     assert f"data: temp-page (built in, {version('pagexchange')}; native;" in flat

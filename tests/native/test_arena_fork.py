@@ -70,6 +70,24 @@ print(os.path.exists(path))
     assert run_python(FORK + code, str(path)).split() == ["True", str(7 * 512), "False"]
 
 
+def test_an_arena_that_is_collected_while_the_child_begins_is_the_parents_still(tmp_path: Path) -> None:
+    code = """
+import gc, os, sys
+os.register_at_fork(after_in_child=gc.collect)  # before the arena is told of the fork
+from pagexchange.arena.arena import Arena
+arena = Arena.create([("fast", 64)], path=sys.argv[1])
+gc.disable()
+cycle = [arena]
+cycle.append(cycle)
+del arena, cycle
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), os.path.exists(sys.argv[1]))
+"""
+    assert run_python(code, str(tmp_path / "arena")).split() == ["0", "True"]
+
+
 def test_a_child_makes_an_arena_of_its_own() -> None:
     code = """
 def work():

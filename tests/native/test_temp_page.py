@@ -14,6 +14,7 @@ from pagexchange_native.movers.temp_page import TempPage
 from pagexchange_native.movers.word_swap import WordSwap
 from pagexchange_native.policies.find_slot import XArrayCursor
 from pagexchange_native.policies.flag_policy import MaskedWord
+from tests.core.pages import LONG
 
 PAIRS = 300  # more than two batches
 
@@ -64,7 +65,7 @@ def test_every_frame_taken_is_given_back(source: str, order: int) -> None:
     assert not arena.entries["owner"].any()
     assert [free for free, _, _ in after] == [free for free, _, _ in before]
     took = after[0][2] - before[0][2]
-    batches = -(-PAIRS // 64)
+    batches = -(-PAIRS // LONG)
     assert took == (PAIRS << order if source == "local" else batches << order)
 
 

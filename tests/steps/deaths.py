@@ -137,7 +137,7 @@ def die(
     row = Row(name, survivors, random, share, ROWS[name].breaks, Deaths(lost={who: Counter() for who in survivors}))
     before: bytes | str = ""
     kept: dict[str, Memory] = {}
-    memory: Memory
+    memory: Memory = np.empty(0, np.uint8)
     for number, memory in enumerate(states(ROWS[name].exchange, CHILD, name)):
         if number == 0:
             before = verdict(unmarked(memory) if row.breaks else memory)

@@ -58,7 +58,7 @@ def essence(memory: Memory) -> bytes:
     raw.xanodes["next"] = 0
     raw.tables[raw.tables["space"] == 0] = 0
     raw.tables["next"] = 0
-    return hashlib.blake2b(memory, digest_size=16).digest()
+    return hashlib.blake2b(memory.data, digest_size=16).digest()
 
 
 def unmarked(memory: Memory) -> Memory:
@@ -81,6 +81,7 @@ class Survivor(Protocol):
 
     def recovered(self, memory: Memory) -> Memory:
         """The bytes afterwards; those that are given may be written to."""
+        ...
 
 
 class Nobody:

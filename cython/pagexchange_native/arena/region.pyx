@@ -26,7 +26,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free as c_free
 from libc.string cimport memcpy, memset
 from posix.stat cimport fstat, lstat, struct_stat
-from posix.unistd cimport close as c_close, unlink
+from posix.unistd cimport close as c_close, getpid, unlink
 
 from pagexchange_native.arena.allocator cimport pgx_alloc_any, pgx_free, pgx_node_init
 from pagexchange_native.arena.counters cimport counter_add, counter_sum
@@ -172,12 +172,15 @@ cdef void _discard(Region self) noexcept:
 
 
 cdef void _unmap(Region self) noexcept:
-    if self.pid >= 0:
+    if self.pid == getpid():
         if self.region.self:
             drop_pins(self.region)
             release_slot(self.region, self.region.self)
         munmap(self.region.base, self.region.total)
         _discard(self)
+    elif self.fd >= 0:  # collected in a forked child, before `_forked`: nothing of it is mapped, the file is the parent's
+        c_close(self.fd)
+        self.fd = -1
     c_free(self.region)
     self.region = NULL
 

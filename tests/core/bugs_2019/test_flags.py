@@ -190,7 +190,7 @@ def test_b19b_counters_move_by_as_many_frames_as_the_folio_has(order: int) -> No
 
 
 @pytest.mark.parametrize("dirty", [0, 1])
-def test_b19c_the_counter_of_dirty_pages_follows_one_between_two_files(pages: Pages, dirty: int) -> None:
+def test_b19b_the_counter_of_dirty_pages_follows_one_between_two_files(pages: Pages, dirty: int) -> None:
     pair = pages.pair(("file", "file"), mappings=(0, 1))
     pages.flag(pair[dirty], "dirty")
     assert pages.arena.exchange([pair]).ok
