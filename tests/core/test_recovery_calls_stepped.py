@@ -15,6 +15,8 @@ from pagexchange.oracle import format as f
 from pagexchange.oracle.recovery import recover
 from tests.stepping import Stepped
 
+pytestmark = pytest.mark.slow
+
 CHILD = Path(__file__).with_name("calls_child.py")
 PAGE = ["flags", "refs", "owner", "mapping", "index", "private", "mapcount", "rmap", "head", "order", "state", "held"]
 BYTE = np.uint64(0xFF)

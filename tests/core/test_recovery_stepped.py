@@ -16,6 +16,8 @@ from pagexchange.oracle import format as f
 from pagexchange.oracle.recovery import recover
 from tests.stepping import Stepped
 
+pytestmark = pytest.mark.slow
+
 CHILD = Path(__file__).with_name("recovered_child.py")
 SAMPLE, OTHERS = 150, 6
 """Of the states of a data step, and of the others, every so manieth is looked at; `make steps` looks at all."""

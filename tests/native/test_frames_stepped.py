@@ -11,6 +11,8 @@ from tests.native.frame_calls import CALLS, LAYOUT
 from tests.native.put_back import RECORD, Memory
 from tests.stepping import Stepped
 
+pytestmark = pytest.mark.slow
+
 CHILD = Path(__file__).with_name("stepped_frames_child.py")
 CALL = 3  # slot of a call: before it are no one's, the worker's and the process's
 

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The first pass of a batch that met a page which is not at rest, in a mode that may wait: lock, check, freeze, record.
 
-Frames are locked in ascending order, so that no cycle of waiters can form; write-back and references are waited for under
-the lock. Bounded: by the batch's deadline, and by a number of tries.
+Frames are locked in ascending order, so that no cycle of waiters can form; write-back and references are waited for
+under the lock. Bounded: by the batch's deadline, and by a number of tries.
 """
 
 from libc.errno cimport EAGAIN, EBUSY, EINVAL, ETIMEDOUT
@@ -154,7 +154,7 @@ cdef inline int _freeze_side(Worker *w, uint32_t i, uint32_t side) noexcept nogi
 
 
 cdef inline int _exist(Worker *w, uint32_t i) noexcept nogil:
-    """Whether two pages of one size begin in a pair's frames: 0 and their order, or -errno. Asked before the locks, too."""
+    """Whether two pages of one size begin in a pair's frames: 0 and their order, or -errno."""
     cdef Work *p = &w.work[i]
     cdef Page a, b
     cdef int rc
