@@ -327,7 +327,7 @@ class Arena:
         self._lose(page)
 
     def _lose(self, page: Page) -> None:
-        """A page has lost a reference. With its last one it is freed, or held as long as this process has it by get()."""
+        """A page has lost a reference: with its last one it is freed, or held while this process has it by get()."""
         if self.refs(page) == 0:
             if self.find(page.frame.pfn, long=False):
                 page.held = page.by_get = True
