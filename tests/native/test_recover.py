@@ -116,7 +116,8 @@ def test_a_dead_process_lets_go_of_all_that_it_had(pages: Pages) -> None:
     raw = f.read(arena)
     assert raw.entries["state"][held] == f.FREE
     assert raw.nodes["free"].sum() == free + 1
-    assert raw.entries["held"][[cached, shared]].tolist() == [0, 1]
+    assert raw.entries["held"][[cached, shared]].tolist() == [0, 0x8001]  # held by this process, by its `get`
+    arena.put(shared)  # its last user goes
     assert raw.entries["owner"][kept] == 0
     assert not raw.pins.any()
     assert check(arena) == []
