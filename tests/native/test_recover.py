@@ -121,7 +121,6 @@ def test_a_dead_process_lets_go_of_all_that_it_had(pages: Pages) -> None:
     assert raw.entries["owner"][kept] == 0
     assert not raw.pins.any()
     assert check(arena) == []
-    arena.put(shared)
     arena.cache_remove(pages.mappings[0], 500)
     assert raw.nodes["free"].sum() == free + 3
 
