@@ -10,8 +10,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from posix.unistd cimport usleep
 
 from pagexchange_native.arena.locks cimport now_ns
-from pagexchange_native.engine.claim cimport let_go, record_side
-from pagexchange_native.engine.page_check cimport IS_WRITTEN, Page, exists, look, movable, tails_forbid
+from pagexchange_native.engine.claim cimport let_go, record_side, refused_as
+from pagexchange_native.engine.page_check cimport IS_REFERENCED, IS_WRITTEN, Page, exists, look, movable, tails_forbid
 from pagexchange_native.engine.work cimport ASYNC, FROZEN_0, LOCKED_0, SYNC, Work, Worker
 from pagexchange_native.format cimport *
 
@@ -150,7 +150,7 @@ cdef inline int _freeze_side(Worker *w, uint32_t i, uint32_t side) noexcept nogi
         w.tries += 1
         if t + 1 < tries:
             _pause(w)
-    return -EBUSY if w.plan.mode == SYNC else -EAGAIN
+    return refused_as(w, IS_REFERENCED)
 
 
 cdef inline int _exist(Worker *w, uint32_t i) noexcept nogil:
