@@ -63,11 +63,6 @@ cdef inline void undo_note(Undo *u, uint64_t where, uint64_t old) noexcept nogil
     pgx_publish(u.count, n + 1)
 
 
-cdef inline uint64_t undo_room(const Undo *u) noexcept nogil:
-    """How many more words can be saved."""
-    return u.most - u.count[0]
-
-
 cdef inline void undo_commit(Undo *u) noexcept nogil:
     pgx_publish(u.count, 0)
 
@@ -122,29 +117,30 @@ cdef inline void put_row(Undo *u, pgx_pte *row, uint64_t old, uint64_t new) noex
 
 # ---- back ------------------------------------------------------------------------------------------------------------
 
+cdef inline void put_saved(const Undo *u, const pgx_saved *saved) noexcept nogil:
+    """Puts back what one record says: a word, bits of one, a row. Those of a node's lists are for recovery alone."""
+    cdef uint8_t *word = u.r.base + (saved.where >> 8)
+    cdef uint64_t what = saved.where & 0xff
+    cdef uint32_t i
+    if what == 8:
+        pgx_store64(<uint64_t *>word, saved.old)
+    elif what == 4:
+        pgx_store32(<uint32_t *>word, <uint32_t>saved.old)
+    elif what == 2:
+        pgx_store16(<uint16_t *>word, <uint16_t>saved.old)
+    elif what == 1:
+        pgx_store8(word, <uint8_t>saved.old)
+    elif what == PGX_SAVED_SET:
+        pgx_and64(<uint64_t *>word, ~saved.old)
+    elif what == PGX_SAVED_CLEARED:
+        pgx_or64(<uint64_t *>word, saved.old)
+    else:
+        for i in range(PGX_TABLE_SLOTS):
+            pgx_store64(&(<pgx_pte *>word)[i].pte, saved.old + (<uint64_t>i << 12) if saved.old else 0)
+
+
 cdef inline void undo_back(Undo *u) noexcept nogil:
     """Takes back what was changed since the last commit. For the owner, who knows what it has written: nothing is checked."""
-    cdef pgx_saved *saved
-    cdef uint8_t *word
-    cdef uint32_t i
-    cdef uint64_t what
     while u.count[0]:
-        saved = &u.saved[u.count[0] - 1]
-        word = u.r.base + (saved.where >> 8)
-        what = saved.where & 0xff
-        if what == 8:
-            pgx_store64(<uint64_t *>word, saved.old)
-        elif what == 4:
-            pgx_store32(<uint32_t *>word, <uint32_t>saved.old)
-        elif what == 2:
-            pgx_store16(<uint16_t *>word, <uint16_t>saved.old)
-        elif what == 1:
-            pgx_store8(word, <uint8_t>saved.old)
-        elif what == PGX_SAVED_SET:
-            pgx_and64(<uint64_t *>word, ~saved.old)
-        elif what == PGX_SAVED_CLEARED:
-            pgx_or64(<uint64_t *>word, saved.old)
-        else:
-            for i in range(PGX_TABLE_SLOTS):
-                pgx_store64(&(<pgx_pte *>word)[i].pte, saved.old + (<uint64_t>i << 12) if saved.old else 0)
+        put_saved(u, &u.saved[u.count[0] - 1])
         pgx_publish(u.count, u.count[0] - 1)

@@ -6,10 +6,10 @@ names metadata that such a record can name, or the slot is left alone.
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.allocator cimport INNER, _inside, _let_go, finish_free
-from pagexchange_native.arena.undo cimport Undo, pgx_store16
+from pagexchange_native.arena.undo cimport Undo, put_saved
 from pagexchange_native.format cimport *
 
 
@@ -112,33 +112,17 @@ cdef inline bint _freed(Undo *u, uint32_t pfn, uint32_t order) noexcept nogil:
 cdef inline uint32_t saved_back(Undo *u) noexcept nogil:
     """Puts back what does not count; how many records there were. They have been checked."""
     cdef uint32_t n = <uint32_t>u.count[0]
-    cdef pgx_saved *saved
-    cdef uint8_t *word
+    cdef const pgx_saved *saved
     cdef uint64_t what
-    cdef uint32_t i
     while u.count[0]:
         saved = &u.saved[u.count[0] - 1]
-        word = u.r.base + (saved.where >> 8)
         what = saved.where & 0xff
-        if what == 8:
-            pgx_store64(<uint64_t *>word, saved.old)
-        elif what == 4:
-            pgx_store32(<uint32_t *>word, <uint32_t>saved.old)
-        elif what == 2:
-            pgx_store16(<uint16_t *>word, <uint16_t>saved.old)
-        elif what == 1:
-            pgx_store8(word, <uint8_t>saved.old)
-        elif what == PGX_SAVED_SET:
-            pgx_and64(<uint64_t *>word, ~saved.old)
-        elif what == PGX_SAVED_CLEARED:
-            pgx_or64(<uint64_t *>word, saved.old)
-        elif what == PGX_SAVED_TAKEN:
+        if what == PGX_SAVED_TAKEN:
             _not_taken(u, <uint32_t>(saved.where >> 8), saved.old)
         elif what == PGX_SAVED_FREED:
             if _freed(u, <uint32_t>(saved.where >> 8), <uint32_t>saved.old):
                 return n
         else:
-            for i in range(PGX_TABLE_SLOTS):
-                pgx_store64(&(<pgx_pte *>word)[i].pte, saved.old + (<uint64_t>i << 12) if saved.old else 0)
+            put_saved(u, saved)
         pgx_publish(u.count, u.count[0] - 1)
     return n
