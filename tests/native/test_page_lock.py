@@ -231,6 +231,45 @@ def test_a_signal_is_answered_while_a_call_waits() -> None:
     sound(arena)
 
 
+def test_a_reference_by_get_is_dropped_at_once_beside_a_call_that_has_the_page(impatient: None) -> None:
+    """An exchange that came after the call, and waited for the reference or for write-back, waited for its whole time."""
+    with Arena.create([("fast", 8), ("slow", 8)]) as arena:
+        (pfn,) = arena.alloc(0)
+        assert arena.get(pfn)
+        owner = arena.entries["owner"]
+        owner[pfn] = CALL | 12  # as it stands while a call of another thread is in there
+        arena.put(pfn)
+        with unchanged(arena, is_sound=False), pytest.raises(ArenaBusyError):
+            arena.put(pfn)
+        owner[pfn] = 0
+        del owner
+        arena.put(pfn)
+        assert arena.nodes[0]["free"] == 8
+
+
+def test_a_page_whose_last_user_goes_while_its_reference_is_dropped_is_freed_by_one_of_the_two() -> None:
+    with Arena.create([("fast", 8), ("slow", 8)]) as arena:
+        mapping, (pfn,) = arena.new_mapping(), arena.alloc(0)
+        both = threading.Barrier(2)
+
+        def put() -> None:
+            both.wait(LONG)
+            arena.put(pfn)
+            both.wait(LONG)
+
+        with crew() as busy:
+            busy.hire(put, rounds=3000)
+            for _ in range(3000):
+                arena.cache_add(mapping, 0, pfn)
+                assert arena.get(pfn)
+                both.wait(LONG)
+                arena.cache_remove(mapping, 0)
+                both.wait(LONG)
+                assert arena.nodes[0]["free"] == 8
+                (pfn,) = arena.alloc(0)
+        sound(arena, at_rest=True)
+
+
 # ---- in a plug-in ----------------------------------------------------------------------------------------------------
 
 

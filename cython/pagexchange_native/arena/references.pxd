@@ -11,6 +11,7 @@ from libc.errno cimport EAGAIN, EINVAL, ETXTBSY, EUSERS
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.allocator cimport free_locked, lock_node_of, unlock_node_of
+from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.arena.page_lock cimport page_is_kept, page_leave
 from pagexchange_native.arena.undo cimport Undo, put8, put16, put32, put64, structure_undo, undo_back, undo_commit
 from pagexchange_native.format cimport *
@@ -24,6 +25,7 @@ cdef enum:  # what `may_put` says
     IS_PINNED = 5
 
 cdef enum:
+    LEFT = 1000000  # ns that a call waits for a node to free what a put beside it has left
     PIN_TIMES_SHIFT = 32
     PIN_TIMES = 0x7fffffff
 
@@ -139,6 +141,11 @@ cdef inline uint32_t structural_refs(const pgx_region *r, const pgx_entry *e) no
     return refs
 
 
+cdef inline bint is_left(const pgx_region *r, uint64_t pfn) noexcept nogil:
+    """Whether the page is held because this process had it by `get`, and has no longer."""
+    return r.entries[pfn].held == (PGX_HELD_BY_GET | (r.process + 1)) and find_pin(r, pfn, 0) == NULL
+
+
 cdef inline int drop_last(Undo *u, uint32_t pfn, uint64_t until) noexcept nogil:
     """Begins to take the last references of a page that the record's slot has locked; nothing fails afterwards.
 
@@ -174,6 +181,13 @@ cdef inline int drop_last(Undo *u, uint32_t pfn, uint64_t until) noexcept nogil:
 cdef inline void finish_drop(pgx_region *r, uint32_t pfn, uint32_t slot) noexcept nogil:
     """Ends what `drop_last` began, after the commit: frees the page, and lets go of its lock."""
     cdef pgx_slot *s = pgx_slot_at(r, slot)
+    cdef Undo u
+    if s.give == 0:  # a put that came before the page was held has found nothing to free
+        pgx_fence()
+        if is_left(r, pfn):
+            u = structure_undo(r, slot)
+            drop_last(&u, pfn, now_ns() + LEFT)  # where this fails, the page is held until the process ends
+            undo_commit(&u)
     if s.give == <uint64_t>pfn + 1:
         free_locked(r, pfn, slot)
         pgx_store64(&s.give, 0)

@@ -56,6 +56,7 @@ from pagexchange_native.arena.references cimport (
     drop_pin,
     drop_pins,
     is_last_get,
+    is_left,
     may_put,
     put_reference,
     reserve_pages,
@@ -895,19 +896,21 @@ cdef class Region:
     def put(self, pfn):
         """Drop a reference: one by get() first, then the one of alloc(); the last one frees the folio.
 
-        ValueError when this process has none to drop. A page in an exchange, or in another thread's call, is waited for;
-        ArenaBusyError: too long.
+        ValueError when this process has none to drop. For the last reference, and for the one of alloc(), a page in an
+        exchange, or in another thread's call, is waited for; ArenaBusyError: too long.
         """
         cdef pgx_entry *e = self.entry(pfn)
         cdef int64_t number = e - self.region.entries
         cdef uint32_t first
         cdef int64_t done = 0
         cdef int why
-        # An exchange may be waiting for just this. A call that has the page may be taking its last user away: wait for it.
-        if not pgx_load32(&e.owner) & PGX_OWNER_CALL and not is_last_get(self.region, number) and \
-                drop_pin(self.region, number, 0):
-            trim_pins(self.region)
-            return
+        # Without the page's lock: whoever has it, or waits with it, may be waiting for just this.
+        if not is_last_get(self.region, number) and drop_pin(self.region, number, 0):
+            pgx_fence()
+            if not is_left(self.region, number):
+                trim_pins(self.region)
+                return
+            add_pin(self.region, number, 0)  # its last user has just gone: it is freed below, under its lock
         cdef CallSlot slot = self.call_slot()
         self.enter(slot, &number, 1, &first)
         try:
