@@ -270,6 +270,30 @@ def test_a_page_whose_last_user_goes_while_its_reference_is_dropped_is_freed_by_
         sound(arena, at_rest=True)
 
 
+def test_a_page_that_is_had_by_get_can_be_pinned_while_an_exchange_that_waits_has_it_frozen() -> None:
+    pages = Pages()
+    arena = pages.arena
+    pair, other = pages.pair(), pages.pair()
+    writeback = word(arena, "writeback")
+    arena.set_flags(other[0], writeback)
+    assert arena.get(pair[0])
+    bound = strategy(arena, mode="sync", timeout=LONG)
+    results: list[Any] = []
+    exchange = threading.Thread(target=lambda: results.append(bound.exchange([pair, other])))
+    exchange.start()
+    try:
+        while not int(arena.entries["refs"][pair[0]]) >> 31:
+            time.sleep(0.001)
+        arena.pin(pair[0])
+        arena.put(pair[0])
+    finally:
+        arena.clear_flags(other[0], writeback)
+        exchange.join(LONG)
+    assert results[0].status.tolist() == [-errno.EBUSY, 0]
+    arena.unpin(pair[0])
+    sound(arena)
+
+
 # ---- in a plug-in ----------------------------------------------------------------------------------------------------
 
 

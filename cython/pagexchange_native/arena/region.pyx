@@ -55,6 +55,7 @@ from pagexchange_native.arena.references cimport (
     add_pin,
     drop_pin,
     drop_pins,
+    find_pin,
     is_last_get,
     is_left,
     may_put,
@@ -928,7 +929,7 @@ cdef class Region:
     def pin(self, pfn):
         """Pin a frame for long: an exchange of it is refused with -EBUSY until unpin().
 
-        ArenaFullError: no pin is left. ArenaBusyError: an exchange has the page.
+        ArenaFullError: no pin is left. ArenaBusyError: an exchange has the page; not after get().
         """
         cdef pgx_entry *e = self.entry(pfn)
         cdef uint64_t number = e - self.region.entries
@@ -938,9 +939,9 @@ cdef class Region:
             if add_pin(self.region, number, PGX_PIN_LONG) != 0:
                 raise self._no_pin()
             pgx_fence()
-            # A folio is frozen by its first frame.
+            # A folio is frozen by its first frame. One that this process has by `get` is not moved, frozen or not.
             refs = pgx_load32(&self.region.entries[first_frame(self.region, <uint32_t>number)].refs)
-            if refs and not refs & PGX_FROZEN:
+            if refs and (not refs & PGX_FROZEN or find_pin(self.region, number, 0) != NULL):
                 return
             drop_pin(self.region, number, PGX_PIN_LONG)
             trim_pins(self.region)

@@ -23,6 +23,10 @@ from pagexchange_native.engine.page_check cimport (
 from pagexchange_native.engine.work cimport ASYNC, FROZEN_0, FROZEN_1, LOCKED_0, LOCKED_1, SYNC, Work, Worker
 from pagexchange_native.format cimport *
 
+cdef enum:
+    TAILS_AHEAD = 2    # pairs
+    FETCHED_ORDER = 4  # of a larger folio the processor fetches the rest
+
 
 cdef inline void record_side(Worker *w, uint32_t i, uint32_t side, const Page *page) noexcept nogil:
     """Writes what a locked and frozen page is to the record, and fetches what will be changed for it."""
@@ -31,7 +35,9 @@ cdef inline void record_side(Worker *w, uint32_t i, uint32_t side, const Page *p
     cdef pgx_side *to = &w.rec.pair[i].side[side]
     cdef const pgx_entry *e = &r.entries[p.pfn[side]]
     cdef uint32_t rmap = e.rmap
-    cdef uint32_t hint
+    # What does not exist is number 0: hints, of any numbers, need no bounds.
+    cdef uint32_t entry = rmap - <uint32_t>(rmap != 0)
+    cdef uint32_t word = e.slot - <uint32_t>(e.slot != 0)
     p.mapping[side] = page.file
     p.refs[side] = page.refs
     to.mapping = page.mapping
@@ -41,13 +47,9 @@ cdef inline void record_side(Worker *w, uint32_t i, uint32_t side, const Page *p
     to.mapcount = page.mapcount
     to.refs = page.refs
     to.held = <uint16_t>page.held
-    if rmap and rmap <= <uint64_t>r.ntables * PGX_TABLE_SLOTS:
-        pgx_prefetch(&r.tables[(rmap - 1) // PGX_TABLE_SLOTS].pte[(rmap - 1) % PGX_TABLE_SLOTS])
-    if page.file:
-        hint = e.slot - 1
-        if hint // PGX_XA_SLOTS < r.nxanodes:
-            pgx_prefetch(&r.xanodes[hint // PGX_XA_SLOTS])
-            pgx_prefetch(&r.xanodes[hint // PGX_XA_SLOTS].slot[hint % PGX_XA_SLOTS])
+    pgx_prefetch(&r.tables[entry // PGX_TABLE_SLOTS].pte[entry % PGX_TABLE_SLOTS])
+    pgx_prefetch(&r.xanodes[word // PGX_XA_SLOTS])
+    pgx_prefetch(&r.xanodes[word // PGX_XA_SLOTS].slot[word % PGX_XA_SLOTS])
 
 
 cdef inline int check_pair(Worker *w, uint32_t i, Page *a, Page *b) noexcept nogil:
@@ -123,6 +125,18 @@ cdef inline void let_go(Worker *w, uint32_t i) noexcept nogil:
     p.done &= ~<uint32_t>(LOCKED_0 | LOCKED_1 | FROZEN_0 | FROZEN_1)
 
 
+cdef inline void _fetch_tails(const Worker *w, uint32_t i) noexcept nogil:
+    """Fetches what a large folio's tails say, in front of the processor's own prefetch, which begins after some misses."""
+    cdef const Work *p = &w.work[i]
+    cdef uint32_t order = w.r.entries[p.pfn[0]].order
+    cdef uint32_t t
+    if order == 0:
+        return
+    for t in range(1, 1u << min(order, FETCHED_ORDER)):  # hints, of any numbers
+        pgx_prefetch(&w.r.entries[p.pfn[0]] + t)
+        pgx_prefetch(&w.r.entries[p.pfn[1]] + t)
+
+
 cdef inline bint claim(Worker *w) noexcept nogil:
     """Takes every pair that is at rest and refuses the others. False when one may be waited for: then none is taken.
 
@@ -131,6 +145,8 @@ cdef inline bint claim(Worker *w) noexcept nogil:
     cdef uint32_t i, k
     cdef int rc
     for i in range(w.n):
+        if i + TAILS_AHEAD < w.n:
+            _fetch_tails(w, i + TAILS_AHEAD)
         if w.work[i].status != 0:
             continue
         rc = _claim(w, i)

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The last pass: under META, pair by pair, everything that belongs to a frame is stored, and then the frame is let go.
+"""The last passes: under META everything that belongs to the frames is stored, kind by kind, and then they are let go.
 
 Absolute values, from the record: what is not known to have been stored is stored again, as long as the frame carries this
 slot's mark. What belongs to a frame is what its entry says of the page that arrives, and the words that lead to that page.
@@ -35,13 +35,14 @@ cdef inline uint64_t *_word(Worker *w, const Work *p, uint32_t side) noexcept no
     return &w.r.xanodes[(p.slot[side] - 1) // PGX_XA_SLOTS].slot[(p.slot[side] - 1) % PGX_XA_SLOTS]
 
 
-cdef inline void arrive(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
-    """Makes the frame of a side the other side's page's."""
-    cdef Work *p = &w.work[i]
-    cdef uint32_t other = 1 - side
-    cdef pgx_entry *e = &w.r.entries[p.pfn[side]]
-    cdef const pgx_side *page = &w.rec.pair[i].side[other]
-    merge_flags(e, w.rec.pair[i].side[side].flags, w.r.layout.swap)
+cdef inline void _store_flags(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    merge_flags(&w.r.entries[w.work[i].pfn[side]], w.rec.pair[i].side[side].flags, w.r.layout.swap)
+
+
+cdef inline void _store_entry(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    """What the entry of a side's frame says of the other side's page."""
+    cdef pgx_entry *e = &w.r.entries[w.work[i].pfn[side]]
+    cdef const pgx_side *page = &w.rec.pair[i].side[1 - side]
     pgx_store64(&e.mapping, page.mapping)
     e.index = page.index
     e.private_ = page.private_
@@ -49,20 +50,51 @@ cdef inline void arrive(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
     e.rmap = page.rmap
     e.held = page.held
     e.slot = page.slot
-    if p.slot[other]:
-        pgx_store64(_word(w, p, other), pgx_xa_entry(p.pfn[side]))
-    if p.done & (UNMAPPED_0 << other):
-        rewrite(w.r, page.rmap, page.mapcount, p.order, p.pfn[other], p.pfn[side], True)
+
+
+cdef inline void _store_word(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    """The tree's word leads to the frame that a side's page is in now."""
+    cdef const Work *p = &w.work[i]
+    pgx_store64(_word(w, p, side), pgx_xa_entry(p.pfn[1 - side]))
+
+
+cdef inline void _store_tables(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    """So do its page-table entries."""
+    cdef const Work *p = &w.work[i]
+    cdef const pgx_side *page = &w.rec.pair[i].side[side]
+    rewrite(w.r, page.rmap, page.mapcount, p.order, p.pfn[side], p.pfn[1 - side], True)
+
+
+cdef inline void arrive(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    """Makes the frame of a side the other side's page's: all that `finish` does for it, for recovery."""
+    cdef const Work *p = &w.work[i]
+    _store_flags(w, i, side)
+    _store_entry(w, i, side)
+    if p.slot[1 - side]:
+        _store_word(w, i, 1 - side)
+    if p.done & (UNMAPPED_0 << (1 - side)):
+        _store_tables(w, i, 1 - side)
 
 
 cdef inline void finish(Worker *w) noexcept nogil:
     cdef uint32_t k, i
     cdef Work *p
+    for k in range(w.n_flagged):
+        i = w.flagged[k]
+        if w.work[i].status == 0:
+            _store_flags(w, i, 0)
+            _store_flags(w, i, 1)
     for k in range(w.n_live):
-        i = w.live[k]
-        p = &w.work[i]
-        arrive(w, i, 0)
-        arrive(w, i, 1)
+        _store_entry(w, w.live[k], 0)
+        _store_entry(w, w.live[k], 1)
+    for k in range(w.n_find):
+        if w.work[w.files[k] >> 1].status == 0:
+            _store_word(w, w.files[k] >> 1, w.files[k] & 1)
+    for k in range(w.n_mapped):
+        if w.work[w.mapped[k] >> 1].status == 0:
+            _store_tables(w, w.mapped[k] >> 1, w.mapped[k] & 1)
+    for k in range(w.n_live):
+        p = &w.work[w.live[k]]
         pgx_store64(pgx_state_word(&w.r.entries[p.pfn[0]]), pgx_state_of(p.refs[1], 0))
         pgx_store64(pgx_state_word(&w.r.entries[p.pfn[1]]), pgx_state_of(p.refs[0], 0))
 

@@ -91,6 +91,8 @@ cdef inline int movable(const pgx_region *r, Page *page) noexcept nogil:
     cdef const pgx_layout *l = &r.layout
     cdef const pgx_mapping *m
     cdef uint64_t number
+    # Numbers, not branches: which pages are of files cannot be foretold.
+    cdef uint64_t file = <uint64_t>(page.mapping & 3 == 0) & <uint64_t>(page.mapping != 0)
     cdef int rc
     page.file = 0
     page.refs = page.mapcount + (page.held != 0)
@@ -99,22 +101,21 @@ cdef inline int movable(const pgx_region *r, Page *page) noexcept nogil:
         if rc != 0:
             return rc
         page.refs += (page.flags & l.private_) != 0
-    if page.mapping and page.mapping & 3 != PGX_ANON:
-        if page.mapping & 3:
-            return -EOPNOTSUPP
-        number = (page.mapping >> 2) - 1
-        if number >= r.nmappings:
-            return -EUCLEAN
-        m = &r.mappings[number]
+    if page.mapping & 3 > PGX_ANON:
+        return -EOPNOTSUPP
+    number = ((page.mapping >> 2) - file) & -file
+    if number >= r.nmappings:
+        return -EUCLEAN if file else 0
+    m = &r.mappings[number]
+    if file & <uint64_t>((m.used != 1) | (m.aops != PGX_AOPS_MIGRATE)):
         if m.used != 1:
             return -EUCLEAN
-        if m.aops != PGX_AOPS_MIGRATE:
-            if m.aops == PGX_AOPS_UNMOVABLE or page.flags & l.private_:
-                return -EOPNOTSUPP
-            if page.flags & l.dirty:
-                return -EBUSY
-        page.file = <uint32_t>number + 1
-        page.refs += 1u << page.order
+        if m.aops == PGX_AOPS_UNMOVABLE or page.flags & l.private_:
+            return -EOPNOTSUPP
+        if page.flags & l.dirty:
+            return -EBUSY
+    page.file = <uint32_t>(number + file)
+    page.refs += <uint32_t>file << page.order
     return 0
 
 

@@ -16,7 +16,7 @@ from pagexchange_native.engine.finish cimport arrive, store_counters
 from pagexchange_native.engine.guarded_move cimport Call, mark_broken, move_guarded, put_back, run_call
 from pagexchange_native.engine.settle cimport kind_of, set_targets
 from pagexchange_native.engine.tails cimport chunks_of, exchange_tails, store_tails
-from pagexchange_native.engine.work cimport COUNTS, UNMAPPED_0, UNMAPPED_1, Work, Worker
+from pagexchange_native.engine.work cimport UNMAPPED_0, UNMAPPED_1, Work, Worker
 from pagexchange_native.format cimport *
 from pagexchange_native.movers.moves cimport pgx_isa, pgx_temp_exchange
 from pagexchange_native.pages.page_tables cimport rewrite
@@ -508,15 +508,15 @@ cdef inline void finish_marked(Worker *w) noexcept nogil:
 
 
 cdef inline void count_all(Worker *w) noexcept nogil:
-    """The new counters, from the words as they still are: before META no frame has its new one."""
+    """The new counters, as if every pair changed them."""
     cdef uint32_t k, side
     cdef Work *p
     for k in range(w.n_live):
         p = &w.work[w.live[k]]
-        p.done |= COUNTS
+        w.counted[k] = w.live[k]
         for side in range(2):
             p.kind[side] = <uint8_t>kind_of(w.r, p.mapping[side], w.rec.pair[w.live[k]].side[side].mapcount)
-            w.old_flags[w.live[k]][side] = pgx_load64(&w.r.entries[p.pfn[side]].flags)
+    w.n_counted = w.n_live
     set_targets(w)
 
 

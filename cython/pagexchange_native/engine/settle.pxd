@@ -5,7 +5,7 @@ from libc.errno cimport EAGAIN, EBADMSG, EUCLEAN
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from pagexchange_native.engine.drop cimport drop
-from pagexchange_native.engine.work cimport COUNTS, Work, Worker
+from pagexchange_native.engine.work cimport Work, Worker
 from pagexchange_native.format cimport *
 from pagexchange_native.plugin cimport pgx_find
 from pagexchange_native.xarray.tree cimport xa_slot_number, xa_slot_word
@@ -20,29 +20,32 @@ cdef inline int as_errno(int rc) noexcept nogil:
 
 cdef inline uint32_t kind_of(const pgx_region *r, uint32_t file, uint32_t mapcount) noexcept nogil:
     """Which of the nodes' counters a page is in, whatever its flags: a bit for each (`__folio_migrate_mapping`)."""
-    if file:
-        return 1 << PGX_NR_FILE | (1 << PGX_NR_SHMEM if r.mappings[file - 1].shmem else 0)
-    return 1 << PGX_NR_ANON if mapcount else 0
+    cdef uint32_t is_file = file != 0
+    cdef uint32_t shmem = is_file & <uint32_t>(r.mappings[file - is_file].shmem != 0)
+    return is_file << PGX_NR_FILE | shmem << PGX_NR_SHMEM | (<uint32_t>(mapcount != 0) & ~is_file) << PGX_NR_ANON
 
 
 cdef inline uint32_t _counters(const Worker *w, uint32_t kind, uint64_t flags) noexcept nogil:
     """The same, with the one that goes by a flag."""
-    return kind | 1 << PGX_NR_DIRTY if kind & 1 << PGX_NR_FILE and flags & w.r.layout.dirty else kind
+    return kind | (kind >> PGX_NR_FILE & <uint32_t>(flags & w.r.layout.dirty != 0)) << PGX_NR_DIRTY
 
 
 cdef inline void take_flags(Worker *w) noexcept nogil:
     """The policy's words: what touches a bit that must stay is refused."""
     cdef uint64_t swap = w.r.layout.swap
-    cdef uint64_t touched
+    cdef uint64_t touched, differ
     cdef uint32_t k, i
     cdef int rc = w.flags_rc
     cdef Work *p
+    w.n_flagged = 0
+    w.n_counted = 0
     if rc < 0:
         w.failed = rc if rc == -EBADMSG else w.failed
     for k in range(w.n_live):
         i = w.live[k]
         p = &w.work[i]
-        touched = ((w.na[k] ^ w.fa[k]) | (w.nb[k] ^ w.fb[k])) & ~swap
+        differ = (w.na[k] ^ w.fa[k]) | (w.nb[k] ^ w.fb[k])
+        touched = differ & ~swap
         if rc != 0:
             drop(w, i, as_errno(rc))
             continue
@@ -52,23 +55,26 @@ cdef inline void take_flags(Worker *w) noexcept nogil:
             continue
         w.rec.pair[i].side[0].flags = w.na[k]
         w.rec.pair[i].side[1].flags = w.nb[k]
-        if p.kind[0] != p.kind[1] or ((w.fa[k] ^ w.na[k]) | (w.fb[k] ^ w.nb[k])) & w.r.layout.dirty:
-            p.done |= COUNTS
-            w.old_flags[i][0] = w.fa[k]
-            w.old_flags[i][1] = w.fb[k]
+        w.flagged[w.n_flagged] = i
+        w.n_flagged += differ != 0
+        w.counted[w.n_counted] = i
+        w.n_counted += <uint32_t>(p.kind[0] != p.kind[1]) | <uint32_t>(differ & w.r.layout.dirty != 0)
 
 
 cdef inline void set_targets(Worker *w) noexcept nogil:
-    """Writes to the record what the slot's counters are to be: what each frame held is taken off, what it will hold added."""
+    """Writes to the record what the slot's counters are to be: what each frame held is taken off, what it will hold added.
+
+    Before META no frame has its new flags word.
+    """
     cdef pgx_slot *rec = w.rec
     cdef uint32_t k, i, side, c, node, before, after
     cdef int64_t frames
     cdef Work *p
     rec.targets = 0
-    for k in range(w.n_live):
-        i = w.live[k]
+    for k in range(w.n_counted):
+        i = w.counted[k]
         p = &w.work[i]
-        if not p.done & COUNTS:
+        if p.status != 0:
             continue
         frames = <int64_t>1 << p.order
         for side in range(2):
@@ -79,7 +85,7 @@ cdef inline void set_targets(Worker *w) noexcept nogil:
                 rec.targets |= 1ull << node
                 for c in range(PGX_NR_COUNTERS):
                     rec.target[node][c] = rec.counter[node][c]
-            before = _counters(w, p.kind[side], w.old_flags[i][side])
+            before = _counters(w, p.kind[side], pgx_load64(&w.r.entries[p.pfn[side]].flags))
             after = _counters(w, p.kind[1 - side], rec.pair[i].side[side].flags)
             for c in range(PGX_NR_COUNTERS):
                 rec.target[node][c] += frames * (<int64_t>(after >> c & 1) - <int64_t>(before >> c & 1))
@@ -111,8 +117,8 @@ cdef inline void take_slots(Worker *w) noexcept nogil:
     cdef int32_t status
     for k in range(w.n_find):
         f = &w.find[k]
-        i = w.find_of[k] >> 1
-        side = w.find_of[k] & 1
+        i = w.files[k] >> 1
+        side = w.files[k] & 1
         if w.work[i].status != 0 or _accept(w, f, i, side):
             continue
         status = f.status

@@ -27,7 +27,6 @@ cdef enum:  # how far a pair has come: what undoing it has to undo
     UNMAPPED_0 = 16
     UNMAPPED_1 = 32
     PREPARED = 64
-    COUNTS = 128    # the nodes' counters change with it
 
 cdef enum:  # where the time went; `COSTS` in steps.py has the names, in this order
     T_LOCK = 0
@@ -82,16 +81,21 @@ cdef struct Worker:
     uint64_t violation  # bits that a flag policy touched and may not
     int32_t failed      # -errno when a plug-in failed as a whole
     int flags_rc        # what the flag policy answered
-    uint32_t held       # the last mapping whose tree was held, number + 1
     uint32_t live[128]  # numbers of the pairs that are still going on
     Work work[128]
     uint64_t fa[128]
     uint64_t fb[128]
     uint64_t na[128]
     uint64_t nb[128]
+    # What only some pairs need, each by a list of its own: a kind that cannot be foretold costs one branch, not one a pass.
+    # A list may name pairs that were dropped since. A page is its pair's number * 2 + side.
+    uint32_t n_mapped, n_flagged, n_counted, n_holds
+    uint32_t files[256]    # pages of files, n_find of them
+    uint32_t mapped[256]   # pages with page-table entries
+    uint32_t flagged[128]  # pairs whose flags words change
+    uint32_t counted[128]  # pairs with which the nodes' counters change
+    uint32_t holds[256]    # mappings whose trees are held, number + 1
     pgx_find find[256]
-    uint32_t find_of[256]
     pgx_move moves[128]
-    uint64_t old_flags[128][2]  # of pairs that count
     uint64_t tails[128]  # of large folios: bits in which the words of the tails differ, and that move with the page
     uint64_t keys[256]

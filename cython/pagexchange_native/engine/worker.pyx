@@ -52,30 +52,37 @@ cdef int guard_install() except -1:
 
 # ---- pins ------------------------------------------------------------------------------------------------------------
 
+cdef inline bint _meets(Worker *w, const uint64_t *word) noexcept nogil:
+    """Drops the pair that a pin is of. True: it was waited for, and has gone."""
+    cdef uint64_t pin = pgx_load64(word)
+    cdef uint64_t first = pgx_pin_pfn(pin)
+    cdef uint32_t i, side
+    cdef Work *p
+    if pin == 0:
+        return False
+    for i in range(w.n):
+        p = &w.work[i]
+        for side in range(2):
+            if p.status == 0 and first >= p.pfn[side] and first < <uint64_t>p.pfn[side] + (1u << p.order):
+                if pin & PGX_PIN_LONG:
+                    drop(w, i, -EBUSY)
+                elif still_referenced(w, word, pin):
+                    drop(w, i, refused_as(w, IS_REFERENCED))
+                else:
+                    return True
+                return False
+    return False
+
+
 cdef void _pins(Worker *w) noexcept nogil:
     """Drops the pairs with a pinned frame. A pin is stored first and looks at `refs` second, we the other way round."""
-    cdef uint64_t pin, first
-    cdef uint32_t process, k, i, side, top
-    cdef Work *p
+    cdef uint32_t process, k
     pgx_fence()
     for process in range(PGX_CALL_SLOTS):
-        top = pgx_load32(&w.r.pin_tops[process])
-        for k in range(top if top < PGX_PINS else <uint32_t>PGX_PINS):
-            pin = pgx_load64(&w.r.pins[process * PGX_PINS + k])
-            if pin == 0:
-                continue
-            first = pgx_pin_pfn(pin)
-            for i in range(w.n):
-                p = &w.work[i]
-                if p.status != 0:
-                    continue
-                for side in range(2):
-                    if first >= p.pfn[side] and first < <uint64_t>p.pfn[side] + (1u << p.order):
-                        if pin & PGX_PIN_LONG:
-                            drop(w, i, -EBUSY)
-                        elif still_referenced(w, &w.r.pins[process * PGX_PINS + k], pin):
-                            drop(w, i, refused_as(w, IS_REFERENCED))
-                        break
+        k = 0
+        while k < min(pgx_load32(&w.r.pin_tops[process]), <uint32_t>PGX_PINS):
+            # After a reference that has gone: who had it may have pinned the page for long before, in a place that was passed.
+            k = 0 if _meets(w, &w.r.pins[process * PGX_PINS + k]) else k + 1
 
 
 # ---- ready: unmap, hold, and what is asked of the plug-ins --------------------------------------------------------------
@@ -87,87 +94,104 @@ cdef inline bint _hold(Worker *w, uint32_t mapping) noexcept nogil:
     """
     cdef pgx_xarray *xa = &w.r.mappings[mapping - 1].pages
     cdef uint32_t turn = 0
-    if mapping == w.held:
+    if xa_held(xa, w.slot):
         return True
-    while not xa_held(xa, w.slot) and not xa_tryhold(xa, w.slot):
+    while not xa_tryhold(xa, w.slot):
         if not wait_a_turn(w, &turn):
             return False
-    w.held = mapping
+    w.holds[w.n_holds] = mapping
+    w.n_holds += 1
     return True
 
 
-cdef void _release_holds(Worker *w) noexcept nogil:
-    cdef uint32_t i, side, mapping
-    cdef uint32_t last = 0
-    cdef pgx_xarray *xa
-    if w.held == 0:
-        return
-    for i in range(w.n):
-        for side in range(2):
-            mapping = w.work[i].mapping[side]
-            if mapping == 0 or mapping == last:
-                continue
-            last = mapping
-            xa = &w.r.mappings[mapping - 1].pages
-            if xa_held(xa, w.slot):
-                xa_release(xa, w.slot)
-    w.held = 0
+cdef inline void _release_holds(Worker *w) noexcept nogil:
+    cdef uint32_t k
+    for k in range(w.n_holds):
+        xa_release(&w.r.mappings[w.holds[k] - 1].pages, w.slot)
+    w.n_holds = 0
 
 
-cdef inline int _ready_side(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
-    """Turns a page's page-table entries into migration entries, holds its tree, and asks for its slot."""
-    cdef Work *p = &w.work[i]
-    cdef pgx_side *rec = &w.rec.pair[i].side[side]
-    cdef pgx_find *f
-    cdef int rc
-    rec.slot = 0
-    p.slot[side] = 0
-    p.kind[side] = <uint8_t>kind_of(w.r, p.mapping[side], rec.mapcount)
-    if rec.rmap or rec.mapcount:
-        p.done |= UNMAPPED_0 << side
-        rc = rewrite(w.r, rec.rmap, rec.mapcount, p.order, p.pfn[side], p.pfn[side], False)
-        if rc != 0:
-            return rc
-    if p.mapping[side] == 0:
-        return 0
-    if not _hold(w, p.mapping[side]):
-        return -EAGAIN
-    f = &w.find[w.n_find]
-    f.mapping = p.mapping[side] - 1
-    f.index = rec.index
-    f.pfn = p.pfn[side]
-    f.status = -EAGAIN
-    f.slot = 0
-    f.found = 0
-    w.find_of[w.n_find] = i << 1 | side
-    w.n_find += 1
-    return 0
-
-
-cdef void _ready(Worker *w) noexcept nogil:
-    cdef uint32_t i, finds
+cdef inline void _sort_by_kind(Worker *w) noexcept nogil:
+    """Lists the pages of files and the mapped ones. Without a branch on what a page is."""
+    cdef uint32_t i, side
     cdef Work *p
-    cdef int rc
-    w.n_live = 0
+    cdef pgx_side *rec
     w.n_find = 0
+    w.n_mapped = 0
     for i in range(w.n):
         p = &w.work[i]
         if p.status != 0:
             continue
-        finds = w.n_find
-        rc = _ready_side(w, i, 0)
-        if rc == 0:
-            rc = _ready_side(w, i, 1)
-        if rc != 0:
-            w.n_find = finds
-            drop(w, i, rc)
+        for side in range(2):
+            rec = &w.rec.pair[i].side[side]
+            rec.slot = 0
+            p.slot[side] = 0
+            p.kind[side] = <uint8_t>kind_of(w.r, p.mapping[side], rec.mapcount)
+            w.files[w.n_find] = i << 1 | side
+            w.n_find += p.mapping[side] != 0
+            w.mapped[w.n_mapped] = i << 1 | side
+            w.n_mapped += (rec.rmap | rec.mapcount) != 0
+
+
+cdef inline void _unmap(Worker *w) noexcept nogil:
+    """Turns the page-table entries of mapped pages into migration entries."""
+    cdef uint32_t k, i, side
+    cdef Work *p
+    cdef const pgx_side *rec
+    cdef int rc
+    for k in range(w.n_mapped):
+        i = w.mapped[k] >> 1
+        side = w.mapped[k] & 1
+        p = &w.work[i]
+        if p.status != 0:
             continue
-        w.fa[w.n_live] = pgx_load64(&w.r.entries[p.pfn[0]].flags)
-        w.fb[w.n_live] = pgx_load64(&w.r.entries[p.pfn[1]].flags)
-        w.na[w.n_live] = w.fa[w.n_live]
-        w.nb[w.n_live] = w.fb[w.n_live]
-        w.live[w.n_live] = i
-        w.n_live += 1
+        rec = &w.rec.pair[i].side[side]
+        p.done |= UNMAPPED_0 << side
+        rc = rewrite(w.r, rec.rmap, rec.mapcount, p.order, p.pfn[side], p.pfn[side], False)
+        if rc != 0:
+            drop(w, i, rc)
+
+
+cdef inline void _ask_for_slots(Worker *w) noexcept nogil:
+    """Holds the trees of pages of files, and fills in the question where they are pointed at."""
+    cdef uint32_t k, i, side
+    cdef uint32_t n = 0
+    cdef Work *p
+    cdef pgx_find *f
+    for k in range(w.n_find):
+        i = w.files[k] >> 1
+        side = w.files[k] & 1
+        p = &w.work[i]
+        if p.status != 0:
+            continue
+        if not _hold(w, p.mapping[side]):
+            drop(w, i, -EAGAIN)
+            continue
+        f = &w.find[n]
+        f.mapping = p.mapping[side] - 1
+        f.index = w.rec.pair[i].side[side].index
+        f.pfn = p.pfn[side]
+        f.status = -EAGAIN
+        f.slot = 0
+        f.found = 0
+        w.files[n] = w.files[k]
+        n += 1
+    w.n_find = n
+
+
+cdef void _ready(Worker *w) noexcept nogil:
+    cdef uint32_t k
+    cdef const Work *p
+    _sort_by_kind(w)
+    _unmap(w)
+    _ask_for_slots(w)
+    _collect_live(w)
+    for k in range(w.n_live):
+        p = &w.work[w.live[k]]
+        w.fa[k] = pgx_load64(&w.r.entries[p.pfn[0]].flags)
+        w.fb[k] = pgx_load64(&w.r.entries[p.pfn[1]].flags)
+        w.na[k] = w.fa[k]
+        w.nb[k] = w.fb[k]
 
 
 cdef void _collect_live(Worker *w) noexcept nogil:
