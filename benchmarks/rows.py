@@ -84,7 +84,7 @@ RECORDS: dict[str, Row] = {
     for name in ("alloc", "free", "cache_add", "cache_remove", "map", "unmap")
 }
 """By the name of the call."""
-RECOVERY = Row("recovery", "recovery of a slot", "20 us + 2 us a pair + copy", 1.0)
+RECOVERY = Row("recovery", "recovery of a slot with 32 pairs", "20 us + 2 us a pair + copy", 1.0)
 
 PEERS: tuple[str, ...] = (
     RFC,

@@ -9,6 +9,7 @@ from benchmarks.call_path import calls_of
 from benchmarks.cells import LIST, NULL, RFC, samples_of
 from benchmarks.large import large_against_small
 from benchmarks.records import records
+from benchmarks.recovery import recovery
 from benchmarks.report import Line, Table, line
 from benchmarks.rounds import interleave
 from benchmarks.rows import (
@@ -154,5 +155,6 @@ def _others(plan: Plan, word: str, large: bool, say: Say) -> list[Line]:
         say("16 GiB ..." if large else "16 GiB: left out")
         found.append(line(LARGE, large_against_small(plan.rounds, plan.seed) if large else "only with --large"))
     if _asked(RECOVERY, word):
-        found.append(line(RECOVERY, "this engine has no recovery of a slot"))
+        say("recovery ...")
+        found.append(line(RECOVERY, recovery(plan.cached_rounds, plan.repeats, plan.seed)))
     return found
