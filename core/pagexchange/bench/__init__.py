@@ -1,0 +1,1 @@
+"""Measures strategies beside peers and limits, over axes: `pagexchange bench`."""

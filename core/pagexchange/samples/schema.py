@@ -1,0 +1,181 @@
+"""The types of a run folder: plain values, each documented where it stands; `pagexchange schema` prints them as JSON Schema.
+
+    runs/NAME/manifest.json         `Manifest`: what was planned, of what, by whom; written first
+    runs/NAME/hosts/HOST.json       `Host`: a machine, before and after
+    runs/NAME/cells/ID@HOST.json    `Cell`: one strategy, peer or limit at one point of the axes, and how its process ended
+    runs/NAME/samples.jsonl         `Sample`, one a line: every timed turn, nothing averaged
+
+Times are nanoseconds, sizes bytes; `None` is "not measured" or "not available", never 0. A field may be added within one
+`SCHEMA`; one that changes its meaning or goes away raises the number.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+SCHEMA: Final = 1
+
+Kind: TypeAlias = Literal["strategy", "peer", "limit"]
+"""strategy: of a strategies.toml, with everything on. peer: another way to exchange the same pages, without the engine.
+limit: what no exchange can be faster than, as reading both pages."""
+
+Clock: TypeAlias = Literal["cpu", "wall"]
+"""cpu: time of the threads that work, for what something costs. wall: time that passes, for latency and for threads."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=False):
+    """A value of the folder. What a later version adds is passed over; defaults are not written."""
+
+
+class Versions(Record, kw_only=True):
+    """What ran."""
+
+    pagexchange: str
+    python: str
+    numpy: str
+    distributions: dict[str, str] = {}
+    """Of plug-ins that took part: name -> version."""
+
+
+class Input(Record, kw_only=True):
+    """The pages that were exchanged."""
+
+    name: str
+    """As it was given: for people."""
+    kind: str
+    """`snapshot`, `live` or `synthetic`."""
+    digest: str = ""
+    """sha256 of what it was read from; of synthetic pages, of their configuration and seed."""
+
+
+class Planned(Record, kw_only=True):
+    """A cell of the plan."""
+
+    id: str
+    """12 hexadecimal digits: sha256 of the resolved configuration, the input's digest, and the plug-ins' versions."""
+    name: str
+    """Of the strategy, peer or limit."""
+    kind: Kind = "strategy"
+    point: dict[str, str | int | float | bool] = {}
+    """Axis -> value, as `"size": 1048576, "order": 0, "threads": 1`; empty for a run without axes."""
+    clock: Clock = "cpu"
+    """Which of a sample's clocks ratios are made of."""
+
+
+class Manifest(Record, kw_only=True):
+    """`manifest.json`."""
+
+    schema: int = SCHEMA
+    verb: str
+    """`run`, `bench` or `sweep`."""
+    name: str
+    """Of the folder."""
+    started: str
+    """ISO 8601, UTC, seconds."""
+    command: list[str]
+    """What was typed, to be typed again."""
+    config: str
+    """The resolved strategies.toml, as text."""
+    seed: int
+    """Decides pages, pairs and order."""
+    input: Input
+    versions: Versions
+    reference: str = ""
+    """Name of the cells that ratios are to, as `rfc-2019`; empty: the fastest."""
+    cells: list[Planned]
+    """In the order of tables, not of execution."""
+    axes: dict[str, list[str | int | float | bool]] = {}
+    """Axis -> its values, in their order."""
+
+
+class Pressure(Record, kw_only=True):
+    """What the machine did, at one moment or between two."""
+
+    load: list[float] | None = None
+    """Averages of 1, 5 and 15 minutes."""
+    some_cpu: float | None = None
+    """Share of time, 0 to 1, in which somebody waited for a CPU (PSI `some`)."""
+    some_memory: float | None = None
+    some_io: float | None = None
+    steal: float | None = None
+    """Share of the CPUs' time that the hypervisor gave to others."""
+    throttled: float | None = None
+    """Share in which the control group was not allowed to run."""
+
+
+class Host(Record, kw_only=True):
+    """`hosts/HOST.json`."""
+
+    schema: int = SCHEMA
+    id: str
+    """Host name and fingerprint, as `build-3f29c1`."""
+    fingerprint: str
+    """Of what results depend on: processor, caches, memory, Linux, huge pages."""
+    environment: dict[str, Any]
+    """`pagexchange env --json`."""
+    before: Pressure = Pressure()
+    after: Pressure | None = None
+    """None: the run did not come to its end."""
+
+
+class Cell(Record, kw_only=True):
+    """`cells/ID@HOST.json`: written when the cell's process has ended."""
+
+    schema: int = SCHEMA
+    id: str
+    host: str
+    name: str
+    kind: Kind = "strategy"
+    point: dict[str, str | int | float | bool] = {}
+    started: str
+    """ISO 8601, UTC."""
+    seconds: float
+    """From its process's start to its end."""
+    exit: int = 0
+    """Exit status of its process; negative: the signal that ended it."""
+    error: str = ""
+    """Why there is less than was planned, in a sentence: crashed, killed, refused, out of memory; empty: all is there."""
+    verdict: str = ""
+    """What the oracle said of it, as `run` says it; empty: it was not asked."""
+    lost: dict[str, int] = {}
+    """Flag -> pages that lost it."""
+    refused: dict[str, int] = {}
+    """errno name -> pairs."""
+    frames: int | None = None
+    """Frames that it allocated in the checked call."""
+    isa: str = ""
+    details: dict[str, Any] = {}
+    """What else is known: plug-ins and their options, huge pages that came."""
+
+
+class Sample(Record, kw_only=True):
+    """One line of `samples.jsonl`: one turn of a cell, all its calls together."""
+
+    cell: str
+    """Id."""
+    host: str
+    round: int
+    position: int
+    """Place in the order of the round."""
+    attempt: int = 0
+    """Above 0: the turn was taken again, since the one before was pushed aside; that one is kept, too."""
+    started_ns: int
+    """Since the run began."""
+    calls: int = 1
+    pairs: int
+    """Of all calls."""
+    exchanged: int
+    wall_ns: int
+    cpu_ns: int
+    """Of all threads of the process."""
+    threads: list[tuple[int, int]] = []
+    """(wall, cpu) of each thread that worked, the caller's first; empty: not told apart."""
+    parts: dict[str, float] = {}
+    """Cost split: lock, flags, data, mapping, finish."""
+    call_ns: list[int] = []
+    """Wall time of each call, where latency was asked for."""
+    pressure: Pressure | None = None
+    aside: bool = False
+    """Pushed aside: others had its CPU for so long that its wall time says nothing."""
