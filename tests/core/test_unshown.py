@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from pagexchange.arena.strategy import bind
 from pagexchange.cli.layout import render
-from pagexchange.cli.report import blocks
+from pagexchange.cli.run_table import blocks
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.host.read import load
 from pagexchange.runs.inputs import workbench

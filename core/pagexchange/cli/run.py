@@ -113,9 +113,9 @@ def run(
     if as_json:
         terminal.print_json(result)
     elif not quiet:
-        from pagexchange.cli import layout, report  # they import rich
+        from pagexchange.cli import layout, run_table  # they import rich
 
-        layout.show(report.blocks(result, ascii_only=not terminal.speaks_unicode(results.stream())))
+        layout.show(run_table.blocks(result, ascii_only=not terminal.speaks_unicode(results.stream())))
     bench.close()
     ctx.exit(result.exit_code)
 

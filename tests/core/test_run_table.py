@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pagexchange.cli import report
+from pagexchange.cli import run_table
 from pagexchange.cli.layout import nanoseconds, render
 from pagexchange.cli.ranking import clear, ranked
 from pagexchange.runs.result import Lost, RunResult
@@ -14,7 +14,7 @@ from tests.core.fake_runs import seven, strategy
 
 
 def text(result: RunResult, width: int = 100, **kwargs: Any) -> str:
-    return render(report.blocks(result, **kwargs), width)
+    return render(run_table.blocks(result, **kwargs), width)
 
 
 def row(printed: str, name: str) -> list[str]:
@@ -290,7 +290,7 @@ def test_a_verdict_shows_whether_it_is_good_bearable_or_not_as_expected() -> Non
         strategy("wrong", 700.0, verdict="wrong"),
         strategy("refused", None, expected="refused", verdict="refused", refused={"EPERM": 12_288}),
     ]
-    coloured = render(report.blocks(seven(strategies=several)), 120, "standard")
+    coloured = render(run_table.blocks(seven(strategies=several)), 120, "standard")
     for shown in (
         "\x1b[32mexact ✓\x1b[0m",
         "\x1b[33mloses ✓\x1b[0m",
@@ -301,7 +301,7 @@ def test_a_verdict_shows_whether_it_is_good_bearable_or_not_as_expected() -> Non
 
 
 def test_a_terminal_shows_the_same_words_in_colour() -> None:
-    coloured = render(report.blocks(seven()), 100, "standard")
+    coloured = render(run_table.blocks(seven()), 100, "standard")
     assert "\x1b[" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split() == text(seven()).split()
 
@@ -320,7 +320,7 @@ def test_what_a_strange_name_holds_is_shown_and_does_nothing() -> None:
         strange = strategy(
             name, 500.0, summary=name, verdict="failed", reason=f"two\nlines\tof {name}", report={name: name}
         )
-        printed = render(report.blocks(seven(strategies=[strange], warnings=[name])), 300, colour)
+        printed = render(run_table.blocks(seven(strategies=[strange], warnings=[name])), 300, colour)
         assert printed.count(shown) >= 5
         assert f"two lines of {shown}" in printed
         assert not re.search(r"\x1b(?!\[[0-9;]*m)|[\x9b\u202e]", printed)
