@@ -17,6 +17,9 @@ cdef extern from "pagexchange/moves.h" nogil:
         const uint8_t *b
     size_t pgx_pairs_ahead(uint64_t bytes)
     pgx_ahead pgx_unless_neighbour(pgx_ahead pair, pgx_ahead before, uint64_t bytes)
+    enum:
+        PGX_FETCHED
+    uint64_t pgx_ticks()
     ctypedef void (*pgx_undo_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, uint64_t step, const pgx_log *log,
                                  uint32_t pair, const pgx_ahead *ahead) noexcept nogil
     ctypedef void (*pgx_bare_fn)(uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) noexcept nogil

@@ -28,6 +28,19 @@ static inline pgx_ahead pgx_unless_neighbour(pgx_ahead pair, pgx_ahead before, u
     return pair.a == before.a + bytes && pair.b == before.b + bytes ? none : pair;
 }
 
+/* A clock for comparisons within one thread: cheap, and of no unit. 0 where there is none. */
+static inline uint64_t pgx_ticks(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return 0;
+#endif
+}
+
 /* Exchanges `bytes` (a multiple of PGX_SHARE) of a and b, from step `step` on.
  * Chunk k: log[k & 1] = A; publish 2k + 1; A = B; publish 2k + 2; B = log[k & 1]. Where both chunks fit into registers
  * they are loaded before the first of these stores: what cannot be read is then met at step 2k, in A as in B.
