@@ -1,12 +1,12 @@
-"""The types of a run folder: plain values, each documented where it stands; `pagexchange schema` prints them as JSON Schema.
+"""The types of a run folder: plain values, each documented where it stands; `pagexchange schema` prints JSON Schema.
 
     runs/NAME/manifest.json         `Manifest`: what was planned, of what, by whom; written first
     runs/NAME/hosts/HOST.json       `Host`: a machine, before and after
-    runs/NAME/cells/ID@HOST.json    `Cell`: one strategy, peer or limit at one point of the axes, and how its process ended
+    runs/NAME/cells/ID@HOST.json    `Cell`: one strategy, peer or limit at one point of the axes, and how it ended
     runs/NAME/samples.jsonl         `Sample`, one a line: every timed turn, nothing averaged
 
-Times are nanoseconds, sizes bytes; `None` is "not measured" or "not available", never 0. A field may be added within one
-`SCHEMA`; one that changes its meaning or goes away raises the number.
+Times are nanoseconds, sizes bytes; `None` is "not measured" or "not available", never 0. A field may be added within
+one `SCHEMA`; one that changes its meaning or goes away raises the number.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from __future__ import annotations
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
+
+from pagexchange.measure.pressure import Pressure
 
 SCHEMA: Final = 1
 
@@ -29,7 +31,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     """A value of the folder. What a later version adds is passed over; defaults are not written."""
 
 
-class Versions(Record, kw_only=True):
+class Versions(Record, frozen=True, kw_only=True):
     """What ran."""
 
     pagexchange: str
@@ -39,7 +41,7 @@ class Versions(Record, kw_only=True):
     """Of plug-ins that took part: name -> version."""
 
 
-class Input(Record, kw_only=True):
+class Input(Record, frozen=True, kw_only=True):
     """The pages that were exchanged."""
 
     name: str
@@ -50,7 +52,7 @@ class Input(Record, kw_only=True):
     """sha256 of what it was read from; of synthetic pages, of their configuration and seed."""
 
 
-class Planned(Record, kw_only=True):
+class Planned(Record, frozen=True, kw_only=True):
     """A cell of the plan."""
 
     id: str
@@ -64,7 +66,7 @@ class Planned(Record, kw_only=True):
     """Which of a sample's clocks ratios are made of."""
 
 
-class Manifest(Record, kw_only=True):
+class Manifest(Record, frozen=True, kw_only=True):
     """`manifest.json`."""
 
     schema: int = SCHEMA
@@ -90,22 +92,7 @@ class Manifest(Record, kw_only=True):
     """Axis -> its values, in their order."""
 
 
-class Pressure(Record, kw_only=True):
-    """What the machine did, at one moment or between two."""
-
-    load: list[float] | None = None
-    """Averages of 1, 5 and 15 minutes."""
-    some_cpu: float | None = None
-    """Share of time, 0 to 1, in which somebody waited for a CPU (PSI `some`)."""
-    some_memory: float | None = None
-    some_io: float | None = None
-    steal: float | None = None
-    """Share of the CPUs' time that the hypervisor gave to others."""
-    throttled: float | None = None
-    """Share in which the control group was not allowed to run."""
-
-
-class Host(Record, kw_only=True):
+class Host(Record, frozen=True, kw_only=True):
     """`hosts/HOST.json`."""
 
     schema: int = SCHEMA
@@ -120,7 +107,7 @@ class Host(Record, kw_only=True):
     """None: the run did not come to its end."""
 
 
-class Cell(Record, kw_only=True):
+class Cell(Record, frozen=True, kw_only=True):
     """`cells/ID@HOST.json`: written when the cell's process has ended."""
 
     schema: int = SCHEMA
@@ -136,7 +123,7 @@ class Cell(Record, kw_only=True):
     exit: int = 0
     """Exit status of its process; negative: the signal that ended it."""
     error: str = ""
-    """Why there is less than was planned, in a sentence: crashed, killed, refused, out of memory; empty: all is there."""
+    """Why there is less than was planned, in a sentence: crashed, killed, refused, no memory; empty: all is there."""
     verdict: str = ""
     """What the oracle said of it, as `run` says it; empty: it was not asked."""
     lost: dict[str, int] = {}
@@ -150,7 +137,7 @@ class Cell(Record, kw_only=True):
     """What else is known: plug-ins and their options, huge pages that came."""
 
 
-class Sample(Record, kw_only=True):
+class Sample(Record, frozen=True, kw_only=True):
     """One line of `samples.jsonl`: one turn of a cell, all its calls together."""
 
     cell: str
