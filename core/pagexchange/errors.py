@@ -30,6 +30,7 @@ __all__ = [
     "ArenaFormatError",
     "ArenaFullError",
     "ConfigError",
+    "FolderError",
     "ForkedArenaError",
     "PagexchangeError",
     "PluginContractError",
@@ -167,6 +168,20 @@ class SnapshotError(PagexchangeError, ValueError):
     """A snapshot cannot be taken or read: cut short, another version, or not a snapshot."""
 
     exit_code = EXIT_INPUT
+
+
+class FolderError(PagexchangeError, ValueError):
+    """A run folder cannot be made, written or read; `problems` holds all that was found."""
+
+    exit_code = EXIT_INPUT
+    problems: tuple[Problem, ...]
+
+    def __init__(self, problems: Iterable[Problem] | Problem) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
 
 
 def raised_in(error: BaseException, file: str) -> str:

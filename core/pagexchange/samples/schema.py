@@ -11,7 +11,7 @@ one `SCHEMA`; one that changes its meaning or goes away raises the number.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -26,9 +26,15 @@ limit: what no exchange can be faster than, as reading both pages."""
 Clock: TypeAlias = Literal["cpu", "wall"]
 """cpu: time of the threads that work, for what something costs. wall: time that passes, for latency and for threads."""
 
+CellId: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{12}$")]
+HostId: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
+"""Both become names of files."""
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=False):
-    """A value of the folder. What a later version adds is passed over; defaults are not written."""
+    """A value of the folder. What a later version adds is passed over. Defaults are written in files only."""
 
 
 class Versions(Record, frozen=True, kw_only=True):
@@ -55,7 +61,7 @@ class Input(Record, frozen=True, kw_only=True):
 class Planned(Record, frozen=True, kw_only=True):
     """A cell of the plan."""
 
-    id: str
+    id: CellId
     """12 hexadecimal digits: sha256 of the resolved configuration, the input's digest, and the plug-ins' versions."""
     name: str
     """Of the strategy, peer or limit."""
@@ -66,7 +72,7 @@ class Planned(Record, frozen=True, kw_only=True):
     """Which of a sample's clocks ratios are made of."""
 
 
-class Manifest(Record, frozen=True, kw_only=True):
+class Manifest(Record, frozen=True, kw_only=True, omit_defaults=False):
     """`manifest.json`."""
 
     schema: int = SCHEMA
@@ -92,11 +98,11 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Axis -> its values, in their order."""
 
 
-class Host(Record, frozen=True, kw_only=True):
+class Host(Record, frozen=True, kw_only=True, omit_defaults=False):
     """`hosts/HOST.json`."""
 
     schema: int = SCHEMA
-    id: str
+    id: HostId
     """Host name and fingerprint, as `build-3f29c1`."""
     fingerprint: str
     """Of what results depend on: processor, caches, memory, Linux, huge pages."""
@@ -107,12 +113,12 @@ class Host(Record, frozen=True, kw_only=True):
     """None: the run did not come to its end."""
 
 
-class Cell(Record, frozen=True, kw_only=True):
+class Cell(Record, frozen=True, kw_only=True, omit_defaults=False):
     """`cells/ID@HOST.json`: written when the cell's process has ended."""
 
     schema: int = SCHEMA
-    id: str
-    host: str
+    id: CellId
+    host: HostId
     name: str
     kind: Kind = "strategy"
     point: dict[str, str | int | float | bool] = {}
@@ -140,22 +146,21 @@ class Cell(Record, frozen=True, kw_only=True):
 class Sample(Record, frozen=True, kw_only=True):
     """One line of `samples.jsonl`: one turn of a cell, all its calls together."""
 
-    cell: str
-    """Id."""
-    host: str
-    round: int
-    position: int
+    cell: CellId
+    host: HostId
+    round: Count
+    position: Count
     """Place in the order of the round."""
-    attempt: int = 0
+    attempt: Count = 0
     """Above 0: the turn was taken again, since the one before was pushed aside; that one is kept, too."""
-    started_ns: int
+    started_ns: Count
     """Since the run began."""
-    calls: int = 1
-    pairs: int
+    calls: Count = 1
+    pairs: Count
     """Of all calls."""
-    exchanged: int
-    wall_ns: int
-    cpu_ns: int
+    exchanged: Count
+    wall_ns: Count
+    cpu_ns: Count
     """Of all threads of the process."""
     threads: list[tuple[int, int]] = []
     """(wall, cpu) of each thread that worked, the caller's first; empty: not told apart."""

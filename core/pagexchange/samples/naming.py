@@ -1,0 +1,63 @@
+"""Names that say what they are of: a cell's id, a run folder's path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RUNS: Final = Path("runs")
+"""Where run folders are made and looked for, from the working directory, unless somebody says otherwise."""
+
+
+def cell_id(
+    resolved: Mapping[str, Any],
+    *,
+    digest: str,
+    distributions: Mapping[str, str],
+    point: Mapping[str, str | int | float | bool] | None = None,
+) -> str:
+    """Return the id of a cell: what is measured twice has it twice, on whatever machine.
+
+    It is the first 12 hexadecimal digits of the sha256 of `[resolved, point, digest, distributions]` as JSON: without
+    spaces, in ASCII, keys sorted. So the order of keys, a strategy's neighbours in its file, comments and paths do not
+    matter, and the version of each plug-in does.
+
+    Parameters
+    ----------
+    resolved
+        The configuration that the cell depends on, defaults written out, in plain values: of a strategy its own table,
+        with its name, and the arena's and the workload's.
+    digest
+        Of the input, see `Input.digest`.
+    distributions
+        Of the plug-ins that take part: name -> version.
+    point
+        Axis -> value.
+    """
+    what = json.dumps([resolved, point or {}, digest, distributions], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(what.encode()).hexdigest()[:12]
+
+
+def now() -> str:
+    """Return the time as a manifest has it: ISO 8601, UTC, seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_path(verb: str, started: str, command: list[str], runs: Path = RUNS) -> Path:
+    """Return where a run is kept that nobody has named: verb, UTC time, and 6 digits of what was typed.
+
+    Of two that begin within one second with one command the second gets a number.
+    """
+    time = started.replace("-", "").replace(":", "").replace("T", "-").rstrip("Z")
+    name = f"{verb}-{time}-{hashlib.sha256(json.dumps(command).encode()).hexdigest()[:6]}"
+    path, number = runs / name, 1
+    while path.is_symlink() or path.exists():
+        number += 1
+        path = runs / f"{name}-{number}"
+    return path
