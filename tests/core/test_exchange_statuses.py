@@ -284,6 +284,14 @@ def test_p8_a_pinned_tail_keeps_its_folio(pages: Pages, side: int, tail: int) ->
     assert strategy(pages.arena, "list-exchange").exchange([pair]).ok
 
 
+def test_a_pair_that_is_refused_already_keeps_its_status_where_a_page_is_pinned(pages: Pages) -> None:
+    pair, good = pages.pair(), pages.pair()
+    pages.arena.pin(pair[0])
+    for mode in MODES:
+        bound = strategy(pages.arena, "list-exchange", mode=mode)
+        assert bound.exchange([[pair[0], 100], good]).status.tolist() == [-errno.ENOENT, 0], mode
+
+
 def test_p19_a_frame_of_another_arena(pages: Pages) -> None:
     strange = Pages()
     pair, good = pages.pair(), pages.pair()

@@ -232,7 +232,7 @@ def test_a_signal_is_answered_while_a_call_waits() -> None:
 
 
 def test_a_reference_by_get_is_dropped_at_once_beside_a_call_that_has_the_page(impatient: None) -> None:
-    """An exchange that came after the call, and waited for the reference or for write-back, waited for its whole time."""
+    """An exchange that came after the call, and waited for the reference or write-back, waited for its whole time."""
     with Arena.create([("fast", 8), ("slow", 8)]) as arena:
         (pfn,) = arena.alloc(0)
         assert arena.get(pfn)

@@ -113,15 +113,15 @@ def test_neighbours_are_left_to_the_hardware() -> None:
         assert fetched_by_loop("undo", frames, pairs) == lines_of(frames, pairs[-1])
 
 
-def hints_of(mover: DataMover) -> int:
-    """How many an exchange of three pairs comes to, in the engine and in the mover."""
+def hints_of(mover: DataMover, n: int = 3, order: int = 0) -> int:
+    """How many an exchange of some pairs comes to, in the engine and in the mover."""
 
     def prepare() -> Callable[[], object]:
-        arena = Arena.create(nodes=[("fast", 8), ("slow", 8)], watermarks=(0, 0, 0))
-        fast, slow = arena.alloc("fast", 3), arena.alloc("slow", 3)
+        arena = Arena.create(nodes=[("fast", n << order), ("slow", n << order)], watermarks=(0, 0, 0))
+        fast, slow = arena.alloc("fast", n, order), arena.alloc("slow", n, order)
         pairs = np.ascontiguousarray(np.column_stack([fast, slow[::-1]]))
         engine = Exchanger(arena, MaskedWord(arena.layout.native()["swap"]), [mover], XArrayCursor())
-        status = np.ones(3, np.int32)
+        status = np.ones(n, np.int32)
         engine.exchange(pairs, status)  # every page is there, everything is bound
         assert not status.any()
         return lambda: engine.exchange(pairs, status)
@@ -133,3 +133,8 @@ def test_a_list_exchange_fetches_ahead_and_a_word_swap_does_not() -> None:
     alone = hints_of(WordSwap())
     assert hints_of(ListExchange(prefetch=False)) == alone
     assert hints_of(ListExchange()) == alone + 2 * PAGE // LINE
+
+
+def test_the_tails_of_a_folio_are_fetched_two_pairs_ahead() -> None:
+    of_pages, of_folios = (hints_of(WordSwap(), 5, order) for order in (0, 2))
+    assert of_folios == of_pages + (5 - 2) * 2 * 3

@@ -52,37 +52,44 @@ cdef int guard_install() except -1:
 
 # ---- pins ------------------------------------------------------------------------------------------------------------
 
-cdef inline bint _meets(Worker *w, const uint64_t *word) noexcept nogil:
-    """Drops the pair that a pin is of. True: it was waited for, and has gone."""
+cdef inline void _meets(Worker *w, const uint64_t *word, uint64_t kind) noexcept nogil:
+    """Drops the pair that a pin of a kind is of; a reference is waited for, as long as the mode says, and may go."""
     cdef uint64_t pin = pgx_load64(word)
     cdef uint64_t first = pgx_pin_pfn(pin)
     cdef uint32_t i, side
     cdef Work *p
-    if pin == 0:
-        return False
+    if pin == 0 or pin & PGX_PIN_LONG != kind:
+        return
     for i in range(w.n):
         p = &w.work[i]
         for side in range(2):
             if p.status == 0 and first >= p.pfn[side] and first < <uint64_t>p.pfn[side] + (1u << p.order):
-                if pin & PGX_PIN_LONG:
+                if kind == PGX_PIN_LONG:
                     drop(w, i, -EBUSY)
                 elif still_referenced(w, word, pin):
                     drop(w, i, refused_as(w, IS_REFERENCED))
-                else:
-                    return True
-                return False
-    return False
+                return
+
+
+cdef inline void _look_through(Worker *w, uint32_t process, uint64_t kind) noexcept nogil:
+    cdef uint32_t k = 0
+    while k < min(pgx_load32(&w.r.pin_tops[process]), <uint32_t>PGX_PINS):
+        _meets(w, &w.r.pins[process * PGX_PINS + k], kind)
+        k += 1
 
 
 cdef void _pins(Worker *w) noexcept nogil:
-    """Drops the pairs with a pinned frame. A pin is stored first and looks at `refs` second, we the other way round."""
-    cdef uint32_t process, k
+    """Drops the pairs with a pinned frame. A pin is stored first and looks at `refs` second, we the other way round.
+
+    Who has a page by `get` may pin it for long although we have it frozen, and put it then, in whichever places: pins for long
+    are looked at when all references have been. There are no new ones to a frozen page.
+    """
+    cdef uint32_t process
     pgx_fence()
     for process in range(PGX_CALL_SLOTS):
-        k = 0
-        while k < min(pgx_load32(&w.r.pin_tops[process]), <uint32_t>PGX_PINS):
-            # After a reference that has gone: who had it may have pinned the page for long before, in a place that was passed.
-            k = 0 if _meets(w, &w.r.pins[process * PGX_PINS + k]) else k + 1
+        if pgx_load32(&w.r.pin_tops[process]):
+            _look_through(w, process, 0)
+            _look_through(w, process, PGX_PIN_LONG)
 
 
 # ---- ready: unmap, hold, and what is asked of the plug-ins --------------------------------------------------------------
