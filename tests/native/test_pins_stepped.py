@@ -69,7 +69,7 @@ def word(memory: int, address: int, size: int = 8) -> int:
 
 
 def pinned_after(instructions: int) -> int | None:
-    """The status where a page is pinned for long, and then put, so many instructions after its freeze. None: too late."""
+    """The status where a page is pinned for long, then put, so many instructions after its freeze. None: too late."""
     with stepped() as (child, memory, (pins, refs, status, pfn)):
         assert word(memory, pins) == 0
         assert word(memory, pins + 8 * OTHERS) == ONCE | pfn + 1
