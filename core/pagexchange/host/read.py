@@ -142,6 +142,7 @@ class _File:
     arena: dict[str, Any] | None = None
     workload: dict[str, Any] | None = None
     plugins: dict[str, Any] | None = None
+    sweep: dict[str, Any] | None = None  # what is in it is for `pagexchange sweep` to say
     strategy: dict[str, Any] | None = None
 
 
