@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pagexchange.host.discovery import Registry
 from pagexchange.model.config import SCHEMA
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pagexchange.model.config import Config, PluginUse, StrategySpec
 
 
@@ -23,12 +24,19 @@ def resolved(config: Config, specs: Iterable[StrategySpec]) -> dict[str, Any]:
     specs
         The strategies that are in it.
     """
-    blocked = sorted(Registry(config.block).blocked)
+    specs = list(specs)
+    named = {use.plugin for spec in specs for use in spec.uses()}
+    # Of those that the environment blocks only what is named: elsewhere the others may not be installed.
+    blocked = [*config.block, *sorted((Registry(config.block).blocked & named) - set(config.block))]
+    sections = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    tables = {
+        name: section
+        for name, section in sections.items()
+        if dataclasses.is_dataclass(section) and not isinstance(section, type)
+    }
     return {
         "schema": SCHEMA,
-        "run": dataclasses.asdict(config.run),
-        "arena": dataclasses.asdict(config.arena),
-        "workload": dataclasses.asdict(config.workload),
+        **{name: dataclasses.asdict(section) for name, section in tables.items() if name != "layout"},
         "plugins": {"block": blocked},
         "strategy": {spec.name: _strategy(spec) for spec in specs},
     }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from datetime import date, datetime, time
+from typing import Any, Final
 
-from pagexchange.model.tomlfile import dotted, written
+from pagexchange.model.tomlfile import written
+
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def toml(data: Mapping[str, Any]) -> str:
@@ -14,7 +18,8 @@ def toml(data: Mapping[str, Any]) -> str:
     Parameters
     ----------
     data
-        Strings, booleans, numbers, and lists and tables of these. A key whose value is None is left out: TOML has none.
+        Strings, booleans, numbers, dates, times, and lists and tables of these. A key whose value is None is left out:
+        TOML has none.
 
     Raises
     ------
@@ -27,10 +32,14 @@ def toml(data: Mapping[str, Any]) -> str:
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
     """Lines of a table: its own keys first, since below a header all keys are that header's."""
     known = {key: value for key, value in table.items() if value is not None}
-    own = [f"{dotted((key,))} = {value(item)}" for key, item in known.items() if not isinstance(item, Mapping)]
+    own = [f"{_key(key)} = {value(item)}" for key, item in known.items() if not isinstance(item, Mapping)]
     inner = {key: item for key, item in known.items() if isinstance(item, Mapping)}
-    header = ["", f"[{dotted(path)}]"] if path and (own or not inner) else []
+    header = ["", f"[{'.'.join(map(_key, path))}]"] if path and (own or not inner) else []
     return [*header, *own, *(line for key, item in inner.items() for line in _table(item, (*path, key)))]
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else written(name)
 
 
 def value(item: Any) -> str:  # noqa: ANN401 - TOML's
@@ -41,9 +50,11 @@ def value(item: Any) -> str:  # noqa: ANN401 - TOML's
         return written(item)
     if isinstance(item, int | float):
         return repr(item)  # nan and inf are TOML's words too
+    if isinstance(item, datetime | date | time):
+        return item.isoformat()
     if isinstance(item, list | tuple):
         return f"[{', '.join(map(value, item))}]"
     if isinstance(item, Mapping):
-        pairs = (f"{dotted((key,))} = {value(inner)}" for key, inner in item.items() if inner is not None)
+        pairs = (f"{_key(key)} = {value(inner)}" for key, inner in item.items() if inner is not None)
         return f"{{ {', '.join(pairs)} }}"
     raise TypeError(f"{type(item).__name__}: TOML has no such value")
