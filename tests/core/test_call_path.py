@@ -203,6 +203,25 @@ def test_statuses_do_not_go_where_they_are_not_aligned(arena: Arena, all_pairs: 
         arena.exchange(all_pairs[:2], out=out)
 
 
+def test_each_of_several_threads_says_its_wall_and_its_cpu_time(arena: Arena, all_pairs: Pairs) -> None:
+    strategy = pagexchange.strategy("word-swap", arena)
+    result = strategy.exchange(all_pairs, threads=3)
+    assert len(result.thread_ns) == result.workers == 3
+    for wall, cpu in result.thread_ns:
+        assert 0 < wall <= result.ns["total"]
+        assert cpu > 0
+    for again in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
+        assert again.thread_ns == result.thread_ns
+
+
+@pytest.mark.parametrize(("n", "threads"), [(300, 1), (2, 3), (0, 3)])
+def test_a_single_thread_is_the_callers_who_has_clocks(arena: Arena, all_pairs: Pairs, n: int, threads: int) -> None:
+    result = pagexchange.strategy("word-swap", arena).exchange(all_pairs[:n], threads=threads)
+    assert result.workers <= 1
+    assert result.thread_ns == []
+    assert pickle.loads(pickle.dumps(result)) == result
+
+
 def test_an_outcome_is_of_its_class_and_of_what_fits_together(arena: Arena, all_pairs: Pairs) -> None:
     pairs: Any = all_pairs[:2].copy()
     wrong: Any = int
@@ -217,8 +236,9 @@ def test_an_outcome_is_of_its_class_and_of_what_fits_together(arena: Arena, all_
     wrong_ones: list[Any] = [
         (pairs[:1], status, numbers),
         (pairs.astype(np.int32), status, numbers),
-        (pairs, status, (*numbers[:7], (1,) * 9)),
+        (pairs, status, (*numbers[:7], (1,) * 9, ())),
         (pairs, status, (0, (1, 2), *numbers[2:])),
+        (pairs, status, (*numbers[:6], 3, numbers[7], ((1, 1), (1, 1)))),
         (pairs, status, numbers[:7]),
     ]
     for given in wrong_ones:

@@ -51,6 +51,14 @@ class ExchangeResult(Outcome):
         return {"total": numbers[0], **dict(zip(COSTS, numbers[1], strict=True))}
 
     @property
+    def thread_ns(self) -> list[tuple[int, int]]:
+        """Wall and CPU nanoseconds of each thread that worked, the caller's first, each from its own start to its end.
+
+        Empty where one worked: it is the caller's, which can read its clocks before and after.
+        """
+        return list(self._numbers[8])
+
+    @property
     def moved(self) -> dict[str, int]:
         """Pairs that each data mover of the chain exchanged, by plug-in: the second one those that found no frame.
 

@@ -17,7 +17,7 @@ cdef struct Counts:     # what a call cost, all its workers together
     uint64_t[MOVERS] moved
     uint32_t workers
 
-cdef tuple numbers_of(const Counts *counts, uint32_t movers)
+cdef tuple numbers_of(const Counts *counts, uint32_t movers, const uint64_t *spent)
 
 
 cdef class Exchanger:
@@ -36,5 +36,5 @@ cdef class Exchanger:
     cdef uint64_t guarded  # when the handler of SIGBUS was looked at
     cdef Worker *worker(self, uint32_t slot) noexcept nogil
     cdef int run(self, const int64_t *pairs, int32_t *status, int64_t n, bint sequential, uint32_t threads,
-                 Counts *counts) except -1
+                 Counts *counts, uint64_t *spent) except -1
     cdef int python_batch(self, Worker *w) except? -1

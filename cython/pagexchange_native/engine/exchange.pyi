@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange_native.arena.region import Region
+from pagexchange_native.engine.steps import Numbers
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
@@ -41,4 +42,4 @@ class Exchanger:
         *,
         sequential: bool = False,
         threads: int | None = None,
-    ) -> tuple[int, tuple[int, int, int, int, int], int, int, int, int, int, tuple[int, ...]]: ...
+    ) -> Numbers: ...

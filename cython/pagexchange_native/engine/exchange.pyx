@@ -18,6 +18,7 @@ from libc.errno cimport EBADMSG, EFAULT, EINTR, EINVAL
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
+from posix.time cimport CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
 from pagexchange_native.arena.locks cimport now_ns, wait_until
 from pagexchange_native.arena.region cimport Region, Use
@@ -59,6 +60,7 @@ cdef struct Share:  # what one worker thread gets of a list
     int64_t hi
     bint lead           # runs in the caller's own thread
     uint32_t *stop      # not 0: the call is to end; 1 a plug-in failed, 2 a signal came
+    uint64_t *spent     # where its thread writes its wall and its CPU time, ns; NULL: there is one, who called knows
 
 
 cdef inline bint _seen(uint64_t *bits, uint64_t pfn) noexcept nogil:
@@ -207,8 +209,27 @@ cdef void _next_movers(Worker *w, int32_t *status) noexcept nogil:
         run_batch(w)
 
 
+cdef uint64_t _thread_ns() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t)
+    return <uint64_t>t.tv_sec * 1000000000 + <uint64_t>t.tv_nsec
+
+
 cdef void *_run_share(void *job) noexcept nogil:
     cdef Share *s = <Share *>job
+    cdef uint64_t wall, cpu
+    if s.spent == NULL:
+        _run_list(s)
+        return NULL
+    wall = now_ns()
+    cpu = _thread_ns()
+    _run_list(s)
+    s.spent[1] = _thread_ns() - cpu
+    s.spent[0] = now_ns() - wall
+    return NULL
+
+
+cdef void _run_list(Share *s) noexcept nogil:
     cdef Worker *w = s.w
     cdef int64_t at = s.lo
     cdef uint32_t i
@@ -232,7 +253,6 @@ cdef void *_run_share(void *job) noexcept nogil:
                 if s.status[at] == PENDING:
                     s.status[at] = -ECANCELED if pgx_load32(s.stop) == 1 else -EINTR
                 at += 1
-    return NULL
 
 
 cdef bint _signalled(void *self) noexcept nogil:
@@ -357,6 +377,7 @@ cdef void _share_out(const Share *whole, Share *share, uint32_t n, uint32_t spli
         share[k].lo = whole.hi * k // n
         share[k].hi = whole.hi * (k + 1) // n
         share[k].lead = k == 0
+        share[k].spent = NULL if n == 1 or whole.spent == NULL else whole.spent + 2 * k
 
 
 cdef void _sum_up(pgx_region *r, const Share *share, uint32_t n, Counts *counts) noexcept nogil:
@@ -378,11 +399,13 @@ cdef void _sum_up(pgx_region *r, const Share *share, uint32_t n, Counts *counts)
     counts.workers = n
 
 
-cdef tuple numbers_of(const Counts *counts, uint32_t movers):
+cdef tuple numbers_of(const Counts *counts, uint32_t movers, const uint64_t *spent):
     """What `exchange` returns."""
     cdef uint32_t i
+    cdef uint32_t told = 0 if spent == NULL or counts.workers == 1 else counts.workers
     return (counts.wall, tuple([counts.ns[i] for i in range(T_PARTS)]), counts.asked, counts.got, counts.retries,
-            counts.violation, counts.workers, tuple([counts.moved[i] for i in range(movers)]))
+            counts.violation, counts.workers, tuple([counts.moved[i] for i in range(movers)]),
+            tuple([(spent[2 * i], spent[2 * i + 1]) for i in range(told)]))
 
 
 cdef class Exchanger:
@@ -499,9 +522,11 @@ cdef class Exchanger:
         -------
         tuple
             (wall ns, (lock, flags, data, mapping, finish) ns summed over workers, frames asked, frames got, retries,
-            violation mask, workers used, pairs that each mover exchanged)
+            violation mask, workers used, pairs that each mover exchanged, (wall ns, CPU ns) of each worker's thread,
+            the caller's first: of one worker none, since who called knows its own)
         """
         cdef Counts counts
+        cdef uint64_t[2 * MOST_THREADS] spent
         cdef Use use = self.arena.use()  # it says first that an arena is closed
         pairs = view_of(pairs, "pairs", INT64, 2)
         status = view_of(status, "status", INT32, 1, writable=True)
@@ -512,12 +537,16 @@ cdef class Exchanger:
             private = PyBytes_FromStringAndSize(numbers, 16 * n)
             numbers = PyBytes_AS_STRING(private)
         self.run(<const int64_t *>numbers, <int32_t *>items(status), n, sequential,
-                 self.threads if threads is None else <uint32_t>int(threads), &counts)
-        return numbers_of(&counts, self.plan.n_movers)
+                 self.threads if threads is None else <uint32_t>int(threads), &counts, spent)
+        return numbers_of(&counts, self.plan.n_movers, spent)
 
     cdef int run(self, const int64_t *pairs, int32_t *status, int64_t n, bint sequential, uint32_t threads,
-                 Counts *counts) except -1:
-        """`exchange`, of plain memory that the caller holds. `pairs` of a list that is `_shorter` are private."""
+                 Counts *counts, uint64_t *spent) except -1:
+        """`exchange`, of plain memory that the caller holds. `pairs` of a list that is `_shorter` are private.
+
+        `spent` has room for wall and CPU time of as many threads as are asked for, and is written if several worked;
+        with NULL nobody asks.
+        """
         cdef Share[MOST_THREADS] share
         cdef Share whole
         cdef uint32_t stop = 0
@@ -547,6 +576,7 @@ cdef class Exchanger:
         whole.lo = 0
         whole.hi = n
         whole.stop = &stop
+        whole.spent = spent
         cdef uint64_t *seen = NULL
         if n > FEW or (sequential and n > 1):
             seen = _take_bits(self)

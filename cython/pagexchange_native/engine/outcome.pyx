@@ -14,12 +14,13 @@ from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndS
 from cpython.exc cimport PyErr_Clear
 from cpython.type cimport PyType_IsSubtype
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.buffers cimport INT32, INT64, has_items
 from pagexchange_native.engine.exchange cimport Counts, Exchanger, numbers_of
+from pagexchange_native.engine.threads cimport MOST_THREADS
 from pagexchange_native.engine.work cimport MOVERS, T_PARTS
 
 cdef extern from *:
@@ -52,6 +53,8 @@ cdef class Outcome:
     cdef object array            # what `status` is: the caller's array, or made when first asked for
     cdef Counts counts
     cdef uint32_t movers
+    cdef uint64_t *spent         # in `times`; NULL where only one thread was asked for
+    cdef bytearray times         # uint64[workers, 2]: wall and CPU time of each thread
 
     @property
     def status(self):
@@ -68,7 +71,7 @@ cdef class Outcome:
     @property
     def _numbers(self):
         """As `Exchanger.exchange` returns them."""
-        return numbers_of(&self.counts, self.movers)
+        return numbers_of(&self.counts, self.movers, self.spent)
 
     @property
     def workers(self):
@@ -99,7 +102,15 @@ cdef class Outcome:
         made.array = self.status  # one array for both
         made.counts = self.counts
         made.movers = self.movers
+        made.times = self.times
+        made.spent = self.spent
         return made
+
+    cdef int time_threads(self, uint32_t threads) except -1:
+        """Makes room for the times of so many."""
+        self.times = PyByteArray_FromStringAndSize(NULL, 16 * threads)
+        self.spent = <uint64_t *>PyByteArray_AS_STRING(self.times)
+        return 0
 
     cdef object _part(self, object dtype, Py_ssize_t n, Py_ssize_t offset):
         """Part of the memory as an array; NumPy refuses to make one of none."""
@@ -189,15 +200,18 @@ def run(Outcome outcome not None, Exchanger engine not None, bint sequential=Fal
         raise ValueError("want an outcome that `begin` made")
     memory = PyByteArray_AS_STRING(outcome.memory)
     outcome.movers = engine.plan.n_movers
+    if 1 < workers <= MOST_THREADS:
+        outcome.time_threads(workers)
     if outcome.own:
         engine.run(<int64_t *>memory, <int32_t *>(memory + 16 * outcome.n), outcome.n, sequential, workers,
-                   &outcome.counts)
+                   &outcome.counts, outcome.spent)
         return
     PyObject_GetBuffer(outcome.array, &buffer, PyBUF_WRITABLE)
     try:
         if buffer.len != 4 * outcome.n:
             raise ValueError(f"out: want room for {outcome.n} statuses, got {buffer.len} bytes")
-        engine.run(<int64_t *>memory, <int32_t *>buffer.buf, outcome.n, sequential, workers, &outcome.counts)
+        engine.run(<int64_t *>memory, <int32_t *>buffer.buf, outcome.n, sequential, workers, &outcome.counts,
+                   outcome.spent)
     finally:
         PyBuffer_Release(&buffer)
 
@@ -209,12 +223,19 @@ def restore(type cls not None, about, pairs not None, status not None, tuple num
         raise ValueError("want pairs as int64[n, 2] and as many statuses")
     made.status[:] = status
     made.counts.wall, parts, made.counts.asked, made.counts.got, made.counts.retries, made.counts.violation, \
-        made.counts.workers, moved = numbers
+        made.counts.workers, moved, spent = numbers
     if len(parts) != T_PARTS or len(moved) > MOVERS:
         raise ValueError(f"want {T_PARTS} parts and at most {MOVERS} movers, got {len(parts)} and {len(moved)}")
+    if spent and len(spent) != made.counts.workers:
+        raise ValueError(f"want the times of {made.counts.workers} threads, got {len(spent)}")
     for i in range(T_PARTS):
         made.counts.ns[i] = parts[i]
     made.movers = len(moved)
     for i in range(made.movers):
         made.counts.moved[i] = moved[i]
+    if spent:
+        made.time_threads(made.counts.workers)
+        for i, (wall, cpu) in enumerate(spent):
+            made.spent[2 * i] = wall
+            made.spent[2 * i + 1] = cpu
     return made

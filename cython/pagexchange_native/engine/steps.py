@@ -62,6 +62,8 @@ STEPS: Final = (
 POINT_OF_NO_RETURN: Final = "data"
 """The first step below the point of no return; publishing its phase in the slot's record is the point itself."""
 
-Numbers = tuple[int, tuple[int, int, int, int, int], int, int, int, int, int, tuple[int, ...]]
+Numbers = tuple[
+    int, tuple[int, int, int, int, int], int, int, int, int, int, tuple[int, ...], tuple[tuple[int, int], ...]
+]
 """What `Exchanger.exchange` returns: wall ns, ns by `COSTS` summed over workers, frames asked for, frames got, retries,
-violation mask, workers used, pairs that each mover exchanged."""
+violation mask, workers used, pairs that each mover exchanged, wall and CPU ns of each thread if several worked."""
