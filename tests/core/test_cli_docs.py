@@ -48,6 +48,9 @@ def first(text: str) -> list[str]:
     return [re.findall(r"`([^`]+)`", row[0])[0] for row in rows(text)]
 
 
+SHARED = section("Options that verbs share", "##")
+
+
 def command(verb: str) -> click.Command:
     found = cli.cli.get_command(click.Context(cli.cli), verb)
     assert found is not None
@@ -58,18 +61,29 @@ def test_the_verbs_are_those_of_the_code() -> None:
     assert first(TEXT.split("\n## ")[0]) == list(cli.VERBS)
 
 
-def test_the_options_of_each_verb_are_those_of_the_code() -> None:
-    def takes_a_value(row: list[str]) -> bool:
-        return " " in re.findall(r"`([^`]+)`", row[0])[-1]
+def options(text: str) -> list[tuple[list[str], bool]]:
+    """The options in a section's table, and whether each takes a value."""
+    return [(re.findall(r"-{1,2}[a-z-]+", row[0]), " " in re.findall(r"`([^`]+)`", row[0])[-1]) for row in rows(text)]
 
-    documented = {
-        verb: [(re.findall(r"-{1,2}[a-z-]+", row[0]), takes_a_value(row)) for row in rows(section(verb, "##"))]
-        for verb in cli.VERBS
+
+def options_of(verb: str) -> list[tuple[list[str], bool]]:
+    given = [option for option in command(verb).params if isinstance(option, click.Option)]
+    return [([*option.opts], not option.is_flag and not option.count) for option in given]
+
+
+def test_the_options_of_each_verb_are_those_of_the_code() -> None:
+    shared = options(SHARED)
+    assert {verb: options(section(verb, "##")) for verb in cli.VERBS} == {
+        verb: [option for option in options_of(verb) if option not in shared] for verb in cli.VERBS
     }
-    assert documented == {
-        verb: [([*p.opts], not p.is_flag) for p in command(verb).params if isinstance(p, click.Option)]
-        for verb in cli.VERBS
-    }
+
+
+def test_the_options_that_verbs_share_are_those_of_the_code() -> None:
+    shared = options(SHARED)
+    have = {verb: [option for option in options_of(verb) if option in shared] for verb in cli.VERBS}
+    sharing = {verb for verb in cli.VERBS if have[verb]}
+    assert sharing == set(re.findall(r"`(\w+)`", SHARED.partition("|")[0]))
+    assert {verb: have[verb] for verb in sharing} == dict.fromkeys(sharing, shared)
 
 
 def test_the_exit_codes_and_their_meanings_are_those_of_the_code() -> None:

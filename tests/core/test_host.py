@@ -469,7 +469,7 @@ def test_a_blocked_plug_in_is_as_if_it_declined(entries, monkeypatch):
     host = PagexchangeHost(registry=Registry(entry_points=entries))
     built = host.build(spec(data=(use("mover"), use("both"))), FACTS)
     assert [one.plugin for one in built.data] == ["both"]
-    assert built.skipped[0].reason == "is blocked"
+    assert built.skipped[0].reason == "is blocked by the variable PAGEXCHANGE_BLOCK"
     with pytest.raises(PluginError, match="no plug-in answers exchange_data: mover is blocked"):
         host.build(spec(), FACTS)
 
@@ -477,7 +477,9 @@ def test_a_blocked_plug_in_is_as_if_it_declined(entries, monkeypatch):
 def test_a_blocked_plug_in_cannot_be_loaded_by_its_name_either(entries):
     registry = Registry(["mover", "gone"], entries)
     for name in ("mover", "gone"):  # the second would fail if it were imported
-        with pytest.raises(PluginError, match=rf"^plug-in '{name}' \(pagexchange 1.0\): is blocked$"):
+        with pytest.raises(
+            PluginError, match=rf"^plug-in '{name}' \(pagexchange 1.0\): is blocked by \[plugins\] block$"
+        ):
             registry.load(name)
         assert registry.loaded(name) is None
     assert {"mover", "gone"} <= set(registry.names())

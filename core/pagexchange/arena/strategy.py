@@ -1,10 +1,11 @@
 """A strategy bound to an arena: the way in for lists of pairs. It tells its observers of each call."""
 
 import errno
+import logging
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn, TypeVar
+from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
 
+_LOG: Final = logging.getLogger(__name__)
 Adapter = TypeVar("Adapter", FlagPolicy, DataMover, MappingUpdater)
 
 
@@ -271,4 +273,6 @@ def bind(
     watched = watchdog.watch(spec.name, lambda: host.loaded(spec), arena) if watchdog else nullcontext()
     with watched:
         built = host.build(spec, arena)
+    serving = ", ".join(f"{served.question} {served.plugin}" for served in built.served)
+    _LOG.info("bound %s: %s", spec.name, serving)
     return Strategy(arena, built, mode, timeout, watchdog)

@@ -94,7 +94,9 @@ class Verbs(click.Group):
     def _guarded(self, args: Sequence[str] | None, prog_name: str | None, **extra: Any) -> int:  # noqa: ANN401
         debug = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
         try:
-            code = super().main(args, prog_name, standalone_mode=False, **extra)
+            # What was typed is the root context's object.
+            given = sys.argv[1:] if args is None else list(args)
+            code = super().main(args, prog_name, standalone_mode=False, obj=given, **extra)
         except (KeyboardInterrupt, click.Abort):
             say("pagexchange: interrupted", err=True)
             return stopping.exit_code(EXIT_INTERRUPTED)

@@ -8,6 +8,7 @@ import click
 
 from pagexchange.cli import results
 from pagexchange.cli.completion import strategy_names
+from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.terminal import print_json, say
 from pagexchange.host import read
 from pagexchange.host.build import Facts, PagexchangeHost
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pagexchange.cli.layout import Words
+    from pagexchange.host.blocking import Blocking
     from pagexchange.host.built import BuiltStrategy, Served
     from pagexchange.model.config import Config
 
@@ -34,8 +36,10 @@ WRITEBACK: Final = {"async": "EBUSY at once", "sync": "waited for, then ETIMEDOU
 @click.argument("strategy", shell_complete=strategy_names)
 @click.argument("file", required=False, type=click.Path(dir_okay=False))
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="As with `run`; may be repeated.")
+@blocks_plugins
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-def explain(strategy: str, file: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+@logs
+def explain(strategy: str, file: str | None, overrides: tuple[str, ...], blocking: Blocking, as_json: bool) -> None:
     """Explain STRATEGY of FILE: each step in order, who serves it, and what it will allocate.
 
     The plug-ins are asked as in a run, for the arena that the file describes, so that the answer is what a run would
@@ -43,8 +47,8 @@ def explain(strategy: str, file: str | None, overrides: tuple[str, ...], as_json
     Without FILE the packaged file is used.
     """
     # Only this strategy: an error in another one of the file does not stand in the way of explaining it.
-    config = read.load(file, overrides=overrides, only=[strategy])
-    host = PagexchangeHost(config.block)
+    config = read.load(file, overrides=overrides, only=[strategy], blocking=blocking)
+    host = PagexchangeHost(config.block, blocking=blocking)
     built = host.build(config.strategy(strategy), Facts.of(config))
     for wrong in host.registry.wrong:
         say(f"note: {wrong}", err=True)

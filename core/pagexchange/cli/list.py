@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from pagexchange.cli import results
 from pagexchange.cli.completion import plugin_names
+from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.terminal import print_json, say
 from pagexchange.errors import UnknownPluginError
 from pagexchange.host.discovery import OWN, Registry
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from pagexchange.cli.layout import Words
+    from pagexchange.host.blocking import Blocking
     from pagexchange.host.discovery import PluginInfo
 
 SHORT: Final = {"exchange_flags": "flags", "exchange_data": "data", "update_mapping": "mapping"}
@@ -26,9 +29,11 @@ PROSE: Final = "what it is"
 
 @click.command("list", cls=results.Verb, short_help="List the installed plug-ins and their state.")
 @click.argument("names", metavar="[PLUG-IN]...", nargs=-1, shell_complete=plugin_names)
-@click.option("--block", metavar="NAME", multiple=True, shell_complete=plugin_names, help="As if it could not be used.")
+@click.option("--block", metavar="NAME", multiple=True, shell_complete=plugin_names, help="The same as -p no:NAME.")
+@blocks_plugins
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
-def list_plugins(names: tuple[str, ...], block: tuple[str, ...], as_json: bool) -> None:
+@logs
+def list_plugins(names: tuple[str, ...], block: tuple[str, ...], blocking: Blocking, as_json: bool) -> None:
     """List the installed plug-ins: what they answer, where they come from, and whether they can be used.
 
     All of them are imported. With names: these only, and their options.
@@ -36,7 +41,7 @@ def list_plugins(names: tuple[str, ...], block: tuple[str, ...], as_json: bool) 
     \b
     States:
       ok        it can be used
-      blocked   by --block or the variable PAGEXCHANGE_BLOCK
+      blocked   by an option or the variable PAGEXCHANGE_BLOCK; the reason is given
       failed    it cannot be imported; the reason is given
       shadowed  another plug-in has the same name and comes first
       no hooks  nothing in it is marked as a hook, or pluggy cannot see it
@@ -48,7 +53,7 @@ def list_plugins(names: tuple[str, ...], block: tuple[str, ...], as_json: bool) 
       observes              it is told of runs and exchanges, or reports at their end
     """
     # Names are looked up before anything is imported: a mistyped one costs no import of strangers.
-    registry = Registry(block)
+    registry = Registry(blocking=replace(blocking, names=(*blocking.names, *block)))
     for name in names:
         if name not in registry.names():
             raise UnknownPluginError(name, registry.names(), registry.wrong)

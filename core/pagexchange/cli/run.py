@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,8 @@ from pagexchange.arena import hugepages
 from pagexchange.arena.strategy import bind
 from pagexchange.cli import results, stopping, terminal
 from pagexchange.cli.completion import strategy_names
+from pagexchange.cli.options import blocks_plugins, logs
+from pagexchange.cli.progress import progress_bar
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.host.watchdog import Watchdog
@@ -23,12 +23,9 @@ from pagexchange.runs import inputs
 from pagexchange.runs.contenders import contenders
 from pagexchange.runs.run import run as run_all
 from pagexchange.runs.verdict import Stamping
-from pagexchange.strangers import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pagexchange.runs.run import Progress
+    from pagexchange.host.blocking import Blocking
 
 MOST = 1 << 40
 """Of a count, as in the file: here, so that the message names the option."""
@@ -57,6 +54,8 @@ MOST = 1 << 40
 @click.option("--verify", type=click.Choice(["once", "all", "none"]),
               help="Compare everything once per strategy (default), after every call, or never.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No table, no progress: the exit code is the answer.")
+@blocks_plugins
+@logs
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -72,6 +71,7 @@ def run(
     seed: int | None,
     verify: str | None,
     quiet: bool,
+    blocking: Blocking,
 ) -> None:
     """Run strategies against each other on the same pages, check every page, and show what it cost.
 
@@ -87,10 +87,10 @@ def run(
     given = [("workload.free", free), ("workload.pairs", pairs), ("run.seed", seed)]
     settings = [*overrides, *(f"{key}={value}" for key, value in given if value is not None)]
     # A plug-in that cannot be loaded fails its own strategy; the others run.
-    config = read.load(file, overrides=settings, only=names or None, broken=False)
+    config = read.load(file, overrides=settings, only=names or None, broken=False, blocking=blocking)
     watchdog = Watchdog.from_environment()
     specs = contenders(config, names)
-    host = PagexchangeHost(config.block)
+    host = PagexchangeHost(config.block, blocking=blocking)
     verify = verify or ("once" if config.run.verify else "none")
     with watchdog, progress_bar(show=not quiet) as progress:
         progress(0, 0, "making the arena")
@@ -118,24 +118,3 @@ def run(
         layout.show(run_table.blocks(result, ascii_only=not terminal.speaks_unicode(results.stream())))
     bench.close()
     ctx.exit(result.exit_code)
-
-
-@contextmanager
-def progress_bar(*, show: bool) -> Iterator[Progress]:
-    """A bar on stderr if that is a terminal, else nothing. It is redrawn only when it is told something."""
-    if not show or not sys.stderr.isatty():
-        yield lambda done, total, what: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    columns = (TextColumn("{task.description:40}", markup=False), BarColumn(30), TaskProgressColumn())
-    # No refresh thread: it would wake up inside of what is timed.
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def tell(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total or None, description=visible(what))
-            bar.refresh()
-
-        yield tell

@@ -11,6 +11,7 @@ from pagexchange.errors import ConfigError, PluginContractError, PluginError, Pr
 from pagexchange.hookspecs import QUESTIONS, ArenaFacts
 from pagexchange.host import crashes
 from pagexchange.host.blame import hook_failed, registered_name
+from pagexchange.host.blocking import NOTHING, Blocking
 from pagexchange.host.built import BuiltStrategy, Served, Skipped
 from pagexchange.host.discovery import Plugin, PluginInfo, Registry, manager
 from pagexchange.model.config import Config, PluginUse, StrategySpec
@@ -55,17 +56,21 @@ class Facts:
 class PagexchangeHost:
     """Builds strategies from the installed plug-ins."""
 
-    def __init__(self, block: Iterable[str] = (), registry: Registry | None = None) -> None:
-        """Look for plug-ins; import none.
+    def __init__(
+        self, block: Iterable[str] = (), registry: Registry | None = None, *, blocking: Blocking = NOTHING
+    ) -> None:
+        """Look for plug-ins; import none. UnknownPluginError: the command line blocks one that is not installed.
 
         Parameters
         ----------
         block
-            Names of plug-ins that must not be used, besides those of the variable PAGEXCHANGE_BLOCK.
+            Names of plug-ins that a strategies file blocks, besides those of the variable PAGEXCHANGE_BLOCK.
         registry
             Instead of the installed distributions.
+        blocking
+            What the command line blocks besides.
         """
-        self.registry = Registry(block) if registry is None else registry
+        self.registry = Registry(block, blocking=blocking) if registry is None else registry
 
     def plugins(self) -> list[PluginInfo]:
         """Import every plug-in that is not blocked and say what it is, or what is wrong with it."""
@@ -158,7 +163,7 @@ class _Build:
         A plug-in that is named twice with the same options is one instance.
         """
         if use.plugin in self.registry.blocked and use.plugin in self.registry.names():
-            self.skipped.append(Skipped(question, use.plugin, "is blocked"))
+            self.skipped.append(Skipped(question, use.plugin, f"is blocked {self.registry.blocked[use.plugin]}"))
             return None
         plugin = self.registry.load(use.plugin)
         refuse_wrong_key(question, plugin)

@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import inspect
-import os
 import warnings
 from collections.abc import Iterable, Mapping
 from importlib import metadata
@@ -16,7 +15,9 @@ import pluggy
 from pagexchange import hookspecs
 from pagexchange.errors import PluginError, UnknownPluginError, did_you_mean, in_words
 from pagexchange.host import crashes
+from pagexchange.host.blocking import NOTHING, Blocking
 from pagexchange.host.installed import OWN, installed, origin
+from pagexchange.host.tracing import Manager
 from pagexchange.model.table import Option, Report, convert, make, options_of
 from pagexchange.model.tomlfile import KeyPath
 from pagexchange.strangers import Guard, said
@@ -26,7 +27,6 @@ __all__ = ["OWN"]  # of `installed`, as whoever asks whose a plug-in is finds it
 
 State = Literal["ok", "blocked", "failed", "shadowed", "no hooks"]
 
-BLOCK_VARIABLE: Final = "PAGEXCHANGE_BLOCK"
 _MARKER: Final = f"{hookspecs.PROJECT}_impl"
 
 _SKIPPED: Final = (
@@ -113,18 +113,29 @@ class PluginInfo:
 class Registry:
     """The installed plug-ins, in an order that does not depend on the machine: by distribution, then by name."""
 
-    def __init__(self, block: Iterable[str] = (), entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
+    def __init__(
+        self,
+        block: Iterable[str] = (),
+        entry_points: Iterable[metadata.EntryPoint] | None = None,
+        *,
+        blocking: Blocking = NOTHING,
+    ) -> None:
         """Read the entry points; import nothing.
 
         Parameters
         ----------
         block
-            Names of plug-ins that must not be used, besides those in the variable PAGEXCHANGE_BLOCK (`a,b`).
+            Names of plug-ins that a strategies file blocks, besides those in the variable PAGEXCHANGE_BLOCK (`a,b`).
         entry_points
             Instead of those of the installed distributions.
+        blocking
+            What the command line blocks besides.
+
+        Raises
+        ------
+        UnknownPluginError
+            The command line blocks one that is not installed.
         """
-        from_variable = (name.strip() for name in os.environ.get(BLOCK_VARIABLE, "").split(","))
-        self.blocked = frozenset(block) | frozenset(name for name in from_variable if name)
         entries, wrong = installed() if entry_points is None else (list(entry_points), [])
         self.wrong = wrong
         """A sentence for each distribution whose metadata are broken, or are not those of the code that runs."""
@@ -132,6 +143,8 @@ class Registry:
         self._first: dict[str, metadata.EntryPoint] = {}
         for entry in self.entries:
             self._first.setdefault(entry.name, entry)
+        self.blocked = blocking.reasons({name: self.origin(name)[0] for name in self._first}, block)
+        """Name -> what says that it must not be used, as `by -p no:NAME`."""
         self._loaded: dict[str, Plugin | PluginError] = {}
 
     def names(self) -> list[str]:
@@ -157,7 +170,9 @@ class Registry:
         entry = self._first[name]
         if name in self.blocked:
             distribution, version = _origin(entry)
-            raise PluginError("is blocked", plugin=name, distribution=distribution, version=version)
+            raise PluginError(
+                f"is blocked {self.blocked[name]}", plugin=name, distribution=distribution, version=version
+            )
         crashes.refuse(plugin=name)
         if name not in self._loaded:
             # A failure is kept too: importing again what raised half-way may do anything, even seem to work.
@@ -215,7 +230,7 @@ class Registry:
         if first is not entry:
             return info("shadowed", f"by {' '.join(_origin(first))}, which has a plug-in of this name too. {_RENAME}")
         if entry.name in self.blocked:
-            return info("blocked", "by the option, the file, or the variable PAGEXCHANGE_BLOCK")
+            return info("blocked", self.blocked[entry.name])
         try:
             plugin = self.load(entry.name)
             with plugin.guard("cannot be described", "its description"):
@@ -323,7 +338,7 @@ def specifications() -> dict[str, Any]:
 
 def manager() -> pluggy.PluginManager:
     """Return a new PluginManager that knows the hooks and no plug-in."""
-    made = pluggy.PluginManager(hookspecs.PROJECT)
+    made = Manager(hookspecs.PROJECT)
     made.add_hookspecs(hookspecs)
     return made
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError
 from pagexchange.hookspecs import QUESTIONS
+from pagexchange.host.blocking import NOTHING, Blocking
 from pagexchange.host.build import refuse_wrong_key
 from pagexchange.host.crashes import crashed
 from pagexchange.host.discovery import Registry
@@ -72,6 +73,7 @@ def load(
     only: Sequence[str] | None = None,
     plugins: bool = True,
     broken: bool = True,
+    blocking: Blocking = NOTHING,
 ) -> c.Config:
     """Read and check a strategies file.
 
@@ -87,6 +89,8 @@ def load(
         Also check the names of plug-ins and their options. Imports what the strategies name, nothing else.
     broken
         A plug-in that cannot be loaded is a problem too. If not, only its strategies fail, when they are built.
+    blocking
+        What the command line blocks: as if the file did.
 
     Raises
     ------
@@ -94,8 +98,10 @@ def load(
         With all problems of the file and of the overrides.
     UnknownStrategyError
         A name in `only` is not in the file.
+    UnknownPluginError
+        The command line blocks a plug-in that is not installed.
     """
-    examined = examine(path, overrides=overrides, only=only, plugins=plugins)
+    examined = examine(path, overrides=overrides, only=only, plugins=plugins, blocking=blocking)
     problems = [problem for problem in examined.problems if broken or problem.exit_code != PluginError.exit_code]
     if problems or examined.config is None:
         raise ConfigError(problems)
@@ -108,8 +114,9 @@ def examine(
     overrides: Sequence[str] = (),
     only: Sequence[str] | None = None,
     plugins: bool = True,
+    blocking: Blocking = NOTHING,
 ) -> "Examined":
-    """Return what a file says and everything that is wrong with it. Arguments and UnknownStrategyError as of `load`."""
+    """Return what a file says and everything that is wrong with it. Arguments and what it raises as of `load`."""
     try:
         source = Source.read(path)
         file = TomlFile.from_bytes(source.raw, source.origin)
@@ -120,7 +127,7 @@ def examine(
         reader.override(text)
     if reader.problems:  # a wrong override would only cause more noise below
         return Examined(None, reader.problems)
-    made = reader.read(only, plugins)
+    made = reader.read(only, plugins, blocking)
     reader.problems.sort(key=lambda problem: (problem.line, problem.column))
     return Examined(made, reader.problems, reader.problem)
 
@@ -193,7 +200,7 @@ class _Reader:
         except ValueError as error:
             self.problems.append(Problem(f"--set {text}", str(error)))
 
-    def read(self, only: Sequence[str] | None, plugins: bool) -> c.Config | None:
+    def read(self, only: Sequence[str] | None, plugins: bool, blocking: Blocking) -> c.Config | None:
         """Check every section, whatever is wrong with the others; a Config only if nothing of the file is."""
         for wrong in unwritable(self.data):
             self.bad(*wrong)
@@ -212,7 +219,12 @@ class _Reader:
                 raise UnknownStrategyError(name, strategies)
         if plugins:
             specs = [spec for name, spec in strategies.items() if only is None or name in only]
-            self.plugins(Registry(blocked), specs)
+            registry = Registry(blocked, blocking=blocking)
+            self.plugins(registry, specs)
+            # As if the file said it, so that it says all once it is written anew: what it names itself, for on another
+            # machine the name of a plug-in that is not installed there would be a mistake.
+            named = {use.plugin for spec in strategies.values() for use in spec.uses()}
+            blocked = (*blocked, *sorted(named & registry.blocked.keys() - set(blocked)))
         if any(problem.exit_code != PluginError.exit_code for problem in self.problems):
             return None
         assert self.layout is not None, "or there was a problem"

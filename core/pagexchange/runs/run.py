@@ -10,6 +10,7 @@ Between two calls nobody may write. So the oracle also looks before each checked
 strategy that ran last, and before the first call of all to nobody.
 """
 
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from pagexchange import __version__
 from pagexchange.errors import PagexchangeError
+from pagexchange.host.tracing import untraced
 from pagexchange.model.config import StrategySpec
 from pagexchange.model.words import counted
 from pagexchange.oracle import Verdict as Comparison
@@ -30,6 +32,7 @@ from pagexchange.runs.unshown import not_shown
 from pagexchange.runs.verdict import Stamping, blame, blame_for_later, losses, unsound, verdict_of
 from pagexchange.runs.workbench import Workbench
 
+_LOG: Final = logging.getLogger(__name__)
 ROUNDS: Final = (3, 15)
 """Least and most rounds when their number is left open."""
 BUDGET = 10.0
@@ -148,6 +151,7 @@ class _Turns:
         damage = self.oracle.damage(self.bench) if self.oracle else None
         if damage is None:
             return
+        _LOG.info("the arena is damaged: %s", damage)
         if self.last is None:
             raise _UnsoundError(damage)
         self.last.verdict, self.last.lost = "wrong", losses(damage)
@@ -172,6 +176,7 @@ class _Turns:
             least, most = ROUNDS
             one_round = sum(tally.seconds for tally in self.tallies if tally.runs)
             self.rounds = most if not one_round else max(least, min(most, int(BUDGET / one_round)))
+            _LOG.info("%s of %.3f s each, as many as fit into %.0f s", counted(self.rounds, "round"), one_round, BUDGET)
 
     def time_all(self, *, verify_all: bool) -> str:
         """Run the rounds; return how the arena differs afterwards from what it was, empty if it does not."""
@@ -216,6 +221,7 @@ class _Turns:
             tally.reason = f"its flag policy would move {', '.join(outcome.touched)}: bits that stay with the frame"
         comparison = self.oracle.after(bench, outcome) if self.oracle else None
         tally.verdict, tally.lost = verdict_of(comparison, outcome.status), losses(comparison)
+        _LOG.info("checked %s: %s, %.3f s", tally.spec.name, tally.verdict, tally.seconds)
         wrong = tally.verdict == "wrong"
         if comparison is not None and wrong:
             tally.reason = _blame(bench, tally, comparison)
@@ -234,9 +240,11 @@ class _Turns:
 
     def time(self, tally: Tally, number: int, position: int, *, verify: bool) -> None:
         """One timed call. Leaves the arena as it was."""
-        outcome = self.exchange(tally)
+        with untraced():
+            outcome = self.exchange(tally)
         if outcome is None:
             return
+        _LOG.info("round %d: %s: %.6f s", number + 1, tally.spec.name, outcome.ns["total"] / 1e9)
         status = outcome.status
         tally.rounds.append(
             Round(
@@ -266,6 +274,7 @@ class _Turns:
             outcome = tally.exchange(self.bench, self.bind)
         except PagexchangeError as error:
             tally.failed(error)
+            _LOG.info("%s failed: %s", tally.spec.name, tally.reason)
             # How far the call came is not known, so the arena is made anew unless it never began.
             if tally.strategy is not None and tally.generation == self.bench.generation:
                 self.rebuild()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pagexchange.arena.strategy import bind
 from pagexchange.errors import ConfigError, PagexchangeError, PluginError, Problem
 from pagexchange.host import read
+from pagexchange.host.blocking import NOTHING, Blocking
 from pagexchange.host.build import Facts, PagexchangeHost
 from pagexchange.host.watchdog import Watchdog
 from pagexchange.runs import inputs
@@ -48,9 +49,12 @@ class Findings:
         return min(codes, default=0)  # the file is read before its input, and that before a plug-in is asked
 
 
-def trial(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Findings:
-    """Read a file, make its arena in memory, build its strategies for it, and throw all that away."""
-    examined = read.examine(path, overrides=overrides)
+def trial(path: Path | str | None = None, overrides: Sequence[str] = (), blocking: Blocking = NOTHING) -> Findings:
+    """Read a file, make its arena in memory, build its strategies for it, and throw all that away.
+
+    UnknownPluginError: the command line blocks a plug-in that is not installed.
+    """
+    examined = read.examine(path, overrides=overrides, blocking=blocking)
     config, problems = examined.config, list(examined.problems)
     if config is None:
         return Findings(None, problems, None)
@@ -61,7 +65,7 @@ def trial(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Find
             arena = _arena(config, stack)
         except (PagexchangeError, OSError, MemoryError, ValueError) as error:
             arena, refusal = None, error
-        host = PagexchangeHost(config.block)
+        host = PagexchangeHost(config.block, blocking=blocking)
         watchdog = stack.enter_context(Watchdog.from_environment())
         for spec in config.strategies.values():
             problem = _unfit(host, spec, arena or Facts.of(config), watchdog, examined)

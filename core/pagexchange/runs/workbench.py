@@ -5,6 +5,8 @@ the contents of the pairs that were exchanged are swapped by NumPy, and what an 
 from a copy. Where even the contents are wrong, the arena is built anew.
 """
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from pagexchange.oracle.format import SLOT
 from pagexchange.pages.within import within
 from pagexchange.runs.result import InputInfo
 
+_LOG: Final = logging.getLogger(__name__)
 _WHOLE: Final = ("mappings", "spaces", "xanodes", "tables")
 """Parts of the arena that are put back as a whole: which words of them an exchange writes is its own affair."""
 _CHUNK_BYTES: Final = 8 << 20
@@ -68,8 +71,10 @@ class Workbench:
         self._build()
 
     def _build(self) -> None:
+        started = time.perf_counter()
         made = self._make()
         self.arena, self.info = made.arena, made.info
+        _LOG.info("made the arena: %r, %.3f s", self.arena, time.perf_counter() - started)
         self.lists = [np.asarray(pairs, dtype=np.int64).reshape(-1, 2) for pairs in made.lists]
         self.pairs: NDArray[np.int64] = np.concatenate([np.zeros((0, 2), dtype=np.int64), *self.lists])
         self.generation += 1
