@@ -27,7 +27,7 @@ def resolved(config: Config, specs: Iterable[StrategySpec]) -> dict[str, Any]:
     specs = list(specs)
     named = {use.plugin for spec in specs for use in spec.uses()}
     # Of those that the environment blocks only what is named: elsewhere the others may not be installed.
-    blocked = [*config.block, *sorted((Registry(config.block).blocked & named) - set(config.block))]
+    blocked = [*config.block, *sorted((Registry(config.block).blocked.keys() & named) - set(config.block))]
     sections = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     tables = {
         name: section
