@@ -315,6 +315,8 @@ cdef extern from "pagexchange/arena.h" nogil:
     uint64_t *pgx_state_word(pgx_entry *e)
     uint64_t pgx_state_of(uint32_t refs, uint32_t owner)
     uint64_t pgx_pin_pfn(uint64_t pin)
+    uint64_t pgx_step_of(uint64_t state)
+    uint32_t pgx_holder(uint16_t held)
     int pgx_pinned(const pgx_region *r, uint64_t pfn, uint32_t order)
     int pgx_fail_alloc(pgx_region *r)
 

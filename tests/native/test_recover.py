@@ -8,7 +8,7 @@ import pytest
 from pagexchange.errors import ArenaBusyError
 from pagexchange.oracle import check
 from pagexchange.oracle import format as f
-from tests.core.pages import Pages
+from tests.core.pages import Pages, strategy
 from tests.steps.deaths import die
 from tests.steps.judge import Native, Nobody, essence
 
@@ -207,3 +207,24 @@ def test_nothing_is_rebuilt_while_a_slot_is_claimed(pages: Pages) -> None:
     claimed_by_dead(pages.arena, 2)
     with pytest.raises(ArenaBusyError, match="slot 2 is claimed"):
         pages.arena.rebuild()
+
+
+@pytest.mark.parametrize("pairs", [1, 16, 17])
+def test_a_python_movers_last_group_goes_back_however_full_it_is(pages: Pages, pairs: int) -> None:
+    """As it is between the last group and META: a group that is not full was taken for one that cannot be."""
+    arena = pages.arena
+    before = np.array([pages.pair(("raw", "raw")) for _ in range(pairs)])
+    seen: list[Any] = []
+
+    def move(pieces: Any, a: Any, b: Any) -> None:
+        pieces[a], pieces[b] = pieces[b], pieces[a]
+        seen.append(arena.memory.copy())
+
+    contents = arena.frames[before].copy()
+    assert strategy(arena, data=move).exchange(before).ok
+    arena.memory[:] = seen[-1]
+    claimed_by_dead(arena, 1)["state"] = 2 * len(seen) << 8 | f.PHASES.index("DATA")
+    (recovered,) = arena.recover(1)
+    assert (recovered.outcome, recovered.phase) == ("recovered", "data")
+    assert (arena.frames[before] == contents).all()
+    assert check(arena) == []

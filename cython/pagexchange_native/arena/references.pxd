@@ -226,7 +226,7 @@ cdef inline int may_put(const pgx_region *r, uint32_t pfn) noexcept nogil:
         return IS_FROZEN
     if find_pin(r, pfn, 0) != NULL and not is_last_get(r, pfn):
         return MAY_PUT
-    if e.held & ~PGX_HELD_BY_GET != r.process + 1:
+    if pgx_holder(e.held) != r.process + 1:
         return NOT_YOURS
     if refs == 1 and (page_is_kept(e) or pgx_load64(&e.flags) & r.layout.locked):
         return IS_LOCKED
@@ -253,7 +253,7 @@ cdef inline int put_reference(pgx_region *r, uint32_t pfn, uint32_t slot, uint64
     if drop_pin(r, pfn, 0):
         page_leave(e, slot)
         return 0
-    if e.held & ~PGX_HELD_BY_GET != r.process + 1:  # another thread has dropped the reference that was seen
+    if pgx_holder(e.held) != r.process + 1:  # another thread has dropped the reference that was seen
         return NOT_YOURS
     if e.refs == 1:
         why = drop_last(&u, pfn, until)

@@ -15,9 +15,9 @@ from pagexchange_native.arena.reentry import plugin_of, refuse_plugin_of
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EBADMSG, EFAULT, EINTR, EINVAL
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memset
 from posix.time cimport CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
 from pagexchange_native.arena.locks cimport now_ns, wait_until
@@ -29,6 +29,9 @@ from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.buffers cimport INT32, INT64, address, extent, items, view_of
 from pagexchange_native.format cimport *
 from pagexchange_native.arena.slots cimport claim_worker, release_slot
+from pagexchange_native.engine.whole_pages cimport (
+    exchanged_in_group, in_group, pieces_of, put_groups_back, put_open_group_back, save_group,
+)
 from pagexchange_native.engine.work cimport (
     ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker,
 )
@@ -622,76 +625,44 @@ cdef class Exchanger:
     cdef int python_batch(self, Worker *w) except? -1:
         """Moves a batch with a Python mover, under the whole-page log; see `worker.pyx`, data."""
         cdef pgx_region *r = w.r
-        cdef uint8_t *log = r.pieces + <uint64_t>(w.slot - 1) * PGX_PIECES * 2 * PGX_PIECE
-        cdef int64_t per
-        cdef int64_t k, j, g, first, count, total
-        cdef int64_t done = 0
+        cdef uint64_t total = pieces_of(w)
+        cdef uint64_t per = r.page_size // PGX_PIECE
+        cdef uint64_t g, first, end, moved
+        cdef int64_t j = 0
+        cdef uint32_t k
         cdef Work *p
         cdef int64_t *a
         cdef int64_t *b
-        total = 0
-        for k in range(w.n_live):
-            total += <int64_t>(r.page_size << w.work[w.live[k]].order) // PGX_PIECE
         all_a = np.empty(total, dtype=np.int64)
         all_b = np.empty(total, dtype=np.int64)
         a = <int64_t *>address(all_a)
         b = <int64_t *>address(all_b)
-        j = 0
         for k in range(w.n_live):
             p = &w.work[w.live[k]]
-            per = <int64_t>r.page_size // PGX_PIECE
             for first in range(per << p.order):
-                a[j] = p.pfn[0] * per + first
-                b[j] = p.pfn[1] * per + first
+                a[j] = <int64_t>(p.pfn[0] * per + first)
+                b[j] = <int64_t>(p.pfn[1] * per + first)
                 j += 1
         pieces = self.arena.frames.reshape(-1, PGX_PIECE // 8)
         function = self.movers[w.mover].function
-        g = 0
         try:
-            while done < total:
-                count = min(PGX_PIECES, total - done)
-                for k in range(count):
-                    memcpy(log + 2 * k * PGX_PIECE, r.frames + a[done + k] * PGX_PIECE, PGX_PIECE)
-                    memcpy(log + (2 * k + 1) * PGX_PIECE, r.frames + b[done + k] * PGX_PIECE, PGX_PIECE)
-                pgx_publish(&w.rec.state, ((2 * <uint64_t>g + 1) << 8) | PGX_DATA)
+            for g in range((total + PGX_PIECES - 1) // PGX_PIECES):
+                first, end = g * PGX_PIECES, g * PGX_PIECES + in_group(g, total)
+                save_group(w, g, total)
+                pgx_publish(&w.rec.state, ((2 * g + 1) << 8) | PGX_DATA)
                 try:
                     with plugin_of(self.arena):
-                        function(pieces, all_a[done:done + count].copy(), all_b[done:done + count].copy())
-                    for k in range(count):
-                        if memcmp(r.frames + a[done + k] * PGX_PIECE, log + (2 * k + 1) * PGX_PIECE, PGX_PIECE) or \
-                                memcmp(r.frames + b[done + k] * PGX_PIECE, log + 2 * k * PGX_PIECE, PGX_PIECE):
-                            raise RuntimeError(
-                                f"piece {a[done + k]} and piece {b[done + k]} were not exchanged; all pages were put back"
-                            )
+                        function(pieces, all_a[first:end].copy(), all_b[first:end].copy())
+                    moved = first + exchanged_in_group(w, g, total)
+                    if moved < end:
+                        raise RuntimeError(
+                            f"piece {a[moved]} and piece {b[moved]} were not exchanged; all pages were put back"
+                        )
                 except BaseException:
-                    _put_back(w, log, a, b, done, count, g)
+                    put_open_group_back(w, g, total, False)
+                    put_groups_back(w, g, total)
                     raise
-                done += count
-                g += 1
-                pgx_publish(&w.rec.state, ((2 * <uint64_t>g) << 8) | PGX_DATA)
+                pgx_publish(&w.rec.state, ((2 * (g + 1)) << 8) | PGX_DATA)
         finally:
             del pieces
         return 0
-
-
-cdef void _put_back(Worker *w, uint8_t *log, const int64_t *a, const int64_t *b, int64_t done, int64_t count,
-                    int64_t g) noexcept:
-    """Restores the group that failed from the log, then exchanges the earlier groups back, each under the log."""
-    cdef pgx_region *r = w.r
-    cdef int64_t k
-    for k in range(count):
-        memcpy(r.frames + a[done + k] * PGX_PIECE, log + 2 * k * PGX_PIECE, PGX_PIECE)
-        memcpy(r.frames + b[done + k] * PGX_PIECE, log + (2 * k + 1) * PGX_PIECE, PGX_PIECE)
-    pgx_publish(&w.rec.state, ((2 * <uint64_t>g) << 8) | PGX_BACK)
-    while g > 0:
-        g -= 1
-        done -= PGX_PIECES
-        for k in range(PGX_PIECES):
-            memcpy(log + 2 * k * PGX_PIECE, r.frames + a[done + k] * PGX_PIECE, PGX_PIECE)
-            memcpy(log + (2 * k + 1) * PGX_PIECE, r.frames + b[done + k] * PGX_PIECE, PGX_PIECE)
-        pgx_publish(&w.rec.state, ((2 * <uint64_t>g + 1) << 8) | PGX_BACK)
-        for k in range(PGX_PIECES):
-            memcpy(r.frames + a[done + k] * PGX_PIECE, log + (2 * k + 1) * PGX_PIECE, PGX_PIECE)
-            memcpy(r.frames + b[done + k] * PGX_PIECE, log + 2 * k * PGX_PIECE, PGX_PIECE)
-        pgx_publish(&w.rec.state, ((2 * <uint64_t>g) << 8) | PGX_BACK)
-    pgx_publish(&w.rec.state, PGX_INTENT)

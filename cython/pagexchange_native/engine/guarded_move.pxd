@@ -141,7 +141,7 @@ cdef inline int move_guarded(const pgx_mover_ops *ops, pgx_region *r, const pgx_
     mark_broken(r, where)
     state = pgx_load64(log.state)
     pair = <uint32_t>(state >> 48)
-    step = (state >> 8) & ((1ull << 40) - 1)
+    step = pgx_step_of(state)
     while at + 1 < n and moves[at].pair != pair:
         at += 1
     if at + 1 < n and ops.kind == PGX_LOG_UNDO and step == moves[at].bytes // PGX_CHUNK * 2 and \

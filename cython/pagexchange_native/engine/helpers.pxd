@@ -10,6 +10,7 @@ put back.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.slots cimport claim_worker, release_slot
+from pagexchange_native.engine.data_log cimport log_of
 from pagexchange_native.engine.guarded_move cimport move_guarded, put_back
 from pagexchange_native.engine.threads cimport run_jobs
 from pagexchange_native.format cimport *
@@ -31,20 +32,11 @@ cdef struct Share:  # what one helper thread gets of a folio pair
     pgx_move move
 
 
-cdef inline void _log_of(Share *s, pgx_log *log) noexcept nogil:
-    cdef pgx_slot *rec = pgx_slot_at(s.r, s.slot)
-    log.state = &rec.state
-    log.chunk = &rec.log[0][0]
-    log.phase = PGX_HELP
-    log.slot = s.slot
-    log.region = s.r
-
-
 cdef inline void *_help(void *arg) noexcept nogil:
     cdef Share *s = <Share *>arg
     cdef pgx_log log
     cdef size_t broken
-    _log_of(s, &log)
+    log_of(s.r, s.slot, PGX_HELP, &log)
     s.status = move_guarded(s.ops, s.r, &s.move, 1, &log, &broken)
     return NULL
 
@@ -55,7 +47,7 @@ cdef inline int _put_back_all(Share *share, uint32_t n) noexcept nogil:
     cdef uint32_t k
     for k in range(n):
         if share[k].status == 0:
-            _log_of(&share[k], &log)
+            log_of(share[k].r, share[k].slot, PGX_HELP, &log)
             put_back(share[k].ops, share[k].r, &share[k].move, &log, share[k].move.bytes // PGX_CHUNK * 2)
     return -EHWPOISON
 

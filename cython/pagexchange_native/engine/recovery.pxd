@@ -8,14 +8,16 @@ engine do the rest, each of them only where a frame still carries the slot's mar
 from libc.errno cimport EAGAIN, EUCLEAN
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from pagexchange_native.arena.allocator cimport pgx_free
 from pagexchange_native.arena.references cimport structural_refs
+from pagexchange_native.engine.data_log cimport log_of, move_of
 from pagexchange_native.engine.finish cimport arrive, store_counters
 from pagexchange_native.engine.guarded_move cimport Call, mark_broken, move_guarded, put_back, run_call
 from pagexchange_native.engine.settle cimport kind_of, set_targets
 from pagexchange_native.engine.tails cimport chunks_of, exchange_tails, store_tails
+from pagexchange_native.engine.whole_pages cimport pieces_of, put_groups_back, put_open_group_back
 from pagexchange_native.engine.work cimport UNMAPPED_0, UNMAPPED_1, Work, Worker
 from pagexchange_native.format cimport *
 from pagexchange_native.movers.moves cimport pgx_isa, pgx_temp_exchange
@@ -36,10 +38,6 @@ cdef enum:
 
 
 # ---- the record, checked ---------------------------------------------------------------------------------------------
-
-cdef inline uint64_t step_of(uint64_t state) noexcept nogil:
-    return (state >> 8) & ((<uint64_t>1 << 40) - 1)
-
 
 cdef inline bint _is_new(uint32_t *bucket, uint32_t pfn) noexcept nogil:
     """Whether no frame before this one was the same. `bucket` has BUCKETS words, all 0 at first."""
@@ -199,32 +197,17 @@ cdef inline void table_of(Resume *how, pgx_mover_ops *ops) noexcept nogil:
     ops.move = _move
 
 
-cdef inline void log_of(pgx_region *r, uint32_t slot, uint32_t phase, pgx_log *log) noexcept nogil:
-    cdef pgx_slot *rec = pgx_slot_at(r, slot)
-    log.state = &rec.state
-    log.chunk = &rec.log[0][0]
-    log.phase = phase
-    log.slot = slot
-    log.region = r
-
-
-cdef inline bint move_of(Worker *w, uint32_t i, pgx_move *move) noexcept nogil:
-    """The bytes of a pair; False when its temporary frame makes no sense."""
-    cdef Work *p = &w.work[i]
+cdef inline bint sound_move_of(Worker *w, uint32_t i, pgx_move *move) noexcept nogil:
+    """`move_of`; False when its temporary frame makes no sense."""
     cdef uint32_t temp = w.rec.pair[i].temp
     cdef const pgx_entry *e
-    move.a = pgx_frame_at(w.r, p.pfn[0])
-    move.b = pgx_frame_at(w.r, p.pfn[1])
-    move.temp = NULL
-    move.bytes = w.r.page_size << p.order
-    move.pair = i
+    move_of(w, i, move)
     if w.rec.pair[i].kind != PGX_LOG_TEMP:
         return True
-    if temp == 0 or temp > w.r.nframes:
+    if move.temp == NULL:
         return False
     e = &w.r.entries[temp - 1]
-    move.temp = pgx_frame_at(w.r, temp - 1)
-    return e.state == PGX_USED and pgx_load32(&e.owner) == w.slot + 1 and p.order <= e.order <= PGX_MAX_ORDER
+    return e.state == PGX_USED and pgx_load32(&e.owner) == w.slot + 1 and w.work[i].order <= e.order <= PGX_MAX_ORDER
 
 
 cdef inline uint64_t last_step(uint32_t kind, uint64_t bytes) noexcept nogil:
@@ -245,7 +228,7 @@ cdef inline int resume_pair(pgx_region *r, Resume *how, const pgx_move *move, co
     if where == NULL:
         return 0
     mark_broken(r, where)
-    put_back(&ops, r, move, log, step_of(pgx_load64(log.state)))
+    put_back(&ops, r, move, log, pgx_step_of(pgx_load64(log.state)))
     return -EHWPOISON
 
 
@@ -298,7 +281,7 @@ cdef inline int _finish_helpers(Worker *w, uint32_t i) noexcept nogil:
         rec = pgx_slot_at(w.r, slot)
         state = pgx_load64(&rec.state)
         if rec.lo >= rec.hi or rec.hi > move.bytes or (rec.lo | rec.hi) % PGX_PIECE or \
-                step_of(state) > last_step(PGX_LOG_UNDO, rec.hi - rec.lo):
+                pgx_step_of(state) > last_step(PGX_LOG_UNDO, rec.hi - rec.lo):
             return -EUCLEAN
         covered += rec.hi - rec.lo
         back |= state & 0xff == PGX_BACK
@@ -309,7 +292,7 @@ cdef inline int _finish_helpers(Worker *w, uint32_t i) noexcept nogil:
             continue
         rec = pgx_slot_at(w.r, slot)
         state = pgx_load64(&rec.state)
-        step = step_of(state)
+        step = pgx_step_of(state)
         part = move
         part.a += rec.lo
         part.b += rec.lo
@@ -338,62 +321,16 @@ cdef inline void release_helpers(Worker *w) noexcept nogil:
 
 # ---- the whole-page log of a Python mover ------------------------------------------------------------------------------
 
-cdef inline void _piece(Worker *w, uint64_t number, uint8_t **a, uint8_t **b) noexcept nogil:
-    cdef uint32_t k = 0
-    cdef uint64_t size
-    while True:
-        size = w.r.page_size << w.work[w.live[k]].order
-        if number < size // PGX_PIECE:
-            break
-        number -= size // PGX_PIECE
-        k += 1
-    a[0] = pgx_frame_at(w.r, w.work[w.live[k]].pfn[0]) + number * PGX_PIECE
-    b[0] = pgx_frame_at(w.r, w.work[w.live[k]].pfn[1]) + number * PGX_PIECE
-
-
-cdef inline void _store_group(Worker *w, uint64_t g, uint64_t total, bint crosswise) noexcept nogil:
-    """Stores a saved group to where it was saved from, or to the other side."""
-    cdef uint8_t *log = w.r.pieces + <uint64_t>(w.slot - 1) * PGX_PIECES * 2 * PGX_PIECE
-    cdef uint64_t k
-    cdef uint8_t *a
-    cdef uint8_t *b
-    for k in range(min(<uint64_t>PGX_PIECES, total - g * PGX_PIECES)):
-        _piece(w, g * PGX_PIECES + k, &a, &b)
-        memcpy(a, log + (2 * k + crosswise) * PGX_PIECE, PGX_PIECE)
-        memcpy(b, log + (2 * k + 1 - crosswise) * PGX_PIECE, PGX_PIECE)
-
-
-cdef inline void _save_group(Worker *w, uint64_t g, uint64_t total) noexcept nogil:
-    cdef uint8_t *log = w.r.pieces + <uint64_t>(w.slot - 1) * PGX_PIECES * 2 * PGX_PIECE
-    cdef uint64_t k
-    cdef uint8_t *a
-    cdef uint8_t *b
-    for k in range(min(<uint64_t>PGX_PIECES, total - g * PGX_PIECES)):
-        _piece(w, g * PGX_PIECES + k, &a, &b)
-        memcpy(log + 2 * k * PGX_PIECE, a, PGX_PIECE)
-        memcpy(log + (2 * k + 1) * PGX_PIECE, b, PGX_PIECE)
-
-
 cdef inline int put_pages_back(Worker *w, uint64_t state) noexcept nogil:
     """Puts back what a Python mover has done: 0, or -EUCLEAN with nothing changed."""
-    cdef uint64_t total = 0
-    cdef uint64_t step = step_of(state)
+    cdef uint64_t total = pieces_of(w)
+    cdef uint64_t step = pgx_step_of(state)
     cdef uint64_t g = step >> 1
-    cdef uint32_t k
-    for k in range(w.n_live):
-        total += (w.r.page_size << w.work[w.live[k]].order) // PGX_PIECE
-    if g * PGX_PIECES > total or (step & 1 and g * PGX_PIECES == total):
+    if g * PGX_PIECES > total + PGX_PIECES - 1 or (step & 1 and g * PGX_PIECES >= total):
         return -EUCLEAN
     if step & 1:
-        _store_group(w, g, total, state & 0xff == PGX_BACK)
-        pgx_publish(&w.rec.state, ((2 * g) << 8) | PGX_BACK)
-    while g > 0:
-        g -= 1
-        _save_group(w, g, total)
-        pgx_publish(&w.rec.state, ((2 * g + 1) << 8) | PGX_BACK)
-        _store_group(w, g, total, True)
-        pgx_publish(&w.rec.state, ((2 * g) << 8) | PGX_BACK)
-    pgx_publish(&w.rec.state, PGX_INTENT)
+        put_open_group_back(w, g, total, state & 0xff == PGX_BACK)
+    put_groups_back(w, g, total)
     return 0
 
 
@@ -409,7 +346,7 @@ cdef inline uint32_t _first_from(const Worker *w, uint64_t pair) noexcept nogil:
 cdef inline int _open_pair(Worker *w, uint32_t k, uint64_t state, Resume *how) noexcept nogil:
     """Ends what is open of the k-th live pair, in DATA or BACK: 1 it is done, 0 it is dropped, or -EUCLEAN."""
     cdef uint32_t i = w.live[k]
-    cdef uint64_t step = step_of(state)
+    cdef uint64_t step = pgx_step_of(state)
     cdef pgx_mover_ops ops
     cdef pgx_log log
     cdef int rc
@@ -449,7 +386,7 @@ cdef inline int resume_data(Worker *w, uint64_t state) noexcept nogil:
     how.kind = w.rec.pair[w.live[0]].kind
     how.step = 0
     for k in range(w.n_live):
-        if w.rec.pair[w.live[k]].kind != how.kind or not move_of(w, w.live[k], &w.moves[k]):
+        if w.rec.pair[w.live[k]].kind != how.kind or not sound_move_of(w, w.live[k], &w.moves[k]):
             return -EUCLEAN
     if how.kind == PGX_LOG_NONE:
         return 0
@@ -483,7 +420,7 @@ cdef inline int resume_data(Worker *w, uint64_t state) noexcept nogil:
 cdef inline void resume_tails(Worker *w, uint64_t state) noexcept nogil:
     """Words of tails: from an open chunk on, or all of them after DATA."""
     cdef uint32_t k
-    cdef uint64_t step = step_of(state)
+    cdef uint64_t step = pgx_step_of(state)
     for k in range(w.n_live):
         w.tails[w.live[k]] = w.r.layout.tail_swap
     if state & 0xff != PGX_TAILS:
@@ -551,7 +488,7 @@ cdef inline int recover_exchange(Worker *w, uint64_t until) noexcept nogil:
         else:
             rc = resume_data(w, state)
     if rc == 0 and phase == PGX_TAILS and (state >> 48 >= w.n or w.work[state >> 48].status != 0
-                                           or step_of(state) >> 1 >= chunks_of(&w.work[state >> 48])):
+                                           or pgx_step_of(state) >> 1 >= chunks_of(&w.work[state >> 48])):
         rc = -EUCLEAN
     if rc != 0:
         return rc

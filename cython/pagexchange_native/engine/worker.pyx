@@ -20,6 +20,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.engine.claim cimport claim, refused_as
+from pagexchange_native.engine.data_log cimport log_of, move_of
 from pagexchange_native.engine.drop cimport drop
 from pagexchange_native.engine.finish cimport finish, give_back_all, store_counters
 from pagexchange_native.engine.guarded_move cimport move_guarded, readable
@@ -266,27 +267,14 @@ cdef void _give_up(Worker *w, uint32_t i, int status) noexcept nogil:
 cdef void _data(Worker *w) noexcept nogil:
     cdef const pgx_mover_ops *ops = &w.plan.movers[w.mover]
     cdef pgx_log log
-    cdef uint32_t k, i
+    cdef uint32_t k
     cdef size_t broken = 0
     cdef int rc
-    cdef Work *p
     if ops.kind == PGX_LOG_NONE:
         return
-    log.state = &w.rec.state
-    log.chunk = &w.rec.log[0][0]
-    log.phase = PGX_DATA
-    log.slot = w.slot
-    log.region = w.r
+    log_of(w.r, w.slot, PGX_DATA, &log)
     for k in range(w.n_live):
-        i = w.live[k]
-        p = &w.work[i]
-        w.moves[k].a = pgx_frame_at(w.r, p.pfn[0])
-        w.moves[k].b = pgx_frame_at(w.r, p.pfn[1])
-        w.moves[k].temp = NULL
-        if w.rec.pair[i].temp and w.rec.pair[i].temp <= w.r.nframes:
-            w.moves[k].temp = pgx_frame_at(w.r, w.rec.pair[i].temp - 1)
-        w.moves[k].bytes = w.r.page_size << p.order
-        w.moves[k].pair = i
+        move_of(w, w.live[k], &w.moves[k])
     if w.split > 1 and ops.kind == PGX_LOG_UNDO:
         for k in range(w.n_live):
             rc = move_split(ops, w.r, w.slot, w.split, &w.moves[k], &log)

@@ -7,7 +7,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pagexchange_native.buffers cimport UINT8, address, extent, items, view_of
-from pagexchange_native.format cimport PGX_DATA, PGX_LOG_WHOLE, pgx_load64
+from pagexchange_native.format cimport PGX_DATA, PGX_LOG_WHOLE, pgx_load64, pgx_step_of
 from pagexchange_native.movers.moves cimport (
     PGX_SHARE,
     pgx_isa,
@@ -190,7 +190,7 @@ def resume_rows(object a not None, object b not None, object record not None, te
     cdef int rc = 0
     # The word as `pgx_log_step` writes it: 16 bits of row, 40 of step, 8 of phase.
     row = state >> 48
-    step = (state >> 8) & ((<uint64_t>1 << 40) - 1)
+    step = pgx_step_of(state)
     if row >= n or (state & 0xff) != PGX_DATA:
         raise OSError(EUCLEAN, f"state word {state:#x} names no row of {n} in its data step")
     with nogil:

@@ -106,8 +106,8 @@ cdef inline uint32_t free_orphans(pgx_region *r, uint32_t slot, uint64_t until) 
     for pfn in range(r.nframes):
         e = &r.entries[pfn]
         held = e.held
-        if held == 0 or e.state != PGX_USED or held & ~PGX_HELD_BY_GET == r.process + 1 or \
-                not is_gone(r, (held & ~PGX_HELD_BY_GET) - 1):
+        if held == 0 or e.state != PGX_USED or pgx_holder(held) == r.process + 1 or \
+                not is_gone(r, pgx_holder(held) - 1):
             continue
         if not page_enter(e, slot):
             continue

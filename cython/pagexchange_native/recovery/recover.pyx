@@ -140,7 +140,7 @@ cdef bint _waits(const pgx_region *r, uint32_t slot) noexcept nogil:
     if s.parent == 0 or s.parent > r.workers + 1 or (phase != PGX_HELP and phase != PGX_BACK):
         return False
     of_parent = pgx_load64(&pgx_slot_at(r, s.parent - 1).state)
-    return of_parent & 0xff == PGX_DATA and (of_parent >> 8) & ((<uint64_t>1 << 40) - 1) == PGX_SPLIT
+    return of_parent & 0xff == PGX_DATA and pgx_step_of(of_parent) == PGX_SPLIT
 
 
 cdef int _exchange(pgx_region *r, uint32_t slot, const pgx_isa *isa, uint64_t until) noexcept nogil:

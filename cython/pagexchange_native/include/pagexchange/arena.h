@@ -375,6 +375,12 @@ static inline uint64_t pgx_state_of(uint32_t refs, uint32_t owner) {
 #endif
 }
 
+/* Step of a pair's data, out of a slot's `state`; of a whole-page log the step of the batch. */
+static inline uint64_t pgx_step_of(uint64_t state) { return state >> 8 & ((1ull << 40) - 1); }
+
+/* Number of the process that holds a page, + 1; 0: none. */
+static inline uint32_t pgx_holder(uint16_t held) { return held & ~PGX_HELD_BY_GET & 0xffffu; }
+
 /* A word of a tree as 32 bits: node * 64 + slot + 1, or PGX_SLOT_HEAD for the head of the array itself. */
 #define PGX_SLOT_HEAD 0xffffffffu
 

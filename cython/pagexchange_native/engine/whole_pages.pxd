@@ -1,0 +1,95 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The whole-page log, under which a mover in Python works: groups of pieces are saved, moved by it, and looked at.
+
+    DATA 2g + 1   group g is saved, and in the mover's hands
+    DATA 2g       the groups below g are exchanged
+    BACK 2g + 1   group g is saved, and being exchanged back
+    BACK 2g       the groups below g are still exchanged
+
+A group is up to PGX_PIECES pieces of both sides, in the order of the live pairs.
+"""
+
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+from pagexchange_native.engine.work cimport Worker
+from pagexchange_native.format cimport *
+
+
+cdef inline uint64_t pieces_of(const Worker *w) noexcept nogil:
+    """Pieces of each side of the live pairs."""
+    cdef uint64_t total = 0
+    cdef uint32_t k
+    for k in range(w.n_live):
+        total += (w.r.page_size << w.work[w.live[k]].order) // PGX_PIECE
+    return total
+
+
+cdef inline uint64_t in_group(uint64_t g, uint64_t total) noexcept nogil:
+    return min(<uint64_t>PGX_PIECES, total - g * PGX_PIECES)
+
+
+cdef inline void _piece(const Worker *w, uint64_t number, uint8_t **a, uint8_t **b) noexcept nogil:
+    cdef uint32_t k = 0
+    cdef uint64_t size
+    while True:
+        size = w.r.page_size << w.work[w.live[k]].order
+        if number < size // PGX_PIECE:
+            break
+        number -= size // PGX_PIECE
+        k += 1
+    a[0] = pgx_frame_at(w.r, w.work[w.live[k]].pfn[0]) + number * PGX_PIECE
+    b[0] = pgx_frame_at(w.r, w.work[w.live[k]].pfn[1]) + number * PGX_PIECE
+
+
+cdef inline uint8_t *_log(const Worker *w) noexcept nogil:
+    return w.r.pieces + <uint64_t>(w.slot - 1) * PGX_PIECES * 2 * PGX_PIECE
+
+
+cdef inline void save_group(const Worker *w, uint64_t g, uint64_t total) noexcept nogil:
+    cdef uint64_t k
+    cdef uint8_t *a
+    cdef uint8_t *b
+    for k in range(in_group(g, total)):
+        _piece(w, g * PGX_PIECES + k, &a, &b)
+        memcpy(_log(w) + 2 * k * PGX_PIECE, a, PGX_PIECE)
+        memcpy(_log(w) + (2 * k + 1) * PGX_PIECE, b, PGX_PIECE)
+
+
+cdef inline void store_group(const Worker *w, uint64_t g, uint64_t total, bint crosswise) noexcept nogil:
+    """Stores a saved group to where it was saved from, or to the other side."""
+    cdef uint64_t k
+    cdef uint8_t *a
+    cdef uint8_t *b
+    for k in range(in_group(g, total)):
+        _piece(w, g * PGX_PIECES + k, &a, &b)
+        memcpy(a, _log(w) + (2 * k + crosswise) * PGX_PIECE, PGX_PIECE)
+        memcpy(b, _log(w) + (2 * k + 1 - crosswise) * PGX_PIECE, PGX_PIECE)
+
+
+cdef inline uint64_t exchanged_in_group(const Worker *w, uint64_t g, uint64_t total) noexcept nogil:
+    """How many pieces of a saved group, from its first one on, are where the other side's were."""
+    cdef uint64_t k
+    cdef uint8_t *a
+    cdef uint8_t *b
+    for k in range(in_group(g, total)):
+        _piece(w, g * PGX_PIECES + k, &a, &b)
+        if memcmp(a, _log(w) + (2 * k + 1) * PGX_PIECE, PGX_PIECE) or memcmp(b, _log(w) + 2 * k * PGX_PIECE, PGX_PIECE):
+            return k
+    return in_group(g, total)
+
+
+cdef inline void put_open_group_back(const Worker *w, uint64_t g, uint64_t total, bint crosswise) noexcept nogil:
+    """Of a saved group that a mover, or who puts back, was at work with."""
+    store_group(w, g, total, crosswise)
+    pgx_publish(&w.rec.state, ((2 * g) << 8) | PGX_BACK)
+
+
+cdef inline void put_groups_back(const Worker *w, uint64_t g, uint64_t total) noexcept nogil:
+    """Exchanges the groups below g back, each under the log; then the batch is as it was before its data step."""
+    while g > 0:
+        g -= 1
+        save_group(w, g, total)
+        pgx_publish(&w.rec.state, ((2 * g + 1) << 8) | PGX_BACK)
+        put_open_group_back(w, g, total, True)
+    pgx_publish(&w.rec.state, PGX_INTENT)
