@@ -7,7 +7,6 @@ data step of a logged mover has just begun. That is the most that can be left to
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +37,7 @@ def left_behind(scene: Scene, pairs: Pairs) -> tuple[Memory, int]:
     arena = scene.arena
     seen: list[Memory] = []
 
-    def move(pieces: Any, a: Any, b: Any) -> None:
+    def move(pieces: NDArray[np.uint64], a: Pairs, b: Pairs) -> None:
         if not seen:
             seen.append(arena.memory.copy())
         pieces[a], pieces[b] = pieces[b], pieces[a]
