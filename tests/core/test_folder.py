@@ -62,9 +62,21 @@ def test_nothing_is_overwritten(tmp_path, there):
     else:
         path.symlink_to(tmp_path if there == "a link" else tmp_path / "nowhere")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(FolderError, match=r"night: .*(is a file|is a link|nothing is overwritten)"):
-        Folder.create(path, manifest())
+    for make in (Folder.check, lambda path: Folder.create(path, manifest())):
+        with pytest.raises(FolderError, match=r"night: .*(is a file|is a link|nothing is overwritten)"):
+            make(path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_place_that_will_not_do_is_known_before(tmp_path, monkeypatch):
+    Folder.check(tmp_path / "runs" / "night")
+    (tmp_path / "file").touch()
+    with pytest.raises(FolderError, match=r"cannot be made: .*/file is no folder"):
+        Folder.check(tmp_path / "file" / "runs" / "night")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(FolderError, match=f"cannot be made: {tmp_path} cannot be written"):
+        Folder.check(tmp_path / "runs" / "night")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_an_empty_folder_is_filled(tmp_path):

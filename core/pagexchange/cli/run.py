@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,20 +13,25 @@ import msgspec
 from pagexchange import trail
 from pagexchange.arena import hugepages
 from pagexchange.arena.strategy import bind
-from pagexchange.cli import results, stopping, terminal
+from pagexchange.cli import exits, results, stopping, terminal
 from pagexchange.cli.completion import strategy_names
 from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.progress import progress_bar
+from pagexchange.exits import EXIT_OK
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.host.watchdog import Watchdog
 from pagexchange.runs import inputs
 from pagexchange.runs.contenders import contenders
+from pagexchange.runs.keep import Kept
 from pagexchange.runs.run import run as run_all
 from pagexchange.runs.verdict import Stamping
+from pagexchange.samples.folder import Folder
+from pagexchange.samples.naming import now, out_path
 
 if TYPE_CHECKING:
     from pagexchange.host.blocking import Blocking
+    from pagexchange.runs.result import RunResult
 
 MOST = 1 << 40
 """Of a count, as in the file: here, so that the message names the option."""
@@ -53,6 +59,8 @@ MOST = 1 << 40
 )
 @click.option("--verify", type=click.Choice(["once", "all", "none"]),
               help="Compare everything once per strategy (default), after every call, or never.")  # fmt: skip
+@click.option("--out", metavar="DIR", type=click.Path(),
+              help="Keep every sample in a new run folder; with a / at its end, in one below it.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No table, no progress: the exit code is the answer.")
 @blocks_plugins
 @logs
@@ -70,6 +78,7 @@ def run(
     rounds: int | None,
     seed: int | None,
     verify: str | None,
+    out: str | None,
     quiet: bool,
     blocking: Blocking,
 ) -> None:
@@ -80,10 +89,14 @@ def run(
 
     Exit codes: 0 every strategy did what its `expect` says, 1 one did not, 2 usage or configuration, 3 the input
     cannot be read, 4 a plug-in failed, 5 the pages were wrong before the first exchange, 130 interrupted (what was
-    measured until then is printed).
+    measured until then is printed, and kept). A run folder that cannot be written is 3, and the table is printed.
     """
     if snapshot is not None and live:
         raise click.UsageError("--input and --live exclude each other")
+    started, command = now(), ["pagexchange", *(ctx.find_root().obj or ())]
+    folder = None if out is None else out_path(out, "run", started, command)
+    if folder is not None:
+        Folder.check(folder)
     given = [("workload.free", free), ("workload.pairs", pairs), ("run.seed", seed)]
     settings = [*overrides, *(f"{key}={value}" for key, value in given if value is not None)]
     # A plug-in that cannot be loaded fails its own strategy; the others run.
@@ -92,21 +105,28 @@ def run(
     specs = contenders(config, names)
     host = PagexchangeHost(config.block, blocking=blocking)
     verify = verify or ("once" if config.run.verify else "none")
+    rounds = config.run.rounds if rounds is None else rounds
     with watchdog, progress_bar(show=not quiet) as progress:
         progress(0, 0, "making the arena")
         bench = inputs.workbench(config, file=snapshot, live=live)
         if bench.arena.path is not None and (page := trail.page()) is not None:
             page.made = os.fsencode(bench.arena.path)
+        kept = None
+        if folder is not None:
+            as_run = dataclasses.replace(config.run, verify=verify != "none", rounds=rounds)
+            config = dataclasses.replace(config, run=as_run)
+            kept = Kept(folder, config, specs, bench.info, started=started, command=command, snapshot=snapshot)
         with stopping.remove_at_last(bench.arena.path):
             result = run_all(
                 bench,
                 specs,
                 partial(bind, host, watchdog=watchdog),
                 None if verify == "none" else Stamping(config.run.seed),
-                rounds=config.run.rounds if rounds is None else rounds,
+                rounds=rounds,
                 seed=config.run.seed,
                 verify_all=verify == "all",
                 progress=progress,
+                keep=None if kept is None else kept.sample,
             )
     installed = [*host.registry.clashes({use.plugin for spec in specs for use in spec.uses()}), *host.registry.wrong]
     result = msgspec.structs.replace(result, warnings=[*result.warnings, *installed, *hugepages.missing(bench.arena)])
@@ -117,4 +137,15 @@ def run(
 
         layout.show(run_table.blocks(result, ascii_only=not terminal.speaks_unicode(results.stream())))
     bench.close()
-    ctx.exit(result.exit_code)
+    code = EXIT_OK if kept is None else _keep(kept, result, quiet=quiet)
+    ctx.exit(result.exit_code or code)
+
+
+def _keep(kept: Kept, result: RunResult, *, quiet: bool) -> int:
+    """Finish the run folder; return the exit code."""
+    kept.finish(result)
+    if kept.failed is not None:
+        return exits.report(kept.failed)
+    if not quiet:
+        terminal.say(f"kept in {kept.folder.path}", err=True)
+    return EXIT_OK

@@ -1,5 +1,8 @@
 """From a strategies file, `--input` or `--live` to a workbench: the pages in the arena and the pairs to exchange."""
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,9 +19,11 @@ from pagexchange.pages.choose import choose, leave_free
 from pagexchange.pages.replay import refuse_too_many
 from pagexchange.pages.snapshot import Snapshot, take
 from pagexchange.pages.snapshot import format as file_format
+from pagexchange.pages.snapshot.snapshot import ARRAYS
 from pagexchange.pages.unseen import draw_unseen
 from pagexchange.runs.result import InputInfo
 from pagexchange.runs.workbench import Made, Workbench
+from pagexchange.samples.schema import Input
 from pagexchange_native.arena import backing
 
 PACKAGED: Final = "packaged snapshot"
@@ -47,24 +52,41 @@ def workbench(config: Config, *, file: str | None = None, live: bool = False) ->
         The arena cannot be made, or has no two pages that could be exchanged.
     """
     if config.workload.source == "synthetic" and not live and file is None:
-        return Workbench(lambda: _synthetic(config))
-    snapshot, name, kind = _snapshot(config, file, live)
-    return Workbench(lambda: _replayed(config, snapshot, name, kind))
+        given = Input(name="made-up pages", kind="synthetic", digest=_synthetic_digest(config))
+        return Workbench(lambda: _synthetic(config, given))
+    snapshot, given = _snapshot(config, file, live)
+    return Workbench(lambda: _replayed(config, snapshot, given))
 
 
-def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, str, str]:
-    """The snapshot to run on, its name for the reader, and its kind."""
-    if live:
-        return take(seed=config.run.seed, limit=_most(config)), "this machine, now", "live"
+def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, Input]:
+    """The snapshot to run on, and what it is of."""
+    read = hashlib.sha256()
     if file is None and config.workload.snapshot is not None:
         file = str(config.resolve(config.workload.snapshot))
-    if file is None:
-        return file_format.packaged(), PACKAGED, "snapshot"
-    if Path(file).is_dir():
-        return take(proc=file, seed=config.run.seed, limit=_most(config)), f"saved tree {Path(file).name}", "snapshot"
-    # A snapshot may hold far more pages than fit: that is found out before all of it is unpacked.
-    sieve = partial(refuse_too_many, page_size=int(config.arena.page_size))
-    return file_format.load(file, sieve=sieve), f"snapshot {Path(file).name}", "snapshot"
+    if live:
+        name, kind, snapshot = "this machine, now", "live", take(seed=config.run.seed, limit=_most(config))
+    elif file is None:
+        name, kind, snapshot = PACKAGED, "snapshot", file_format.packaged(seen=read.update)
+    elif Path(file).is_dir():
+        snapshot = take(proc=file, seed=config.run.seed, limit=_most(config))
+        name, kind = f"saved tree {Path(file).name}", "snapshot"
+    else:
+        # A snapshot may hold far more pages than fit: that is found out before all of it is unpacked.
+        sieve = partial(refuse_too_many, page_size=int(config.arena.page_size))
+        snapshot = file_format.load(file, sieve=sieve, seen=read.update)
+        name, kind = f"snapshot {Path(file).name}", "snapshot"
+    if live or (file is not None and Path(file).is_dir()):  # there is no file: what would be in it
+        read.update(json.dumps(snapshot.facts, sort_keys=True).encode())
+        for array in (getattr(snapshot, name) for name in ARRAYS):
+            read.update(b"" if array is None else np.ascontiguousarray(array).data)
+    return snapshot, Input(name=name, kind=kind, digest=read.hexdigest())
+
+
+def _synthetic_digest(config: Config) -> str:
+    """sha256 of all that decides what pages are made up, as JSON."""
+    arena = dataclasses.asdict(config.arena) | {"path": None, "layout": config.layout.text}
+    workload = dataclasses.asdict(config.workload) | {"snapshot": None}
+    return hashlib.sha256(json.dumps([arena, workload, config.run.seed], sort_keys=True).encode()).hexdigest()
 
 
 def _most(config: Config) -> int:
@@ -82,7 +104,7 @@ def _options(config: Config) -> dict[str, Any]:
     }
 
 
-def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
+def _replayed(config: Config, snapshot: Snapshot, given: Input) -> Made:
     backing.refuse_more_than_available((config.workload.pairs or 0) * LISTS)
     names = tuple(config.arena.nodes)
     arena, population = arena_from_snapshot(
@@ -101,10 +123,10 @@ def _replayed(config: Config, snapshot: Snapshot, name: str, kind: str) -> Made:
     drawn = "made_up_heat" in population.counts
     facts["heat"] = "drawn" if drawn else snapshot.facts.get("heat", "flags")
     heat = f"which pages are hot is drawn by the seed, {config.workload.hot:.0%} of them" if drawn else ""
-    return _chosen(config, arena, population, name, kind, facts, [*snapshot.notes, snapshot.unsaid, heat])
+    return _chosen(config, arena, population, given, facts, [*snapshot.notes, snapshot.unsaid, heat])
 
 
-def _synthetic(config: Config) -> Made:
+def _synthetic(config: Config, given: Input) -> Made:
     work = config.workload
     pages = sum(config.arena.frames.values()) if work.pairs is None else 2 * _pages_for(config)
     # Before anything is taken: Linux would hand out the memory now, and kill us when it is written.
@@ -132,7 +154,7 @@ def _synthetic(config: Config) -> Made:
     )
     if work.free is not None:
         arena.reserve_frames(leave_free(arena, work.free))
-    return _chosen(config, arena, population, "made-up pages", "synthetic", {}, [])
+    return _chosen(config, arena, population, given, {}, [])
 
 
 def _pages_for(config: Config) -> int:
@@ -157,8 +179,7 @@ def _chosen(
     config: Config,
     arena: Arena,
     population: Population,
-    name: str,
-    kind: str,
+    given: Input,
     facts: dict[str, Any],
     notes: Sequence[str],
 ) -> Made:
@@ -176,14 +197,15 @@ def _chosen(
         slow=slow,
     )
     if not lists:
-        raise ArenaError(f"{name}: there is no hot page on {slow!r} with a colder one of its order on {fast!r}")
+        raise ArenaError(f"{given.name}: there is no hot page on {slow!r} with a colder one of its order on {fast!r}")
     # The first page of each pair tells for both: pairs are chosen among folios of one order.
     orders = arena.entries["order"][np.concatenate(lists)[:, 0]]
     split = population.split
     how = split.sentence if split else ""
     info = InputInfo(
-        name=name,
-        kind=kind,
+        name=given.name,
+        kind=given.kind,
+        digest=given.digest,
         pairs=sum(map(len, lists)),
         pairs_asked=work.pairs,
         orders={str(order): int(n) for order, n in enumerate(np.bincount(orders)) if n},

@@ -141,6 +141,8 @@ class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: str
     """`snapshot`, `live` or `synthetic`."""
+    digest: str = ""
+    """sha256 of the snapshot's file; without one, of what would be in it; of synthetic pages, of what decides them."""
     pairs: int
     """In the list."""
     pairs_asked: int | None = None

@@ -41,6 +41,9 @@ BUDGET = 10.0
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Is told `(done, total, what)`: `done` of `total` calls are over, and `what` comes now. Never within a timed call."""
 
+Keep: TypeAlias = Callable[[str, Round], None]
+"""Is told the name of a strategy and what a timed call of it gave, once that has returned."""
+
 
 def run(
     bench: Workbench,
@@ -52,6 +55,7 @@ def run(
     seed: int = 0,
     verify_all: bool = False,
     progress: Progress | None = None,
+    keep: Keep | None = None,
 ) -> RunResult:
     """Run every strategy on the workbench's pairs.
 
@@ -69,6 +73,8 @@ def run(
         Let the oracle compare everything after each timed call too, not only once per strategy.
     progress
         Called before each exchange.
+    keep
+        Called after each timed call.
 
     Returns
     -------
@@ -78,7 +84,7 @@ def run(
     """
     started = time.perf_counter()
     environment = collect()
-    turns = _Turns(bench, [Tally(spec) for spec in specs], bind, oracle, rounds, seed, progress)
+    turns = _Turns(bench, [Tally(spec) for spec in specs], bind, oracle, rounds, seed, progress, keep)
     interrupted, drift = False, ""
     broken: Comparison | None = None
     try:
@@ -126,11 +132,12 @@ class _Turns:
         rounds: int | None,
         seed: int,
         progress: Progress | None,
+        keep: Keep | None,
     ) -> None:
         self.bench, self.tallies, self.bind, self.oracle = bench, tallies, bind, oracle
         self.rounds = rounds
         self.random = random.Random(seed)  # an order, not a secret
-        self.progress = progress
+        self.progress, self.keep = progress, keep
         self.done = 0
         self.last: Tally | None = None
         """Who exchanged last in the arena as it is now; None: nobody yet."""
@@ -256,6 +263,8 @@ class _Turns:
                 verified=verify and self.oracle is not None,
             )
         )
+        if self.keep:
+            self.keep(tally.spec.name, tally.rounds[-1])
         comparison = self.oracle.after(self.bench, outcome) if self.oracle and verify else None
         wrong = comparison is not None and comparison.kind == "wrong"
         # A loss that the checked call had too is known and named; a fresh one is a worse verdict.

@@ -71,6 +71,23 @@ class Folder:
                 raise
         return cls(path, Contents(manifest))
 
+    @staticmethod
+    def check(path: str | os.PathLike[str]) -> None:
+        """See that a folder could be made there, and make none: before work whose result it is to take.
+
+        Raises
+        ------
+        FolderError
+            As of `create`, as far as it can be known.
+        """
+        path = Path(path)
+        _refuse_what_is_there(path)
+        above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+        if not above.is_dir():
+            raise FolderError(Problem(str(path), f"cannot be made: {above} is no folder"))
+        if not os.access(path if path.is_dir() else above, os.W_OK | os.X_OK):
+            raise FolderError(Problem(str(path), f"cannot be made: {above} cannot be written"))
+
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, strict: bool = True) -> Folder:
         """Read a folder and check every file of it.
@@ -176,15 +193,23 @@ def _make(path: Path) -> bool:
     try:
         path.mkdir()
     except FileExistsError:
-        if path.is_symlink():
-            raise FolderError(Problem(str(path), "is a link: a run folder is made where nothing is")) from None
-        if not path.is_dir():
-            raise FolderError(Problem(str(path), "is a file: a run folder is made where nothing is")) from None
-        if any(path.iterdir()):
-            what = "a run is in it already" if (path / MANIFEST).exists() else "there is something in it"
-            raise FolderError(Problem(str(path), f"{what}, and nothing is overwritten: choose another name")) from None
+        _refuse_what_is_there(path)
         return False
     return True
+
+
+def _refuse_what_is_there(path: Path) -> None:
+    fault = ""
+    if path.is_symlink():
+        fault = "is a link: a run folder is made where nothing is"
+    elif path.exists() and not path.is_dir():
+        fault = "is a file: a run folder is made where nothing is"
+    elif (path / MANIFEST).exists():
+        fault = "a run is in it already, and nothing is overwritten: choose another name"
+    elif path.exists() and any(path.iterdir()):
+        fault = "there is something in it, and nothing is overwritten: choose another name"
+    if fault:
+        raise FolderError(Problem(str(path), fault))
 
 
 def _unmake(path: Path, *, itself: bool) -> None:

@@ -49,6 +49,13 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def out_path(out: str | None, verb: str, started: str, command: list[str]) -> Path:
+    """Return the folder that `--out` means: with a / at its end a new one in it; without `--out`, one in `runs`."""
+    if out is None or out.endswith("/"):
+        return new_path(verb, started, command, RUNS if out is None else Path(out))
+    return Path(out)
+
+
 def new_path(verb: str, started: str, command: list[str], runs: Path = RUNS) -> Path:
     """Return where a run is kept that nobody has named: verb, UTC time, and 6 digits of what was typed.
 

@@ -27,9 +27,10 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,11 +112,13 @@ def _words_for_os_errors(path: str | os.PathLike[str], what: str) -> Iterator[No
 
 Sieve = Callable[[NDArray[np.uint64]], None]
 """Is shown the flags words of all frames before what follows them is unpacked; may raise what is to end the reading."""
+Seen = Callable[[bytes], object]
+"""Is shown the bytes of a file, all of them and in order, as they are read; `hashlib.sha256().update` for example."""
 _Section = tuple[str, tuple[int, ...], int, str]
 """Name, shape, stored bytes, digest."""
 
 
-def load(path: str | os.PathLike[str], *, sieve: Sieve | None = None) -> Snapshot:
+def load(path: str | os.PathLike[str], *, sieve: Sieve | None = None, seen: Seen | None = None) -> Snapshot:
     """Read a snapshot from a file, or from a pipe, once and in order.
 
     Raises
@@ -127,16 +130,36 @@ def load(path: str | os.PathLike[str], *, sieve: Sieve | None = None) -> Snapsho
     source = os.fspath(path)
     with _words_for_os_errors(path, "read"), Path(path).open("rb") as stream:
         about = os.fstat(stream.fileno())
-        return _read(stream, about.st_size if stat.S_ISREG(about.st_mode) else None, source, sieve)
+        shown = stream if seen is None else _Shown(stream, seen)
+        return _read(shown, about.st_size if stat.S_ISREG(about.st_mode) else None, source, sieve)
 
 
-def packaged() -> Snapshot:
+def packaged(*, seen: Seen | None = None) -> Snapshot:
     """Read the small snapshot of a real machine that comes with the package."""
-    source = resources.files("pagexchange") / "data" / "machine.pgxsnap"
-    return loads(source.read_bytes(), "the packaged machine.pgxsnap")
+    data = (resources.files("pagexchange") / "data" / "machine.pgxsnap").read_bytes()
+    if seen is not None:
+        seen(data)
+    return loads(data, "the packaged machine.pgxsnap")
 
 
-def _read(stream: BinaryIO, size: int | None, source: str, sieve: Sieve | None) -> Snapshot:
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A stream, and who is shown what is read of it."""
+
+    stream: BinaryIO
+    seen: Seen
+
+    def read(self, size: int, /) -> bytes:
+        data = self.stream.read(size)
+        self.seen(data)
+        return data
+
+
+def _read(stream: _Readable, size: int | None, source: str, sieve: Sieve | None) -> Snapshot:
     """Read a snapshot from a stream of so many bytes; None: it is not known."""
     header, at = _header(stream, size, source)
     facts = _facts(header["facts"], source)
@@ -174,7 +197,7 @@ def _facts(facts: object, source: str) -> Facts:
         raise SnapshotError(f"{source}: {error}") from None
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _exactly(stream: _Readable, size: int) -> bytes:
     """So many bytes, or as many as there are: a stream that claims more than it has costs what it has."""
     parts: list[bytes] = []
     while size:
@@ -198,7 +221,7 @@ def _prefix(data: bytes, source: str) -> tuple[int, bytes]:
     return length, digest
 
 
-def _header(stream: BinaryIO, size: int | None, source: str) -> tuple[dict[str, Any], int]:
+def _header(stream: _Readable, size: int | None, source: str) -> tuple[dict[str, Any], int]:
     """The header, and the place of what follows it."""
     length, digest = _prefix(_exactly(stream, _PREFIX.size), source)
     end = _PREFIX.size + length

@@ -1,0 +1,176 @@
+"""A run kept as a folder while it runs: every timed call a sample, every strategy a cell."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from pagexchange.errors import FolderError
+from pagexchange.host.discovery import Registry
+from pagexchange.host.installed import version_of
+from pagexchange.host.resolved import resolved
+from pagexchange.measure import pressure
+from pagexchange.model.tomltext import toml
+from pagexchange.runs.cells import cells, distributions
+from pagexchange.runs.machine import this_host
+from pagexchange.samples.folder import Folder
+from pagexchange.samples.schema import Cell, Input, Manifest, Sample, Versions
+from pagexchange.version import VERSION
+from pagexchange_native.engine.steps import COSTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pagexchange.model.config import Config, StrategySpec
+    from pagexchange.runs.result import InputInfo, Round, RunResult, StrategyResult
+
+
+class Kept:
+    """The folder of a run that goes on. It never stops the run: what cannot be written is in `failed`, at the end.
+
+    Parameters
+    ----------
+    config
+        As it is run: with what the command line said.
+    started, command
+        For the manifest.
+    snapshot
+        The file that the pages are from, if it is not the one that `[workload]` names.
+
+    Raises
+    ------
+    FolderError
+        The folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        specs: Sequence[StrategySpec],
+        given: InputInfo,
+        *,
+        started: str,
+        command: list[str],
+        snapshot: str | None = None,
+    ) -> None:
+        planned = cells(config, specs, given.digest)
+        manifest = Manifest(
+            verb="run",
+            name=path.name,
+            started=started,
+            command=command,
+            config=toml(_with_whole_paths(config, specs, snapshot)),
+            seed=config.run.seed,
+            input=Input(name=given.name, kind=given.kind, digest=given.digest),
+            versions=versions(config, specs),
+            cells=planned,
+        )
+        self.folder = Folder.create(path, manifest)
+        self.failed: FolderError | None = None
+        self._ids = {cell.name: cell.id for cell in planned}
+        self._pairs = given.pairs
+        self._began, self._before = monotonic_ns(), pressure.read()
+        self._host = this_host()
+        self._write(lambda: self.folder.add_host(self._host))
+
+    def sample(self, strategy: str, timed: Round) -> None:
+        """Keep a timed call that has just returned."""
+        wall = round(timed.ns.total)
+        self._write(
+            lambda: self.folder.append(
+                [
+                    Sample(
+                        cell=self._ids[strategy],
+                        host=self._host.id,
+                        round=timed.round,
+                        position=timed.position,
+                        started_ns=max(monotonic_ns() - self._began - wall, 0),
+                        pairs=self._pairs,
+                        exchanged=timed.exchanged,
+                        wall_ns=wall,
+                        cpu_ns=timed.cpu_ns,
+                        parts={name: getattr(timed.ns, name) for name in COSTS},
+                    )
+                ]
+            )
+        )
+
+    def finish(self, result: RunResult) -> None:
+        """Keep what became of each strategy, and what the machine did meanwhile."""
+        for strategy in result.strategies:
+            self._write(lambda done=strategy: self.folder.add_cell(self._cell(done, result)))
+        after = msgspec.structs.replace(self._host, after=pressure.between(self._before, pressure.read()))
+        self._write(lambda: self.folder.add_host(after))
+
+    def _cell(self, done: StrategyResult, result: RunResult) -> Cell:
+        error = ""
+        if done.verdict == "failed":
+            error = done.reason
+        elif result.interrupted:
+            error = f"interrupted after {len(done.rounds)} of {result.rounds} rounds"
+        elif done.verdict == "not run":
+            error = "the arena was wrong before its turn"
+        details: dict[str, Any] = {
+            "summary": done.summary,
+            "expected": done.expected,
+            "as_expected": done.as_expected,
+            "reason": done.reason,
+            "lost": [msgspec.to_builtins(lost) for lost in done.lost if lost.kind != "flag"],
+            "moved": done.moved,
+            "plugins": msgspec.to_builtins(done.plugins),
+            "report": done.report,
+            "page_size": result.input.page_size,
+            "huge_bytes": result.input.huge_bytes,
+        }
+        return Cell(
+            id=self._ids[done.name],
+            host=self._host.id,
+            name=done.name,
+            started=self.folder.manifest.started,
+            seconds=result.seconds,  # all strategies share the run's process
+            error=error,
+            verdict=done.verdict,
+            lost={lost.name: lost.count for lost in done.lost if lost.kind == "flag"},
+            refused=done.refused,
+            frames=done.frames_allocated,
+            isa=done.isa or "",
+            details={key: value for key, value in details.items() if value not in ("", [], {}, None)},
+        )
+
+    def _write(self, write: Any) -> None:  # noqa: ANN401 - any call without arguments
+        if self.failed is not None:
+            return
+        try:
+            write()
+        except FolderError as error:
+            self.failed = error
+
+
+def versions(config: Config, specs: Sequence[StrategySpec]) -> Versions:
+    """Return what runs here."""
+    return Versions(
+        pagexchange=VERSION,
+        python=platform.python_version(),
+        numpy=version_of(np) or "",
+        distributions=distributions(Registry(config.block), specs),
+    )
+
+
+def _with_whole_paths(config: Config, specs: Sequence[StrategySpec], snapshot: str | None) -> dict[str, Any]:
+    """Return the resolved configuration, which then reads the same from every folder."""
+    data = resolved(config, specs)
+    arena, workload = data["arena"], data["workload"]
+    for table, key in ((arena, "path"), (workload, "snapshot")):
+        if table[key] is not None:
+            table[key] = str(config.resolve(table[key]).absolute())
+    if "/" in arena["layout"] or arena["layout"].endswith(".toml"):
+        arena["layout"] = str(config.resolve(arena["layout"]).absolute())
+    if snapshot is not None:
+        workload |= {"source": "snapshot", "snapshot": str(Path(snapshot).absolute())}
+    return data
