@@ -32,6 +32,7 @@ __all__ = [
     "ConfigError",
     "FolderError",
     "ForkedArenaError",
+    "MissingExtraError",
     "PagexchangeError",
     "PluginContractError",
     "PluginError",
@@ -182,6 +183,22 @@ class FolderError(PagexchangeError, ValueError):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))
+
+
+class MissingExtraError(PagexchangeError, ImportError):
+    """A library is not installed that an extra of ours brings. Attributes: `extra`, `library`."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, extra: str, library: str, what: str) -> None:
+        self.extra = extra
+        self.library = library
+        self.what = what
+        super().__init__(extra, library, what)
+
+    def __str__(self) -> str:
+        cure = f"pip install 'pagexchange[{self.extra}]'"
+        return f"{self.what} needs {self.library}, which is not installed. Cure: {cure}"
 
 
 def raised_in(error: BaseException, file: str) -> str:

@@ -15,7 +15,7 @@ EXIT_CODES: Final = {
     EXIT_OK: "every strategy did as expected; the command did what it says",
     EXIT_UNEXPECTED: "a strategy did not do as expected: it lost something, or did not lose what it should",
     EXIT_USAGE: "wrong usage, or errors in a configuration file",
-    EXIT_INPUT: "an input cannot be read or used: snapshot, /proc, arena, memory; or stdout has no room",
+    EXIT_INPUT: "an input cannot be used: snapshot, run folder, /proc, arena, memory; or stdout has no room",
     EXIT_PLUGIN: "a plug-in failed",
     EXIT_UNSOUND: "the pages were wrong before the first exchange: no strategy is to blame",
     EXIT_BUG: "a bug in pagexchange; the traceback says where",

@@ -28,6 +28,7 @@ VERBS: Final = {
     "list": "list.list_plugins",
     "explain": "explain.explain",
     "check": "check.check",
+    "export": "export.export",
     "snapshot": "snapshot.snapshot",
     "layout": "flags.layout",
     "env": "env.env",
