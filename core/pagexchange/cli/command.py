@@ -32,6 +32,7 @@ VERBS: Final = {
     "snapshot": "snapshot.snapshot",
     "layout": "flags.layout",
     "env": "env.env",
+    "schema": "schema.schema",
     "docs": "docs.docs",
     "completion": "completion.completion",
 }

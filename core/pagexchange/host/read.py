@@ -161,7 +161,7 @@ class _Plugins:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Strategy:
+class StrategyTable:
     """`[strategy.NAME]`; a chain of plug-ins has several spellings, see `_Reader.uses`."""
 
     flags: Any = ()
@@ -312,7 +312,7 @@ class _Reader:
         path: KeyPath = ("strategy", name)
         if not _NAME.fullmatch(name):
             self.bad(path, "a strategy's name is lower case: letters, digits, - . and _, at most 64", False)
-        good = convert(table, _Strategy, self.bad, path)
+        good = convert(table, StrategyTable, self.bad, path)
         if isinstance(table, dict):
             for key in QUESTIONS:
                 if key not in table:
