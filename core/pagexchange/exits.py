@@ -8,6 +8,7 @@ EXIT_USAGE: Final = 2
 EXIT_INPUT: Final = 3
 EXIT_PLUGIN: Final = 4
 EXIT_UNSOUND: Final = 5
+EXIT_UNTRUSTED: Final = 6
 EXIT_BUG: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
@@ -18,6 +19,7 @@ EXIT_CODES: Final = {
     EXIT_INPUT: "an input cannot be used: snapshot, run folder, /proc, arena, memory; or stdout has no room",
     EXIT_PLUGIN: "a plug-in failed",
     EXIT_UNSOUND: "the pages were wrong before the first exchange: no strategy is to blame",
+    EXIT_UNTRUSTED: "measured, and the figures cannot be trusted: others had the CPU for too much of the time",
     EXIT_BUG: "a bug in pagexchange; the traceback says where",
     EXIT_INTERRUPTED: "interrupted; what was measured until then is printed. By another signal: 128 + its number",
 }

@@ -10,7 +10,7 @@ import click
 from pagexchange import exits
 from pagexchange.cli import command as cli
 from pagexchange.hookspecs import QUESTIONS
-from pagexchange.model import config, statuses
+from pagexchange.model import config, statuses, tomltext
 from pagexchange.runs import result
 from pagexchange_native.engine.steps import COSTS, POINT_OF_NO_RETURN, STEPS
 
@@ -26,7 +26,12 @@ RESULTS = {
     "ns_per_pair": result.Costs,
     "rounds[]": result.Round,
 }
-SECTIONS = {"[run]": config.RunConfig, "[arena]": config.ArenaConfig, "[workload]": config.WorkloadConfig}
+SECTIONS = {
+    "[run]": config.RunConfig,
+    "[arena]": config.ArenaConfig,
+    "[workload]": config.WorkloadConfig,
+    "[bench]": config.BenchConfig,
+}
 
 
 def section(title: str, level: str) -> str:
@@ -96,7 +101,7 @@ def default(value: object) -> str | None:
     """A default as a table shows it; None: the table describes it in words."""
     if value in (None, dataclasses.MISSING):
         return None
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return tomltext.value(value) if isinstance(value, bool | tuple) else str(value)
 
 
 def test_the_keys_of_each_section_and_their_defaults_are_those_of_the_code() -> None:

@@ -356,6 +356,7 @@ class Arena(LaidOutRegion):
         threads: int | None = None,
         out: NDArray[np.int32] | None = None,
         split: bool = True,
+        max_call_us: float | None = None,
     ) -> ExchangeResult:
         """Exchange pairs of pages: each page of a pair gets the other's frame.
 
@@ -376,6 +377,9 @@ class Arena(LaidOutRegion):
             Where the statuses go.
         split : bool
             False: a list longer than one batch (`BATCH` pairs) is refused with OSError(E2BIG).
+        max_call_us : float, optional
+            Microseconds that the call may take: pairs that it does not reach are left as they are, with -ETIME. At
+            least one is done. Default: what the strategy says, and that is by default no limit.
 
         Returns
         -------
@@ -390,7 +394,7 @@ class Arena(LaidOutRegion):
         """
         if mode is not None or not isinstance(strategy, Strategy) or strategy.arena is not self:
             strategy = self._bound(strategy, mode)
-        return strategy.exchange(pairs, order=order, threads=threads, out=out, split=split)
+        return strategy.exchange(pairs, order=order, threads=threads, out=out, split=split, max_call_us=max_call_us)
 
     def _bound(self, wanted: str | BuiltStrategy | Strategy, mode: Mode | None) -> Strategy:
         """Return the strategy bound to this arena; one that is asked for by its name is kept for the next call."""

@@ -100,3 +100,12 @@ def as_threads(threads: int | None) -> int | None:
     if not 1 <= number <= MAX_THREADS:
         raise ValueError(f"threads {number}: want 1 to {MAX_THREADS}")
     return number
+
+
+def as_microseconds(given: object) -> float:
+    """Return the time that a call may take, above 0; TypeError and ValueError say what would be right."""
+    if isinstance(given, bool) or not isinstance(given, int | float | np.number):
+        raise TypeError(f"max_call_us: want a number of microseconds, got {type(given).__name__}")
+    if not 0 < given < float("inf"):
+        raise ValueError(f"max_call_us {given}: want microseconds above 0")
+    return float(given)

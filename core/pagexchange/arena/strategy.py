@@ -10,8 +10,10 @@ from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pagexchange.arena.bounded import bounded
 from pagexchange.arena.frame import LaidOutRegion
-from pagexchange.arena.pairs import as_pairs, as_threads, refuse_out
+from pagexchange.arena.pace import Pace
+from pagexchange.arena.pairs import as_microseconds, as_pairs, as_threads, refuse_out
 from pagexchange.arena.result import Asker, ExchangeResult
 from pagexchange.errors import PluginError
 from pagexchange.host import read
@@ -23,7 +25,7 @@ from pagexchange.strangers import interrupt_in
 from pagexchange_native.arena.reentry import refuse_plugin_of
 from pagexchange_native.arena.region import BATCH
 from pagexchange_native.engine.exchange import Exchanger
-from pagexchange_native.engine.outcome import begin, run
+from pagexchange_native.engine.outcome import begin, restore, run
 from pagexchange_native.engine.python_objects import PythonFlags, PythonMapping, PythonMover
 from pagexchange_native.errors import stays_here
 from pagexchange_native.movers.mover import DataMover
@@ -47,6 +49,8 @@ class _Call(NamedTuple):
     foreign: NDArray[np.bool_] | None
     sequential: bool
     threads: int | None
+    max_ns: float | None
+    """That it may take; None: as long as it takes."""
 
 
 class Strategy:
@@ -90,6 +94,10 @@ class Strategy:
         self._native = Exchanger(
             arena, flags, movers, updater, mode=self.mode, timeout=self.timeout, threads=built.spec.threads
         )
+        self._threads_from = built.spec.threads_from
+        us = built.spec.max_call_us
+        self._max_ns = None if us is None else 1000 * us
+        self._pace = Pace()
         self._asker = Asker(arena, tuple(built.mover_names()), self.mode == "sync")
         # What a callable raised is kept until its call ends: two calls at once could raise each other's errors.
         self._turn = nullcontext() if self.native else threading.Lock()
@@ -123,6 +131,7 @@ class Strategy:
         threads: int | None = None,
         out: NDArray[np.int32] | None = None,
         split: bool = True,
+        max_call_us: float | None = None,
     ) -> ExchangeResult:
         """Exchange pairs of pages. Arguments, result and errors are those of `Arena.exchange`."""
         if order != "independent" and order != "sequential":
@@ -141,16 +150,17 @@ class Strategy:
                 errno.E2BIG,
                 f"{len(result.status)} pairs in one call with split=False; at most {BATCH} are done as one batch",
             )
-        if self._alone and foreign is None:
+        max_ns = self._max_ns if max_call_us is None else as_microseconds(max_call_us) * 1000
+        if max_ns is not None and not split:
+            raise ValueError("split=False does a list as one batch, and max_call_us cuts it: pass one of them")
+        if self._threads_from and threads is None and len(result.status) < self._threads_from:
+            threads = 1
+        if self._alone and foreign is None and max_ns is None:
             run(result, self._native, order == "sequential", threads)
             return result
         refuse_plugin_of(self.arena, "exchange pages")  # before it waits for its own turn to be over
-        call = _Call(result, foreign, order == "sequential", threads)
-        if self._attended:
-            self._attended_call(call)
-        else:
-            self._call(call)
-        return result
+        call = _Call(result, foreign, order == "sequential", threads, max_ns)
+        return self._attended_call(call) if self._attended else self._call(call)
 
     def finish(self) -> dict[str, Any]:
         """Tell the observers that the run is over; return what the plug-ins want to have in the report.
@@ -168,19 +178,35 @@ class Strategy:
         with self._watched():
             return self.built.report()
 
-    def _call(self, call: _Call) -> None:
+    def _call(self, call: _Call) -> ExchangeResult:
+        result = call.result
         try:
             with self._turn:
-                run(call.result, self._native, call.sequential, call.threads)
+                if call.max_ns is None:
+                    run(result, self._native, call.sequential, call.threads)
+                else:
+                    result = self._bounded(call, call.max_ns)
         except BaseException as error:
             plugin = getattr(error, "pagexchange_plugin", None)  # the engine's mark on what a plug-in's callable raised
             if plugin is None or interrupt_in(error):
                 raise
             raise _with_status(self.built.object_failed(error, plugin), call.result.status) from error
         if call.foreign is not None:
-            call.result.status[call.foreign] = -errno.EXDEV  # to the engine they were out of range
+            result.status[call.foreign] = -errno.EXDEV  # to the engine they were out of range
+        return result
 
-    def _attended_call(self, call: _Call) -> None:
+    def _bounded(self, call: _Call, max_ns: float) -> ExchangeResult:
+        def some(pairs: NDArray[np.int64], status: NDArray[np.int32]) -> ExchangeResult:
+            part = begin(ExchangeResult, self._asker, pairs, status)
+            assert part is not None, "of the shape that this call has checked"
+            run(part, self._native, call.sequential, call.threads)
+            return part
+
+        pairs, status = call.result._pairs, call.result.status
+        numbers = bounded(pairs, status, some, self.arena, max_ns, self._pace, sequential=call.sequential)
+        return restore(ExchangeResult, self._asker, pairs, status, numbers, status)
+
+    def _attended_call(self, call: _Call) -> ExchangeResult:
         """The same, with observers told before and after, and the watchdog."""
         shown = _read_only(call.result._pairs)
         now = self.built.run
@@ -190,12 +216,13 @@ class Strategy:
                 self._tell("run_started")
             self._tell("exchange_started", pairs=shown)
         with self._watched():
-            self._call(call)
+            result = self._call(call)
         try:
-            self._tell("exchange_finished", pairs=shown, statuses=_read_only(call.result.status))
+            self._tell("exchange_finished", pairs=shown, statuses=_read_only(result.status))
         except PluginError as error:  # the pages were exchanged all the same
-            _with_status(error, call.result.status)
+            _with_status(error, result.status)
             raise
+        return result
 
     def _tell(self, event: str, **facts: NDArray[Any]) -> None:
         with self.built.run.telling, self._watched():

@@ -25,6 +25,7 @@ DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 
 VERBS: Final = {
     "run": "run.run",
+    "bench": "bench.bench",
     "list": "list.list_plugins",
     "explain": "explain.explain",
     "check": "check.check",

@@ -16,6 +16,7 @@ from pagexchange.host.discovery import Registry
 from pagexchange.host.overrides import put
 from pagexchange.model import config as c
 from pagexchange.model import tomlfile
+from pagexchange.model.config import AXES, CACHES
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import parse_size
 from pagexchange.model.table import check_schema, convert, show
@@ -148,6 +149,7 @@ class _File:
     run: dict[str, Any] | None = None
     arena: dict[str, Any] | None = None
     workload: dict[str, Any] | None = None
+    bench: dict[str, Any] | None = None
     plugins: dict[str, Any] | None = None
     sweep: dict[str, Any] | None = None  # what is in it is for `pagexchange sweep` to say
     strategy: dict[str, Any] | None = None
@@ -171,8 +173,15 @@ class StrategyTable:
     expect: c.Expect = "exact"
     mode: c.Mode = "async"
     threads: c.Threads = 1
+    threads_from: c.Count = 0
     timeout: c.Seconds = 1.0
+    max_call_us: c.Microseconds | None = None
     summary: str = ""
+
+
+def _page_size(size: int) -> bool:
+    """Whether frames can have this size."""
+    return 4096 <= size <= 2 << 20 and not size & (size - 1)
 
 
 class _Reader:
@@ -211,6 +220,7 @@ class _Reader:
         run = c.RunConfig(**convert(tables.get("run", {}), c.RunConfig, self.bad, ("run",)))
         arena = self.arena(convert(tables.get("arena", {}), c.ArenaConfig, self.bad, ("arena",)))
         workload = self.workload(convert(tables.get("workload", {}), c.WorkloadConfig, self.bad, ("workload",)))
+        bench = self.bench(convert(tables.get("bench", {}), c.BenchConfig, self.bad, ("bench",)))
         blocked = convert(tables.get("plugins", {}), _Plugins, self.bad, ("plugins",)).get("block", ())
         strategies = {name: self.strategy(name, table, run) for name, table in tables.get("strategy", {}).items()}
         for name in only or ():
@@ -233,6 +243,7 @@ class _Reader:
             run=run,
             arena=c.ArenaConfig(**arena),
             workload=c.WorkloadConfig(**workload),
+            bench=c.BenchConfig(**bench),
             block=blocked,
             strategies=strategies,
             layout=self.layout,
@@ -241,7 +252,7 @@ class _Reader:
 
     def arena(self, values: dict[str, Any]) -> dict[str, Any]:
         page_size = self.size(("arena", "page_size"), values.get("page_size", c.ArenaConfig().page_size))
-        if page_size is not None and (not 4096 <= page_size <= 2 << 20 or page_size & (page_size - 1)):
+        if page_size is not None and not _page_size(page_size):
             self.bad(("arena", "page_size"), f"{page_size} bytes: want a power of two from 4096 to 2 MiB")
             page_size = None  # or each node would be blamed too, for not being a multiple of it
         values["page_size"] = page_size
@@ -294,6 +305,23 @@ class _Reader:
         for order in values.get("orders", {}):
             if order not in map(str, range(10)):
                 self.bad(("workload", "orders", order), f"order {order!r}: want 0 to 9", False)
+        return values
+
+    def bench(self, values: dict[str, Any]) -> dict[str, Any]:
+        for axis in AXES:
+            if axis in values and not values[axis]:
+                self.bad(("bench", axis), "an empty list: leave the key out, or name at least one value")
+            elif axis in values:
+                values[axis] = tuple(dict.fromkeys(values[axis]))
+        for number, value in enumerate(values.get("size", ())):
+            if value not in CACHES:
+                self.size(("bench", "size", number), value)
+        for number, value in enumerate(values.get("page_size", ())):
+            size = self.size(("bench", "page_size", number), value)
+            if size is not None and not _page_size(size):
+                self.bad(("bench", "page_size", number), f"{size} bytes: want a power of two from 4096 to 2 MiB")
+        if values.get("memory") is not None:
+            values["memory"] = self.size(("bench", "memory"), values["memory"])
         return values
 
     def size(self, path: KeyPath, value: int | str) -> int | None:

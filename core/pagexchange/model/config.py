@@ -13,18 +13,26 @@ Mode = Literal["async", "sync-light", "sync"]
 Expect = Literal["exact", "loses", "refused"]
 Kind = Literal["anon", "file", "shmem"]
 Split = Literal["real", "interleave", "halves"]
+Backing = Literal["base", "thp", "hugetlb"]
+Sorting = Literal["random", "sorted"]
+Population = Literal["half", "anon", "file"]
+Load = Literal["idle", "busy"]
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 Frames = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]  # of one arena, at most
 Threads = Annotated[int, msgspec.Meta(ge=1, le=64)]  # the engine's MAX_THREADS
+Microseconds = Annotated[float, msgspec.Meta(ge=1.0, le=3.6e9)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+FolioOrder = Annotated[int, msgspec.Meta(ge=0, le=9)]
 Weight = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 Size = int | str
 """Bytes, or a text like `"256 MiB"`; the fields hold bytes when a Config is made."""
 
 SCHEMA: Final = 1
+CACHES: Final = ("l1", "l2", "l3", "dram")
+"""Working sets by where they lie."""
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
@@ -100,6 +108,45 @@ class WorkloadConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class BenchConfig:
+    """`[bench]`: what `pagexchange bench` measures. Lists are axes; all combinations of their values are points."""
+
+    size: tuple[Size, ...] = ("l1", "l2", "l3", "dram")
+    """Bytes of pages in pairs: a size, or the half of this machine's cache `l1`, `l2` or `l3`, or `dram`: eight times
+    its last cache, at least 256 MiB."""
+    page_size: tuple[Size, ...] = (4096,)
+    """Bytes of a frame: a power of two from 4096 to 2 MiB."""
+    order: tuple[FolioOrder, ...] = (0,)
+    """A folio has 2^order frames."""
+    batch: tuple[Positive, ...] = (1, 16, 128)
+    """Pairs of one call; a set with fewer pairs gives all that it has."""
+    threads: tuple[Threads, ...] = (1,)
+    """Worker threads; as many CPUs are used."""
+    backing: tuple[Backing, ...] = ("base",)
+    """What the pages lie in: base pages, transparent huge pages as far as they come, or the hugetlb pool."""
+    sorting: tuple[Sorting, ...] = ("random",)
+    """Order of the pairs in a list: random, or sorted by frame number."""
+    pages: tuple[Population, ...] = ("half",)
+    """Kind of pages: anonymous, of files, or half of each."""
+    load: tuple[Load, ...] = ("idle",)
+    """Beside the cells nothing of ours runs, or one process that copies memory on another CPU."""
+    peers: tuple[str, ...] | None = None
+    """Other ways to exchange, and limits, by name; by default those that `bench --help` lists, an empty list: none."""
+    reference: str = "rfc-loop"
+    """Strategy, peer or limit that ratios are to."""
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 15
+    """Turns of each cell that are counted."""
+    memory: Size | None = None
+    """Bytes that cells may take at one time; by default seven tenths of what is available."""
+    deadline: Annotated[float, msgspec.Meta(ge=1.0, le=3600.0)] = 60.0
+    """Seconds after which a turn of a cell, or its start, counts as hanging."""
+
+
+AXES: Final = ("size", "page_size", "order", "batch", "threads", "backing", "sorting", "pages", "load")
+"""Those of `[bench]`: the first one varies slowest."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PluginUse:
     """A plug-in as a strategy names it."""
 
@@ -137,8 +184,12 @@ class StrategySpec:
     """As `[run]` says, unless the strategy does."""
     threads: int = 1
     """As `[run]` says, unless the strategy does."""
+    threads_from: Count = 0
+    """Pairs of a call from which several threads are used; fewer are exchanged by one."""
     timeout: float = 1.0
     """Seconds that one batch may wait in all, where the mode lets it wait."""
+    max_call_us: Microseconds | None = None
+    """Microseconds that a call may take: pairs that it does not reach by then get ETIME. None: as long as it takes."""
     summary: str = ""
 
     def uses(self) -> tuple[PluginUse, ...]:
@@ -159,6 +210,7 @@ class Config:
     run: RunConfig
     arena: ArenaConfig
     workload: WorkloadConfig
+    bench: BenchConfig
     block: tuple[str, ...]
     strategies: dict[str, StrategySpec]
     layout: Layout

@@ -21,6 +21,7 @@ REASONS: Final[dict[int, str]] = {
     errno.EUCLEAN: "the arena's metadata contradict each other; ask pagexchange.oracle.check(arena)",
     errno.EXDEV: "frames of different arenas",
     errno.ECANCELED: "not tried: a plug-in failed before",
+    errno.ETIME: "not reached before the call's time was over (max_call_us); call again with what is left",
     errno.EINTR: "not tried: interrupted",
 }
 """Why a pair was refused, by errno."""

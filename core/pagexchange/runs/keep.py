@@ -65,7 +65,7 @@ class Kept:
             name=path.name,
             started=started,
             command=command,
-            config=toml(_with_whole_paths(config, specs, snapshot)),
+            config=toml(with_whole_paths(config, specs, snapshot)),
             seed=config.run.seed,
             input=Input(name=given.name, kind=given.kind, digest=given.digest),
             versions=versions(config, specs),
@@ -162,7 +162,7 @@ def versions(config: Config, specs: Sequence[StrategySpec]) -> Versions:
     )
 
 
-def _with_whole_paths(config: Config, specs: Sequence[StrategySpec], snapshot: str | None) -> dict[str, Any]:
+def with_whole_paths(config: Config, specs: Sequence[StrategySpec], snapshot: str | None) -> dict[str, Any]:
     """Return the resolved configuration, which then reads the same from every folder."""
     data = resolved(config, specs)
     arena, workload = data["arena"], data["workload"]

@@ -41,5 +41,10 @@ def begin(
 ) -> _Outcome | None: ...
 def run(outcome: Outcome, engine: Exchanger, sequential: bool = False, threads: int | None = None) -> None: ...
 def restore(
-    cls: type[_Outcome], about: object, pairs: NDArray[np.int64], status: NDArray[np.int32], numbers: Numbers
+    cls: type[_Outcome],
+    about: object,
+    pairs: NDArray[np.int64],
+    status: NDArray[np.int32],
+    numbers: Numbers,
+    out: object = None,
 ) -> _Outcome: ...

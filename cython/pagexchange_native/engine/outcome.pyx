@@ -216,9 +216,9 @@ def run(Outcome outcome not None, Exchanger engine not None, bint sequential=Fal
         PyBuffer_Release(&buffer)
 
 
-def restore(type cls not None, about, pairs not None, status not None, tuple numbers not None):
-    """Make an outcome of what another one said: its `_pairs`, `status` and `_numbers`, which are copied."""
-    cdef Outcome made = begin(cls, about, pairs)
+def restore(type cls not None, about, pairs not None, status not None, tuple numbers not None, out=None):
+    """Make an outcome of what another one said: its `_pairs`, `status` and `_numbers`, which are copied; `out` as of `begin`."""
+    cdef Outcome made = begin(cls, about, pairs, out)
     if made is None or len(status) != made.n:
         raise ValueError("want pairs as int64[n, 2] and as many statuses")
     made.status[:] = status

@@ -1,0 +1,73 @@
+"""A strategy as a user calls it: bound once, called for each list, with everything on, judged by the oracle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from pagexchange.arena.result import ExchangeResult
+from pagexchange.arena.strategy import Strategy
+from pagexchange.bench.scenes import Pairs, Scene
+from pagexchange.bench.turn import Turn, timed
+from pagexchange.oracle import Oracle
+from pagexchange.runs.contenders import plugins
+from pagexchange.runs.tally import errno_names
+from pagexchange.runs.verdict import verdict_of
+from pagexchange_native.engine.steps import COSTS
+
+
+class StrategyCell:
+    """A strategy on a scene."""
+
+    def __init__(self, scene: Scene, strategy: Strategy, threads: int) -> None:
+        self._scene, self._strategy, self._threads = scene, strategy, threads
+
+    def turn(self, lists: Sequence[Pairs]) -> Turn:
+        """One call for each list."""
+        statuses = [np.empty(len(pairs), np.int32) for pairs in lists]
+        results: list[ExchangeResult] = []
+        places = iter(statuses)
+        exchange, threads, keep = self._strategy.exchange, self._threads, results.append
+        call_ns, cpu_ns = timed(
+            lambda pairs: keep(exchange(pairs, threads=threads, out=next(places))), lists, threads == 1
+        )
+        parts: Counter[str] = Counter()
+        for result in results:
+            parts.update({name: ns for name, ns in result.ns.items() if name != "total"})
+        return Turn(
+            calls=len(lists),
+            pairs=sum(map(len, lists)),
+            exchanged=sum(int(np.count_nonzero(status == 0)) for status in statuses),
+            wall_ns=sum(call_ns),
+            cpu_ns=cpu_ns,
+            parts={name: float(parts[name]) for name in COSTS},
+            call_ns=call_ns,
+        )
+
+    def check(self, pairs: Pairs) -> dict[str, Any]:
+        """One call on stamped pages, and everything compared by the oracle."""
+        arena = self._scene.arena
+        oracle = Oracle.before(arena, seed=1)
+        result = self._strategy.exchange(pairs, threads=self._threads)
+        comparison = oracle.after(pairs, result.status, taken=result.frames_got)
+        verdict = verdict_of(comparison, result.status)
+        serving = plugins(self._strategy.built)
+        isa = next((p.details["isa"] for p in serving if p.question == "data" and "isa" in p.details), "")
+        wrong = [finding.sentence for finding in comparison.findings[:3]] if verdict == "wrong" else []
+        return {
+            "verdict": verdict,
+            "lost": dict(comparison.lost),
+            "refused": errno_names(result.status),
+            "frames": result.frames_got,
+            "isa": isa,
+            "details": {
+                "expected": self._strategy.built.spec.expect,
+                "plugins": msgspec.to_builtins(serving),
+                "workers": result.workers,
+                **({"wrong": wrong} if wrong else {}),
+            },
+        }
