@@ -30,7 +30,9 @@ _WORDS: Final = {
     "expect": "What the oracle should find.",
     "mode": "How long to wait for locks and write-back; as [run] says, unless it is given here.",
     "threads": "Worker threads; as [run] says, unless it is given here.",
+    "threads_from": "Pairs of a call from which several threads are used.",
     "timeout": "Seconds that one batch may wait in all, where the mode lets it wait.",
+    "max_call_us": "Microseconds that a call may take; pairs that it does not reach get ETIME.",
     "summary": "A few words for the reader.",
 }
 _NAME: Final = "^[a-z0-9][a-z0-9._-]{0,63}$"
