@@ -21,6 +21,106 @@ def test_a_machine_that_says_nothing_is_not_an_error(tmp_path: Path) -> None:
     assert dict(lines(environment))["NUMA nodes"] == "not available"
 
 
+def machine(root: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+
+
+def unknown(value: object) -> bool:
+    return all(map(unknown, value.values())) if isinstance(value, dict) else value is None
+
+
+def test_what_a_machine_does_not_say_is_none_each_by_itself(tmp_path: Path) -> None:
+    here = {("cpu", "usable"), ("memory", "thp_on_demand"), ("kernel", "release"), ("kernel", "machine")}
+    environment = collect(tmp_path)
+    for part in ("cpu", "memory", "kernel", "limits"):
+        assert {name for name, value in environment[part].items() if not unknown(value)} <= {
+            name for table, name in here if table == part
+        }
+
+
+def test_what_speed_depends_on_is_read(tmp_path: Path) -> None:
+    cpus = "sys/devices/system/cpu/"
+    nodes, tiers = "sys/devices/system/node/node", "sys/devices/virtual/memory_tiering/memory_tier"
+    machine(
+        tmp_path,
+        {
+            "proc/cpuinfo": "cpu family\t: 6\nstepping\t: 4\nmicrocode\t: 0x2007006\n",
+            "proc/meminfo": "SwapTotal:       2048 kB\n",
+            "proc/cmdline": "BOOT_IMAGE=/vmlinuz root=UUID=1-2-3 isolcpus=2,3 quiet mitigations=off amd_pstate=active",
+            "proc/sys/kernel/randomize_va_space": "2\n",
+            f"{cpus}isolated": "2-3\n",
+            f"{cpus}nohz_full": "\n",
+            f"{cpus}cpu0/cpufreq/scaling_governor": "performance\n",
+            f"{cpus}cpu0/cpufreq/scaling_driver": "intel_pstate\n",
+            f"{cpus}intel_pstate/no_turbo": "1\n",
+            f"{cpus}vulnerabilities/meltdown": "Not affected\n",
+            f"{cpus}vulnerabilities/retbleed": "Mitigation: IBRS\n",
+            f"{nodes}0/cpulist": "0-3\n",
+            f"{nodes}0/distance": "10 20\n",
+            f"{nodes}0/meminfo": "Node 0 MemTotal:       1024 kB\n",
+            f"{nodes}10/cpulist": "\n",
+            f"{nodes}10/distance": "20 10\n",
+            f"{tiers}4/nodelist": "0\n",
+            f"{tiers}22/nodelist": "10\n",
+            "sys/kernel/mm/numa/demotion_enabled": "true\n",
+            "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages": "64\n",
+            "sys/module/zswap/parameters/enabled": "N\n",
+            "sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc\n",
+        },
+    )
+    environment = collect(tmp_path)
+    cpu, memory, kernel = (environment[part] for part in ("cpu", "memory", "kernel"))
+    assert (cpu["family"], cpu["stepping"], cpu["microcode"]) == ("6", "4", "0x2007006")
+    assert (cpu["isolated"], cpu["nohz_full"], cpu["driver"], cpu["boost"]) == ("2-3", "", "intel_pstate", False)
+    assert cpu["mitigations"] == {"meltdown": "Not affected", "retbleed": "Mitigation: IBRS"}
+    assert memory["nodes"] == [
+        {"name": "node0", "cpus": "0-3", "bytes": 1 << 20, "distances": [10, 20]},
+        {"name": "node10", "cpus": "", "bytes": None, "distances": [20, 10]},
+    ]
+    assert memory["tiers"] == {"memory_tier4": "0", "memory_tier22": "10"}
+    assert (memory["demotion"], memory["zswap"], memory["swap"]) == ("true", "N", 2 << 20)
+    assert memory["huge_pools"] == {"2048kB": 64}
+    assert (kernel["clocksource"], kernel["aslr"]) == ("tsc", "2")
+    assert kernel["parameters"] == ["isolcpus=2,3", "mitigations=off", "amd_pstate=active"]  # and no disk's name
+    rows = dict(lines(environment))
+    assert rows["nodes"] == ("node0: 1 MiB, CPUs 0-3, distances 10 20, node10: not available, no CPU, distances 20 10")
+    assert (rows["isolated / tickless"], rows["frequency boost"], rows["mitigations"]) == (
+        "2-3 / none",
+        "no",
+        "retbleed",
+    )
+    assert rows["frequency governor"] == "performance of intel_pstate"
+    assert max(map(len, rows)) < 24
+
+
+@pytest.mark.parametrize(("pstate", "boost", "said"), [("0", None, True), (None, "1", True), (None, "0", False)])
+def test_boost_is_told_by_either_driver(tmp_path: Path, pstate: str | None, boost: str | None, said: bool) -> None:
+    cpus = "sys/devices/system/cpu/"
+    given = {f"{cpus}intel_pstate/no_turbo": pstate, f"{cpus}cpufreq/boost": boost}
+    machine(tmp_path, {name: word for name, word in given.items() if word is not None})
+    assert collect(tmp_path)["cpu"]["boost"] is said
+
+
+def test_a_limit_is_that_of_the_nearest_group_that_has_one(tmp_path: Path) -> None:
+    group = "sys/fs/cgroup/"
+    machine(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/work/job\n",
+            f"{group}work/job/cpu.max": "max 100000\n",
+            f"{group}work/cpu.max": "150000 100000\n",
+            f"{group}work/job/memory.max": "max\n",
+            f"{group}memory.max": "max\n",
+            f"{group}work/job/cpuset.cpus.effective": "0-1\n",
+        },
+    )
+    limits = collect(tmp_path)["limits"]
+    assert limits == {"cpu": "150000 100000", "cpus": "0-1", "memory": "max", "memory_high": None}
+    assert dict(lines(collect(tmp_path)))["limit of memory"] == "max, reclaim from not available"
+
+
 def test_the_fields_are_read(tmp_path: Path) -> None:
     files = {
         "proc/cpuinfo": "model name\t: Some CPU\nflags\t\t: sse2 erms avx2 hypervisor\n",

@@ -23,7 +23,11 @@ def test_load_and_free_memory_are_not_in_the_fingerprint_and_the_processor_is() 
     here = collect()
     later = copy.deepcopy(here)
     later["load"], later["memory"]["available"], later["memory"]["hugepages_free"] = [9.0, 9.0, 9.0], 1, 77
+    later["memory"]["total"] = (here["memory"]["total"] or 0) ^ 4096  # of the next boot
     assert fingerprint(later) == fingerprint(here)
+    limited = copy.deepcopy(here)
+    limited["limits"]["cpu"] = "50000 100000"
+    assert fingerprint(limited) != fingerprint(here)
     later["cpu"]["model"] = "another"
     assert fingerprint(later) != fingerprint(here)
 

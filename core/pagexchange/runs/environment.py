@@ -6,13 +6,14 @@ transparent huge pages are all normal.
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -20,10 +21,17 @@ import pluggy
 
 from pagexchange.host.installed import version_of
 from pagexchange.model.sizes import format_size
+from pagexchange.runs import hardware
+from pagexchange.runs.limits import limits
+from pagexchange.runs.sysfs import read
 from pagexchange_native import procfs
-from pagexchange_native.arena.region import makes_huge_pages
+from pagexchange_native.engine import exchange
 
-FLAGS_OF_INTEREST = ("sse2", "avx2", "avx512f", "erms", "fsrm", "asimd", "sve", "mops")
+_PARAMETERS: Final = re.compile(
+    r"(?:isolcpus|nohz|rcu_nocbs|mitigations|nosmt|maxcpus|mem|memmap|numa|hugepages|default_hugepagesz|hugepagesz|"
+    r"transparent_hugepage|idle|processor\.|intel_|amd_|tsc|clocksource|preempt|threadirqs|nokaslr|movablecore)\S*"
+)
+"""Of Linux's command line: those that speed depends on. Others may be nobody's business, as names of disks."""
 
 
 def collect(root: Path = Path("/")) -> dict[str, Any]:
@@ -35,13 +43,17 @@ def collect(root: Path = Path("/")) -> dict[str, Any]:
         Where /proc and /sys are; tests put a made-up machine there.
     """
     return {
-        "cpu": _cpu(root),
-        "memory": _memory(root),
+        "cpu": hardware.cpu(root),
+        "memory": hardware.memory(root),
         "kernel": {
-            "release": _read(root / "proc/sys/kernel/osrelease") or platform.release() or None,
+            "release": read(root / "proc/sys/kernel/osrelease") or platform.release() or None,
             "machine": platform.machine() or None,
             "hypervisor": _hypervisor(root),
+            "parameters": _parameters(root),
+            "clocksource": read(root / "sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            "aslr": read(root / "proc/sys/kernel/randomize_va_space"),
         },
+        "limits": limits(root),
         "software": {
             "python": platform.python_version(),
             "implementation": platform.python_implementation(),
@@ -49,6 +61,7 @@ def collect(root: Path = Path("/")) -> dict[str, Any]:
             "pluggy": version_of(pluggy),
             "msgspec": version_of(msgspec),
             "cython_built_with": _cython(),
+            "compiler": _compiler(),
             "libc": _libc(),
             "glibc_tunables": os.environ.get("GLIBC_TUNABLES"),
         },
@@ -56,90 +69,18 @@ def collect(root: Path = Path("/")) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> str | None:
-    try:
-        return procfs.text(path.read_bytes()).strip()
-    except OSError:
-        return None
-
-
-def _cpu(root: Path) -> dict[str, Any]:
-    info = _read(root / "proc/cpuinfo") or ""
-    words = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", info, re.M)
-    have = set(words.group(1).split()) if words else None
-    model = re.search(r"^(?:model name|Processor|cpu model)\s*:\s*(.*)$", info, re.M)
-    affinity = None
-    with suppress(AttributeError, OSError):
-        affinity = len(os.sched_getaffinity(0))
-    return {
-        "model": model.group(1).strip() if model else None,
-        "flags": None
-        if have is None
-        else {name: name in have for name in FLAGS_OF_INTEREST if name in have or _x86(name)},
-        "caches": _caches(root),
-        "online": _read(root / "sys/devices/system/cpu/online"),
-        "usable": affinity,
-        "governor": _read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "smt": _read(root / "sys/devices/system/cpu/smt/control"),
-    }
-
-
-def _x86(flag: str) -> bool:
-    """Whether the absence of `flag` is worth saying: on x86 it is, for x86 flags."""
-    return platform.machine() in ("x86_64", "AMD64") and flag not in ("asimd", "sve", "mops")
-
-
-def _caches(root: Path) -> dict[str, int] | None:
-    """Bytes by name: L1d, L1i, L2, L3 of the first CPU."""
-    sizes: dict[str, int] = {}
-    with suppress(OSError):
-        for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
-            level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
-            match = re.fullmatch(r"(\d+)([KMG]?)", size or "")
-            if level and kind and match:
-                name = f"L{level}" + {"Data": "d", "Instruction": "i"}.get(kind, "")
-                sizes[name] = int(match.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[match.group(2)]
-    return sizes or None
-
-
-def _memory(root: Path) -> dict[str, Any]:
-    info = _read(root / "proc/meminfo") or ""
-    sizes = {key: int(value) * 1024 for key, value in re.findall(r"^(\w+):\s+(\d+) kB$", info, re.M)}
-    thp = root / "sys/kernel/mm/transparent_hugepage"
-    nodes = None
-    with suppress(OSError):
-        nodes = sorted(path.name for path in (root / "sys/devices/system/node").glob("node[0-9]*")) or None
-    return {
-        "total": sizes.get("MemTotal"),
-        "available": sizes.get("MemAvailable"),
-        "numa_nodes": nodes and len(nodes),
-        "numa_balancing": _read(root / "proc/sys/kernel/numa_balancing"),
-        "thp_enabled": _chosen(_read(thp / "enabled")),
-        "thp_shmem_enabled": _chosen(_read(thp / "shmem_enabled")),
-        "thp_on_demand": makes_huge_pages(),
-        "thp_defrag": _chosen(_read(thp / "defrag")),
-        "hugepages_free": _number(re.search(r"^HugePages_Free:\s+(\d+)$", info, re.M)),
-        "ksm": _read(root / "sys/kernel/mm/ksm/run"),
-    }
-
-
-def _number(match: re.Match[str] | None) -> int | None:
-    return int(match.group(1)) if match else None
-
-
-def _chosen(text: str | None) -> str | None:
-    """The word in brackets of `always [madvise] never`."""
-    match = re.search(r"\[(\w+)\]", text or "")
-    return match.group(1) if match else None
-
-
 def _hypervisor(root: Path) -> bool | None:
-    info = _read(root / "proc/cpuinfo")
+    info = read(root / "proc/cpuinfo")
     return None if info is None else bool(re.search(r"^flags\s*:.*\bhypervisor\b", info, re.M))
 
 
+def _parameters(root: Path) -> list[str] | None:
+    text = read(root / "proc/cmdline")
+    return None if text is None else [word for word in text.split() if _PARAMETERS.fullmatch(word)]
+
+
 def _load(root: Path) -> list[float] | None:
-    text = _read(root / "proc/loadavg")
+    text = read(root / "proc/loadavg")
     with suppress(ValueError):
         return [float(word) for word in text.split()[:3]] if text else None
     return None
@@ -151,6 +92,15 @@ def _cython() -> str | None:
         match = re.fullmatch(r"_cython_(\d+(?:_\d+)*\w*)", name)
         if match:
             return match.group(1).replace("_", ".")
+    return None
+
+
+@functools.cache
+def _compiler() -> str | None:
+    """The C compiler of the native modules, as it has signed them; None where that was stripped."""
+    with suppress(OSError):
+        match = re.search(rb"GCC: \([^)\0]*\) [\d.]+|clang version [\d.]+", Path(exchange.__file__).read_bytes())
+        return procfs.text(match.group()) if match else None
     return None
 
 
@@ -168,32 +118,73 @@ def lines(environment: dict[str, Any]) -> list[tuple[str, str]]:
     flags = cpu["flags"] and " ".join(name if on else f"no-{name}" for name, on in cpu["flags"].items())
     caches = cpu["caches"] and ", ".join(f"{name} {format_size(size)}" for name, size in cpu["caches"].items())
     load = environment["load"]
+    nodes = memory["nodes"] and ", ".join(f"{node['name']}: {_node(node)}" for node in memory["nodes"])
+    mitigations = cpu["mitigations"] and [name for name, words in cpu["mitigations"].items() if "Mitigation" in words]
+    given = environment["limits"]
     rows: list[tuple[str, Any]] = [
         ("CPU", cpu["model"]),
+        ("family, stepping", cpu["family"] and f"{cpu['family']}, {_word(cpu['stepping'])}"),
+        ("microcode", cpu["microcode"]),
         ("CPU flags", flags),
         ("caches", caches),
         ("CPUs online / usable", f"{_word(cpu['online'])} / {_word(cpu['usable'])}"),
-        ("frequency governor", cpu["governor"]),
+        ("isolated / tickless", f"{_some(cpu['isolated'])} / {_some(cpu['nohz_full'])}"),
+        ("frequency governor", cpu["governor"] and f"{cpu['governor']} of {_word(cpu['driver'])}"),
+        ("frequency boost", _yes(cpu["boost"])),
+        ("hyper-threading", cpu["smt"]),
+        ("mitigations", mitigations and ", ".join(mitigations)),
         (
             "memory",
             memory["total"] and f"{format_size(memory['total'])}, {format_size(memory['available'] or 0)} available",
         ),
         ("NUMA nodes", memory["numa_nodes"]),
+        ("nodes", nodes),
+        ("memory tiers", memory["tiers"] and ", ".join(f"{tier}: {on}" for tier, on in memory["tiers"].items())),
+        ("demotion", memory["demotion"]),
         ("NUMA balancing", memory["numa_balancing"]),
         ("huge pages, anonymous", memory["thp_enabled"]),
         ("huge pages, shared", memory["thp_shmem_enabled"]),
         ("huge pages on demand", "yes" if memory["thp_on_demand"] else "no"),
         ("hugetlb pages free", memory["hugepages_free"]),
+        ("hugetlb pools", memory["huge_pools"] and _pools(memory["huge_pools"])),
+        ("swap", None if memory["swap"] is None else format_size(memory["swap"])),
+        ("zswap / KSM", f"{_word(memory['zswap'])} / {_word(memory['ksm'])}"),
         ("Linux", kernel["release"]),
+        ("Linux's parameters", kernel["parameters"] and " ".join(kernel["parameters"])),
+        ("clock source", kernel["clocksource"]),
+        ("address randomization", kernel["aslr"]),
         ("machine", kernel["machine"] and kernel["machine"] + (", virtual" if kernel["hypervisor"] else "")),
+        ("limit of CPU time", given["cpu"]),
+        ("limit of CPUs", given["cpus"]),
+        ("limit of memory", given["memory"] and f"{given['memory']}, reclaim from {_word(given['memory_high'])}"),
         ("load", load and " ".join(f"{value:.2f}" for value in load)),
         ("Python", f"{software['implementation']} {software['python']}"),
         ("NumPy", software["numpy"]),
         ("pluggy", software["pluggy"]),
         ("Cython at the build", software["cython_built_with"]),
+        ("C compiler", software["compiler"]),
         ("C library", software["libc"]),
+        ("GLIBC_TUNABLES", software["glibc_tunables"]),
     ]
     return [(what, _word(value)) for what, value in rows]
+
+
+def _node(node: dict[str, Any]) -> str:
+    size = "not available" if node["bytes"] is None else format_size(node["bytes"])
+    cpus = f"CPUs {node['cpus']}" if node["cpus"] else "no CPU"
+    return f"{size}, {cpus}, distances {' '.join(map(str, node['distances'] or ['not available']))}"
+
+
+def _pools(pools: dict[str, int | None]) -> str:
+    return ", ".join(f"{_word(total)} of {size}" for size, total in pools.items())
+
+
+def _some(cpus: str | None) -> str:
+    return "none" if cpus == "" else _word(cpus)
+
+
+def _yes(value: bool | None) -> str | None:
+    return None if value is None else "yes" if value else "no"
 
 
 def _word(value: object) -> str:

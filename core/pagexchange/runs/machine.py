@@ -15,8 +15,15 @@ from pagexchange.samples.schema import Host
 
 VARIABLE: Final = "PAGEXCHANGE_HOST"
 """Name of this machine in run folders, where its own says nothing: a container has another one each time."""
-_OF_CPU: Final = ("model", "flags", "caches", "online", "governor", "smt")
-_OF_MEMORY: Final = ("total", "numa_nodes", "numa_balancing", "thp_enabled", "thp_shmem_enabled", "thp_defrag", "ksm")
+_OF_CPU: Final = (
+    "model", "family", "stepping", "microcode", "flags", "caches", "online", "isolated", "nohz_full", "governor",
+    "driver", "boost", "smt", "mitigations",
+)  # fmt: skip
+_OF_MEMORY: Final = (
+    "numa_nodes", "tiers", "demotion", "numa_balancing", "thp_enabled", "thp_shmem_enabled", "thp_defrag", "ksm",
+)  # fmt: skip
+_GRAIN: Final = 26
+"""Of the memory's size: what Linux keeps for itself differs by some pages from boot to boot."""
 
 
 def this_host() -> Host:
@@ -35,7 +42,13 @@ def this_host() -> Host:
 def fingerprint(environment: dict[str, Any]) -> str:
     """Return 12 hexadecimal digits of what does not change from run to run: processor, memory, Linux, huge pages."""
     cpu, memory = environment["cpu"], environment["memory"]
-    kept = [[cpu.get(key) for key in _OF_CPU], [memory.get(key) for key in _OF_MEMORY], environment["kernel"]]
+    kept = [
+        [cpu[key] for key in _OF_CPU],
+        [memory[key] for key in _OF_MEMORY],
+        (memory["total"] or 0) >> _GRAIN,
+        environment["kernel"],
+        environment["limits"],
+    ]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
 
 
