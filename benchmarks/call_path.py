@@ -10,7 +10,7 @@ import numpy as np
 import pagexchange
 from benchmarks.cells import LIST, RFC
 from benchmarks.rounds import Sample
-from benchmarks.scenes import Pairs, Scene
+from pagexchange.bench.scenes import Pairs, Scene
 from pagexchange_native.bench import time_loop
 
 CALLS = 128

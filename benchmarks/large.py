@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks.cells import LIST, sample_of
 from benchmarks.rounds import interleave
 from benchmarks.rows import GIB
-from benchmarks.scenes import Scene, Setting
+from pagexchange.bench.scenes import Scene, Setting
 from pagexchange.model.sizes import format_size
 from pagexchange.runs.environment import collect
 

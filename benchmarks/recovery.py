@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rounds import Sample, interleave
-from benchmarks.scenes import Pairs, Scene, Setting
+from pagexchange.bench.scenes import Pairs, Scene, Setting
 from pagexchange.oracle import format as f
 from pagexchange_native.bench import time_loop
 from pagexchange_native.engine.exchange import Exchanger

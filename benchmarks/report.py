@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.cells import BARE, NULL, RFC, WORDS
 from benchmarks.ratios import Ratio, ratio, spread
 from benchmarks.rows import Row
-from benchmarks.scenes import Setting
+from pagexchange.bench.scenes import Setting
 from pagexchange.model.sizes import format_size
 
 

@@ -1,11 +1,12 @@
-"""Cells in turns: in each round every cell runs as often as the others, in an order drawn by the seed."""
+"""Cells in turns, in one process, for so many rounds or seconds; the order is that of `pagexchange.bench.rounds`."""
 
 from __future__ import annotations
 
-import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
+
+from pagexchange.bench.rounds import turns
 
 FEWEST = 5
 """Rounds that are run however long they take."""
@@ -20,16 +21,13 @@ def interleave(
 
     A round before the first warms up and is not counted. After so many seconds no round is begun, but for the fewest.
     """
-    shuffle = random.Random(seed)
     end = time.monotonic() + seconds
     medians: dict[str, list[float]] = {name: [] for name in cells}
-    for turn in range(rounds + 1):
+    for turn, order in zip(range(rounds + 1), turns(cells, seed, repeats), strict=False):
         if turn > FEWEST and time.monotonic() > end:
             break
-        turns = list(cells) * (repeats if turn else 1)
-        shuffle.shuffle(turns)
         seen: dict[str, list[float]] = {name: [] for name in cells}
-        for name in turns:
+        for name in order:
             seen[name].append(cells[name]())
         if turn:
             for name, samples in seen.items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.cells import FOLIO, LIST, NATIVE, NULL, READ, RFC, WORD
-from benchmarks.scenes import Kind, Setting
+from pagexchange.bench.scenes import Setting
+from pagexchange.model.config import Population
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -31,8 +32,8 @@ class CellRow(Row):
     """The figure is for huge pages: without them it says nothing."""
 
 
-def _dram(kind: Kind = "half", order: int = 0, *, huge: bool = True) -> Setting:
-    return Setting(kind, GIB, order, huge)
+def _dram(kind: Population = "half", order: int = 0, *, huge: bool = True) -> Setting:
+    return Setting(kind, GIB, order, "thp" if huge else "base")
 
 
 _CACHE = Setting("half", MIB)
@@ -89,13 +90,13 @@ RECOVERY = Row("recovery", "recovery of a slot with 32 pairs", "20 us + 2 us a p
 PEERS: tuple[str, ...] = (
     RFC,
     READ,
-    "read both, ahead",
+    "read-both-ahead",
     "memcpy",
-    "in place",
-    "in place, ahead",
-    "two at once, ahead",
-    "logged, ahead",
-    "temporary page",
+    "in-place",
+    "in-place-ahead",
+    "two-at-once-ahead",
+    "logged-ahead",
+    "temporary-page",
     WORD,
     LIST,
     NATIVE,

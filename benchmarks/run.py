@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmarks.call_path import calls_of
-from benchmarks.cells import LIST, NULL, RFC, samples_of
+from benchmarks.cells import LIST, NULL, RFC, samples_of, shape
 from benchmarks.large import large_against_small
 from benchmarks.records import records
 from benchmarks.recovery import recovery
@@ -27,8 +27,8 @@ from benchmarks.rows import (
     CellRow,
     Row,
 )
-from benchmarks.scenes import Scene, Setting
 from benchmarks.threads import two_against_one
+from pagexchange.bench.scenes import Scene, Setting
 from pagexchange.model.sizes import format_size
 
 Say = Callable[[str], None]
@@ -72,7 +72,7 @@ def run(plan: Plan, word: str, large: bool, say: Say) -> tuple[list[Line], list[
     for setting in settings:
         say(f"{setting} ...")
         rows = [row for row in wanted if row.setting == setting]
-        scene = Scene(setting, plan.seed, plan.share)
+        scene = Scene(setting, plan.seed)
         table = measure(scene, plan, rows, PEERS if peers and setting in TABLES else ())
         tables.append(table)
         lines.update((row.key, judged(row, table)) for row in rows)
@@ -94,13 +94,13 @@ def measure(scene: Scene, plan: Plan, rows: Iterable[CellRow], peers: Iterable[s
     names = [*peers, *(name for row in rows for name in (row.above, row.below))]
     cached = setting.size <= 32 * MIB
     samples = interleave(
-        samples_of(scene, dict.fromkeys((RFC, *names))),
+        samples_of(scene, dict.fromkeys((RFC, *names)), plan.share),
         plan.cached_rounds if cached else plan.rounds,
         plan.repeats if cached else 1,
         f"{plan.seed}/{setting}",
         plan.seconds,
     )
-    return Table(setting, scene.huge_bytes, scene.pairs, samples)
+    return Table(setting, scene.huge_bytes, shape(setting, plan.share)[0], samples)
 
 
 def judged(row: CellRow, table: Table) -> Line:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.cells import NULL, Timed, timed
+from benchmarks.cells import NULL, cell, spent
 from benchmarks.ratios import LEAST
-from benchmarks.scenes import Scene
+from pagexchange.bench.scenes import Scene
 
 SLICES = 16
 """Calls that a thread makes one after the other before the two meet again."""
@@ -66,7 +66,7 @@ class Duo:
         half = len(scene.sides[0]) // 2
         self._scene = scene
         self._parts = (slice(0, half), slice(half, 2 * half))
-        self._runs: list[Timed] = [timed(scene, name) for _ in cpus]
+        self._name, self._cells = name, [cell(scene, name) for _ in cpus]
         self._pairs = PAIRS.get(name, SOME)
         self._threads = [ThreadPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, {cpu})) for cpu in cpus]
 
@@ -89,11 +89,11 @@ class Duo:
         meet = threading.Barrier(len(who))
 
         def calls(number: int) -> list[Slice]:
-            run, slices = self._runs[number], []
+            mine, slices = self._cells[number], []
             meet.wait()
             for pairs in lists[number]:
                 start = time.perf_counter_ns()
-                cpu = run([pairs])
+                cpu = spent(mine, [pairs], self._name)
                 slices.append(Slice(start, time.perf_counter_ns(), cpu))
             return slices
 

@@ -16,8 +16,9 @@ from benchmarks.report import Line, Table, failed, floor, line, rows_as_text
 from benchmarks.rounds import FEWEST, interleave
 from benchmarks.rows import Row
 from benchmarks.run import Plan, judged, measure
-from benchmarks.scenes import Kind, Scene, Setting
 from benchmarks.threads import Slice, overlapped
+from pagexchange.bench.scenes import Scene, Setting
+from pagexchange.model.config import Population
 from pagexchange.oracle import check
 from pagexchange_native.bench import time_record
 
@@ -135,10 +136,10 @@ def test_a_figure_for_huge_pages_is_not_judged_without_them(huge: int | None, ve
 
 
 def test_the_floor_is_the_fastest_bare_loop_plus_the_engine_alone() -> None:
-    samples = {"in place": [70.0, 72.0, 90.0], "two at once, ahead": [50.0, 51.0, 95.0], cells.NULL: [10.0, 11.0, 12.0]}
-    assert floor(samples) == ("two at once, ahead", [60.0, 62.0, 107.0])
+    samples = {"in-place": [70.0, 72.0, 90.0], "two-at-once-ahead": [50.0, 51.0, 95.0], cells.NULL: [10.0, 11.0, 12.0]}
+    assert floor(samples) == ("two-at-once-ahead", [60.0, 62.0, 107.0])
     assert floor({cells.NULL: [10.0]}) is None
-    assert floor({"in place": [10.0]}) is None
+    assert floor({"in-place": [10.0]}) is None
 
 
 # ---- turns ---------------------------------------------------------------------------------------------------------
@@ -173,16 +174,18 @@ def test_a_slow_machine_gets_fewer_rounds_but_enough_for_an_interval() -> None:
 
 
 @pytest.mark.parametrize(("kind", "files"), [("anon", 0), ("file", 256), ("half", 128)])
-def test_a_scene_is_full_of_the_pages_that_it_says(kind: Kind, files: int) -> None:
-    scene = Scene(Setting(kind, 1 << 20, huge=False), seed=1)
+def test_a_scene_is_full_of_the_pages_that_it_says(kind: Population, files: int) -> None:
+    scene = Scene(Setting(kind, 1 << 20, backing="base"), seed=1)
     pfns = np.concatenate(scene.sides)
     assert len(pfns) == 256
     assert sum(scene.arena.frame(int(pfn)).kind == "file" for pfn in pfns) == files
 
 
 def test_each_list_is_drawn_anew_across_the_nodes() -> None:
-    scene = Scene(Setting("half", 1 << 20, huge=False), seed=1)
-    lists = scene.draw() + scene.draw()
+    scene = Scene(Setting("half", 1 << 20, backing="base"), seed=1)
+    shape = cells.shape(scene.setting)
+    assert shape == (128, 64)
+    lists = scene.lists(*shape, "random", scene.rng) + scene.lists(*shape, "random", scene.rng)
     assert len({pairs.tobytes() for pairs in lists}) == len(lists) > 2
     for pairs in lists:
         assert sorted(pairs[:, 0]) == sorted(scene.sides[0])
@@ -192,9 +195,9 @@ def test_each_list_is_drawn_anew_across_the_nodes() -> None:
     assert len(part) == 16
 
 
-def test_every_cell_runs_and_gives_a_sample_for_each_round() -> None:
-    scene = Scene(Setting("half", 1 << 20, order=4, huge=False), seed=1)
-    scene.lists = 2
+def test_every_cell_runs_and_gives_a_sample_for_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(Setting("half", 1 << 20, order=4, backing="base"), seed=1)
+    monkeypatch.setattr(cells, "SAMPLE_BYTES", 2 << 20)
     plan = Plan(seed=1, rounds=1, cached_rounds=3, repeats=1, seconds=1.0, peers=True, share=1)
     table = measure(scene, plan, rows.CELL_ROWS, rows.PEERS)
     assert set(table.samples) == set(cells.WORDS)
@@ -203,7 +206,7 @@ def test_every_cell_runs_and_gives_a_sample_for_each_round() -> None:
 
 @pytest.mark.parametrize("pairs", [1, 16])
 def test_both_ways_to_call_with_few_pairs_are_timed_and_exchange_them(pairs: int) -> None:
-    scene = Scene(Setting("half", 1 << 20, huge=False), seed=1)
+    scene = Scene(Setting("half", 1 << 20, backing="base"), seed=1)
     found = calls_of(scene, pairs)
     assert {row.way for row in rows.CALL_ROWS} == set(found) - {cells.RFC}
     for way in set(found) - {cells.RFC}:
