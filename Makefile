@@ -51,11 +51,12 @@ help:
 	@echo "make clean          remove .venv and build files"
 
 run: .venv/run/ready
-	.venv/run/bin/pagexchange run strategies.toml
+# 6: the machine was busy, and the table says so. That is no failure of a strategy.
+	.venv/run/bin/pagexchange run strategies.toml || [ $$? -eq 6 ]
 
 million: .venv/run/ready
 	.venv/run/bin/pagexchange run strategies.toml --pairs 1000000 --rounds 1 --set workload.source=synthetic \
-		--set arena.nodes.fast='"4480 MiB"' --set arena.nodes.slow='"4480 MiB"'
+		--set arena.nodes.fast='"4480 MiB"' --set arena.nodes.slow='"4480 MiB"' || [ $$? -eq 6 ]
 
 test: $(VERSIONS:%=test-%) test-strangers
 

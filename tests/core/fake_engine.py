@@ -38,6 +38,7 @@ class FakeResult:
     moved: dict[str, int] = field(default_factory=dict)
     frames_got: int = 0
     workers: int = 1
+    thread_ns: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass
@@ -59,6 +60,7 @@ class FakeStrategy:
     fails_in_call: int = 0
     describes: dict[str, str] = field(default_factory=dict)
     """What its mover says about itself."""
+    threads: int = 1
     calls: int = 0
     finished: int = 0
     arena: Any = None

@@ -193,7 +193,7 @@ def test_progress_knows_the_number_of_calls_once_the_rounds_are_chosen(monkeypat
     def progress(done: int, total: int, what: str) -> None:
         calls.append((done, total, what.partition(":")[0]))
 
-    monkeypatch.setattr("pagexchange.runs.run.BUDGET", 0.0)
+    monkeypatch.setattr("pagexchange.runs.in_turns.BUDGET", 0.0)
     several = [fake("a"), fake("b"), fake("shy", refuses=errno.EPERM)]
     race(make(4), several, progress=progress)
     assert [total for _, total, what in calls if what.startswith("checking")] == [48] * 3
@@ -205,7 +205,7 @@ def test_progress_knows_the_number_of_calls_once_the_rounds_are_chosen(monkeypat
 
 def test_the_number_of_rounds_follows_the_time_that_a_call_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert race(make(4), [fake("quick")]).rounds == 15
-    monkeypatch.setattr("pagexchange.runs.run.BUDGET", 0.0)
+    monkeypatch.setattr("pagexchange.runs.in_turns.BUDGET", 0.0)
     assert race(make(4), [fake("slow")]).rounds == 3
 
 

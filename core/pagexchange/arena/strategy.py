@@ -98,6 +98,8 @@ class Strategy:
         us = built.spec.max_call_us
         self._max_ns = None if us is None else 1000 * us
         self._pace = Pace()
+        self.threads = max(built.spec.threads, *(mover.threads for mover in movers))
+        """Threads that a call may work on: a mover may want more than the strategy."""
         self._asker = Asker(arena, tuple(built.mover_names()), self.mode == "sync")
         # What a callable raised is kept until its call ends: two calls at once could raise each other's errors.
         self._turn = nullcontext() if self.native else threading.Lock()

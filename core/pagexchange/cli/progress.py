@@ -17,7 +17,7 @@ from pagexchange.strangers import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pagexchange.runs.run import Progress
+    from pagexchange.runs.in_turns import Progress
 
 FIRST: Final = 5.0
 """Seconds until the first line in a pipe; the next one comes after twice as long."""
@@ -27,7 +27,7 @@ LONGEST: Final = 300.0
 
 @contextmanager
 def progress_bar(*, show: bool) -> Iterator[Progress]:
-    """What a verb tells its progress to: `(done, total, what)`, as `runs.run.Progress` has it; total 0 is not known."""
+    """What a verb tells its progress to: `(done, total, what)`, see `runs.in_turns.Progress`; total 0 is not known."""
     if not show or fills_stderr():
         yield lambda done, total, what: None
         return

@@ -9,11 +9,8 @@ from pagexchange.cli.layout import count, nanoseconds
 
 if TYPE_CHECKING:
     from pagexchange.cli.layout import Words
-    from pagexchange.runs.result import RunResult, StrategyResult
+    from pagexchange.runs.result import Figure, RunResult, StrategyResult
 
-
-LEVEL: Final = 1.03
-"""A smaller ratio is no lead: so much may lie between two runs of the same strategy."""
 
 ORDER: Final = {
     verdict: place
@@ -23,26 +20,25 @@ ORDER: Final = {
 
 def ranked(result: RunResult) -> list[StrategyResult]:
     """Strategies as the table shows them: those that lose nothing by speed, then those that lose, then the others."""
-    return sorted(
-        result.strategies,
-        key=lambda s: (ORDER[s.verdict], s.ns_per_pair.total if s.ns_per_pair else float("inf")),
-    )
+    return sorted(result.strategies, key=lambda s: (ORDER[s.verdict], s.cost.middle if s.cost else math.inf))
 
 
 def winner(result: RunResult) -> StrategyResult | None:
     """The fastest strategy that loses nothing."""
-    return next((s for s in ranked(result) if s.verdict == "exact" and s.ns_per_pair), None)
+    return next((s for s in result.strategies if s.name == result.reference), None)
 
 
-def closing(result: RunResult) -> list[Words]:
-    """What came out of it: the winner and its lead, warnings, and whether all did as expected."""
+def closing(result: RunResult) -> list[list[Words]]:
+    """What came out of it, the words of each paragraph: warnings, doubts, the winner and whether all is as expected."""
+    said: list[list[Words]] = [[(warning, "bad")] for warning in result.warnings]
+    if doubt := doubts(result):
+        said.append([(doubt, "bad")])
     best = winner(result)
     words: list[Words] = []
     if result.interrupted:
         words.append(("Interrupted: what was measured until then is shown. ", "warn"))
-    if best and best.ns_per_pair:
-        words += [(best.name, "bold"), " " + _why(result, best)]
-    words += [(f"{warning} ", "bad") for warning in result.warnings]
+    if best and best.cost:
+        words += [(best.name, "bold"), _why(result, best, best.cost)]
     # Last, because read first: whether all did as expected is the exit code in words.
     wrong = [s.name for s in result.strategies if s.as_expected is False and s.verdict != "not run"]
     unshown = [s.name for s in result.strategies if s.as_expected is None]
@@ -58,49 +54,54 @@ def closing(result: RunResult) -> list[Words]:
         words.append(("Nothing was verified.", "warn"))
     elif n and result.as_expected:
         others = "other" if unshown else ""
-        said = f"The {others} did as expected." if unshown and n == 1 else "It did as expected."
-        words.append((said if n == 1 else f"All {n} {others}".rstrip() + " did as expected.", "good"))
-    return words
+        alone = f"The {others} did as expected." if unshown and n == 1 else "It did as expected."
+        words.append((alone if n == 1 else f"All {n} {others}".rstrip() + " did as expected.", "good"))
+    return [*said, words] if words else said
 
 
-def _why(result: RunResult, best: StrategyResult) -> str:
-    """How far the winner is ahead of the next one that loses nothing, and whether every round agrees."""
-    assert best.ns_per_pair
-    cost = f"{nanoseconds(best.ns_per_pair.total)} ns per pair"
+def doubts(result: RunResult) -> str:
+    """Whose times cannot be trusted, and what the machine did meanwhile; empty if all can."""
+    pushed = [s for s in result.strategies if s.trusted is False]
+    if not pushed:
+        return ""
+    everybody = len(pushed) == sum(s.trusted is not None for s in result.strategies)
+    names = "all" if everybody else ", ".join(s.name for s in pushed)
+    away = list(dict.fromkeys(_percent(share) for share in sorted(s.off_cpu or 0.0 for s in pushed)))
+    machine = result.machine.during
+    facts = [
+        "" if machine.some_cpu is None else f"somebody waited for a CPU {_percent(machine.some_cpu)} of the time",
+        f"the hypervisor took {_percent(machine.steal)}" if machine.steal else "",
+        f"the control group was throttled {_percent(machine.throttled)} of the time" if machine.throttled else "",
+        f"load {machine.load[0]:.1f}" if machine.load else "",
+    ]
+    return (
+        f"Not to be trusted, marked !: {names}. Others had the CPU for {' to '.join([*away[:1], *away[1:][-1:]])} "
+        f"of the time of most rounds. Meanwhile {', '.join(filter(None, facts)) or 'the machine says nothing'}. "
+        "Run again on a quieter machine."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def _why(result: RunResult, best: StrategyResult, cost: Figure) -> str:
+    """How far the winner is ahead of the others that lose nothing, and who is level with it."""
+    each = f"{nanoseconds(cost.middle)} ns per pair"
     frames = best.frames_allocated
     took = f"allocates {count(frames)} frame{'' if frames == 1 else 's'}" if frames else "allocates nothing"
-    second = next((s for s in ranked(result) if s.verdict == "exact" and s.ns_per_pair and s is not best), None)
-    if second is None or second.ns_per_pair is None:
-        return f"takes {cost} and {took}. "
-    # Round by round: the two ran in each under the same load, which a difference of medians would count as a lead.
-    mine, theirs = (
-        {r.round: r.ns.total / r.exchanged for r in strategy.rounds if r.exchanged} for strategy in (best, second)
-    )
-    common = mine.keys() & theirs.keys()
-    n = len(common)
-    if not n:
-        return f"takes {cost} and {took}; it shares no round with {second.name}, so they are not compared. "
-    ahead = sum(mine[number] < theirs[number] for number in common)
-    ratio = second.ns_per_pair.total / best.ns_per_pair.total
-    rounds = f"{ahead} of {n} round{'' if n == 1 else 's'}"
-    if ratio < LEVEL or not clear(ahead, n):
-        level = f"and {second.name} are level ({ratio:.2f}x apart, {best.name} ahead in {rounds})"
-        return f"{level}: {cost}; {best.name} {took}. "
-    lead = f"{cost}, {ratio:.2f}x faster than {second.name}"
-    if n == 1:
-        return f"is ahead in the one round: {lead}; it {took} and loses nothing. "
-    if ahead == n:
-        rounds = "both rounds" if n == 2 else f"all {n} rounds"
-    return f"wins: {lead}, ahead in {rounds}; it {took} and loses nothing. "
-
-
-def clear(ahead: int, n: int) -> bool:
-    """Whether being ahead in so many of `n` rounds is more than luck: at most 5 % by a fair coin (sign test).
-
-    Fewer than five rounds can never say so; there all of them must agree.
-    """
-    # Four of four come by chance once in 16: no evidence, so all must agree, and the words say of how many rounds.
-    if n < 5:
-        return ahead == n
-    tail: int = sum(math.comb(n, k) for k in range(ahead, n + 1))
-    return tail * 20 <= 1 << n
+    others = [s for s in ranked(result) if s.verdict == "exact" and s is not best and s.ratio]
+    if not others or not others[0].ratio:
+        return f" takes {each} and {took}. "
+    ratio = others[0].ratio
+    if ratio.low is None:
+        lead = f"{each}, {ratio.middle:.2f}x faster than {others[0].name}"
+        return f" is ahead in the one round: {lead}; it {took} and loses nothing. One round has no interval. "
+    level = [s for s in others if s.level]
+    if not level:
+        lead = f"{each}, {ratio.middle:.2f}x faster than {others[0].name} ({ratio.low:.2f} to {ratio.high:.2f})"
+        return f" wins: {lead}; it {took} and loses nothing. "
+    apart = max(s.ratio.middle for s in level if s.ratio)
+    *first, last = (s.name for s in level)
+    names = "".join(f", {name}" for name in first) + f" and {last}"
+    return f"{names} are level ({'at most ' * bool(first)}{apart:.2f}x apart): {each}; {best.name} {took}. "

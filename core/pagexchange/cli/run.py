@@ -88,8 +88,9 @@ def run(
     Each strategy exchanges the whole list once and an oracle compares everything; then come the timed rounds, in turns.
 
     Exit codes: 0 every strategy did what its `expect` says, 1 one did not, 2 usage or configuration, 3 the input
-    cannot be read, 4 a plug-in failed, 5 the pages were wrong before the first exchange, 130 interrupted (what was
-    measured until then is printed, and kept). A run folder that cannot be written is 3, and the table is printed.
+    cannot be read, 4 a plug-in failed, 5 the pages were wrong before the first exchange, 6 all as expected, but others
+    had the CPU for so long that the times cannot be trusted, 130 interrupted (what was measured until then is
+    printed, and kept). A run folder that cannot be written is 3, and the table is printed.
     """
     if snapshot is not None and live:
         raise click.UsageError("--input and --live exclude each other")

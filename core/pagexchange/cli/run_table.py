@@ -12,7 +12,7 @@ from rich.text import Text
 from pagexchange.arena.hugepages import of_all
 from pagexchange.cli.layout import Layouts, Paragraph, count, nanoseconds, table
 from pagexchange.cli.notes import notes
-from pagexchange.cli.ranking import closing, ranked, winner
+from pagexchange.cli.ranking import closing, ranked
 from pagexchange.model.sizes import format_size
 from pagexchange.model.words import counted
 from pagexchange_native.engine.steps import COSTS
@@ -43,13 +43,16 @@ def blocks(result: RunResult, *, ascii_only: bool = False) -> list[RenderableTyp
         out += [Text(), *remarks]
     if result.input.free is not None:
         out += [Text(), *_pressure(result)]
-    return [*out, Text(), Paragraph(*closing(result)), _legend(result, marks)]
+    return [*out, Text(), *(Paragraph(*words) for words in closing(result)), _legend(result, marks)]
 
 
 def _heading(result: RunResult) -> Paragraph:
     given = result.input
     threads = sorted({s.threads for s in result.strategies})
     worked = sorted({s.workers for s in result.strategies if s.workers})
+    turns = [turn for s in result.strategies for turn in s.rounds]
+    cpus = sorted({cpu for turn in turns for cpu in turn.cpus})
+    again = sum(turn.attempt > 0 for turn in turns)
     parts = [
         f"{given.name}",
         f"{counted(given.pairs, 'pair')} of {_folios(given)}" + _asked(given.pairs, given.pairs_asked),
@@ -58,8 +61,10 @@ def _heading(result: RunResult) -> Paragraph:
         SPLITS.get(given.details.get("split"), ""),
         f"{_numbers(threads)} thread{'' if threads == [1] else 's'}" if threads else "",
         f"of which {_numbers(worked)} worked" if any(0 < s.workers < s.threads for s in result.strategies) else "",
+        f"on CPU {_numbers(cpus)}" if cpus else "",
         ("checked, not timed", "1 round")[result.rounds] if result.rounds < 2 else f"{result.rounds} rounds",
         f"{result.rounds_done} of them done" if result.rounds_done < result.rounds else "",
+        f"{counted(again, 'turn')} taken again" if again else "",
         f"seed {result.seed}",
     ]
     return Paragraph((f"pagexchange {result.pagexchange}", "bold"), "  " + ", ".join(p for p in parts if p))
@@ -84,20 +89,21 @@ def _folios(given: InputInfo) -> str:
 
 def _table(result: RunResult, marks: tuple[str, str]) -> Layouts:
     """Who is how fast and lost what. Where the split of the time does not fit beside it, it stands below."""
-    best = winner(result)
-    rows = [_row(s, best, marks) for s in ranked(result)]
-    if not any(s.ns_per_pair for s in result.strategies):  # nothing was timed
-        return Layouts([table(rows, ("strategy", "verdict", "pairs", "allocates"), left=LEFT)])
-    speed, parts = ("strategy", "verdict", "pairs", "ns/pair", "ratio"), (*SPLIT, "GB/s")
+    rows = [_row(result, s, marks) for s in ranked(result)]
+    if not any(s.cost for s in result.strategies):  # nothing was timed
+        return Layouts([table(rows, ("strategy", "verdict", "pairs", "frames"), left=LEFT)])
+    done = {s.exchanged for s in result.strategies if s.exchanged}
+    pairs = ("pairs",) if len(done) > 1 else ()  # one number is in the heading, less what is refused below
+    speed, parts = ("strategy", "verdict", *pairs, f"{result.clock} ns", "ratio", "95 %"), (*SPLIT, "GB/s")
     # Below the first table a row of dashes would say nothing: who was not timed is seen above.
-    timed = [row for row, s in zip(rows, ranked(result), strict=True) if s.ns_per_pair]
+    timed = [row for row, s in zip(rows, ranked(result), strict=True) if s.cost]
     return Layouts(
-        [table(rows, (*speed, *parts, "allocates"), left=LEFT)],
-        [table(rows, (*speed, "allocates"), left=LEFT), table(timed, ("strategy", *parts), left=LEFT)],
+        [table(rows, (*speed, *parts, "frames"), left=LEFT)],
+        [table(rows, (*speed, "frames"), left=LEFT), table(timed, ("strategy", *parts), left=LEFT)],
     )
 
 
-def _row(s: StrategyResult, best: StrategyResult | None, marks: tuple[str, str]) -> dict[str, Words]:
+def _row(result: RunResult, s: StrategyResult, marks: tuple[str, str]) -> dict[str, Words]:
     good, bad = marks
     mark = "?" if s.as_expected is None else "" if s.verdict == "unchecked" else good if s.as_expected else bad
     style = (
@@ -109,20 +115,29 @@ def _row(s: StrategyResult, best: StrategyResult | None, marks: tuple[str, str])
         if s.verdict == "exact"
         else "warn"
     )
-    bold = "bold" if s is best else ""
-    cost = s.ns_per_pair
-    ratio = f"{cost.total / best.ns_per_pair.total:.2f}x" if cost and best and best.ns_per_pair else "-"
+    bold = "bold" if s.name == result.reference else ""
+    parts, cost, ratio = s.ns_per_pair, s.cost, s.ratio
     frames = count(s.frames_allocated) if s.frames_allocated else ("nothing" if s.exchanged else "-")
+    doubt = "!" if s.trusted is False else ""
+    speed = s.gb_per_s * parts.total / cost.middle if s.gb_per_s and parts and cost else None  # by the run's clock
     return {
         "strategy": (s.name, bold),
         "verdict": (f"{s.verdict} {mark}".rstrip(), style),
         "pairs": count(s.exchanged),
-        "ns/pair": (nanoseconds(cost.total) if cost else "-", bold),
-        "ratio": (ratio, bold),
-        **{head: (nanoseconds(getattr(cost, name)) if cost else "-", "dim") for head, name in SPLIT.items()},
-        "GB/s": (f"{s.gb_per_s:.1f}" if s.gb_per_s else "-", "dim"),
-        "allocates": (frames, "warn" if s.frames_allocated else ""),
+        f"{result.clock} ns": (nanoseconds(cost.middle) + doubt if cost else "-", "bad" if doubt else bold),
+        "ratio": ("-" if ratio is None else "level" if s.level else f"{ratio.middle:.2f}x", bold),
+        "95 %": (_interval(s, result.reference), "dim"),
+        **{head: (nanoseconds(getattr(parts, name)) if parts else "-", "dim") for head, name in SPLIT.items()},
+        "GB/s": (f"{speed:.1f}" if speed else "-", "dim"),
+        "frames": (frames, "warn" if s.frames_allocated else ""),
     }
+
+
+def _interval(s: StrategyResult, reference: str) -> str:
+    """From where to where the ratio may lie; the reference's own is 1."""
+    if s.ratio is None or s.ratio.low is None or s.ratio.high is None or s.name == reference:
+        return "-"
+    return f"{s.ratio.low:.2f}-{s.ratio.high:.2f}"
 
 
 def _pressure(result: RunResult) -> Iterator[RenderableType]:
@@ -156,11 +171,12 @@ def _pressed(s: StrategyResult) -> dict[str, Words]:
 
 def _legend(result: RunResult, marks: tuple[str, str]) -> Paragraph:
     good, bad = marks
+    clock = "CPU time" if result.clock == "cpu" else "wall time"
     times = (
-        "ns per exchanged pair and its parts from lock to finish, medians of the rounds; ratio to the fastest that "
-        "loses nothing (lower is better); "
+        f"{result.clock} ns: {clock} per exchanged pair, parts from lock to finish by the wall clock, medians of the "
+        "rounds; ratio to the fastest that loses nothing (lower is better) and its 95 % interval, level: no lead; "
     )
-    if not any(s.ns_per_pair for s in result.strategies):
+    if not any(s.cost for s in result.strategies):
         times = ""
     return Paragraph(
         (

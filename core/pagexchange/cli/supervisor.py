@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from pagexchange import trail
 from pagexchange.cli.terminal import say
-from pagexchange.exits import EXIT_BUG, EXIT_OK, EXIT_PLUGIN, EXIT_UNEXPECTED
+from pagexchange.exits import EXIT_BUG, EXIT_OK, EXIT_PLUGIN, EXIT_UNEXPECTED, EXIT_UNTRUSTED
 from pagexchange.host import crashes
 from pagexchange.host.installed import OWN
 
@@ -210,7 +210,7 @@ class _Child:
             names = ", ".join(dict.fromkeys(f"{who.plugin!r} ({who.distribution} {who.version})" for who in strangers))
             by = f"; these plug-ins were in it: {names}" if names else ""
             say(f"pagexchange: after the result the process was {how}{by}", err=True)
-            return EXIT_PLUGIN if strangers and done in (0, 1) else done
+            return EXIT_PLUGIN if strangers and done in (EXIT_OK, EXIT_UNEXPECTED, EXIT_UNTRUSTED) else done
         return done
 
     def _narrowed(self, place: trail.Place) -> tuple[trail.Place, str]:

@@ -28,3 +28,13 @@ def since(before: Reading) -> Reading:
     """Read the clocks after it: what they went on since `start`, in the same thread."""
     process, thread, wall = process_time_ns(), thread_time_ns(), monotonic_ns()
     return Reading(wall - before.wall_ns, thread - before.thread_ns, process - before.process_ns)
+
+
+def cpu_within(wall_ns: int, around: Reading) -> int:
+    """Return the CPU time of a part, by its wall time and by what the clocks went on around it, in the whole process.
+
+    What lies around the engine's work is Python's, of a short list as much again. It is as long by either clock, unless
+    others had the CPU just then: that is seen where they took more than the part's whole time.
+    """
+    away = around.wall_ns - around.process_ns
+    return wall_ns - away if away < wall_ns else wall_ns

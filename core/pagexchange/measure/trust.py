@@ -7,7 +7,8 @@ no clean samples to make a median of.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 from typing import Final
 
@@ -33,23 +34,12 @@ def off_cpu(threads: Iterable[tuple[int, int]]) -> float:
 
 
 def limit() -> float:
-    """Return the share above which a sample was pushed aside.
-
-    Raises
-    ------
-    ValueError
-        The environment says something else than a number from 0 to 1.
-    """
-    text = os.environ.get(VARIABLE, "").strip()
-    if not text:
-        return ASIDE
+    """Return the share above which a sample was pushed aside, as the environment says; else it is `ASIDE`."""
     try:
-        share = float(text)
+        share = float(os.environ.get(VARIABLE, ""))
     except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise ValueError(f"{VARIABLE}={text}: want a share from 0 to 1, as {ASIDE}")
-    return share
+        return ASIDE
+    return share if 0 <= share <= 1 else ASIDE
 
 
 def pushed_aside(threads: Iterable[tuple[int, int]], above: float = ASIDE) -> bool:
@@ -68,23 +58,14 @@ class Budget:
         """Seconds."""
         return max(self.seconds - self._spent, 0.0)
 
-    def spend(self, turn: Callable[[], object], expected: float = 0.0) -> bool:
-        """Do a turn, if what it is expected to cost is left; say whether it was done."""
-        if self.left <= 0 or expected > self.left:
-            return False
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """A `with` block that costs what it takes, also if it raises."""
         start = self._clock()
         try:
-            turn()
+            yield
         finally:
             self._spent += self._clock() - start
-        return True
-
-
-def chosen(attempts: Sequence[float], above: float = ASIDE) -> int:
-    """Return which attempt at one turn counts, by their off-CPU shares: the first clean one, else the least bad."""
-    return next(
-        (n for n, share in enumerate(attempts) if share <= above), min(range(len(attempts)), key=attempts.__getitem__)
-    )
 
 
 def clean(aside: Sequence[bool]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -75,13 +74,12 @@ class Kept:
         self.failed: FolderError | None = None
         self._ids = {cell.name: cell.id for cell in planned}
         self._pairs = given.pairs
-        self._began, self._before = monotonic_ns(), pressure.read()
+        self._before = pressure.read()
         self._host = this_host()
         self._write(lambda: self.folder.add_host(self._host))
 
     def sample(self, strategy: str, timed: Round) -> None:
         """Keep a timed call that has just returned."""
-        wall = round(timed.ns.total)
         self._write(
             lambda: self.folder.append(
                 [
@@ -90,12 +88,15 @@ class Kept:
                         host=self._host.id,
                         round=timed.round,
                         position=timed.position,
-                        started_ns=max(monotonic_ns() - self._began - wall, 0),
+                        attempt=timed.attempt,
+                        started_ns=timed.started_ns,
                         pairs=self._pairs,
                         exchanged=timed.exchanged,
-                        wall_ns=wall,
+                        wall_ns=timed.wall_ns,
                         cpu_ns=timed.cpu_ns,
+                        threads=timed.threads,
                         parts={name: getattr(timed.ns, name) for name in COSTS},
+                        aside=timed.aside,
                     )
                 ]
             )
@@ -113,7 +114,7 @@ class Kept:
         if done.verdict == "failed":
             error = done.reason
         elif result.interrupted:
-            error = f"interrupted after {len(done.rounds)} of {result.rounds} rounds"
+            error = f"interrupted after {len({timed.round for timed in done.rounds})} of {result.rounds} rounds"
         elif done.verdict == "not run":
             error = "the arena was wrong before its turn"
         details: dict[str, Any] = {

@@ -11,9 +11,18 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from pagexchange.exits import EXIT_INTERRUPTED, EXIT_OK, EXIT_PLUGIN, EXIT_UNEXPECTED, EXIT_UNSOUND
+from pagexchange.exits import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_PLUGIN,
+    EXIT_UNEXPECTED,
+    EXIT_UNSOUND,
+    EXIT_UNTRUSTED,
+)
+from pagexchange.measure.pressure import Pressure
 from pagexchange.model.config import Expect
 from pagexchange.model.words import plain
+from pagexchange.samples.schema import Clock
 from pagexchange_native.engine.steps import COSTS
 
 SCHEMA: Final = 1
@@ -47,6 +56,15 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
         return Costs(**{name: round(getattr(self, name) / n, 2) for name in ("total", *COSTS)})
 
 
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """A median, or a ratio of two, and from where to where it may lie: 95 %, see `samples.statistics`."""
+
+    middle: float
+    low: float | None = None
+    """None, and `high` too: one sample has no interval."""
+    high: float | None = None
+
+
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """One timed call: the raw sample that the medians are made of."""
 
@@ -58,9 +76,21 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     ns: Costs
     """For the whole call, not per pair."""
     cpu_ns: int
-    """CPU time of the process in the call, all threads."""
+    """CPU time of the call, all threads of the process: its wall time less that in which they had no CPU."""
     verified: bool
     """Whether the oracle compared everything after this call (it does so untimed, once per strategy at least)."""
+    attempt: int = 0
+    """Above 0: the turn was taken again, since the one before was pushed aside; that one is kept, too."""
+    aside: bool = False
+    """Pushed aside: others had its CPU for so long that it is left out, where most of the strategy's rounds are not."""
+    started_ns: int = 0
+    """Since the run began."""
+    wall_ns: int = 0
+    """Wall time of the call: `ns.total`."""
+    threads: list[tuple[int, int]] = []
+    """(wall, CPU) of each thread where several worked, the caller's first, each from its own start to its end."""
+    cpus: list[int] = []
+    """CPUs that the threads were pinned to; empty: to none."""
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +135,8 @@ class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
     refused: dict[str, int] = {}
     """errno name -> pairs."""
     ns_per_pair: Costs | None = None
-    """Medians over the rounds, each part's its own, per exchanged pair; `None` if no pair was exchanged or timed."""
+    """Medians of wall time over the rounds that count, each part's its own, per exchanged pair; `None` if no pair was
+    exchanged or timed."""
     ns_per_pair_low: float | None = None
     """Fastest round's total."""
     ns_per_pair_high: float | None = None
@@ -133,6 +164,24 @@ class StrategyResult(msgspec.Struct, frozen=True, kw_only=True):
     report: dict[str, Any] = {}
     """What the plug-ins themselves want to have here: the hook `strategy_report`."""
     rounds: list[Round] = []
+    cost: Figure | None = None
+    """Nanoseconds per exchanged pair by the run's `clock`: what the table shows and ratios are made of."""
+    ratio: Figure | None = None
+    """Of `cost` to that of the run's `reference`."""
+    level: bool | None = None
+    """No lead to the reference: 1 is in the ratio's interval, or it is within 3 %. None: there is no interval."""
+    off_cpu: float | None = None
+    """Share of its rounds' time, 0 to 1, in which its threads had no CPU; of a turn that was taken again, the last."""
+    trusted: bool | None = None
+    """False: most of its rounds were pushed aside, however often they were taken again. None: there is none."""
+
+
+class Meanwhile(msgspec.Struct, frozen=True, kw_only=True):
+    """What the machine did before a run, while it ran, and then."""
+
+    before: Pressure = Pressure()
+    during: Pressure = Pressure()
+    after: Pressure = Pressure()
 
 
 class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +237,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
     """What concerns the run as a whole: sentences."""
     strategies: list[StrategyResult]
+    clock: Clock = "wall"
+    """What `cost` and `ratio` are of: `cpu` where every strategy works on one thread, else `wall`."""
+    reference: str = ""
+    """The fastest strategy that loses nothing; empty if there is none."""
+    machine: Meanwhile = Meanwhile()
 
     @property
     def exit_code(self) -> int:
@@ -198,7 +252,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
             return EXIT_UNSOUND
         if any(s.verdict == "failed" for s in self.strategies):
             return EXIT_PLUGIN
-        return EXIT_OK if self.as_expected else EXIT_UNEXPECTED
+        if not self.as_expected:
+            return EXIT_UNEXPECTED
+        return EXIT_UNTRUSTED if any(s.trusted is False for s in self.strategies) else EXIT_OK
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:  # noqa: ANN401 - any result or dict of plain values

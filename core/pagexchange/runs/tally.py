@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from statistics import median
-from time import process_time_ns
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from pagexchange.arena.arena import Arena
 from pagexchange.arena.strategy import Strategy
 from pagexchange.host.blame import with_cure
+from pagexchange.measure import clocks, trust
 from pagexchange.model.config import StrategySpec
 from pagexchange.model.statuses import errno_name
 from pagexchange.runs.contenders import plugins
 from pagexchange.runs.result import Costs, Lost, PlugIn, Round, StrategyResult, Verdict, judge
 from pagexchange.runs.workbench import Workbench
+from pagexchange.samples import turns
 from pagexchange_native.engine.steps import COSTS
 
 Bind: TypeAlias = Callable[[StrategySpec, Arena], Strategy]
@@ -37,6 +39,15 @@ class Outcome:
     workers: int
     """Threads that shared a list; of several calls the fewest."""
     cpu_ns: int
+    wall_ns: int
+    threads: list[tuple[int, int]]
+    """(wall, CPU) ns of each thread, where every call says so."""
+    waited: bool
+    """It may wait by its mode, and something had to be tried again."""
+
+    def aside(self, above: float) -> bool:
+        """Whether others had its CPU for more than this share of its time; one that waited knows no such thing."""
+        return not self.waited and trust.pushed_aside(self.threads or [(self.wall_ns, self.cpu_ns)], above)
 
 
 @dataclass
@@ -71,17 +82,30 @@ class Tally:
             and bool((self.checked.status == 0).any())
         )
 
-    def exchange(self, bench: Workbench, bind: Bind) -> Outcome:
-        """Call it once for each list, bound to this very arena: a rebuilt one is another."""
+    @property
+    def threads(self) -> int:
+        """Threads that a call may work on, once it is bound."""
+        return self.spec.threads if self.strategy is None else self.strategy.threads
+
+    def bind(self, bench: Workbench, bind: Bind) -> None:
+        """Make it ready for this very arena: a rebuilt one is another."""
         if self.strategy is None or self.generation != bench.generation:
             self.strategy = bind(self.spec, bench.arena)
             self.plugins = plugins(self.strategy.built)
             # Last: a plug-in that fails above has not touched this arena, and a new one need not be made for it.
             self.generation = bench.generation
-        # CPU time of all threads; the wall time of each call is the engine's own, taken inside of it.
-        start = process_time_ns()
+
+    def exchange(self, bench: Workbench) -> Outcome:
+        """Call it once for each list."""
+        assert self.strategy is not None, "it is bound"
+        # The wall time of a call, and its parts, are the engine's own, taken inside of it.
+        start = clocks.start()
         results = [self.strategy.exchange(pairs) for pairs in bench.lists]
-        cpu_ns = process_time_ns() - start
+        spent = clocks.since(start)
+        wall_ns = sum(result.ns["total"] for result in results)
+        # Of one thread the clocks here say enough; so they must where a call had one only.
+        several = all(result.workers > 1 for result in results)
+        each = zip_longest(*(result.thread_ns for result in results), fillvalue=(0, 0)) if several else ()
         return Outcome(
             status=np.concatenate([np.zeros(0, dtype=np.int32), *(result.status for result in results)]),
             ns={name: float(sum(result.ns[name] for result in results)) for name in ("total", *COSTS)},
@@ -90,7 +114,10 @@ class Tally:
             touched=list(dict.fromkeys(name for result in results for name in result.touched)),
             taken=sum(result.frames_got for result in results),
             workers=min((result.workers for result in results), default=0),
-            cpu_ns=cpu_ns,
+            cpu_ns=clocks.cpu_within(wall_ns, spent),
+            wall_ns=wall_ns,
+            threads=[(sum(wall for wall, _ in calls), sum(cpu for _, cpu in calls)) for calls in each],
+            waited=self.spec.mode != "async" and any(result.retries for result in results),
         )
 
     def failed(self, error: Exception) -> None:
@@ -100,7 +127,7 @@ class Tally:
     def result(self, bench: Workbench) -> StrategyResult:
         """Everything as the value that a run returns."""
         spec, checked = self.spec, self.checked
-        costs, low, high = medians(self.rounds)
+        costs, low, high = medians(turns.counted(self.rounds))
         status = np.zeros(0, dtype=np.int32) if checked is None else checked.status
         exchanged = int((status == 0).sum())
         # A later call may have shown it: then the verdict is another one.

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from pagexchange.measure import trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pagexchange.samples.schema import Clock, Sample
 
 Key: TypeAlias = tuple[str, str]
 """A cell's id, and the host that it ran on."""
+
+
+class Turn(Protocol):
+    """A timed turn of a cell: a `Sample`, or a round of `run`."""
+
+    @property
+    def round(self) -> int:
+        """Which round."""
+
+    @property
+    def attempt(self) -> int:
+        """Above 0: it was taken again."""
+
+    @property
+    def exchanged(self) -> int:
+        """Pairs."""
+
+    @property
+    def wall_ns(self) -> int:
+        """Of all its calls."""
+
+    @property
+    def cpu_ns(self) -> int:
+        """Of all threads of the process."""
+
+    @property
+    def threads(self) -> Sequence[tuple[int, int]]:
+        """(wall, CPU) of each thread that worked; empty: not told apart."""
+
+    @property
+    def aside(self) -> bool:
+        """It was pushed aside."""
+
+
+T = TypeVar("T", bound=Turn)
 
 
 def by_cell(samples: Iterable[Sample]) -> dict[Key, list[Sample]]:
@@ -23,37 +58,38 @@ def by_cell(samples: Iterable[Sample]) -> dict[Key, list[Sample]]:
     return found
 
 
-def final(samples: Iterable[Sample]) -> list[Sample]:
-    """Return of each turn of one cell the attempt that counts, in the order of rounds, as `trust.chosen` does.
+def final(turns: Iterable[T]) -> list[T]:
+    """Return of each turn of one cell the attempt that counts, in the order of rounds: the first clean one.
 
-    By the mark that whoever measured has made: the limit was his.
+    By the mark that whoever measured has made: the limit was his. If there is none, the one that had most of its CPU.
     """
-    rounds: dict[int, list[Sample]] = {}
-    for sample in sorted(samples, key=lambda each: (each.round, each.attempt)):
-        rounds.setdefault(sample.round, []).append(sample)
-    return [next((each for each in turns if not each.aside), min(turns, key=_off_cpu)) for turns in rounds.values()]
+    rounds: dict[int, list[T]] = {}
+    for turn in sorted(turns, key=lambda each: (each.round, each.attempt)):
+        rounds.setdefault(turn.round, []).append(turn)
+    return [next((each for each in tried if not each.aside), min(tried, key=off_cpu)) for tried in rounds.values()]
 
 
-def counted(samples: Iterable[Sample]) -> list[Sample]:
-    """Return the samples that figures of one cell are made of.
+def counted(turns: Iterable[T]) -> list[T]:
+    """Return the turns that figures of one cell are made of.
 
-    Turns that stayed pushed aside are left out where most turns were not; else all stand, and `trust.clean` says of
+    Those that stayed pushed aside are left out where most turns were not; else all stand, and `trust.clean` says of
     their marks that nothing can be made of them.
     """
-    turns = final(samples)
-    if not trust.clean([sample.aside for sample in turns]):
-        return turns
-    return [sample for sample in turns if not sample.aside]
+    last = final(turns)
+    if not trust.clean([turn.aside for turn in last]):
+        return last
+    return [turn for turn in last if not turn.aside]
 
 
-def costs(samples: Iterable[Sample], clock: Clock) -> dict[int, float]:
-    """Return nanoseconds per pair that was exchanged, by round; a sample that exchanged none has no cost."""
-    return {
-        sample.round: (sample.cpu_ns if clock == "cpu" else sample.wall_ns) / sample.exchanged
-        for sample in samples
-        if sample.exchanged
-    }
+def costs(turns: Iterable[Turn], clock: Clock) -> dict[int, float]:
+    """Return nanoseconds per pair that was exchanged, by round.
+
+    A turn that exchanged none has no cost, nor has one in which the clock has not moved.
+    """
+    times = ((turn, turn.cpu_ns if clock == "cpu" else turn.wall_ns) for turn in turns)
+    return {turn.round: ns / turn.exchanged for turn, ns in times if turn.exchanged and ns > 0}
 
 
-def _off_cpu(sample: Sample) -> float:
-    return trust.off_cpu(sample.threads or ((sample.wall_ns, sample.cpu_ns),))
+def off_cpu(turn: Turn) -> float:
+    """Return the share of its time in which a turn had no CPU, 0 to 1."""
+    return trust.off_cpu(turn.threads or ((turn.wall_ns, turn.cpu_ns),))
