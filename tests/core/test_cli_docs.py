@@ -152,7 +152,9 @@ def test_every_errno_that_a_pair_may_get_is_explained() -> None:
 
 
 def test_the_words_of_the_report_are_explained() -> None:
-    for word in ("cpu ns", "wall ns", "ratio", "95 %", "level", "frames", "frames asked", "frames got", "below low", "below min"):
+    for word in (
+        "cpu ns", "wall ns", "ratio", "95 %", "level", "frames asked", "frames got", "below low", "below min"
+    ):  # fmt: skip
         assert word in NUMBERS, word
     for verdict in typing.get_args(result.Verdict):
         assert f"`{verdict}`" in NUMBERS, verdict

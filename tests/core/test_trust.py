@@ -1,7 +1,5 @@
 """Clocks, pressure and whether a sample can be trusted: on made-up machines and made-up clocks."""
 
-from contextlib import suppress
-
 import pytest
 
 from pagexchange.measure import clocks, pressure, trust
@@ -134,20 +132,37 @@ def test_the_limit_is_the_environments(monkeypatch):
         assert trust.limit() == trust.ASIDE
 
 
-def test_a_budget_is_what_its_turns_leave_of_it_also_those_that_raise():
+def test_a_budget_is_spent_by_turns_and_never_by_one_that_costs_more_than_is_left():
     now = [0.0]
+
+    def turn(seconds):
+        def pass_time():
+            now[0] += seconds
+
+        return pass_time
+
     budget = trust.Budget(10, clock=lambda: now[0])
-    with budget.spending():
-        now[0] += 6
+    assert budget.spend(turn(6), expected=6)
     now[0] += 100  # between two turns
     assert budget.left == 4
-    with suppress(KeyError), budget.spending():
+    assert not budget.spend(turn(6), expected=6)
+    assert now[0] == 106, "it was done all the same"
+    assert budget.spend(turn(9), expected=3)
+    assert budget.left == 0
+    assert not budget.spend(turn(0))
+
+
+def test_a_turn_that_raises_has_cost_what_it_has():
+    now = [0.0]
+
+    def turn():
         now[0] += 3
         raise KeyError
-    assert budget.left == 1
-    with budget.spending():
-        now[0] += 9
-    assert budget.left == 0
+
+    budget = trust.Budget(10, clock=lambda: now[0])
+    with pytest.raises(KeyError):
+        budget.spend(turn)
+    assert budget.left == 7
 
 
 def test_a_cell_is_trusted_if_most_of_its_turns_are():

@@ -7,8 +7,7 @@ no clean samples to make a median of.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Final
 
@@ -58,14 +57,16 @@ class Budget:
         """Seconds."""
         return max(self.seconds - self._spent, 0.0)
 
-    @contextmanager
-    def spending(self) -> Iterator[None]:
-        """A `with` block that costs what it takes, also if it raises."""
+    def spend(self, turn: Callable[[], object], expected: float = 0.0) -> bool:
+        """Do a turn, if what it is expected to cost is left; say whether it was done."""
+        if self.left <= 0 or expected > self.left:
+            return False
         start = self._clock()
         try:
-            yield
+            turn()
         finally:
             self._spent += self._clock() - start
+        return True
 
 
 def clean(aside: Sequence[bool]) -> bool:

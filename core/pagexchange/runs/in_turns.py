@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -173,12 +174,10 @@ class InTurns:
             if left:
                 self.pinning.choose()
             for tally, turn in self.random.sample(left, len(left)):
-                if budget.left < tally.seconds:
-                    continue
                 if self.progress:
                     self.progress(self.total, self.total, f"round {turn.round + 1} again: {tally.spec.name}")
-                with budget.spending():
-                    self.take_turn(tally, turn.round, turn.position, attempt, verify_all=verify_all)
+                once_more = partial(self.take_turn, tally, turn.round, turn.position, attempt, verify_all=verify_all)
+                budget.spend(once_more, expected=tally.seconds)
 
     def check(self, tally: Tally) -> None:
         """The untimed first call: verified in full. Leaves the arena as it was."""
