@@ -14,7 +14,7 @@ import pagexchange
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SOURCES = {"pagexchange": "core", "pagexchange_native": "cython", "pagexchange_plugins": "plugins"}
-WANTED = ("*.py", "*.pyi", "*.pxd", "*.h", "*.toml", "*.md", "*.pgxsnap", "py.typed")
+WANTED = ("*.py", "*.pyi", "*.pxd", "*.h", "*.toml", "*.css", "*.md", "*.pgxsnap", "py.typed")
 INSTALLED = not Path(str(pagexchange.__file__)).is_relative_to(ROOT / "core")
 
 

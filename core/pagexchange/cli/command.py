@@ -26,6 +26,7 @@ DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 VERBS: Final = {
     "run": "run.run",
     "bench": "bench.bench",
+    "report": "report.report",
     "list": "list.list_plugins",
     "explain": "explain.explain",
     "check": "check.check",

@@ -108,8 +108,8 @@ class Folder:
         return cls(Path(path), contents)
 
     @classmethod
-    def latest(cls, runs: str | os.PathLike[str] = RUNS) -> Folder:
-        """Open the run that began last of those in a folder of runs.
+    def latest(cls, runs: str | os.PathLike[str] = RUNS, *, strict: bool = True) -> Folder:
+        """Open the run that began last of those in a folder of runs; `strict` as of `open`.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Folder:
         found = sorted((reading.began(path), path.name, path) for path in reading.run_folders(Path(runs)))
         if not found:
             raise FolderError(Problem(str(runs), "no run folder is in it; make one with --out, or say which"))
-        return cls.open(found[-1][2])
+        return cls.open(found[-1][2], strict=strict)
 
     def add_host(self, host: Host) -> None:
         """Write what a machine is; again, when it is known how it was afterwards. FolderError: it cannot be written."""
