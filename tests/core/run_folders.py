@@ -143,11 +143,11 @@ def large(
             count = int(one.point["threads"])
             ns = base * factor * (1 + 0.25 * step) * (1 + 0.06 * (count - 1)) * (1.3 if name == names[-1] else 1)
             if one.name == "memcpy-three" and one.point == {"size": sizes[0], "order": 0, "threads": threads[-1]}:
-                folder.append(samples(one, name, ns, rounds=2, calls=20))
+                folder.append(samples(one, name, ns, rounds=2, calls=80))
                 why = "crashed in the data of memcpy-three: Segmentation fault"
                 folder.add_cell(cell(one, name, exit=-11, error=why))
                 continue
-            folder.append(samples(one, name, ns, rounds=rounds, calls=0 if one.kind == "limit" else 20))
+            folder.append(samples(one, name, ns, rounds=rounds, calls=0 if one.kind == "limit" else 80))
             lost = {"young": 40, "workingset": 3} if one.name == "per-flag-loop" else {}
             folder.add_cell(cell(one, name, lost=lost, **({"verdict": "loses"} if lost else {})))
     return folder

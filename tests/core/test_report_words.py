@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from pagexchange.html.failures import status
-from pagexchange.html.latency import percentiles
 from pagexchange.html.scale import LogScale, around
 from pagexchange.html.words import duration, duration_tick, figure, point_words, share
 
@@ -53,13 +52,6 @@ def test_ticks_are_round_few_and_inside(low: float, factor: float) -> None:
     for tick in ticks:
         digits = f"{tick / 10 ** math.floor(math.log10(tick) + 1e-9):.6g}"
         assert len(digits) <= 3, tick
-
-
-def test_a_percentile_is_a_call_that_was_measured_or_is_left_out() -> None:
-    assert percentiles(range(1, 101)) == {"p50": 50, "p90": 90, "p99": 99, "p99.9": None, "worst": 100}
-    assert percentiles(range(1, 1001))["p99.9"] == 999
-    assert percentiles([7]) == {"p50": None, "p90": None, "p99": None, "p99.9": None, "worst": 7}
-    assert set(percentiles([]).values()) == {None}
 
 
 def test_how_a_process_ended() -> None:

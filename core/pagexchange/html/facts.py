@@ -69,8 +69,7 @@ class Measured:
 
     def to(self, reference: Measured) -> Interval | None:
         """The ratio to another cell, by this one's clock."""
-        mine, its = self.costs(self.planned.clock), reference.costs(self.planned.clock)
-        return statistics.ratio(mine, its) if mine and its else None
+        return compared(self.costs(self.planned.clock), reference.costs(self.planned.clock))
 
     def _median(self, clock: Clock) -> Interval | None:
         costs = self.costs(clock)
@@ -186,6 +185,16 @@ class Facts:
         """The axes that have one value in the whole run."""
         first = self.points[0] if self.points else ()
         return tuple((axis, value) for axis, value in first if axis not in self.varying)
+
+
+def compared(costs: dict[int, float], to: dict[int, float]) -> Interval | None:
+    """The ratio of two cells of one run: of the rounds that both have, if there is one, else of all."""
+    if not costs or not to:
+        return None
+    both = costs.keys() & to.keys()
+    if not both:
+        return statistics.ratio([*costs.values()], [*to.values()])
+    return statistics.ratio({n: costs[n] for n in sorted(both)}, {n: to[n] for n in sorted(both)})
 
 
 def _axes(manifest: Manifest) -> dict[str, list[Value]]:

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from pagexchange.bench import summary
 from pagexchange.html.elements import Element, element
 from pagexchange.html.lines import Series, chart
 from pagexchange.html.tables import figures, grouped
 from pagexchange.html.words import NOTHING, duration, duration_tick
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pagexchange.html.facts import Facts, Measured
+    from pagexchange.html.facts import Facts
     from pagexchange.html.words import Point
 
-SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "worst": 1.0}
-"""Of the calls that were not longer."""
-FEWEST: Final = 10
-"""Of fewer calls there is no distribution to be shown."""
-
-
-def calls(one: Measured) -> list[int]:
-    """Wall time of every call of the samples that count, nanoseconds, in order."""
-    return sorted(ns for sample in one.counted for ns in sample.call_ns)
-
-
-def percentiles(ordered: Sequence[int]) -> dict[str, int | None]:
-    """The time that a share of the calls did not exceed: one that was measured; None where the calls are too few."""
-    found: dict[str, int | None] = {}
-    for name, share in SHARES.items():
-        enough = share == 1 or len(ordered) * (1 - share) >= 0.999
-        found[name] = ordered[ceil(share * len(ordered)) - 1] if enough and ordered else None
-    return found
+WORST = "worst"
 
 
 def view(facts: Facts, host: str, point: Point) -> Element | None:
-    """The latencies at a point, as a picture and a table."""
-    timed = {one.name: calls(one) for one in facts.at(host, point)}
-    cells = [one for one in facts.at(host, point) if len(timed[one.name]) >= FEWEST and any(timed[one.name])]
+    """The latencies at a point, as a picture and a table; None where calls were not timed one by one."""
+    timed = {one.name: known for one in facts.at(host, point) if (known := summary.latency(one.counted)) is not None}
+    cells = [one for one in facts.at(host, point) if one.name in timed and timed[one.name].calls > 1]
     if not cells:
         return None
-    found = {one.name: percentiles(timed[one.name]) for one in cells}
-    shares = [share for share in SHARES if any(found[one.name][share] for one in cells)]
+    found = {
+        name: {**{f"p{p:g}": ns for p, ns in known.at.items()}, WORST: known.worst} for name, known in timed.items()
+    }
+    shares = [share for share in found[cells[0].name] if any(found[one.name][share] for one in cells)]
     series = [
         Series(
             one.name, facts.names.index(one.name), [found[one.name][share] or None for share in shares],
@@ -59,11 +42,7 @@ def view(facts: Facts, host: str, point: Point) -> Element | None:
         up="one call, log scale",
         label=duration_tick,
     )
-    heads = [
-        element("th", "", scope="col"),
-        *(element("th", name, scope="col") for name in shares),
-        element("th", "calls", scope="col"),
-    ]
+    heads = ["", *shares, "calls"]
     body = grouped(
         cells,
         len(heads),
@@ -71,8 +50,8 @@ def view(facts: Facts, host: str, point: Point) -> Element | None:
             "tr",
             element("th", one.name, scope="row"),
             *(element("td", NOTHING if ns is None else duration(ns)) for ns in map(found[one.name].get, shares)),
-            element("td", f"{len(timed[one.name]):,}"),
+            element("td", f"{timed[one.name].calls:,}"),
         ),
     )
-    table = element("table", element("thead", element("tr", *heads)), *body)
-    return element("div", figures(svg), figures(table), class_="beside")
+    head = element("thead", element("tr", *(element("th", word, scope="col") for word in heads)))
+    return element("div", figures(svg), figures(element("table", head, *body)), class_="beside")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pagexchange.html.elements import Element, element
+from pagexchange.html.facts import compared
 from pagexchange.html.lines import Base, Series, chart
 from pagexchange.html.tables import PICTURES, figures, multiples, spread
 from pagexchange.html.words import NOTHING, point_words
-from pagexchange.samples import statistics
+from pagexchange.samples.statistics import Interval
 
 if TYPE_CHECKING:
     from pagexchange.html.facts import Facts, Measured
     from pagexchange.html.words import Point
-    from pagexchange.samples.statistics import Interval
 
 AXIS: Final = "threads"
 
@@ -44,10 +44,8 @@ def speedups(facts: Facts, host: str, points: list[Point], name: str) -> list[In
 def _speedup(first: Measured | None, other: Measured | None) -> Interval | None:
     if first is None or other is None:
         return None
-    before, after = first.costs("wall"), other.costs("wall")
-    if not before or not after:
-        return None
-    return statistics.Interval(1.0, 1.0, 1.0) if first is other else statistics.ratio(before, after)
+    gain = compared(first.costs("wall"), other.costs("wall"))
+    return Interval(1.0, 1.0, 1.0) if first is other and gain is not None else gain
 
 
 def _picture(facts: Facts, rest: Point, points: list[Point], lines: Lines) -> Element:
