@@ -181,8 +181,8 @@ def _cell(
     config: Config, name: str, spec: StrategySpec | None, point: Point, distributions: dict[str, str]
 ) -> PlannedCell:
     kind = "strategy" if spec else OTHERS[name].kind
-    own = resolved(config, [spec] if spec else [])
-    what = {"name": name, "kind": kind, "strategy": own["strategy"], "block": own["plugins"]}
+    own = resolved(config, [spec])["strategy"][name] | {"summary": ""} if spec else None
+    what = {"name": name, "kind": kind, "strategy": own}
     # Several threads are for the time that passes; one is for what it costs.
     clock: Clock = "wall" if max(config.bench.threads) > 1 else "cpu"
     planned = Planned(

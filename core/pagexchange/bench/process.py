@@ -58,6 +58,7 @@ class CellProcess:
             os.close(read)
             os.close(answers)
         self._to, self._from = write, back
+        self.pid = self._process.pid
         self.begun = time.monotonic()
         self._doing = "it made its pages"
         with suppress(BrokenPipeError):  # it has ended: the answer says how

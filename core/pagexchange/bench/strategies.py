@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
@@ -44,6 +45,7 @@ class StrategyCell:
             exchanged=sum(int(np.count_nonzero(status == 0)) for status in statuses),
             wall_ns=sum(call_ns),
             cpu_ns=cpu_ns,
+            threads=_threads(results),
             parts={name: float(parts[name]) for name in COSTS},
             call_ns=call_ns,
         )
@@ -71,3 +73,12 @@ class StrategyCell:
                 **({"wrong": wrong} if wrong else {}),
             },
         }
+
+
+def _threads(results: list[ExchangeResult]) -> list[tuple[int, int]]:
+    """(wall, cpu) of each thread over all calls that several shared; empty where the caller's did all."""
+    times = [result.thread_ns for result in results]
+    return [
+        (sum(wall for wall, _ in of_one), sum(cpu for _, cpu in of_one))
+        for of_one in zip_longest(*times, fillvalue=(0, 0))
+    ]
