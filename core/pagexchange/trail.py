@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
-_HEAD: Final = struct.Struct("=qqqI")
-"""1 + exit code when the work is done, else 0; how often Ctrl-C was heard; bytes of the file's name; of the text."""
+_HEAD: Final = struct.Struct("=qqqqI")
+"""1 + exit code when the work is done, else 0; how often Ctrl-C was heard; bytes of a file's name, a folder's, the text."""
 _SIZE: Final = 1 << 17
 _NAME: Final = _HEAD.size
+_FOLDER: Final = 1 << 15
 _TEXT: Final = 1 << 16
 
 
@@ -81,15 +82,25 @@ class Page:
         self._memory[_NAME : _NAME + len(path)] = path
         self._set(2, len(path))
 
+    @property
+    def kept(self) -> bytes:
+        """The path of the run folder that was begun; empty if there is none."""
+        return self._memory[_FOLDER : _FOLDER + self._head()[3]]
+
+    @kept.setter
+    def kept(self, path: bytes) -> None:
+        self._memory[_FOLDER : _FOLDER + len(path)] = path
+        self._set(3, len(path))
+
     def write(self, place: Place | None) -> None:
         """Say where the process is now."""
         text = b"" if place is None else json.dumps(place).encode()[: _SIZE - _TEXT]
         self._memory[_TEXT : _TEXT + len(text)] = text
-        self._set(3, len(text))
+        self._set(4, len(text))
 
     def read(self) -> Place | None:
         """Return where the process was last; None: in no plug-in, or its text cannot be read."""
-        text = self._memory[_TEXT : _TEXT + self._head()[3]]
+        text = self._memory[_TEXT : _TEXT + self._head()[4]]
         try:
             strategy, what, who = json.loads(text)
             return Place(strategy, what, tuple(Who(*one) for one in who))

@@ -161,4 +161,5 @@ main(["run", "--rounds=0"])
 def test_ctrl_c_is_no_traceback_in_imports_either(module):
     done = subprocess.run([sys.executable, "-P", "-c", PRESSED, module], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stdout) == (130, "")
-    assert [line for line in done.stderr.splitlines() if line] == ["pressed", "pagexchange: interrupted"]
+    said = [line for line in done.stderr.splitlines() if line and not line.startswith("pagexchange: after")]
+    assert said == ["pressed", "pagexchange: interrupted"]  # beside how far it came, on a slow machine

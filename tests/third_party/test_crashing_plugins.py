@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pagexchange.samples.folder import Folder
 from tests.core.command_line import SMALL, START, start, stranger
 
 CODE = """
@@ -104,7 +105,8 @@ def command(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_names_it_and_reports_all_others(folder):
-    done = command("run", file(folder, *FAILS, "word-swap", "plain"), *SMALL, "--rounds=1", "--json")
+    kept = folder / "kept"
+    done = command("run", file(folder, *FAILS, "word-swap", "plain"), *SMALL, "--rounds=1", "--json", f"--out={kept}")
     assert done.returncode == 4, done.stderr
     strategies = {one["name"]: one for one in json.loads(done.stdout)["strategies"]}
     assert len(strategies) == len(FAILS) + 2
@@ -115,6 +117,12 @@ def test_a_run_names_it_and_reports_all_others(folder):
         one = strategies[f"s-{name}"]
         assert one["verdict"] == "failed"
         assert one["reason"].startswith(f"plug-in {name!r} (stranger 2.5): in {where}: the process was {how}")
+    # Each process but the last has begun the folder: what is in it is of one run.
+    whole = Folder.open(kept)
+    assert {cell.name: cell.error == "" for cell in whole.cells.values()} == {
+        name: one["verdict"] == "exact" for name, one in strategies.items()
+    }
+    assert len(whole.samples()) == 2
 
 
 def test_the_other_verbs_name_it_too(folder):

@@ -17,7 +17,7 @@ from pagexchange.cli import exits, results, stopping, terminal
 from pagexchange.cli.completion import strategy_names
 from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.progress import progress_bar
-from pagexchange.exits import EXIT_OK
+from pagexchange.exits import EXIT_OK, EXIT_UNTRUSTED
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.host.watchdog import Watchdog
@@ -117,6 +117,8 @@ def run(
             as_run = dataclasses.replace(config.run, verify=verify != "none", rounds=rounds)
             config = dataclasses.replace(config, run=as_run)
             kept = Kept(folder, config, specs, bench.info, started=started, command=command, snapshot=snapshot)
+            if (page := trail.page()) is not None:
+                page.kept = os.fsencode(kept.folder.path.absolute())
         with stopping.remove_at_last(bench.arena.path):
             result = run_all(
                 bench,
@@ -139,7 +141,7 @@ def run(
         layout.show(run_table.blocks(result, ascii_only=not terminal.speaks_unicode(results.stream())))
     bench.close()
     code = EXIT_OK if kept is None else _keep(kept, result, quiet=quiet)
-    ctx.exit(result.exit_code or code)
+    ctx.exit(code if code and result.exit_code in (EXIT_OK, EXIT_UNTRUSTED) else result.exit_code)
 
 
 def _keep(kept: Kept, result: RunResult, *, quiet: bool) -> int:

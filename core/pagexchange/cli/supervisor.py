@@ -12,6 +12,7 @@ import faulthandler
 import os
 import re
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -201,6 +202,8 @@ class _Child:
             say(f"pagexchange: {crash.error()}", err=True)
             return EXIT_PLUGIN
         crashes.KNOWN.append(crash)
+        if begun := self.page.kept:  # the other process begins it anew, with all samples of one run
+            shutil.rmtree(os.fsdecode(begun), ignore_errors=True)
         return None
 
     def _after_the_end(self, done: int, status: int, how: str, place: trail.Place | None) -> int:
