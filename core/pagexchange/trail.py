@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 _HEAD: Final = struct.Struct("=qqqqI")
-"""1 + exit code when the work is done, else 0; how often Ctrl-C was heard; bytes of a file's name, a folder's, the text."""
+"""1 + exit code when the work is done, else 0; how often Ctrl-C was heard; bytes of the file's name, the folder's, the
+text."""
 _SIZE: Final = 1 << 17
 _NAME: Final = _HEAD.size
 _FOLDER: Final = 1 << 15
