@@ -8,9 +8,10 @@ import pytest
 from pagexchange.errors import ArenaBusyError
 from pagexchange.oracle import check
 from pagexchange.oracle import format as f
+from pagexchange.oracle.essence import essence
 from tests.core.pages import Pages, strategy
 from tests.steps.deaths import die
-from tests.steps.judge import Native, Nobody, essence
+from tests.steps.judge import Native, Nobody
 
 DEAD = 5  # number of a process that is not here
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from pagexchange.oracle import format as f
 from tests.stepping import Stepped
-from tests.steps.judge import Image, Memory, Survivor, phase, unmarked, verdict
+from tests.steps.judge import Memory, Survivor, phase, unmarked, verdict
 from tests.steps.rows import ROWS
 
 CHILD = Path(__file__).with_name("child.py")
@@ -57,7 +57,7 @@ class Watch:
     @classmethod
     def of(cls, memory: Memory, exchange: bool) -> Self:
         """Of a call neither frames nor the log of a Python mover; of slots those that a row claims."""
-        raw = f.read(Image(memory))
+        raw = f.read(f.Dump(memory))
         size = f.SLOT.itemsize
         claimed = raw.offset["slots"], raw.offset["slots"] + (raw.workers + 4) * size
         end = len(memory) if exchange else raw.offset["frames"]

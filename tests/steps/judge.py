@@ -1,7 +1,5 @@
 """Whether a state of an arena, after somebody has recovered it, is what was before the work or what was after it."""
 
-import hashlib
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,24 +8,17 @@ from numpy.typing import NDArray
 from pagexchange.arena.arena import Arena
 from pagexchange.oracle import check
 from pagexchange.oracle import format as f
+from pagexchange.oracle.essence import essence
 from pagexchange.oracle.recovery import recover as recover_in_python
 from pagexchange_native.recovery.recover import recover
 from tests.steps.rows import CAPACITIES, NO_PAGES
 
 Memory = NDArray[np.uint8]
-STATISTICS = ("asked", "got", "below_low", "below_min")
-
-
-@dataclass(frozen=True)
-class Image:
-    """A copy of an arena's bytes, for the oracle."""
-
-    memory: Memory
 
 
 def phase(memory: Memory) -> str:
     """In what phase a state is: that of the exchange, or whether a change has words saved that do not count."""
-    slots = f.read(Image(memory)).slots
+    slots = f.read(f.Dump(memory)).slots
     workers = slots[1 : len(slots) - f.CALL_SLOTS]
     own = (workers["state"] & np.uint64(0xFF))[workers["parent"] == 0]
     if own.any():
@@ -37,34 +28,10 @@ def phase(memory: Memory) -> str:
     return "idle"
 
 
-def essence(memory: Memory) -> bytes:
-    """All that an arena says to its users: without records, statistics, what is free, and the order of what is free."""
-    raw = f.read(Image(memory := memory.copy()))
-    counters = f.counters_of(raw.slots, len(raw.nodes)).ravel()
-    raw.slots[:] = np.zeros(1, f.SLOT)
-    raw.slots["counter"][0, : len(counters)] = counters
-    raw.pieces[:] = 0
-    raw.header["uuid"] = bytes(16)
-    raw.header["xanodes"] = raw.header["tables"] = np.zeros(1, f.POOL)[0]
-    for name in (*STATISTICS, "list"):
-        raw.nodes[name] = 0
-    raw.mappings["pages"]["seq"] = 0
-    raw.spaces["tables"]["seq"] = 0
-    free = raw.entries["state"] == f.FREE
-    raw.entries[free] = 0
-    raw.frames[free] = 0
-    raw.entries["next"] = 0  # hints and links of the lists, which the oracle checks
-    raw.xanodes[raw.xanodes["used"] == 0] = 0
-    raw.xanodes["next"] = 0
-    raw.tables[raw.tables["space"] == 0] = 0
-    raw.tables["next"] = 0
-    return hashlib.blake2b(memory.data, digest_size=16).digest()
-
-
 def unmarked(memory: Memory) -> Memory:
     """A copy in which no memory is marked as broken."""
     memory = memory.copy()
-    raw = f.read(Image(memory))
+    raw = f.read(f.Dump(memory))
     raw.entries["flags"] &= ~np.uint64(raw.layout["hwpoison"])
     return memory
 
@@ -72,7 +39,7 @@ def unmarked(memory: Memory) -> Memory:
 def verdict(memory: Memory) -> bytes | str:
     """The essence of a sound arena at rest, or what is not sound."""
     kept = ("pin", f"mapping {NO_PAGES} ")  # by the process that is alive; of a tree that is no file's
-    found = [each for each in check(Image(memory)) if each.what != kept[0] and not str(each).startswith(kept[1])]
+    found = [each for each in check(f.Dump(memory)) if each.what != kept[0] and not str(each).startswith(kept[1])]
     return str(found[0]) if found else essence(memory)
 
 
@@ -118,7 +85,7 @@ class Python:
     """The oracle's recoverer: every slot but that of the process."""
 
     def recovered(self, memory: Memory) -> Memory:
-        slots = f.read(Image(memory)).slots
+        slots = f.read(f.Dump(memory)).slots
         workers = len(slots) - 1 - f.CALL_SLOTS
         left = [slot for slot in range(1, len(slots)) if slot != workers + 1]
         while left:

@@ -4,8 +4,10 @@ Many misbehave only in calls of a certain length, or for one kind of page, so th
 look into the engine's own variables: what they do is not possible otherwise, and the suite must see it all the same.
 """
 
+import ctypes
 import dataclasses
 import errno
+import struct
 import sys
 import threading
 import time
@@ -608,6 +610,47 @@ class TestWritesNoLog(DataMoverContract):
                     left ^= right
 
         return Mover()
+
+
+class TestWritesNoLogInAnArena(DataMoverContract):
+    breaks = ("a-dead-process-is-finished",)
+
+    def make(self):
+        class Mover(WordSwap):
+            def move_rows(self, a, b, temp=None, record=None):
+                WordSwap().move_rows(a, b, temp, record)
+
+        mover = Mover()
+        replace_move(mover, unlogged)
+        return mover
+
+
+class Move(ctypes.Structure):
+    """A `pgx_move`."""
+
+    _fields_ = (
+        ("a", ctypes.c_void_p), ("b", ctypes.c_void_p), ("temp", ctypes.c_void_p), ("bytes", ctypes.c_uint64),
+        ("pair", ctypes.c_uint64),
+    )  # fmt: skip
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(Move), ctypes.c_size_t, ctypes.c_void_p)
+def unlogged(ctx, moves, n, log):
+    """Exchanges whole folios by way of private memory."""
+    for i in range(n):
+        kept = ctypes.string_at(moves[i].a, moves[i].bytes)
+        ctypes.memmove(moves[i].a, moves[i].b, moves[i].bytes)
+        ctypes.memmove(moves[i].b, kept, moves[i].bytes)
+
+
+def replace_move(mover, function):
+    """Puts another function into a mover's table, which nothing but compiled code can do otherwise."""
+    size = 16 + 4 * ctypes.sizeof(ctypes.c_void_p)
+    head = struct.pack("II", 2, size)  # the ABI, and the table's size
+    found = ctypes.string_at(id(mover), type(mover).__basicsize__).find(head)
+    assert found > 0
+    place = id(mover) + found + size - ctypes.sizeof(ctypes.c_void_p)
+    ctypes.c_void_p.from_address(place).value = ctypes.cast(function, ctypes.c_void_p).value
 
 
 class TestRightNativeMover(DataMoverContract):

@@ -120,7 +120,6 @@ def test_a_strangers_plug_in_is_judged_by_one_command(stranger):
     assert code == 0, output
     assert "1 strategy of ../my.toml: mine (exact)" in output
     assert "plug-ins of stranger 2.5: stranger-swap" in output
-    assert "not judged yet: a-dead-process-is-finished" in output
     assert "TestStrategies::test_the_contents_move[mine-linux-6.18-anon-file-order4] PASSED" in output
     assert "TestDataMovers::test_data_exchanges_every_byte[stranger-swap[step=3]-5x16KiB] PASSED" in output
     assert "TestDataMovers::test_data_exchanges_every_byte[stranger-swap-1x2048KiB] PASSED" in output

@@ -14,7 +14,7 @@ from tests.third_party.page import PAGE, files
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 NATIVE = Path(__file__).parent / "native_strangers"
-JUDGED = ("by-hand", "short-rows", "late-log", "last-first", "word-swap")
+JUDGED = ("by-hand", "short-rows", "late-log", "last-first", "own-numbers", "word-swap")
 """What a file of its own has for the conformance suite, under their own names: two of them are right."""
 
 
@@ -146,24 +146,28 @@ def judged(environment, folder, *options: str, block: str):
 
 def test_a_wrong_compiled_mover_is_caught_by_its_clause_and_named_and_the_right_ones_pass(environment, broken):
     """What no plug-in in Python can do: the engine looks at what that one has moved, and writes its log itself."""
-    some = f"-k=({' or '.join(JUDGED)}) and (data or stopped or contents and linux-6.18)"
+    some = f"-k=({' or '.join(JUDGED)}) and (data or stopped or dead or contents and linux-6.18)"
     done = judged(environment, broken, "-v", some, block="endless,old-abi,compiled-hooks")
     assert done.returncode == 1, done.stdout + done.stderr
     seen = re.findall(rf"::test_(\w+)\[({'|'.join(JUDGED)})(?:-\S+)?\] (PASSED|FAILED)", done.stdout)
     failed = {(name, clause) for clause, name, state in seen if state == "FAILED"}
     assert failed == {
+        ("late-log", "a_dead_process_is_finished"),
         ("late-log", "a_stopped_mover_can_be_finished"),
+        ("last-first", "a_dead_process_is_finished"),
         ("last-first", "a_stopped_mover_can_be_finished"),
         ("short-rows", "a_stopped_mover_can_be_finished"),  # no log says enough about what was not moved
+        ("own-numbers", "a_dead_process_is_finished"),  # where no pair is refused it is right
+        ("short-rows", "a_dead_process_is_finished"),
         ("short-rows", "data_exchanges_every_byte"),
         ("short-rows", "data_serves_two_threads"),
         ("short-rows", "the_contents_move"),
     }
     for name in JUDGED:
         clauses = {clause for clause, one, _ in seen if one == name}
-        assert len(clauses) == 7  # that it serves, four of movers, two of exchanges
+        assert len(clauses) == 8  # that it serves, four of movers, three of exchanges
     assert "it went back from pair 1 to pair 0: pairs are taken in ascending order" in done.stdout
-    for name in ("late-log", "short-rows", "last-first"):
+    for name in ("late-log", "short-rows", "last-first", "own-numbers"):
         assert f"judged: exchange_data of plug-in {name!r} (native-strangers 3.1)" in done.stdout
 
 

@@ -125,6 +125,13 @@ class HasMemory(Protocol):
 
 
 @dataclass(frozen=True)
+class Dump:
+    """A copy of an arena's bytes, to be read as one."""
+
+    memory: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Raw:
     """Views on the parts of one arena (no copy)."""
 

@@ -19,7 +19,6 @@ from pagexchange.model.words import counted
 from pagexchange.strangers import visible, visible_lines
 from pagexchange.testing.session import watch
 from pagexchange.testing.session.subjects import Subjects
-from pagexchange.testing.verdict.clauses import CLAUSES
 from pagexchange.version import VERSION
 
 _SUBJECTS: Final = pytest.StashKey[Subjects]()
@@ -87,7 +86,7 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, 
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say what is judged, in which versions, and what no test judges yet."""
+    """Say what is judged, in which versions, and what is not."""
     judged = subjects(config)
     used = f"pagexchange {VERSION}, pluggy {version_of(pluggy)}, numpy {version_of(np)}"
     lines = [f"judging: {used}, on {platform.machine()}"]
@@ -102,8 +101,6 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     lines += [f"declined, so not judged: {reason}" for reason in judged.declined.values()]
     cure = "Cure: name it, with its options, in a strategy of the file"
     lines += [f"not judged with its defaults: {why}. {cure}" for why in judged.not_made.values()]
-    later = ", ".join(clause.name for clause in CLAUSES.values() if not clause.judged)
-    lines += [f"not judged yet: {later}"] if later else []
     return [visible(line) for line in lines]
 
 

@@ -14,6 +14,7 @@ from pagexchange.oracle.format import (
     SLOT,
     SLOT_HEAD,
     SPACE,
+    Dump,
     Raw,
     Table,
     Words,
@@ -36,11 +37,6 @@ class StoppedError(Exception):
     """A store that was not to be done any more: for tests of a recovery that dies itself."""
 
 
-@dataclass(frozen=True)
-class _Bytes:
-    memory: Bytes
-
-
 class Image:
     """Views on an arena, and the only way to write to it.
 
@@ -54,7 +50,7 @@ class Image:
 
     def __init__(self, memory: Bytes, stores: int | None = None) -> None:
         self.memory = memory
-        self.raw: Raw = read(_Bytes(memory))
+        self.raw: Raw = read(Dump(memory))
         self.left = stores
         self.page_size = int(self.raw.header["page_size"])
         start = self.raw.offset["frames"]

@@ -7,6 +7,7 @@ import pytest
 
 from pagexchange.testing.candidates.candidate import Candidate, takes_frames
 from pagexchange.testing.scene.cells import Cell
+from pagexchange.testing.scene.deaths import not_finished
 from pagexchange.testing.scene.reading import read_while
 from pagexchange.testing.scene.recovery import not_recovered
 from pagexchange.testing.scene.scene import Scene
@@ -95,6 +96,12 @@ class ResourceChecks(Judging):
         wrong = not_recovered([served.object for served in bound(candidate, scene.arena).built.data])
         if wrong:
             breaks("a-stopped-mover-can-be-finished", wrong)
+
+    def test_a_dead_process_is_finished(self, candidate: Candidate) -> None:
+        """An exchange is stepped through by instruction; after its stores the next process recovers the arena."""
+        wrong = not_finished(lambda arena: [served.object for served in bound(candidate, arena).built.data])
+        if wrong:
+            breaks("a-dead-process-is-finished", wrong)
 
 
 def _allocator(scene: Scene) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """A small arena with pages of the kinds that a cell asks for, pairs to exchange, and bystanders that no pair names."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,17 @@ _NOT_MINE: Final = ("locked", "waiters", "head", "private")
 class Scene:
     """An arena with `cell.pairs` pairs of pages, the first of each on the slow node.
 
-    Two scenes of one cell and seed are equal to the bit.
+    Two scenes of one cell and seed are equal to the bit. `more` is for `Arena.create`.
     """
 
     def __init__(
-        self, cell: Cell, own_layout: Layout | None = None, *, pairs: int | None = None, seed: int = 1
+        self,
+        cell: Cell,
+        own_layout: Layout | None = None,
+        *,
+        pairs: int | None = None,
+        seed: int = 1,
+        **more: Any,  # noqa: ANN401 - as of Arena.create
     ) -> None:
         self.cell = cell
         self.random = np.random.default_rng(seed)
@@ -41,7 +47,12 @@ class Scene:
         spare = _SPARE if cell.page_size < 1 << 20 else len(_BYSTANDERS)
         frames = -(-(((2 * count + 1) << cell.order) + spare) // unit) * unit
         self.arena = Arena.create(
-            [("fast", frames), ("slow", frames)], page_size=cell.page_size, layout=layout, mappings=4, spaces=_SPACES
+            [("fast", frames), ("slow", frames)],
+            page_size=cell.page_size,
+            layout=layout,
+            mappings=4,
+            spaces=_SPACES,
+            **more,
         )
         self.mappings = {
             "one": self.arena.new_mapping("one"),

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import pytest
 
-_TRACEME, _SINGLESTEP, _DETACH = 0, 9, 17
+_TRACEME, _CONT, _SINGLESTEP, _DETACH = 0, 7, 9, 17
 _SET_PDEATHSIG: Final = 1
 _REFUSED: Final = 77
 """Exit status of a child that may not be traced."""
@@ -79,7 +79,21 @@ class Stepped:
         ChildProcessError
             The instruction ended it, or brought a signal that would.
         """
-        if _libc.ptrace(_SINGLESTEP, self.pid, None, self._signal or None) != 0:
+        return self._go(_SINGLESTEP)
+
+    def run(self) -> None:
+        """Let it run until it stops itself again.
+
+        Raises
+        ------
+        ChildProcessError
+            As of `step`.
+        """
+        while self._go(_CONT):
+            pass
+
+    def _go(self, request: int) -> bool:
+        if _libc.ptrace(request, self.pid, None, self._signal or None) != 0:
             pytest.skip("processes may not be stepped here (ptrace is refused)")
         status = self._wait()
         self._signal = 0

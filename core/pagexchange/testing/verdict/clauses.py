@@ -12,8 +12,6 @@ class Clause:
     source: str
     """Where the sentence comes from: a rule of the exchange, or a number under *Must* of a hook."""
     says: str
-    judged: bool = True
-    """False: no test yet, which the report's header says."""
 
     @property
     def test(self) -> str:
@@ -98,7 +96,6 @@ EXCHANGE: Final = (
         "a-dead-process-is-finished",
         "rule 8",
         "after a kill at any step the next process that needs the page finishes or undoes the exchange",
-        judged=False,
     ),
 )
 """Of a whole strategy. A single object is judged by them too, among neutral partners."""

@@ -28,14 +28,14 @@ class OldAbi:
 class ByHand:
     """A native mover that keeps the undo log by itself."""
 
-    late, missing, backwards = False, 0, False
+    late, missing, backwards, numbered = False, 0, False, False
 
     @pagexchange.hookimpl
     def exchange_data(self, arena):
         """Return it."""
         from native_strangers.by_hand import ByHand as Mover
 
-        return Mover(self.late, self.missing, self.backwards)
+        return Mover(self.late, self.missing, self.backwards, self.numbered)
 
 
 class ShortRows(ByHand):
@@ -54,3 +54,9 @@ class LastFirst(ByHand):
     """The same, but it begins with the last pair: what it publishes says that the first ones are done."""
 
     backwards = True
+
+
+class OwnNumbers(ByHand):
+    """The same, but what it publishes are places in its list: another pair's number wherever one was refused."""
+
+    numbered = True
