@@ -9,6 +9,7 @@ from pagexchange.errors import ArenaBusyError
 from pagexchange.oracle import check
 from pagexchange.oracle import format as f
 from pagexchange.oracle.essence import essence
+from pagexchange.oracle.recovery import recover_all
 from tests.core.pages import Pages, strategy
 from tests.steps.deaths import die
 from tests.steps.judge import Native, Nobody
@@ -34,7 +35,9 @@ def claimed_by_dead(arena: Any, slot: int) -> Any:
 @pytest.mark.parametrize(
     "row",
     [
-        "file/anon, word-swap", "anon/anon, copy-page", "broken memory, word-swap", "alloc, order 3", "free, order 3",
+        "file and anonymous, word-swap", "anonymous, temporary page", "memory error half way, word-swap",
+        "anonymous and file, temporary page, two threads", "split folio, file dirty and anonymous",
+        "alloc, order 3", "free, order 3",
         "reserve, order 1", "cache_add, the tree grows", "unmap, order 6", "new mapping",
         "XArray: store over sub-trees",
     ],
@@ -146,6 +149,51 @@ def test_a_helper_waits_for_the_slot_that_it_helps(pages: Pages) -> None:
     parent["state"] = 0
     assert [done.outcome for done in arena.recover()] == ["recovered", "recovered"]
     assert int(helper["parent"][0]) == int(helper["state"][0]) == 0
+
+
+@pytest.mark.parametrize("phase", ["IDLE", "INTENT"])
+@pytest.mark.parametrize("place", [0, f.BATCH - 1])
+def test_a_temporary_frame_is_given_back_after_the_dead_slot_that_has_its_node(
+    pages: Pages, phase: str, place: int
+) -> None:
+    arena = pages.arena
+    before = essence(arena.memory)
+    raw = f.read(arena)
+    free = raw.nodes["free"].sum()
+    frame = pages.page("raw", 0)
+    first, _ = (claimed_by_dead(arena, slot) for slot in (1, 2))
+    raw.entries["owner"][frame] = 2
+    raw.entries["held"][frame] = DEAD + 1
+    first["state"] = f.PHASES.index(phase)
+    first["pair"]["temp"][0, place] = frame + 1
+    raw.nodes["lock"][0] = 3
+    dump = arena.memory.copy()
+    assert [done.done for done in recover_all(dump) if done.slot < 3] == ["recovered", "recovered"]
+    assert [(done.outcome, done.phase) for done in arena.recover()] == [
+        ("recovered", phase.lower()),
+        ("recovered", "idle"),
+    ]
+    assert raw.nodes["free"].sum() == f.read(f.Dump(dump)).nodes["free"].sum() == free
+    assert check(arena) == []
+    assert essence(arena.memory) == before
+
+
+def test_one_slot_waits_for_the_one_that_has_a_node_and_stays_the_dead_process_s(pages: Pages) -> None:
+    arena = pages.arena
+    raw = f.read(arena)
+    frame = pages.page("raw", 0)
+    row = claimed_by_dead(arena, 1)
+    raw.entries["owner"][frame] = 2
+    row["pair"]["temp"][0, 0] = frame + 1
+    raw.nodes["lock"][0] = 3
+    (done,) = arena.recover(1)
+    assert done.outcome == "waits"
+    assert int(row["claim"][0]) & 0xFF == DEAD + 1
+    assert int(row["pair"]["temp"][0, 0]) == frame + 1
+    raw.nodes["lock"][0] = 0
+    (done,) = arena.recover(1)
+    assert done.outcome == "recovered"
+    assert raw.entries["state"][frame] == f.FREE
 
 
 def full(pages: Pages) -> Any:

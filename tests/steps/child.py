@@ -6,7 +6,7 @@ import sys
 
 from pagexchange.testing.scene.stepping import stop_for_parent
 from tests.core.pages import Pages
-from tests.steps.rows import CAPACITIES, ROWS
+from tests.steps.rows import CAPACITIES, ROWS, Exchange
 
 
 def main(path: str, name: str) -> None:
@@ -14,6 +14,11 @@ def main(path: str, name: str) -> None:
     prepare = ROWS[name].prepare
     prepare(pages)()  # everything is bound and warm
     work = prepare(pages)
+    if isinstance(work, Exchange) and work.parts > 1:
+        for number in range(work.parts):
+            work.part(number)
+            pages.arena.memory.tofile(f"{path}.{number}")
+            work.part(number)
     stop_for_parent()
     work()
     os.kill(os.getpid(), signal.SIGSTOP)

@@ -1,20 +1,27 @@
 """What a process does when it dies: exchanges by kinds of pages and mover, and every call that changes structure."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pagexchange.model.statuses import EHWPOISON
+from pagexchange_plugins.list_exchange import ListExchange
+from pagexchange_plugins.numpy_swap import NumpySwap
+from pagexchange_plugins.temp_page import TempPage
+from pagexchange_plugins.word_swap import WordSwap
 from tests.core.pages import Pages, strategy
 from tests.core.test_memory_error import break_memory
 
 ORDER = 3
 NO_PAGES = 3
 """Number of a mapping in whose tree are other numbers than those of frames, for changes of an XArray."""
+SPLIT = 5
+"""Order of a folio that is large enough for helper threads."""
 CAPACITIES: dict[str, Any] = {
-    "frames": 128, "workers": 2, "mappings": 4, "spaces": 3, "xa_nodes": 64, "page_tables": 32,
+    "frames": 128, "workers": 3, "mappings": 4, "spaces": 3, "xa_nodes": 64, "page_tables": 32,
 }  # fmt: skip
 Work = Callable[[], object]
 Prepare = Callable[[Pages], Work]
@@ -29,9 +36,56 @@ class Row:
     exchange: bool = False
     breaks: bool = False
     """Memory that only the dead process could not read: a survivor goes back as it would have, or forward."""
+    threads: int = 1
+    undone: bool = False
+    """In the end everything is as it was."""
+
+
+class Exchange:
+    """Exchanges pairs, all at once or one of those that several threads share; again, they are back.
+
+    Attributes
+    ----------
+    parts : int
+        How many workers have pairs of their own: each can be as before or as after by itself.
+    """
+
+    def __init__(self, native: Any, pairs: Any, threads: int = 1, want: int = 0) -> None:
+        self.native, self.pairs, self.threads, self.want = native, np.array(pairs), threads, want
+        self.status = np.zeros(len(self.pairs), np.int32)
+        self.parts = threads if 1 < threads <= len(self.pairs) else 1
+
+    def __call__(self) -> None:
+        self.native.exchange(self.pairs, self.status, threads=self.threads)
+        assert (self.status == self.want).all(), self.status
+
+    def part(self, number: int) -> None:
+        """Exchange what one of the threads would."""
+        count = len(self.pairs)
+        pairs = self.pairs[count * number // self.parts : count * (number + 1) // self.parts]
+        status = np.zeros(len(pairs), np.int32)
+        self.native.exchange(pairs, status, threads=1)
+        assert (status == 0).all(), status
 
 
 # ---- exchanges -------------------------------------------------------------------------------------------------------
+
+MOVERS: dict[str, Any] = {
+    "word-swap": WordSwap(),
+    "list": ListExchange(),
+    "temporary page": TempPage(),
+    "temporary page of the worker": TempPage(source="per-worker"),
+    "numpy": NumpySwap(),
+}
+"""Plug-ins, by what the rows call their movers."""
+KINDS: dict[str, tuple[tuple[str, str], bool]] = {
+    "anonymous": (("anon", "anon"), False),
+    "file": (("file", "file"), False),
+    "file dirty": (("file", "file"), True),
+    "shared memory mapped": (("shmem", "shmem"), False),
+    "raw": (("raw", "raw"), False),
+}
+"""Kinds of both pages, and whether the first one is dirty."""
 
 
 def exchange(
@@ -41,24 +95,20 @@ def exchange(
     dirty: bool = False,
     tails: bool = False,
     mappings: Any = (0, 1),
+    threads: int = 1,
 ) -> Prepare:
     """An exchange that has been done there and back, so that all is bound and warm."""
 
     def prepare(pages: Pages) -> Work:
         arena = pages.arena
-        native = strategy(arena, mover)._native
+        native = strategy(arena, data=MOVERS[mover].exchange_data(arena))._native
         made = np.array([pages.pair(kinds, order, mappings) for kinds in pairs])
         if dirty:
             pages.flag(int(made[0, 0]), "dirty", "referenced")
         if tails:
             mask = np.uint64(arena.layout.tail_mask("swap"))
             arena.set_flags([int(made[0, 0]) + 1, int(made[0, 1]) + (1 << order) - 1], mask)
-        status = np.zeros(len(made), np.int32)
-
-        def work() -> None:
-            native.exchange(made, status)
-            assert (status == 0).all(), status
-
+        work = Exchange(native, made, threads)
         work()
         work()
         return work
@@ -66,50 +116,99 @@ def exchange(
     return prepare
 
 
-_EXCHANGES: list[tuple[str, list[tuple[str, str]], str, dict[str, Any]]] = [
-    ("anon/anon", [("anon", "anon")], "word-swap", {}),
-    ("file/file", [("file", "file")], "word-swap", {}),
-    ("file/file dirty", [("file", "file")], "word-swap", {"dirty": True}),
-    ("file/anon", [("file", "anon")], "word-swap", {}),
-    ("raw/file", [("raw", "file")], "word-swap", {}),
-    ("file dirty/shmem mapped", [("file", "shmem")], "list-exchange", {"dirty": True}),
-    ("two pairs", [("file", "anon"), ("shmem", "raw")], "list-exchange", {"dirty": True}),
-    ("folios of 8, tails", [("file", "anon")], "list-exchange", {"order": ORDER, "tails": True}),
-    ("anon/anon", [("anon", "anon")], "copy-page", {}),
-    ("file/file", [("file", "file")], "copy-page", {"dirty": True}),
-    ("two pairs", [("file", "anon"), ("shmem", "raw")], "copy-page", {}),
-    ("anon/anon", [("anon", "anon")], "numpy", {}),
-    ("file dirty/shmem mapped", [("file", "shmem")], "numpy", {"dirty": True}),
-]
-EXCHANGES = [
-    Row(f"{name}, {mover}", exchange(mover, *pairs, **how), exchange=True) for name, pairs, mover, how in _EXCHANGES
-]
-
-
-def broken(mover: str) -> Prepare:
+def broken(mover: str, order: int = 1, threads: int = 1) -> Prepare:
     """An exchange of folios that meets broken memory half way, and is put back."""
 
     def prepare(pages: Pages) -> Work:
         arena = pages.arena
-        native = strategy(arena, mover)._native
-        pair = pages.pair(("file", "anon"), 1)
-        made, status = np.array([pair]), np.zeros(1, np.int32)
-        native.exchange(made, status)
-        native.exchange(made, status)
+        native = strategy(arena, data=MOVERS[mover].exchange_data(arena))._native
+        pair = pages.pair(("file", "anon"), order)
+        work = Exchange(native, [pair], threads)
+        work()
+        work()
         break_memory(arena, pair[0] + 1)
+        return Exchange(native, [pair], threads, want=-EHWPOISON)
+
+    return prepare
+
+
+class TiredError(Exception):
+    """What a mover raises."""
+
+
+def raising(count: int) -> Prepare:
+    """A mover in Python that raises when the second group of its pages is half moved: all are put back."""
+
+    def prepare(pages: Pages) -> Work:
+        calls = 0
+
+        def move(pieces: Any, a: Any, b: Any) -> None:
+            nonlocal calls
+            calls += 1
+            half = len(a) // 2 if calls == 2 else len(a)
+            pieces[a[:half]], pieces[b[:half]] = pieces[b[:half]], pieces[a[:half]]
+            if calls == 2:
+                raise TiredError
+
+        native = strategy(pages.arena, data=move)._native
+        pairs = np.array([pages.pair(("raw", "raw")) for _ in range(count)])
+        status = np.zeros(count, np.int32)
 
         def work() -> None:
-            native.exchange(made, status)
-            assert status[0] == -EHWPOISON, status
+            nonlocal calls
+            calls = 0
+            with suppress(TiredError):
+                native.exchange(pairs, status)
+            assert (status != 0).all(), status
 
+        work()
         return work
 
     return prepare
 
 
-EXCHANGES += [
-    Row(f"broken memory, {mover}", broken(mover), exchange=True, breaks=True) for mover in ("word-swap", "copy-page")
-]
+EXCHANGES = [
+    *(
+        Row(f"{kind}, {mover}", exchange(mover, kinds, dirty=dirty), exchange=True)
+        for mover in MOVERS
+        for kind, (kinds, dirty) in KINDS.items()
+    ),
+    *(
+        Row(f"{name}, {mover}", exchange(mover, *pairs, **how), exchange=True)
+        for name, pairs, mover, how in (
+            ("file and anonymous", [("file", "anon")], "word-swap", {}),
+            ("raw and file", [("raw", "file")], "word-swap", {}),
+            ("two pairs", [("file", "anon"), ("shmem", "raw")], "list", {"dirty": True}),
+            ("folios of 8, tails", [("file", "anon")], "list", {"order": ORDER, "tails": True}),
+            ("two pairs", [("file", "anon"), ("shmem", "raw")], "temporary page", {}),
+            ("two pairs", [("file", "anon"), ("shmem", "raw")], "temporary page of the worker", {}),
+        )
+    ),
+    *(
+        Row(f"{name}, {mover}, two threads", exchange(mover, *pairs, threads=2, **how), exchange=True, threads=2)
+        for name, pairs, mover, how in (
+            ("file dirty and anonymous, shared memory and raw", [("file", "anon"), ("shmem", "raw")], "list",
+             {"dirty": True}),
+            ("all of one file", [("file", "file")] * 2, "list", {"mappings": (0, 0)}),
+            ("anonymous and file", [("anon", "anon"), ("file", "file")], "temporary page", {}),
+            ("anonymous and file", [("anon", "anon"), ("file", "file")], "temporary page of the worker", {}),
+        )
+    ),
+    *(
+        Row(f"split folio, {name}", exchange("list", kinds, order=SPLIT, threads=2, **how), exchange=True, threads=2)
+        for name, kinds, how in (
+            ("file dirty and anonymous", ("file", "anon"), {"dirty": True}),
+            ("shared memory and raw", ("shmem", "raw"), {}),
+        )
+    ),
+    *(
+        Row(f"memory error half way, {mover}", broken(mover), exchange=True, breaks=True)
+        for mover in MOVERS
+        if mover != "numpy"  # it is read before a mover in Python is called, and refused
+    ),
+    Row("memory error half way, split folio", broken("list", SPLIT, 2), exchange=True, breaks=True, threads=2),
+    Row("a mover in Python raises half way", raising(17), exchange=True, undone=True),
+]  # fmt: skip
 
 
 # ---- calls -------------------------------------------------------------------------------------------------------

@@ -120,18 +120,29 @@ cdef inline int read_record(Worker *w, uint64_t state) noexcept nogil:
 
 # ---- back ------------------------------------------------------------------------------------------------------------
 
-cdef inline void _give_temp(Worker *w, uint32_t i, uint64_t until) noexcept nogil:
-    """Gives a recorded temporary frame back, once: several pairs may name it."""
+cdef inline int _give_temp(Worker *w, uint32_t i, uint64_t until) noexcept nogil:
+    """Gives a recorded temporary frame back, once: several pairs may name it. 0, or -EAGAIN: another slot has its node."""
     cdef uint32_t *word = &w.rec.pair[i].temp
     cdef uint32_t temp = word[0]
     cdef const pgx_entry *e
     if temp == 0 or temp > w.r.nframes:
-        return
+        return 0
     e = &w.r.entries[temp - 1]
-    if e.state == PGX_USED and pgx_load32(&e.owner) == w.slot + 1 and e.mapping == 0 and e.mapcount == 0:
-        pgx_free(w.r, temp - 1, w.slot, until, word)
-    else:
-        pgx_store32(word, 0)
+    if e.state == PGX_USED and pgx_load32(&e.owner) == w.slot + 1 and e.mapping == 0 and e.mapcount == 0 and \
+            not pgx_load32(&e.refs) & PGX_FROZEN:
+        return -EAGAIN if pgx_free(w.r, temp - 1, w.slot, until, word) == -EAGAIN else 0
+    pgx_store32(word, 0)
+    return 0
+
+
+cdef inline int _give_temps(Worker *w, uint64_t until) noexcept nogil:
+    """The same for all pairs that there is room for: a slot may have kept one through later, shorter batches, and idle."""
+    cdef uint32_t i
+    cdef int rc = 0
+    for i in range(PGX_BATCH):
+        if _give_temp(w, i, until) != 0:
+            rc = -EAGAIN
+    return rc
 
 
 cdef inline void _put_back_frame(Worker *w, uint32_t pfn) noexcept nogil:
@@ -468,16 +479,16 @@ cdef inline void release_named_holds(Worker *w) noexcept nogil:
 
 
 cdef inline int recover_exchange(Worker *w, uint64_t until) noexcept nogil:
-    """Ends a dead worker's exchange: 0, or -EUCLEAN when its record makes no sense, and nothing has been changed.
+    """Ends a dead worker's exchange: 0; -EUCLEAN when its record makes no sense, and nothing has been changed; -EAGAIN when
+    all is done but that another slot has a node, to which a temporary frame is to be given back: to be begun again.
 
-    `until`: how long it waits for a node's lock, to give temporary frames back.
+    `until`: how long it waits for a node's lock.
     """
     cdef uint64_t state = pgx_load64(&w.rec.state)
     cdef uint32_t phase = state & 0xff
-    cdef uint32_t i
     cdef int rc = 0
     if phase == PGX_IDLE:
-        return 0
+        return _give_temps(w, until)
     if phase > PGX_TAILS or phase == PGX_HELP:
         return -EUCLEAN
     rc = read_record(w, state)
@@ -501,8 +512,9 @@ cdef inline int recover_exchange(Worker *w, uint64_t until) noexcept nogil:
         finish_marked(w)
         w.rec.targets = 0
     put_back_pairs(w, phase == PGX_INTENT)
-    for i in range(w.n):
-        _give_temp(w, i, until)
+    rc = _give_temps(w, until)
+    if rc != 0:
+        return rc
     release_named_holds(w)
     release_helpers(w)  # the step does not name them any more
     pgx_publish(&w.rec.state, PGX_IDLE)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pagexchange_native.arena.reentry import refuse_plugin_of
 from pagexchange_native.errors import ArenaBusyError
 
-from libc.errno cimport ENOMEM, EUCLEAN
+from libc.errno cimport EAGAIN, ENOMEM, EUCLEAN
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from pagexchange_native.arena.allocator cimport free_locked, pgx_free
@@ -38,7 +38,8 @@ class Recovered(NamedTuple):
     process: int
     """Number of the process that had claimed it."""
     outcome: str
-    """"recovered"; "quarantined": its record makes no sense, it is left as it is; "waits": the slot that it helps comes first."""
+    """"recovered"; "quarantined": its record makes no sense, it is left as it is; "waits": another slot comes first, the one that it helps,
+    or that has the lock of a node."""
     phase: str
     """Of its exchange, as it was found: "idle" when there was none."""
     words: int
@@ -144,7 +145,7 @@ cdef bint _waits(const pgx_region *r, uint32_t slot) noexcept nogil:
 
 
 cdef int _exchange(pgx_region *r, uint32_t slot, const pgx_isa *isa, uint64_t until) noexcept nogil:
-    """Point 3 for a worker's slot: 0, or -EUCLEAN. A helper has none of its own."""
+    """Point 3 for a worker's slot: 0, -EUCLEAN, -EAGAIN. A helper has none of its own."""
     cdef pgx_slot *s = pgx_slot_at(r, slot)
     cdef uint32_t phase = pgx_load64(&s.state) & 0xff
     cdef Worker *w
@@ -169,9 +170,10 @@ cdef int _exchange(pgx_region *r, uint32_t slot, const pgx_isa *isa, uint64_t un
 
 # ---- a slot --------------------------------------------------------------------------------------------------------------
 
-cdef int _recover(pgx_region *r, uint32_t slot, const pgx_isa *isa, Found *found) noexcept nogil:
-    """What the claimed slot's former owner has left: 0; -EUCLEAN: the record makes no sense; -ENOMEM."""
-    cdef uint64_t until = now_ns() + NODE_PATIENCE
+cdef int _recover(pgx_region *r, uint32_t slot, const pgx_isa *isa, uint64_t patience, Found *found) noexcept nogil:
+    """What the claimed slot's former owner has left: 0; -EUCLEAN: the record makes no sense; -EAGAIN: another slot has a node
+    for longer than `patience` (ns); -ENOMEM."""
+    cdef uint64_t until = now_ns() + patience
     cdef int rc = 0
     if not _undo(r, slot, until, found):
         return -EUCLEAN
@@ -186,7 +188,7 @@ cdef int _recover(pgx_region *r, uint32_t slot, const pgx_isa *isa, Found *found
     return 0
 
 
-cdef object _of_dead(Region arena, uint32_t slot, const pgx_isa *isa):
+cdef object _of_dead(Region arena, uint32_t slot, const pgx_isa *isa, uint64_t patience):
     """Recovers a slot that nobody of this process is at work with, by `use_slot`; None when it is free."""
     cdef pgx_region *r = arena.region
     cdef uint64_t *word = &pgx_slot_at(r, slot).claim
@@ -207,7 +209,7 @@ cdef object _of_dead(Region arena, uint32_t slot, const pgx_isa *isa):
         leave_slot(r, slot)
         return None  # another process was quicker
     with nogil:
-        rc = _recover(r, slot, isa, &found)
+        rc = _recover(r, slot, isa, patience, &found)
         if rc == 0 and is_gone(r, process - 1):
             found.freed += free_orphans(r, slot, now_ns() + NODE_PATIENCE)
     if rc != 0:
@@ -215,9 +217,18 @@ cdef object _of_dead(Region arena, uint32_t slot, const pgx_isa *isa):
         leave_slot(r, slot)
         if rc == -ENOMEM:
             raise MemoryError("no memory for a worker's state")
-        return Recovered(slot, process - 1, "quarantined", name, found.words, found.pages, found.freed)
+        outcome = "waits" if rc == -EAGAIN else "quarantined"
+        return Recovered(slot, process - 1, outcome, name, found.words, found.pages, found.freed)
     release_slot(r, slot)
     return Recovered(slot, process - 1, "recovered", name, found.words, found.pages, found.freed)
+
+
+cdef object _in_all(before, done):
+    """What was done for a slot, with what was done in a round before that had to wait."""
+    if before is None:
+        return done
+    sums = {name: getattr(before, name) + getattr(done, name) for name in ("words", "pages", "freed")}
+    return done._replace(phase=before.phase, **sums)
 
 
 def recover(Region arena not None, slot=None):
@@ -227,7 +238,7 @@ def recover(Region arena not None, slot=None):
     ----------
     slot : int, optional
         Only this one, of 1 to the number of slots less 1. Otherwise all that are claimed and that no call of this process is at
-        work with, each helper of an exchange after the slot that it helped.
+        work with, each after those that it waits for.
 
     Returns
     -------
@@ -254,9 +265,10 @@ def recover(Region arena not None, slot=None):
         number = wanted
         if not use_slot(r, number):
             raise ArenaBusyError(errno.EBUSY, f"slot {number}: this process is at work with it; nothing was changed")
-        done = _of_dead(arena, number, isa)
+        done = _of_dead(arena, number, isa, NODE_PATIENCE)
         return () if done is None else (done,)
     found = {}
+    cdef uint64_t patience = 0  # at first: who has a node may be dead, too, and come later in this list
     # Calls first: what they have locked, exchanges wait for, and not the other way round.
     left = [*range(r.workers + 1, r.nslots), *range(1, r.workers + 1)]
     while left:
@@ -264,12 +276,14 @@ def recover(Region arena not None, slot=None):
         for number in left:
             if not use_slot(r, number):
                 continue
-            done = _of_dead(arena, number, isa)
+            done = _of_dead(arena, number, isa, patience)
             if done is not None:
-                found[done.slot] = done
+                found[number] = _in_all(found.get(number), done)
                 if done.outcome == "waits":
                     waiting.append(number)
         if waiting == left:
-            break
+            if patience:
+                break
+            patience = NODE_PATIENCE
         left = waiting
     return tuple(found[number] for number in sorted(found))

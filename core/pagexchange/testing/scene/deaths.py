@@ -103,7 +103,7 @@ def _by_engine(state: Memory, survivor: Arena) -> Memory:
     survivor.memory[:] = state
     read(survivor).header["uuid"] = uuid
     survivor.recover()
-    return survivor.memory.copy()
+    return survivor.memory
 
 
 def _phase(state: Memory) -> str:

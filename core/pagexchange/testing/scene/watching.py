@@ -67,13 +67,13 @@ class Remembered(Generic[T]):
         self._known: list[tuple[NDArray[np.uint8], T]] = []  # what was asked for last stands first
 
     def __call__(self, memory: NDArray[np.uint8]) -> T:
-        """Return what it says of these bytes. They are kept if it is asked: give a copy of what will change."""
+        """Return what it says of these bytes. A copy is kept if it is asked."""
         for place, known in enumerate(self._known):
             if not differ(memory, known[0], self._ranges):
                 self._known.insert(0, self._known.pop(place))
                 return known[1]
         said = self._function(memory)
-        self._known.insert(0, (memory, said))
+        self._known.insert(0, (memory.copy(), said))
         del self._known[self._MOST :]
         return said
 
