@@ -26,6 +26,7 @@ DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 VERBS: Final = {
     "run": "run.run",
     "bench": "bench.bench",
+    "compare": "compare.compare",
     "report": "report.report",
     "list": "list.list_plugins",
     "explain": "explain.explain",
@@ -48,6 +49,7 @@ Examples:
   pagexchange run --strategy word-swap --strategy copy-page --free 0
                                                two of them, with no free frame left
   pagexchange run --json > result.json         the same as one JSON object
+  pagexchange compare runs/before runs/after   what has become faster or slower, and what else differs
   pagexchange explain list-exchange            who serves each step of a strategy
 
 \b

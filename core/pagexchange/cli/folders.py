@@ -30,6 +30,25 @@ class RunFolder(click.Path):
         return [*map(CompletionItem, sorted(_beginning_with(incomplete)))] or [CompletionItem(incomplete, type="dir")]
 
 
+class Repeated(RunFolder):
+    """Run folders that repeat each other: a folder that they lie in, or several joined by commas."""
+
+    name = "run folders"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return their paths, `list[Path]`."""
+        whole = found(os.fspath(value))
+        if whole.exists():  # a name may have a comma in it
+            return [whole]
+        return [found(name) for name in os.fspath(value).split(",") if name] or [whole]
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """As of one folder, behind the last comma."""
+        before, comma, last = incomplete.rpartition(",")
+        items = super().shell_complete(ctx, param, last)
+        return [CompletionItem(f"{before}{comma}{item.value}", type="plain" if comma else item.type) for item in items]
+
+
 def found(path: str) -> Path:
     """Return the path of a run folder that is given by its path, or by its name in runs/."""
     return RUNS / path if os.sep not in path and not os.path.lexists(path) and (RUNS / path).exists() else Path(path)
