@@ -23,13 +23,16 @@ PRESSURE: Final = {"some_cpu": 0.1, "some_memory": 0.05, "some_io": 0.1, "steal"
 
 
 def differences(old: Side, new: Side) -> list[Difference]:
-    """Return all that differs, the machine first; of several runs of a side the first one is asked."""
+    """Return all that differs, the machine first; of several runs of a side the first one is asked.
+
+    What one side does not know, as the configuration of a file that `run --json` printed, is no difference.
+    """
     was, now = old.first.manifest, new.first.manifest
     return [
         *_machines(old, new),
         *_named("versions", _versions(was), _versions(now)),
-        *_named("configuration", *_configurations(was, now)),
-        *_named("input", _input(was), _input(now)),
+        *(_named("configuration", *_configurations(was, now)) if was.config and now.config else ()),
+        *_named("input", *_inputs(was, now)),
         *_named("run", {"verb": was.verb, "seed": was.seed}, {"verb": now.verb, "seed": now.seed}),
     ]
 
@@ -38,7 +41,7 @@ def _machines(old: Side, new: Side) -> Iterator[Difference]:
     pairs = hosts(old, new)
     for before, after in pairs:
         many = f"{before.id}: " if len(pairs) > 1 else ""
-        if before.id != after.id:
+        if before.id != after.id and before.fingerprint != after.fingerprint:
             yield Difference(kind="environment", what="machine", old=before.id, new=after.id)
         for change in _named("environment", _lasting(before), _lasting(after)):
             yield Difference(kind="environment", what=f"{many}{change.what}", old=change.old, new=change.new)
@@ -94,9 +97,12 @@ def _configurations(was: Manifest, now: Manifest) -> list[dict[str, Any]]:
     return [flat(table) for table in tables]
 
 
-def _input(manifest: Manifest) -> dict[str, Any]:
-    given = manifest.input
-    return {"name": given.name, "kind": given.kind, "digest": given.digest[:12]}
+def _inputs(was: Manifest, now: Manifest) -> list[dict[str, Any]]:
+    known = bool(was.input.digest and now.input.digest)
+    return [
+        {"name": one.input.name, "kind": one.input.kind, "digest": one.input.digest[:12] if known else ""}
+        for one in (was, now)
+    ]
 
 
 def _named(kind: _Kind, was: dict[str, Any], now: dict[str, Any]) -> Iterator[Difference]:

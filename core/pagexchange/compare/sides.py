@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pagexchange.compare import printed
 from pagexchange.errors import PagexchangeError
 from pagexchange.exits import EXIT_USAGE
 from pagexchange.samples.folder import Folder
@@ -14,6 +15,8 @@ from pagexchange.samples.reading import MANIFEST, run_folders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pagexchange.samples.schema import Input
 
 
 class NotComparableError(PagexchangeError, ValueError):
@@ -40,32 +43,44 @@ class Side:
 
     @classmethod
     def open(cls, paths: Sequence[Path]) -> Side:
-        """Open run folders; a folder of run folders stands for those in it.
+        """Open run folders, or files that `run --json` printed; a folder of such stands for those in it.
 
         Raises
         ------
         FolderError
-            One is no run folder, or something is wrong with it.
+            One is neither, or something is wrong with it.
         NotComparableError
             They are not of one input.
         """
         runs = [run for path in paths for run in _expanded(path)]
-        seen = {os.path.realpath(run): run for run in runs}
-        if len(seen) < len(runs):
-            twice = next(run for run in runs if seen[os.path.realpath(run)] is not run)
-            raise NotComparableError(f"{twice} is there twice on one side: a run is no repetition of itself")
-        folders = sorted(map(Folder.open, runs), key=lambda folder: (folder.manifest.started, folder.path.name))
+        real = [os.path.realpath(run) for run in runs]
+        for run, place in zip(runs, real, strict=True):
+            if real.count(place) > 1:
+                raise NotComparableError(f"{run} is there twice on one side: a run is no repetition of itself")
+        folders = sorted(map(_opened, runs), key=lambda folder: (folder.manifest.started, folder.path.name))
         side = cls(tuple(folders))
         for folder in folders:
-            if folder.manifest.input.digest != side.first.manifest.input.digest:
+            if _other(folder.manifest.input, side.first.manifest.input):
                 both = f"{side.first.path} and {folder.path}"
                 raise NotComparableError(f"{both} stand on one side, and are of different inputs: they repeat nothing")
         return side
 
 
 def _expanded(path: Path) -> list[Path]:
-    inner = [] if (path / MANIFEST).exists() else sorted(run_folders(path))
-    return inner or [path]
+    if (path / MANIFEST).exists() or not path.is_dir():
+        return [path]
+    return sorted(run_folders(path)) or sorted(path.glob("*.json")) or [path]
+
+
+def _other(one: Input, two: Input) -> bool:
+    """Whether two inputs are not the same; of one without a digest only its name and kind are known."""
+    if one.digest and two.digest:
+        return one.digest != two.digest
+    return (one.name, one.kind) != (two.name, two.kind)
+
+
+def _opened(path: Path) -> Folder:
+    return printed.read(path) if path.is_file() else Folder.open(path)
 
 
 def refuse(old: Side, new: Side, *, force: bool) -> None:
@@ -81,7 +96,7 @@ def refuse(old: Side, new: Side, *, force: bool) -> None:
         name = next(name for name in old.names if os.path.realpath(name) in common)
         raise NotComparableError(f"{name} is on both sides: a run says nothing about itself; name two")
     was, now = old.first.manifest.input, new.first.manifest.input
-    if was.digest != now.digest and not force:
+    if _other(was, now) and not force:
         raise NotComparableError(
             f"{old.first.path} exchanged other pages ({was.name}) than {new.first.path} ({now.name}): their times may "
             "differ for that alone. Run both on the same input, or compare them nevertheless with --force"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pagexchange.samples.statistics import COVERED, EFFECT, Interval, Relation, relation
 
-PLACEMENT: Final = 0.015
+PLACEMENT: Final = 0.01
 """Standard deviation, as a share, that is supposed between runs whose rounds agree better than that."""
 _PRIOR: Final = 2
 """What is supposed counts as much as so many runs more."""
@@ -41,11 +41,16 @@ class Across(NamedTuple):
     """With which all ratios that are looked at together are covered, 95 %."""
 
     def relation(self, *, effect: float = EFFECT) -> Relation:
-        """Say how the ratio lies to 1: below or above only beyond what chance does anywhere in the whole comparison."""
+        """Say how the ratio lies to 1.
+
+        below, above: beyond what chance does anywhere in the whole comparison, and by more than the least effect.
+        level: by less, and twice the least effect is out of the question. unclear: all else.
+        """
         found = relation(self.strict, effect=effect)
         if found in ("below", "above"):
             return found
-        return "level" if relation(self.interval, effect=effect) == "level" else "unclear"
+        less, twice = abs(log(self.interval.middle)) <= log(1 + effect), (1 + effect) ** 2
+        return "level" if less and 1 / twice <= self.interval.low and self.interval.high <= twice else "unclear"
 
 
 def across(to: Sequence[Logs], of: Sequence[Logs], *, among: int = 1) -> Across:
@@ -67,11 +72,12 @@ def across(to: Sequence[Logs], of: Sequence[Logs], *, among: int = 1) -> Across:
         raise ValueError("want at least one run on each side, and at least one sample of each run")
     sides = [np.array([np.median(run) for run in side]) for side in (to, of)]
     middle = float(sides[1].mean() - sides[0].mean())
-    apart = _apart([*to, *of], sides)
-    if apart is None:
+    known = _apart([*to, *of], sides)
+    if known is None:
         alone = Interval(exp(middle), 0.0, inf)
         return Across(alone, alone)
-    error, freedom = apart * sqrt(1 / len(to) + 1 / len(of)), _FREEDOM + len(to) + len(of) - 2
+    apart, freedom = known
+    error = apart * sqrt(1 / len(to) + 1 / len(of))
     alone, strict = (
         Interval(exp(middle), exp(middle - width), exp(middle + width))
         for width in (error * _student((1 - COVERED) / 2 / n, freedom) for n in (1, among))
@@ -102,26 +108,33 @@ def _halves(values: list[float]) -> tuple[list[float], list[float]]:
     return values[:middle], values[middle:]
 
 
-def _apart(runs: Sequence[Logs], sides: Sequence[Logs]) -> float | None:
-    """Return the standard deviation between runs of one side; None: nothing says anything about it."""
+def _apart(runs: Sequence[Logs], sides: Sequence[Logs]) -> tuple[float, float] | None:
+    """Return the standard deviation between runs of one side, and its degrees of freedom; None: nothing says it."""
     spreads = [spread for run in runs if (spread := _spread(run)) is not None]
-    freedom = len(runs) - len(sides)
-    if not spreads and not freedom:
+    free = len(runs) - len(sides)
+    if not spreads and not free:
         return None
+    # What is supposed, and what is seen, each with its weight.
     supposed = max(sum(spread**2 for spread in spreads) / len(spreads) if spreads else 0.0, PLACEMENT**2)
-    seen = sum(float(((side - side.mean()) ** 2).sum()) for side in sides)
-    return sqrt((_PRIOR * supposed + seen) / (_PRIOR + freedom))
+    supposed *= _PRIOR / (_PRIOR + free)
+    seen = sum(float(((side - side.mean()) ** 2).sum()) for side in sides) / (_PRIOR + free)
+    # Satterthwaite's: where runs lie further apart than was supposed, only what was seen counts.
+    freedom = (supposed + seen) ** 2 / (supposed**2 / _FREEDOM + (seen**2 / free if free else 0.0))
+    return sqrt(supposed + seen), freedom
 
 
 def _spread(run: Logs) -> float | None:
     """Return the standard deviation of single rounds, whatever a few of them say; None: there is one round."""
     if len(run) < 2:
         return None
-    return _SPREAD * float(np.median(np.abs(run - np.median(run)))) if len(run) > 4 else float(run.std(ddof=1))
+    if len(run) < 5:
+        return float(run.std(ddof=1))
+    # Of few values it comes out too small: the correction is Croux and Rousseeuw's.
+    return _SPREAD * len(run) / (len(run) - 0.8) * float(np.median(np.abs(run - np.median(run))))
 
 
-def _student(tail: float, freedom: int) -> float:
-    """Return what Student's t exceeds with a probability of `tail`: Cornish and Fisher's series, good from 5 on."""
+def _student(tail: float, freedom: float) -> float:
+    """Return what Student's t exceeds with a probability of `tail`: Cornish and Fisher's series, good from 2 on."""
     z, v = NormalDist().inv_cdf(1 - tail), freedom
     return (
         z
