@@ -14,7 +14,7 @@ EXIT_INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = {
     EXIT_OK: "every strategy did as expected; the command did what it says",
-    EXIT_UNEXPECTED: "a strategy did not do as expected: it lost something, or not what it should; `compare --ci`: one is slower",
+    EXIT_UNEXPECTED: "a strategy did not do as expected in what it lost; `compare --ci`: a cell is slower",
     EXIT_USAGE: "wrong usage, or errors in a configuration file",
     EXIT_INPUT: "an input cannot be used: snapshot, run folder, /proc, arena, memory; or stdout has no room",
     EXIT_PLUGIN: "a plug-in failed",

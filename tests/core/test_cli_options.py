@@ -146,7 +146,7 @@ def test_the_resolved_configuration_has_what_was_left_out_of_what_it_names(stran
 
 def events(text):
     """The log's lines without time and logger."""
-    return [re.sub(r"^\S+Z pagexchange[a-z.]*: ", "", line) for line in text.splitlines()]
+    return [re.sub(r"^\S+Z pagexchange[a-z._]*: ", "", line) for line in text.splitlines()]
 
 
 def test_the_log_says_what_happens_when_and_the_result_is_alone_on_stdout():
