@@ -15,6 +15,7 @@ from pagexchange.bench.turn import Turn, WrongError
 from pagexchange.oracle import check as unsound
 from pagexchange.oracle.stamp import stamp
 from pagexchange_native.bench import time_loop
+from pagexchange_native.pages import cache, space
 
 Frames = NDArray[np.int64]
 
@@ -28,10 +29,11 @@ class MigrationCell:
     node, then its slow pages to the fast one, into the frames that became free.
 
     What it does for each page: `alloc` a frame on the other node; copy the contents (memcpy, a list in one native
-    call); read its mapping, index and flags; `unmap` or `cache_remove`, which free the old frame; `map` or `cache_add`
-    at the same place; set the flags. `alloc`, copy, `map` and `cache_add` take whole lists, the removals are a call in
-    Python for each page. What it does not do, and Linux does: lock the page, leave a migration entry for readers,
-    check references, flush other CPUs' TLBs. So a reader in between finds nothing, and a death in between loses a page.
+    call); read its mapping, index and flags; `unmap_all` or `remove_all`, which free the old frame; `map` or
+    `cache_add` at the same place; set the flags. Each of these is one native call for all pages of a list that belong
+    together, and pays for what the arena promises: the page's lock, the structure lock, an undo record. What it does
+    not do, and Linux does: leave a migration entry for readers, check references, flush other CPUs' TLBs. So a reader
+    in between finds nothing, and a death in between loses a page.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -94,16 +96,14 @@ class MigrationCell:
         entries = self._entries[old]
         mapping, index = entries["mapping"], entries["index"].astype(np.int64)
         flags = entries["flags"] & self._flags
-        for place in np.unique(mapping).tolist():
+        for place in set(mapping.tolist()):
             here = mapping == place
             number, indexes, frames = (place >> 2) - 1, index[here], new[here]
             if place & 3 == _ANON:
-                for where in indexes.tolist():
-                    arena.unmap(number, where)
+                space.unmap_all(arena, number, indexes)
                 arena.map(number, indexes, frames)
             else:
-                for where in indexes.tolist():
-                    arena.cache_remove(number, where)
+                cache.remove_all(arena, number, indexes)
                 arena.cache_add(number, indexes, frames)
         arena.set_flags(new, flags)
         return new

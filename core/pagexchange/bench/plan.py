@@ -28,7 +28,7 @@ SHARE: Final = 0.7
 """Of the available memory that cells may take."""
 ALIVE: Final = 64
 """Processes at one time, at most."""
-PAIRS: Final = 8192
+PAIRS: Final = 4096
 """Base pages of each node that a turn exchanges, about."""
 CALLS: Final = 1024
 """Calls of a turn at most: each of them is kept."""

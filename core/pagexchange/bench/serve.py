@@ -12,7 +12,7 @@ import numpy as np
 from pagexchange.arena import hugepages
 from pagexchange.arena.strategy import bind
 from pagexchange.bench.catalogue import OTHERS
-from pagexchange.bench.scenes import Scene, Setting
+from pagexchange.bench.scenes import Pairs, Scene, Setting
 from pagexchange.bench.strategies import StrategyCell
 from pagexchange.bench.task import Ask, Done, Failed, Ready
 from pagexchange.bench.turn import WrongError
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from pagexchange.bench.task import Answer, Task
     from pagexchange.bench.turn import Cell, Turn
 
-WARM: Final = 1 << 25
-"""Bytes of pages that are exchanged before the clock runs, at most: what others have put into the caches is gone."""
+WARM: Final = 1 << 26
+"""Bytes of pages that are exchanged once before the clock runs: what was in a cache at the last turn is gone."""
+LONG, SOME = 128, 8
+"""Pairs of a list that does so, and lists that follow in any set."""
 
 
 def serve(task: Task, lines: IO[bytes], tell: Callable[[Answer], None]) -> int:
@@ -83,8 +85,6 @@ class _Served:
             self.cell = OTHERS[task.name].make(self.scene, point.threads)
         self.batch = min(point.batch, setting.folios)
         self.calls = max(1, min(task.calls, task.pairs // self.batch))
-        warm = max(1, WARM // (2 * point.folio) // self.batch)
-        self.warm = min(self.calls, warm, max(1, setting.folios // self.batch))
 
     def ready(self) -> Ready:
         """Check one list."""
@@ -103,6 +103,12 @@ class _Served:
     def turn(self, number: int) -> Turn:
         """Warm up, then the lists of the turn: the same ones in all cells of a point."""
         rng = np.random.default_rng([self.task.seed, number])
-        lists = self.scene.lists(self.batch, self.warm + self.calls, self.task.point.sorting, rng)
-        self.cell.turn(lists[: self.warm])
-        return self.cell.turn(lists[self.warm :])
+        self.cell.turn(self.warming(rng))
+        return self.cell.turn(self.scene.lists(self.batch, self.calls, self.task.point.sorting, rng))
+
+    def warming(self, rng: np.random.Generator) -> list[Pairs]:
+        """Lists before the clock runs: of a set that a cache may hold all, in long lists, then some as they come."""
+        folios, sorting = self.scene.setting.folios, self.task.point.sorting
+        long = min(folios, LONG)
+        whole = self.scene.lists(long, folios // long, sorting, rng) if self.task.point.size <= WARM else []
+        return whole + self.scene.lists(self.batch, min(self.calls, SOME), sorting, rng)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pagexchange.model.config import StrategySpec
     from pagexchange.samples.folder import Folder
 
-QUICK: Final = {"size": ("l2", "l3", "dram"), "batch": (128,), "rounds": 7}
+QUICK: Final = {"size": ("l2", "l3", "dram"), "batch": (128,), "rounds": 10}
 """What `--quick` says where nobody else does."""
 NUMBERS: Final = ("order", "batch", "threads")
 
@@ -52,7 +52,7 @@ def _axis(name: str, metavar: str, words: str) -> Callable[[Any], Any]:
               help="Only this one; may be repeated.")  # fmt: skip
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True,
               help="Override a key of the file, as bench.deadline=10; may be repeated.")  # fmt: skip
-@click.option("--quick", is_flag=True, help="Three sizes, one batch, 7 rounds: about a minute.")
+@click.option("--quick", is_flag=True, help="Three sizes, one batch, 10 rounds: about a minute.")
 @click.option("--rounds", metavar="N", type=click.IntRange(1, 1_000_000), help="Turns of each cell. Default: 15.")
 @click.option(
     "--seed", metavar="N", type=click.IntRange(0, (1 << 63) - 1), help="Chooses pages, pairs, and whose turn it is."
