@@ -329,6 +329,8 @@ def test_the_id_of_a_cell_is_what_it_was():
     assert same == "fd2fe567f150"
     turned = dict(reversed(resolved.items()))
     assert cell_id(turned, digest="0f", distributions={"pagexchange": "0.1.0"}, point={}) == same
+    unset = resolved | {"strategy": {"name": "word-swap", "threads": 1, "timeout": 1.0, "of_later": None}}
+    assert cell_id(unset, digest="0f", distributions={"pagexchange": "0.1.0"}) == same
     others = [
         cell_id(resolved | {"arena": {}}, digest="0f", distributions={"pagexchange": "0.1.0"}),
         cell_id(resolved, digest="0e", distributions={"pagexchange": "0.1.0"}),

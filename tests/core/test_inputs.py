@@ -95,7 +95,7 @@ def test_a_run_asks_for_what_it_compares_with_too(tmp_path, monkeypatch):
 def test_memory_that_huge_pages_took_is_not_asked_for_again():
     def asked(huge):
         with workbench(read.load(overrides=[f"arena.huge={huge}"])).arena as arena:
-            return inputs._still_taken(arena), arena.collapsed, arena.nframes - sum(n["free"] for n in arena.nodes)
+            return inputs.still_taken(arena), arena.collapsed, arena.nframes - sum(n["free"] for n in arena.nodes)
 
     plain, _, used = asked("no")
     backed, collapsed, _ = asked("thp")

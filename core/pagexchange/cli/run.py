@@ -24,13 +24,17 @@ from pagexchange.host.watchdog import Watchdog
 from pagexchange.runs import inputs
 from pagexchange.runs.contenders import contenders
 from pagexchange.runs.keep import Kept
+from pagexchange.runs.plan import plan
 from pagexchange.runs.run import run as run_all
 from pagexchange.runs.verdict import Stamping
 from pagexchange.samples.folder import Folder
 from pagexchange.samples.naming import now, out_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pagexchange.host.blocking import Blocking
+    from pagexchange.runs.plan import RunPlan
     from pagexchange.runs.result import RunResult
 
 MOST = 1 << 40
@@ -61,6 +65,7 @@ MOST = 1 << 40
               help="Compare everything once per strategy (default), after every call, or never.")  # fmt: skip
 @click.option("--out", metavar="DIR", type=click.Path(),
               help="Keep every sample in a new run folder; with a / at its end, in one below it.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and exchange nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="No table, no progress: the exit code is the answer.")
 @blocks_plugins
 @logs
@@ -79,6 +84,7 @@ def run(
     seed: int | None,
     verify: str | None,
     out: str | None,
+    dry_run: bool,
     quiet: bool,
     blocking: Blocking,
 ) -> None:
@@ -107,6 +113,14 @@ def run(
     host = PagexchangeHost(config.block, blocking=blocking)
     verify = verify or ("once" if config.run.verify else "none")
     rounds = config.run.rounds if rounds is None else rounds
+    as_run = dataclasses.replace(config.run, verify=verify != "none", rounds=rounds)
+    config = dataclasses.replace(config, run=as_run)
+    if dry_run:
+        with watchdog:
+            bench = inputs.workbench(inputs.in_memory(config), file=snapshot, live=live)
+            _say(plan(bench, config, specs, partial(bind, host, watchdog=watchdog)), folder, as_json=as_json)
+            bench.close()
+        return
     with watchdog, progress_bar(show=not quiet) as progress:
         progress(0, 0, "making the arena")
         bench = inputs.workbench(config, file=snapshot, live=live)
@@ -114,8 +128,6 @@ def run(
             page.made = os.fsencode(bench.arena.path)
         kept = None
         if folder is not None:
-            as_run = dataclasses.replace(config.run, verify=verify != "none", rounds=rounds)
-            config = dataclasses.replace(config, run=as_run)
             kept = Kept(folder, config, specs, bench.info, started=started, command=command, snapshot=snapshot)
             if (page := trail.page()) is not None:
                 page.kept = os.fsencode(kept.folder.path.absolute())
@@ -142,6 +154,15 @@ def run(
     bench.close()
     code = EXIT_OK if kept is None else _keep(kept, result, quiet=quiet)
     ctx.exit(code if code and result.exit_code in (EXIT_OK, EXIT_UNTRUSTED) else result.exit_code)
+
+
+def _say(planned: RunPlan, folder: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(planned)
+        return
+    from pagexchange.cli import layout, run_plan
+
+    layout.show(run_plan.blocks(planned, folder))
 
 
 def _keep(kept: Kept, result: RunResult, *, quiet: bool) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pagexchange.host.discovery import Registry
 from pagexchange.host.resolved import resolved
+from pagexchange.runs.figures import clock_of
 from pagexchange.samples.naming import cell_id
 from pagexchange.samples.schema import Planned
 
@@ -41,6 +42,7 @@ def cells(
         arena["layout"] = hashlib.sha256(config.layout.text.encode()).hexdigest()
     common = {"arena": arena, "workload": data["workload"] | {"snapshot": None}, "seed": config.run.seed}
     registry = Registry(config.block)
+    clock = clock_of(spec.threads for spec in specs)
     return [
         Planned(
             id=cell_id(
@@ -51,8 +53,7 @@ def cells(
             ),
             name=spec.name,
             point=dict(point or {}),
-            # Of threads side by side CPU time says what they cost, and not how long it takes.
-            clock="wall" if spec.threads > 1 else "cpu",
+            clock=clock,
         )
         for spec in specs
     ]

@@ -167,7 +167,15 @@ def _pages_for(config: Config) -> int:
     return min(config.workload.pairs, room - room // 8) if max(map(int, config.workload.orders)) == 0 else room * 7 // 8
 
 
-def _still_taken(arena: Arena) -> int:
+def in_memory(config: Config) -> Config:
+    """The same configuration without a file for its arena; raises what the file would be refused for."""
+    if config.arena.path is None:
+        return config
+    backing.refuse_path(config.resolve(config.arena.path), config.arena.huge == "hugetlb")
+    return dataclasses.replace(config, arena=dataclasses.replace(config.arena, path=None))
+
+
+def still_taken(arena: Arena) -> int:
     """Bytes that a run takes besides an arena that is made: those of its pages, once they are written, and copies."""
     used = arena.nframes - sum(int(node["free"]) for node in arena.nodes)
     tables = sum(count * size for name, (_, count, size) in arena.geometry().items() if name in _TABLES)
@@ -184,7 +192,7 @@ def _chosen(
     notes: Sequence[str],
 ) -> Made:
     work = config.workload
-    backing.refuse_more_than_available(_still_taken(arena))
+    backing.refuse_more_than_available(still_taken(arena))
     unseen = draw_unseen(arena, population, config.run.seed)
     fast, slow = config.arena.nodes
     lists = choose(

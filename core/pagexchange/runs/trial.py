@@ -17,7 +17,6 @@ from pagexchange.host.blocking import NOTHING, Blocking
 from pagexchange.host.build import Facts, PagexchangeHost
 from pagexchange.host.watchdog import Watchdog
 from pagexchange.runs import inputs
-from pagexchange_native.arena import backing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,10 +75,7 @@ def trial(path: Path | str | None = None, overrides: Sequence[str] = (), blockin
 
 
 def _arena(config: Config, stack: ExitStack) -> Arena:
-    if config.arena.path is not None:
-        backing.refuse_path(config.resolve(config.arena.path), config.arena.huge == "hugetlb")
-    in_memory = dataclasses.replace(config, arena=dataclasses.replace(config.arena, path=None))
-    bench = inputs.workbench(in_memory)
+    bench = inputs.workbench(inputs.in_memory(config))
     stack.callback(bench.close)
     return bench.arena
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any, Final
 
 RUNS: Final = Path("runs")
 """Where run folders are made and looked for, from the working directory, unless somebody says otherwise."""
@@ -25,8 +23,9 @@ def cell_id(
     """Return the id of a cell: what is measured twice has it twice, on whatever machine.
 
     It is the first 12 hexadecimal digits of the sha256 of `[resolved, point, digest, distributions]` as JSON: without
-    spaces, in ASCII, keys sorted. So the order of keys, a strategy's neighbours in its file, comments and paths do not
-    matter, and the version of each plug-in does.
+    spaces, in ASCII, keys sorted, and without those whose value is None: a new key that nobody sets changes no id. The
+    order of keys, a strategy's neighbours in its file, comments and paths do not matter, the version of each plug-in
+    does.
 
     Parameters
     ----------
@@ -40,8 +39,15 @@ def cell_id(
     point
         Axis -> value.
     """
-    what = json.dumps([resolved, point or {}, digest, distributions], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(what.encode()).hexdigest()[:12]
+    what = _set([resolved, point or {}, digest, distributions])
+    text = json.dumps(what, sort_keys=True, separators=(",", ":"), default=str)  # an option may be a date
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _set(value: Any) -> Any:  # noqa: ANN401 - plain values
+    if isinstance(value, Mapping):
+        return {key: _set(item) for key, item in value.items() if item is not None}
+    return [_set(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def now() -> str:
