@@ -57,7 +57,7 @@ def field_docs(kind: type) -> dict[str, str]:
 
 def without_null(schema: Any) -> Any:  # noqa: ANN401 - a schema, or a part of one
     """Return a schema without null, which TOML does not have, and without defaults that are."""
-    if isinstance(schema, list):
+    if isinstance(schema, list | tuple):
         return [without_null(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
