@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pagexchange.samples import jsonschema
 from pagexchange.samples.folder import Folder
 from pagexchange.samples.schema import Cell, Host, Input, Manifest, Planned, Sample, Versions
 
@@ -66,3 +70,22 @@ def finished(path: Path, rounds: int = 3) -> Folder:
         folder.append(sample(id_, turn) for turn in range(rounds))
         folder.add_cell(cell(number))
     return folder
+
+
+def files(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the type of each file of a folder, and of each line of its samples, with what is in it."""
+    for pattern, part in (("manifest.json", "Manifest"), ("hosts/*.json", "Host"), ("cells/*.json", "Cell")):
+        for file in path.glob(pattern):
+            yield part, json.loads(file.read_text())
+    for line in (path / "samples.jsonl").read_text().splitlines():
+        yield "Sample", json.loads(line)
+
+
+def refuse_invalid(path: Path) -> set[str]:
+    """Raise if a file does not fit its JSON Schema; return the types that were there."""
+    schema = jsonschema.run()
+    found = set()
+    for part, value in files(path):
+        import_module("jsonschema").validate(value, {**schema, "anyOf": [{"$ref": f"#/$defs/{part}"}]})
+        found.add(part)
+    return found

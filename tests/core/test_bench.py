@@ -16,6 +16,7 @@ from pagexchange.bench.process import CellError, CellProcess
 from pagexchange.bench.task import Task
 from pagexchange.samples.folder import Folder
 from tests.core.command_line import pagexchange, start, stranger
+from tests.core.folders import refuse_invalid
 
 BROKEN = """
 import os, signal, time
@@ -101,6 +102,7 @@ def test_what_a_plug_in_does_to_its_process_is_its_cells_exit_status_and_the_oth
     assert "MemoryError" in cells["eats"].error
     for name in set(PLUGINS) - {"hangs"}:
         assert f"{name}: exit status {cells[name].exit}" in done.out
+    assert refuse_invalid(tmp_path / "run") == {"Manifest", "Host", "Cell", "Sample"}
     samples = Folder.open(tmp_path / "run").samples()
     assert {sample.cell for sample in samples} == {cells["rfc-loop"].id, cells["word-swap"].id}
     assert all(sample.exchanged == sample.pairs for sample in samples)

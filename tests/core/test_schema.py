@@ -15,10 +15,9 @@ from pagexchange.host.schema import strategies
 from pagexchange.model.jsonschema import field_docs
 from pagexchange.model.tomltext import toml
 from pagexchange.samples import jsonschema as run_schema
-from pagexchange.samples.folder import Folder
 from pagexchange.samples.schema import Cell
 from tests.core.command_line import SMALL, pagexchange, stranger
-from tests.core.folders import finished
+from tests.core.folders import files, finished, refuse_invalid
 
 library = pytest.importorskip("jsonschema")
 
@@ -163,23 +162,12 @@ def test_options_of_strangers_are_checked_by_their_types_as_far_as_these_are_kno
     assert not valid({"plugin": "typed", "must": 1, "stop": 1})
 
 
-def files(path):
-    for name, part in (("manifest.json", "Manifest"), ("hosts/*.json", "Host"), ("cells/*.json", "Cell")):
-        for file in path.glob(name):
-            yield part, json.loads(file.read_text())
-    for line in (path / "samples.jsonl").read_text().splitlines():
-        yield "Sample", json.loads(line)
-
-
 def test_every_file_of_a_folder_is_valid(tmp_path, of_run):
     ran = pagexchange("run", *SMALL, "--strategy", "word-swap", "--rounds", "2", "--out", str(tmp_path / "run"))
     assert ran.code == 0
-    for folder in (Folder.open(tmp_path / "run"), finished(tmp_path / "made")):
-        found = list(files(folder.path))
-        assert {part for part, _ in found} == {"Manifest", "Host", "Cell", "Sample"}
-        for part, value in found:
-            validator(of_run, part).validate(value)
-            validator(of_run).validate(value)
+    for path in (tmp_path / "run", finished(tmp_path / "made").path):
+        assert refuse_invalid(path) == {"Manifest", "Host", "Cell", "Sample"}
+        assert all(validator(of_run).is_valid(value) for _, value in files(path))
 
 
 def test_a_file_with_something_wrong_is_not_valid(tmp_path, of_run):
