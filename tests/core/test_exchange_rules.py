@@ -380,6 +380,14 @@ def test_helpers_of_a_large_folio_give_their_slots_back() -> None:
     assert resting(pages.arena)
 
 
+def test_the_trees_that_a_batch_held_are_forgotten_with_it(pages: Pages) -> None:
+    """A worker has room for those of one batch, 256."""
+    pair = pages.pair(("file", "file"), mappings=(0, 1))
+    bound = strategy(pages.arena)
+    for _ in range(150):
+        assert bound.exchange([pair]).ok
+
+
 def test_a_slot_is_never_claimed_as_it_was_before(pages: Pages) -> None:
     """Who takes over from a dead owner must be able to tell that somebody else has done so."""
     pair, seen = pages.pair(), []

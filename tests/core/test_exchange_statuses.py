@@ -292,6 +292,11 @@ def test_a_pair_that_is_refused_already_keeps_its_status_where_a_page_is_pinned(
         assert bound.exchange([[pair[0], 100], good]).status.tolist() == [-errno.ENOENT, 0], mode
 
 
+def test_a_pair_that_is_refused_for_its_flags_keeps_that_status_where_its_slot_is_not_found(pages: Pages) -> None:
+    pair = no_slot(pages)
+    assert strategy(pages.arena, "whole-word").exchange([pair]).status.tolist() == [-errno.EBADMSG]
+
+
 def test_p19_a_frame_of_another_arena(pages: Pages) -> None:
     strange = Pages()
     pair, good = pages.pair(), pages.pair()

@@ -16,9 +16,11 @@ State = Literal["offline", "free", "used", "tail", "reserved"]
 
 MAX_ORDER: Final = 9
 BATCH: Final = 128
+"""Pairs that are locked, and have their temporary pages, at once: a list of so many at most is one batch."""
+OF_A_LONG_LIST: Final = 32
+"""Pairs of each batch of a longer list."""
 PINS: Final = 256
 """Places for references of one process."""
-"""Pairs that are locked, and have their temporary pages, at once."""
 EHWPOISON: Final = 133
 COUNTERS: Final = ("file", "shmem", "anon", "dirty")
 
@@ -493,6 +495,7 @@ class Arena:
 
     def exchange(self, pairs: list[tuple[int, int]], strategy: Strategy, mode: Mode, *, sequential: bool) -> Outcome:
         out = Outcome([0] * len(pairs))
+        most = BATCH if len(pairs) <= BATCH else OF_A_LONG_LIST
         batch: list[int] = []  # positions in the list
         used: set[int] = set()  # in the list, or by a chain in the batch
         for i, (a, b) in enumerate(pairs):
@@ -503,14 +506,14 @@ class Arena:
                 out.status[i] = -errno.EINVAL
                 continue
             if sequential:
-                if len(batch) == BATCH or a in used or b in used:
+                if len(batch) == most or a in used or b in used:
                     self._batch(pairs, batch, strategy, mode, out)
                     batch, used = [], set()
             elif a in used or b in used:
                 out.status[i] = -errno.EINVAL
                 used |= {a, b}
                 continue
-            elif len(batch) == BATCH:
+            elif len(batch) == most:
                 self._batch(pairs, batch, strategy, mode, out)
                 batch = []
             used |= {a, b}
