@@ -100,6 +100,15 @@ def no_mapping(pages: Pages) -> list[int]:
     return pair
 
 
+def given_up(pages: Pages) -> list[int]:
+    """The mapping is none any more; what it was is still there."""
+    pair: list[int] = pages.pair()
+    mapping = pages.arena.new_mapping("gone", aops="unmovable")
+    pages.arena.remove_mapping(mapping)
+    pages.arena.entries["mapping"][pair[0]] = (mapping + 1) << 2
+    return pair
+
+
 def wrong_pte(pages: Pages) -> list[int]:
     """The reverse map leads to a page-table entry of another page."""
     pair: list[int] = pages.pair()
@@ -146,8 +155,11 @@ ROWS = {
     "P15 cut off": Row(spoiled(mapping=0, index=0), (EAGAIN, EAGAIN, EBUSY), "frame {0} has 1 references, 0 at rest"),
     "P16 slot of another": Row(no_slot, always(errno.EUCLEAN), "check"),
     "P16 no such mapping": Row(no_mapping, always(errno.EUCLEAN), "check"),
+    "P16 mapping given up": Row(given_up, always(errno.EUCLEAN), "check"),
+    "P16 mapped nowhere": Row(spoiled(side=1, rmap=0), always(errno.EUCLEAN), "check"),
     "P16 reverse map of another": Row(wrong_pte, always(errno.EUCLEAN), "check"),
     "P17 unmovable": Row(of_file("unmovable"), always(errno.EOPNOTSUPP), "unmovable mapping"),
+    "P17 of no known kind": Row(spoiled(side=1, mapping=1 << 2 | 3), always(errno.EOPNOTSUPP), "an unmovable mapping"),
     "P17 private data": Row(of_file("none", private=True), always(errno.EOPNOTSUPP), "private data"),
     "P17 private data of nobody": Row(
         spoiled(("raw", "anon"), flags=["private"]), always(errno.EOPNOTSUPP), "private data"

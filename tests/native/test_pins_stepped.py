@@ -1,16 +1,17 @@
-"""A page that is pinned for long while an exchange looks through the pins is refused, at whichever instruction."""
+"""A page that is pinned or put beside a call that looks through the pins: seen, at whichever instruction that is."""
 
 import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
+from pagexchange.oracle import format as f
 from pagexchange.testing.scene.stepping import Stepped, stop_for_parent
 from pagexchange_native.engine.exchange import Exchanger
 from pagexchange_native.movers.word_swap import WordSwap
@@ -20,77 +21,171 @@ from pagexchange_native.policies.flag_policy import MaskedWord
 pytestmark = pytest.mark.plain_build
 
 OTHERS = 30  # references between the two places, so that it takes a while to come from one to the other
-EVERY = 150  # instructions
-LONG, ONCE, FROZEN = 1 << 63, 1 << 32, 1 << 31
+EVERY = 200  # instructions
+LONG, ONCE, FROZEN, BY_GET = 1 << 63, 1 << 32, 1 << 31, 1 << 15
+
+Prepared = tuple[Callable[[], object], list[int]]
+"""What is to be stepped through, and addresses and numbers for the parent."""
 
 
-def exchange(there: int) -> None:
-    """In the child: an exchange of a page that this process has by `get`; written to `there` is where its words are."""
-    arena = Arena.create([("fast", 64), ("slow", 64)], watermarks=(0, 0, 0))
-    others, pair = arena.alloc(0, OTHERS), np.array([[arena.alloc(0)[0], arena.alloc(1)[0]]])
-    for pfn in [*others, pair[0, 0]]:
-        assert arena.get(pfn)
-    arena.put(others[0])  # the lowest place is free
-    engine = Exchanger(arena, MaskedWord(arena.layout.native()["swap"]), [WordSwap()], XArrayCursor())
-    status = np.ones(1, np.int32)
-    engine.exchange(pair, status)
-    assert status == -errno.EAGAIN  # everything is warm
-    status[:] = 1
-    first, processes, _ = arena.geometry()["pins"]
-    pins = arena.memory.ctypes.data + first + 4 * processes
-    refs = arena.entries["refs"][pair[0, 0] :].ctypes.data
-    os.write(there, np.array([pins, refs, status.ctypes.data, pair[0, 0]], np.uint64).tobytes())
-    stop_for_parent()
-    engine.exchange(pair, status)
-    os.kill(os.getpid(), signal.SIGSTOP)
+class Child(Stepped):
+    """A process that is stepped through what a function returned there; `told` is what it returned besides."""
+
+    def __init__(self, pid: int, here: int) -> None:
+        super().__init__(pid)
+        self.told: list[int] = np.frombuffer(os.read(here, 256), np.int64).tolist()
+        self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self.memory)
+        super().__exit__(*error)
+
+    def word(self, address: int, size: int = 8) -> int:
+        return int.from_bytes(os.pread(self.memory, size, address), sys.byteorder)
+
+    def set_word(self, address: int, value: int, size: int = 8) -> None:
+        os.pwrite(self.memory, value.to_bytes(size, sys.byteorder), address)
+
+    def rest(self) -> None:
+        """Step to the end."""
+        while self.step():
+            pass
 
 
 @contextmanager
-def stepped() -> Iterator[tuple[Stepped, int, list[int]]]:
-    """Such a child, its memory as an open file, and what it wrote."""
+def stepped(prepare: Callable[[], Prepared]) -> Iterator[Child]:
     here, there = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            exchange(there)
+            work, told = prepare()
+            os.write(there, np.array(told, np.int64).tobytes())
+            stop_for_parent()
+            work()
+            os.kill(os.getpid(), signal.SIGSTOP)
         finally:
             os._exit(1)
-    with Stepped(pid) as child:
-        memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
-        try:
-            yield child, memory, np.frombuffer(os.read(here, 32), np.uint64).tolist()
-        finally:
-            for fd in (memory, here, there):
-                os.close(fd)
+    try:
+        with Child(pid, here) as child:
+            yield child
+    finally:
+        os.close(here)
+        os.close(there)
 
 
-def word(memory: int, address: int, size: int = 8) -> int:
-    return int.from_bytes(os.pread(memory, size, address), sys.byteorder)
+def first_pin(arena: Arena) -> int:
+    """The address of this process's first place for a pin."""
+    first, processes, _ = arena.geometry()["pins"]
+    return int(arena.memory.ctypes.data + first + 4 * processes)
+
+
+def field(arena: Arena, name: str, pfn: int) -> int:
+    """The address of a field of a frame's entry."""
+    return int(arena.entries[name][pfn:].ctypes.data)
+
+
+# ---- beside an exchange ----------------------------------------------------------------------------------------------
+
+
+def exchange() -> Prepared:
+    """An exchange of a page that this process has by `get`, in a place behind those of others and a free one."""
+    arena = Arena.create([("fast", 64), ("slow", 64)], watermarks=(0, 0, 0))
+    others, pair = arena.alloc(0, OTHERS), np.array([[arena.alloc(0)[0], arena.alloc(1)[0]]])
+    for pfn in [*others, pair[0, 0]]:
+        assert arena.get(pfn)
+    arena.put(others[0])
+    engine = Exchanger(arena, MaskedWord(arena.layout.native()["swap"]), [WordSwap()], XArrayCursor())
+    status = np.ones(1, np.int32)
+    engine.exchange(pair, status)
+    assert status == -errno.EAGAIN  # everything is warm
+    pfn = int(pair[0, 0])
+    told = [first_pin(arena), field(arena, "refs", pfn), status.ctypes.data, pfn]
+    return lambda: engine.exchange(pair, status), told
 
 
 def pinned_after(instructions: int) -> int | None:
     """The status where a page is pinned for long, then put, so many instructions after its freeze. None: too late."""
-    with stepped() as (child, memory, (pins, refs, status, pfn)):
-        assert word(memory, pins) == 0
-        assert word(memory, pins + 8 * OTHERS) == ONCE | pfn + 1
-        while not word(memory, refs, 4) & FROZEN:
+    with stepped(exchange) as child:
+        pins, refs, status, pfn = child.told
+        own = pins + 8 * OTHERS
+        assert (child.word(pins), child.word(own)) == (0, ONCE | pfn + 1)
+        while not child.word(refs, 4) & FROZEN:
             assert child.step()
         for _ in range(instructions):
             child.step()
-        if not word(memory, refs, 4) & FROZEN:
+        if not child.word(refs, 4) & FROZEN:
             return None
-        os.pwrite(memory, (LONG | ONCE | pfn + 1).to_bytes(8, sys.byteorder), pins)
-        os.pwrite(memory, bytes(8), pins + 8 * OTHERS)
-        while child.step():
-            pass
-        return word(memory, status, 4)
+        child.set_word(pins, LONG | ONCE | pfn + 1)
+        child.set_word(own, 0)
+        child.rest()
+        return int(np.uint32(child.word(status, 4)).astype(np.int32))
 
 
 def test_a_page_that_is_pinned_and_put_while_the_pins_are_looked_through_is_not_exchanged() -> None:
     """Its pin was in a place that had been passed, and its reference had gone when its own place was looked at."""
     statuses, at = [], 0
     while (status := pinned_after(at)) is not None:
-        statuses.append(np.uint32(status).astype(np.int32))
+        statuses.append(status)
         at += EVERY
     assert len(statuses) > 4
     assert set(statuses) <= {-errno.EAGAIN, -errno.EBUSY}
+
+
+# ---- beside a call that takes a page's last user away ---------------------------------------------------------------
+
+
+def put() -> Prepared:
+    """A put of a page that this process holds, and has by `get`."""
+    arena = Arena.create([("fast", 64), ("slow", 64)], watermarks=(0, 0, 0))
+    warm, pfn = map(int, arena.alloc(0, 2))
+    assert arena.get(warm)
+    arena.put(warm)
+    assert arena.get(pfn)
+    return lambda: arena.put(pfn), [first_pin(arena), field(arena, "held", pfn), field(arena, "state", pfn)]
+
+
+def removal() -> Prepared:
+    """The removal of a page from its file, which this process has by `get`."""
+    arena = Arena.create([("fast", 64), ("slow", 64)], watermarks=(0, 0, 0))
+    mapping, (warm, pfn) = arena.new_mapping(), map(int, arena.alloc(0, 2))
+    arena.cache_add(mapping, 0, warm)
+    arena.cache_remove(mapping, 0)
+    arena.cache_add(mapping, 0, pfn)
+    assert arena.get(pfn)
+    told = [first_pin(arena), field(arena, "held", pfn), field(arena, "state", pfn)]
+    return lambda: arena.cache_remove(mapping, 0), told
+
+
+def steps_until(prepare: Callable[[], Prepared], done: Callable[[Child], bool]) -> int:
+    with stepped(prepare) as child:
+        steps = 0
+        while not done(child):
+            assert child.step()
+            steps += 1
+        return steps
+
+
+@pytest.mark.parametrize("before", [1, 8])
+def test_a_put_frees_a_page_whose_last_user_goes_before_its_reference_does(before: int) -> None:
+    """The call that took the user away has seen the reference, and left the page to it."""
+    dropped = steps_until(put, lambda child: child.word(child.told[0]) == 0)
+    with stepped(put) as child:
+        _, held, state = child.told
+        for _ in range(dropped - before):
+            child.step()
+        child.set_word(held, child.word(held, 2) | BY_GET, 2)
+        child.rest()
+        assert child.word(state, 1) == f.FREE
+
+
+@pytest.mark.parametrize("before", [1, 8])
+def test_a_removal_frees_a_page_whose_reference_goes_before_it_is_held_for_that(before: int) -> None:
+    """The put has found a page with a user, and left it to that."""
+    noted = steps_until(removal, lambda child: bool(child.word(child.told[1], 2) & BY_GET))
+    with stepped(removal) as child:
+        pin, _, state = child.told
+        for _ in range(noted - before):
+            child.step()
+        child.set_word(pin, 0)
+        child.rest()
+        assert child.word(state, 1) == f.FREE
