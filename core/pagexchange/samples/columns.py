@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+import numpy as np
+
 from pagexchange_native.engine.steps import COSTS
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ _UNITS: Final = {
 }  # fmt: skip
 """Of axes; any other number's is `value`, as its axis has it."""
 _PRESSURE: Final = ("some_cpu", "some_memory", "some_io", "steal", "throttled")
+_PERCENTILES: Final = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "worst": 100.0}
+CALLS: Final = "calls_ns"
+"""The column with every call's time: too long for a field of text."""
 _KINDS: Final[dict[type, Kind]] = {bool: "truth", int: "integer", float: "number"}
 
 
@@ -34,7 +39,8 @@ def columns(folder: Folder) -> dict[str, Kind]:
         **dict.fromkeys((f"{part}_ns" for part in COSTS), "number"),
         "aside": "truth",
         **dict.fromkeys((f"{name}_share" for name in _PRESSURE), "number"),
-        **dict.fromkeys(("threads_wall_ns", "threads_cpu_ns", "calls_ns"), "integers"),
+        **dict.fromkeys((f"call_{name}_ns" for name in _PERCENTILES), "number"),
+        **dict.fromkeys(("threads_wall_ns", "threads_cpu_ns", CALLS), "integers"),
     }
 
 
@@ -79,14 +85,19 @@ def _row(sample: Sample, cell: Planned, axes: dict[str, tuple[str, Kind]]) -> Ro
         **{f"{part}_ns": sample.parts.get(part) for part in COSTS},
         "aside": sample.aside,
         **{f"{name}_share": getattr(pressure, name, None) for name in _PRESSURE},
+        **{f"call_{name}_ns": _percentile(sample.call_ns, share) for name, share in _PERCENTILES.items()},
         "threads_wall_ns": [wall for wall, _ in sample.threads],
         "threads_cpu_ns": [cpu for _, cpu in sample.threads],
-        "calls_ns": sample.call_ns,
+        CALLS: sample.call_ns,
     }
 
 
 def _given(value: Any, kind: Kind) -> Any:  # noqa: ANN401 - of an axis
     return str(value) if kind == "text" and value is not None else value
+
+
+def _percentile(calls: list[int], share: float) -> float | None:
+    return float(np.percentile(calls, share)) if calls else None
 
 
 def _per(total: int, pairs: int) -> float | None:

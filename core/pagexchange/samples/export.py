@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any, Final
 
 from pagexchange.samples import pyperf
-from pagexchange.samples.columns import columns, rows
+from pagexchange.samples.columns import CALLS, columns, rows
 from pagexchange.samples.markdown import table
 from pagexchange.samples.parquet import parquet
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def as_csv(folder: Folder) -> bytes:
-    """Every sample a row, CSV as in RFC 4180 but for line ends. A list is one field, its numbers apart by spaces."""
+    """Every sample a row: CSV as in RFC 4180, but for line ends. Numbers of threads are one field, apart by spaces."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns(folder), lineterminator="\n")
+    names = [name for name in columns(folder) if name != CALLS]
+    writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows({column: _field(value) for column, value in row.items()} for row in rows(folder))
     return text.getvalue().encode()
