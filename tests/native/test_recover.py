@@ -13,6 +13,7 @@ from pagexchange.oracle.recovery import recover_all
 from tests.core.pages import Pages, strategy
 from tests.steps.deaths import die
 from tests.steps.judge import Native, Nobody
+from tests.steps.rows import ROWS
 
 DEAD = 5  # number of a process that is not here
 
@@ -43,7 +44,7 @@ def claimed_by_dead(arena: Any, slot: int) -> Any:
     ],
 )  # fmt: skip
 def test_a_death_after_any_store_is_before_or_after(row: str) -> None:
-    deaths = die(row, {"native": Native(), "nobody": Nobody()}, 0.002, np.random.default_rng(5))
+    deaths = die(row, {"native": Native(ROWS[row]), "nobody": Nobody()}, 0.002, np.random.default_rng(5))
     assert deaths.lost["nobody"].total() > deaths.tried.total() // 2
     assert not deaths.lost["native"], deaths.reasons
 

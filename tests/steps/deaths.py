@@ -8,19 +8,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pagexchange.oracle import format as f
+from pagexchange.testing.scene.stepping import Stepped, forked
 from pagexchange.testing.scene.watching import Ranges, Remembered, Watch, without_logs
-from tests.stepping import Stepped
+from tests.steps.child import do_recovery, do_work
 from tests.steps.judge import Memory, Native, Nobody, Python, Survivor, phase, unmarked, verdict
 from tests.steps.rows import ROWS, Row
 from tests.steps.together import Together
 
-CHILD = Path(__file__).with_name("child.py")
-RECOVERING_CHILD = Path(__file__).with_name("recovering_child.py")
 CONTROL = "nobody"
 AGAIN = "again"
 """Instead of a phase: a state in which a recovery died."""
@@ -63,6 +63,7 @@ def changing(memory: Memory, exchange: bool) -> Ranges:
 def states(exchange: bool, child: Stepped, path: Path) -> Iterator[Memory]:
     """The arena of a child before its work, after each store, the last one after the work; it changes with the next."""
     child.handles = {signal.SIGBUS}
+    child.run()  # up to the stop before the work
     with path.open("rb") as file:
         memory = np.frombuffer(mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ), np.uint8)
     watch = Watch(memory, changing(memory, exchange))
@@ -74,12 +75,11 @@ def states(exchange: bool, child: Stepped, path: Path) -> Iterator[Memory]:
             yield memory
 
 
-def states_of_recovery(left: Memory) -> Iterator[Memory]:
+def states_of_recovery(row: Row, left: Memory) -> Iterator[Memory]:
     """The arena of a process that recovers what another one has left, after each of its stores."""
     with tempfile.TemporaryDirectory(dir=_WHERE) as folder:
         path = Path(folder) / "arena"
-        left.tofile(path.with_suffix(".left"))
-        with Stepped(RECOVERING_CHILD, str(path), str(path.with_suffix(".left"))) as child:
+        with forked(lambda: do_recovery(row, left, path)) as child:
             yield from states(True, child, path)
 
 
@@ -120,9 +120,8 @@ class Judged:
         with tempfile.TemporaryDirectory(dir=_WHERE) as folder:
             path = Path(folder) / "arena"
             seed = int(self.random.integers(1 << 32))
-            arguments = (CHILD, str(path), self.row.name)
-            child = Together(*arguments, seed=seed) if self.row.threads > 1 else Stepped(*arguments)
-            with child:
+            kind: Callable[[int], Stepped] = partial(Together, seed=seed) if self.row.threads > 1 else Stepped
+            with forked(lambda: do_work(self.row, path), kind) as child:
                 for number, memory in enumerate(states(self.row.exchange, child, path)):
                     if number == 0:
                         self._begin(memory, path)
@@ -161,7 +160,7 @@ class Judged:
         for where, left in self.kept.items():
             if where == "idle":
                 continue
-            for number, memory in enumerate(states_of_recovery(left)):
+            for number, memory in enumerate(states_of_recovery(self.row, left)):
                 self.judge(f"{number} of the recovery from {where}", AGAIN, memory)
 
     def counted(self) -> Deaths:
@@ -191,6 +190,6 @@ def die(
 def die_by_seed(name: str, seed: int, share: float, again: bool) -> tuple[Deaths, float]:
     """The same with all survivors and the control, alike in any order of rows; and how long it took, s."""
     start = time.monotonic()
-    survivors: dict[str, Survivor] = {"native": Native(), "python": Python(), CONTROL: Nobody()}
+    survivors: dict[str, Survivor] = {"native": Native(ROWS[name]), "python": Python(), CONTROL: Nobody()}
     deaths = die(name, survivors, share, np.random.default_rng([seed, list(ROWS).index(name)]), again=again)
     return deaths, time.monotonic() - start

@@ -1,5 +1,6 @@
 """Whether a state of an arena, after somebody has recovered it, is what was before the work or what was after it."""
 
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from pagexchange.oracle import format as f
 from pagexchange.oracle.essence import essence
 from pagexchange.oracle.recovery import recover as recover_in_python
 from pagexchange_native.recovery.recover import recover
-from tests.steps.rows import CAPACITIES, NO_PAGES
+from tests.steps.rows import NO_PAGES, Row
 
 Memory = NDArray[np.uint8]
 HELPS = (f.PHASES.index("HELP"), f.PHASES.index("BACK"))
@@ -70,8 +71,8 @@ class Nobody:
 class Native:
     """Another process's arena of the same geometry, in which the state is put and recovered."""
 
-    def __init__(self, path: str | None = None) -> None:
-        capacities = dict(CAPACITIES)
+    def __init__(self, row: Row, path: Path | None = None) -> None:
+        capacities = row.capacities
         frames = capacities.pop("frames")
         self.arena: Any = Arena.create(
             [("fast", frames), ("slow", frames)], layout="linux-6.18", path=path, **capacities

@@ -20,9 +20,6 @@ NO_PAGES = 3
 """Number of a mapping in whose tree are other numbers than those of frames, for changes of an XArray."""
 SPLIT = 5
 """Order of a folio that is large enough for helper threads."""
-CAPACITIES: dict[str, Any] = {
-    "frames": 128, "workers": 3, "mappings": 4, "spaces": 3, "xa_nodes": 64, "page_tables": 32,
-}  # fmt: skip
 Work = Callable[[], object]
 Prepare = Callable[[Pages], Work]
 
@@ -39,6 +36,21 @@ class Row:
     threads: int = 1
     undone: bool = False
     """In the end everything is as it was."""
+    frames: int = 32
+    """Of each node; in a small arena a look at all of it is short."""
+
+    @property
+    def capacities(self) -> dict[str, Any]:
+        """Of its arena. A split folio takes a worker for each of its threads, beside the one that has the pair."""
+        workers = 1 if self.threads == 1 else self.threads + 1
+        return {
+            "frames": self.frames,
+            "workers": workers,
+            "mappings": 4,
+            "spaces": 3,
+            "xa_nodes": 64,
+            "page_tables": 32,
+        }
 
 
 class Exchange:
@@ -117,7 +129,11 @@ def exchange(
 
 
 def broken(mover: str, order: int = 1, threads: int = 1) -> Prepare:
-    """An exchange of folios that meets broken memory half way, and is put back."""
+    """An exchange of folios that meets broken memory half way, and is put back.
+
+    By way of a temporary page in the other folio, which is read when the first one is being stored to.
+    """
+    side = int(mover.startswith("temporary"))
 
     def prepare(pages: Pages) -> Work:
         arena = pages.arena
@@ -126,7 +142,7 @@ def broken(mover: str, order: int = 1, threads: int = 1) -> Prepare:
         work = Exchange(native, [pair], threads)
         work()
         work()
-        break_memory(arena, pair[0] + 1)
+        break_memory(arena, pair[side] + 1)
         return Exchange(native, [pair], threads, want=-EHWPOISON)
 
     return prepare
@@ -195,10 +211,10 @@ EXCHANGES = [
         )
     ),
     *(
-        Row(f"split folio, {name}", exchange("list", kinds, order=SPLIT, threads=2, **how), exchange=True, threads=2)
-        for name, kinds, how in (
-            ("file dirty and anonymous", ("file", "anon"), {"dirty": True}),
-            ("shared memory and raw", ("shmem", "raw"), {}),
+        Row(f"split folio, {name}", prepare, exchange=True, threads=2, frames=128)
+        for name, prepare in (
+            ("file dirty and anonymous", exchange("list", ("file", "anon"), order=SPLIT, dirty=True, threads=2)),
+            ("shared memory and raw", exchange("list", ("shmem", "raw"), order=SPLIT, threads=2)),
         )
     ),
     *(
@@ -206,8 +222,11 @@ EXCHANGES = [
         for mover in MOVERS
         if mover != "numpy"  # it is read before a mover in Python is called, and refused
     ),
-    Row("memory error half way, split folio", broken("list", SPLIT, 2), exchange=True, breaks=True, threads=2),
-    Row("a mover in Python raises half way", raising(17), exchange=True, undone=True),
+    Row(
+        "memory error half way, split folio", broken("list", SPLIT, 2),
+        exchange=True, breaks=True, threads=2, frames=128,
+    ),
+    Row("a mover in Python raises half way", raising(17), exchange=True, undone=True, frames=64),
 ]  # fmt: skip
 
 
@@ -377,10 +396,10 @@ CALLS = [
     Row("cache_remove, held", cache_remove(0, held=True)),
     Row("map, order 0", mapped(0)),
     Row("map, order 3", mapped(ORDER)),
-    Row("map, order 6", mapped(6)),
+    Row("map, order 6", mapped(6), frames=128),
     Row("unmap, order 0", unmap(0)),
     Row("unmap, order 3", unmap(ORDER)),
-    Row("unmap, order 6", unmap(6)),
+    Row("unmap, order 6", unmap(6), frames=128),
     Row("unmap one of two", unmap(0, shared=True)),
     Row("set_private", set_private),
     Row("set_flags", set_flags),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.stepping import Stepped
+from pagexchange.testing.scene.stepping import Stepped
 
 _SINGLESTEP, _SETOPTIONS, _GETEVENTMSG = 9, 0x4200, 0x4201
 _TRACE_CLONE, _EVENT_CLONE, _WALL = 8, 3, 0x40000000
@@ -21,20 +21,20 @@ _libc.ptrace.restype = ctypes.c_long
 
 
 class Together(Stepped):
-    """A Python file whose threads take turns from its first stop on: those that it starts from then.
+    """A child whose threads take turns from the first step on: those that it starts from then.
 
     A thread that waits for another one, as who joins it does, goes on when no other is left to go on: so the order
     follows from the seed.
     """
 
-    def __init__(self, file: Path, *arguments: str, seed: int) -> None:
-        super().__init__(file, *arguments)
-        assert _libc.ptrace(_SETOPTIONS, self.pid, None, _TRACE_CLONE) == 0
+    def __init__(self, pid: int, seed: int) -> None:
+        super().__init__(pid)
         self._random = np.random.default_rng(seed)
-        self._ready = [self.pid]
+        self._ready = [pid]
         self._waiting: list[int] = []
         self._signals: dict[int, int] = {}
         self._turn, self._left = self.pid, 0
+        self._follows = False
         self.most = 1
         """As many threads as there were at once."""
 
@@ -48,6 +48,9 @@ class Together(Stepped):
         super().__exit__(*error)
 
     def step(self) -> bool:
+        if not self._follows:
+            assert _libc.ptrace(_SETOPTIONS, self.pid, None, _TRACE_CLONE) == 0
+            self._follows = True
         thread = self._next()
         assert _libc.ptrace(_SINGLESTEP, thread, None, self._signals.pop(thread, None)) == 0, thread
         status = self._status(thread)

@@ -116,8 +116,8 @@ class Stepped:
         return self.exit_code
 
 
-def forked(work: Callable[[], object]) -> Stepped:
-    """Return a copy of this process that stops before some work, and after it.
+def forked(work: Callable[[], object], kind: Callable[[int], Stepped] = Stepped) -> Stepped:
+    """Return a copy of this process that stops before some work, and after it; as what `kind` makes of its number.
 
     The work touches nothing but what it shares: the copy has none of this process's other threads, and is killed
     before it could clean up anything.
@@ -132,7 +132,7 @@ def forked(work: Callable[[], object]) -> Stepped:
             os.kill(os.getpid(), signal.SIGSTOP)
         finally:
             os._exit(1)
-    child = Stepped(pid)
+    child = kind(pid)
     if child.exit_code is not None:
         pytest.fail(f"the process to be stepped did not start (exit code {child.exit_code})", pytrace=False)
     return child
