@@ -10,7 +10,7 @@ import pytest
 
 import pagexchange
 from pagexchange.arena.bounded import bounded
-from pagexchange.arena.pace import GROWTH, Pace
+from pagexchange.arena.pace import FIRST, GROWTH, Pace
 
 LEFT = -errno.ETIME
 
@@ -75,10 +75,34 @@ def test_a_mover_that_becomes_slower_from_slice_to_slice_is_followed(slower) -> 
 def test_what_a_call_has_learned_the_next_one_knows() -> None:
     pace = Pace()
     call(Mover(itertools.repeat(5000)), 1000, 1_000_000, pace)
+    expected = 1 + int((FIRST * 1_000_000 - max(pace.slice_ns, pace.pair_ns)) / pace.pair_ns)
     mover = Mover(itertools.repeat(5000))
     _, _, took = call(mover, 1000, 1_000_000, pace)
     assert took <= 1_000_000
-    assert mover.slices[0] == GROWTH
+    assert mover.slices[0] == expected > GROWTH
+
+
+def test_pages_that_lie_in_memory_and_not_in_cache_as_those_of_the_last_call_do_not_make_it_late() -> None:
+    pace = Pace()
+    call(Mover(itertools.repeat(150)), 10_000, 1_000_000, pace)
+    _, _, took = call(Mover(itertools.repeat(1000)), 10_000, 1_000_000, pace)
+    assert took <= 1_000_000
+
+
+def test_what_a_slice_costs_without_pairs_is_told_from_what_pairs_cost() -> None:
+    """A call of 20 us is not given up after its first pair because that took 3 us."""
+
+    class Overhead(Mover):
+        def exchange(self, pairs, status):
+            self.now += 3000
+            return super().exchange(pairs, status)
+
+    pace, done = Pace(), []
+    for _ in range(10):
+        status, _, took = call(Overhead(itertools.repeat(200)), 100, 20_000, pace)
+        assert took <= 20_000
+        done.append(np.count_nonzero(status == 0))
+    assert done[-1] > 12  # six slices of one pair would take as long
 
 
 def test_the_first_call_begins_with_one_pair_and_trusts_little() -> None:

@@ -41,8 +41,7 @@ def bounded(
     """
     start = clock()
     status[:] = -errno.ETIME
-    # A slice sees its own pairs only; that a frame was in an earlier one is seen here.
-    used = None if sequential else np.zeros(arena.nframes, np.bool_)
+    used: NDArray[np.bool_] | None = None
     results: list[ExchangeResult] = []
     pace.begin()
     at, before = 0, start
@@ -51,27 +50,36 @@ def bounded(
         if count < 1 and at:
             break
         part = slice(at, at + max(1, count))
-        results.append(_fresh(pairs[part], status[part], exchange, used))
+        if at and not sequential and used is None:
+            used = np.zeros(arena.nframes, np.bool_)
+            used[_valid(pairs[:at], arena.nframes)] = True
+        if used is None:
+            results.append(exchange(pairs[part], status[part]))
+        else:
+            results.append(_fresh(pairs[part], status[part], exchange, used))
         now = clock()
         pace.took(now - before, part.stop - at)
         at, before = part.stop, now
     return _sum(results, clock() - start)
 
 
-def _fresh(
-    pairs: NDArray[np.int64], status: Statuses, exchange: Slice, used: NDArray[np.bool_] | None
-) -> ExchangeResult:
+def _valid(pairs: NDArray[np.int64], nframes: int) -> NDArray[np.int64]:
+    """Pairs that name two frames of the arena: only they use any."""
+    valid: NDArray[np.int64] = pairs[((pairs >= 0) & (pairs < nframes)).all(axis=1) & (pairs[:, 0] != pairs[:, 1])]
+    return valid
+
+
+def _fresh(pairs: NDArray[np.int64], status: Statuses, exchange: Slice, used: NDArray[np.bool_]) -> ExchangeResult:
     """Exchange the pairs of a slice that name no frame of an earlier one; EINVAL for the others, as in one call."""
-    if used is None:
+    valid = _valid(pairs, len(used))
+    if not used[valid].any():
+        used[valid] = True
         return exchange(pairs, status)
-    valid = ((pairs >= 0) & (pairs < len(used))).all(axis=1) & (pairs[:, 0] != pairs[:, 1])
-    again = valid & used[np.where(valid[:, None], pairs, 0)].any(axis=1)
-    if not again.any():
-        used[pairs[valid]] = True
-        return exchange(pairs, status)
-    for place in np.flatnonzero(valid).tolist():  # a pair that is refused uses its frames, too
-        again[place] = used[pairs[place]].any()
-        used[pairs[place]] = True
+    again = np.zeros(len(pairs), np.bool_)
+    for place, pair in enumerate(pairs):
+        if len(_valid(pair[None], len(used))):
+            again[place] = used[pair].any()
+            used[pair] = True  # a pair that is refused uses its frames, too
     status[again] = -errno.EINVAL
     told = status[~again]
     try:

@@ -93,8 +93,8 @@ class CellProcess:
 
     def _answer(self, until: float) -> Answer:
         while b"\n" not in self._waiting:
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([self._from], [], [], left)[0]:
+            # It may have answered long ago: others were waited for before it.
+            if not select.select([self._from], [], [], max(0.0, until - time.monotonic()))[0]:
                 self._process.kill()
                 self._process.wait()
                 raise CellError(

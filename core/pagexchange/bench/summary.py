@@ -15,9 +15,11 @@ from pagexchange.runs.result import judge
 from pagexchange.samples import turns
 from pagexchange.samples.folder import Folder
 from pagexchange.samples.schema import Cell, Planned
-from pagexchange.samples.statistics import Interval, Relation, median, ratio, relation
+from pagexchange.samples.statistics import Interval, Relation, Values, median, ratio, relation
 
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9)
+FEWEST: Final = 3
+"""Rounds in common, to go by."""
 LEAST: Final = 3
 """Calls beyond a percentile that it takes to claim it: one or two are luck."""
 
@@ -93,8 +95,7 @@ def summary(folder: Folder) -> list[PointFigures]:
 def _figure(planned: Planned, cell: Cell | None, samples: Sequence[Any], to: dict[int, float]) -> Figure:
     final, counted = turns.final(samples), turns.counted(samples)
     costs = turns.costs(counted, planned.clock)
-    together = {number: to[number] for number in costs if number in to}
-    compared = ratio(_only(costs, together), together) if together else None
+    compared = ratio(*side_by_side(costs, to)) if costs and to else None
     aside = [sample.aside for sample in final]
     return Figure(
         planned, cell, costs, median(costs) if costs else None, compared, relation(compared) if compared else None,
@@ -102,8 +103,12 @@ def _figure(planned: Planned, cell: Cell | None, samples: Sequence[Any], to: dic
     )  # fmt: skip
 
 
-def _only(costs: dict[int, float], rounds: dict[int, float]) -> dict[int, float]:
-    return {number: costs[number] for number in rounds}
+def side_by_side(one: dict[int, float], other: dict[int, float]) -> tuple[Values, Values]:
+    """Samples of two cells by the rounds that both have; as plain lists where these are too few for an interval."""
+    common = sorted(one.keys() & other.keys())
+    if len(common) < FEWEST:
+        return list(one.values()), list(other.values())
+    return {number: one[number] for number in common}, {number: other[number] for number in common}
 
 
 def latency(samples: Sequence[Any]) -> Latency | None:

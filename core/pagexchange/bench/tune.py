@@ -62,10 +62,8 @@ def pasted(config: Config, advice: Advice) -> str:
     for number, setting in enumerate(advice.settings):
         spec = config.strategy(setting.strategy)
         table = resolved(config, [spec])["strategy"][spec.name]
-        chosen = {key: table[key] for key in ("flags", "data", "mapping", "wrap") if table[key]}
-        chosen |= {"expect": spec.expect, "threads": setting.threads}
-        if setting.threads_from:
-            chosen["threads_from"] = setting.threads_from
+        chosen = {key: item for key, item in table.items() if key != "summary" and item != []}
+        chosen |= {"threads": setting.threads, "threads_from": setting.threads_from}
         later = advice.settings[number + 1].least if number + 1 < len(advice.settings) else 0
         if later:
             text.append(f"# for less than {format_size(later)} of pages")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagexchange.bench.summary import Figure, PointFigures
+from pagexchange.bench.summary import Figure, PointFigures, side_by_side
 from pagexchange.samples.statistics import level, ratio
 
 SOUND = ("exact", "unchecked", "")
@@ -21,11 +21,7 @@ def contestants(point: PointFigures) -> list[Figure]:
 
 def apart(one: Figure, other: Figure) -> bool:
     """Whether two cells differ by more than luck and more than the least effect."""
-    common = one.costs.keys() & other.costs.keys()
-    if not common:
-        return False
-    mine, theirs = ({number: figure.costs[number] for number in common} for figure in (one, other))
-    return not level(ratio(mine, theirs))
+    return not level(ratio(*side_by_side(one.costs, other.costs)))
 
 
 def leaders(point: PointFigures) -> list[Figure]:

@@ -10,6 +10,7 @@ from pagexchange.cli import results, terminal
 from pagexchange.cli.completion import strategy_names
 from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.progress import progress_bar
+from pagexchange.errors import FolderError
 from pagexchange.exits import EXIT_INTERRUPTED
 from pagexchange.host import read
 from pagexchange.model.config import CACHES
@@ -148,16 +149,20 @@ def _measure(plan: Plan, specs: list[StrategySpec], folder: Folder, *, verify: b
 
     host = this_host()
     folder.add_host(host)
-    interrupted = False
+    interrupted, lost = False, None
     with progress_bar(show=not quiet) as progress:
         try:
             Bench(plan, folder, host, verify=verify, progress=progress).run()
         except KeyboardInterrupt:
             interrupted = True
+        except FolderError as error:  # the disk is full: what was finished is there, and is shown
+            lost = error
     found = summary(folder)
     if not quiet:
         ascii_only = not terminal.speaks_unicode(results.stream())
         layout.show(bench_table.blocks(folder, found, plan, ascii_only=ascii_only, interrupted=interrupted))
         if tune:
             layout.show(bench_table.tuning(found, plan))
+    if lost:
+        raise lost
     return EXIT_INTERRUPTED if interrupted else exit_code(found, specs)
