@@ -2,7 +2,8 @@
 
 The interval is the bootstrap's: samples are drawn again with replacement, `RESAMPLES` times, and of what comes out the
 middle 95 % are kept. It supposes no distribution, which times do not have, and the same seed gives the same interval.
-Of few samples it is too narrow: of three it reaches from the least to the greatest, and that is 75 %, of six 97 %.
+Of few samples that is too narrow: of three it reaches from the least to the greatest, which is 75 %. So it is widened
+as Student's t widens the interval of a mean: 2.7 times for three samples, 1.6 for five, 1.1 for fifteen.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ COVERED: Final = 0.95
 """Of an interval."""
 EFFECT: Final = 0.03
 """The least difference that counts: so much may lie between two runs of the same code."""
+_NORMAL: Final = 1.95996
+_STUDENT: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""What 95 % of a normal distribution, and of Student's with 1 to 10 degrees of freedom, lie within."""
 _AT_ONCE: Final = 1 << 20
 """Numbers drawn at a time: of long samples not all of them, which may be gigabytes."""
 
@@ -151,6 +155,16 @@ def _medians(random: np.random.Generator, *sides: NDArray[np.float64]) -> list[N
 def _interval(middle: float, drawn: NDArray[np.float64], samples: int) -> Interval:
     if samples < 2:
         return Interval(middle, 0.0, inf)
-    low, high = np.quantile(drawn, [(1 - COVERED) / 2, (1 + COVERED) / 2])
-    # Rounding may leave the middle a bit outside of an interval that has no width.
-    return Interval(middle, min(float(low), middle), max(float(high), middle))
+    low, high = np.quantile(drawn, [(1 - COVERED) / 2, (1 + COVERED) / 2]).tolist()
+    # By factors, since all are ratios, or times, which are never below 0. Rounding may leave the middle a bit outside.
+    wider = _wider(samples)
+    return Interval(middle, middle * min(low / middle, 1.0) ** wider, middle * max(high / middle, 1.0) ** wider)
+
+
+def _wider(samples: int) -> float:
+    """How much wider than the bootstrap's, whose variance is n - 1 of n, the interval of n samples has to be."""
+    free, z = samples - 1, _NORMAL
+    # Beyond the table the first terms of the series in 1 / free are exact to a thousandth.
+    series = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+    student = _STUDENT[free - 1] if free <= len(_STUDENT) else series
+    return float(student / z * np.sqrt(samples / free))
