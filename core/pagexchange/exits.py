@@ -19,7 +19,7 @@ EXIT_CODES: Final = {
     EXIT_INPUT: "an input cannot be used: snapshot, run folder, /proc, arena, memory; or stdout has no room",
     EXIT_PLUGIN: "a plug-in failed",
     EXIT_UNSOUND: "the pages were wrong before the first exchange: no strategy is to blame",
-    EXIT_UNTRUSTED: "measured, and the figures cannot be trusted: others had the CPU for too much of the time",
+    EXIT_UNTRUSTED: "measured, but the figures cannot be trusted: others had the CPU for too long",
     EXIT_BUG: "a bug in pagexchange; the traceback says where",
     EXIT_INTERRUPTED: "interrupted; what was measured until then is printed. By another signal: 128 + its number",
 }

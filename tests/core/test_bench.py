@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from pagexchange.bench.axes import Point
 from pagexchange.bench.process import CellError, CellProcess
 from pagexchange.bench.task import Task
+from pagexchange.cli.bench import bench
 from pagexchange.samples.folder import Folder
 from tests.core.command_line import pagexchange, start, stranger
 from tests.core.folders import refuse_invalid
@@ -232,3 +234,18 @@ def test_a_wrong_value_of_an_axis_is_a_usage_error(args, said) -> None:
     done = pagexchange("bench", *args, "--dry-run")
     assert done.code == 2
     assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("option", "typed", "offered"),
+    [
+        ("size", "l1,l", ["l1,l1", "l1,l2", "l1,l3"]),
+        ("load", "", ["idle", "busy"]),
+        ("peers", "memcpy,rf", ["memcpy,rfc-loop"]),
+        ("reference", "two", ["two-at-once-ahead", "two-migrations"]),
+        ("order", "1", []),
+    ],
+)
+def test_a_shell_completes_the_words_of_an_axis_behind_the_last_comma(option, typed, offered) -> None:
+    (found,) = [param for param in bench.params if param.name == option]
+    assert [item.value for item in found.shell_complete(click.Context(bench), typed)] == offered

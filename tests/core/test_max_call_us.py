@@ -48,7 +48,15 @@ def call(mover, n, max_ns, pace=None, pairs=None, sequential=False):
     status = np.zeros(len(pairs), np.int32)
     start = mover.now
     numbers = bounded(
-        pairs, status, mover.exchange, FRAMES, max_ns, pace or Pace(), sequential=sequential, clock=mover.clock
+        pairs,
+        status,
+        mover.exchange,
+        FRAMES,
+        max_ns,
+        pace or Pace(),
+        sequential=sequential,
+        began=start,
+        clock=mover.clock,
     )
     return status, numbers, mover.now - start
 

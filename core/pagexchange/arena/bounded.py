@@ -30,23 +30,27 @@ CLOCK: Final[Clock] = perf_counter_ns
 
 def bounded(
     pairs: NDArray[np.int64], status: Statuses, exchange: Slice, arena: LaidOutRegion, max_ns: float, pace: Pace, *,
-    sequential: bool, clock: Clock = CLOCK,
+    sequential: bool, began: int, clock: Clock = CLOCK,
 ) -> Numbers:  # fmt: skip
     """Exchange as many pairs as fit into the time, and write their statuses.
+
+    Parameters
+    ----------
+    max_ns, began
+        The time, and when it began, by the clock.
 
     Returns
     -------
     Numbers
         Of the whole call, as `ExchangeResult._numbers`.
     """
-    start = clock()
     status[:] = -errno.ETIME
     used: NDArray[np.bool_] | None = None
     results: list[ExchangeResult] = []
     pace.begin()
-    at, before = 0, start
+    at, before = 0, clock()
     while at < len(pairs):
-        count = pace.fits(max_ns - (before - start), len(pairs) - at)
+        count = pace.fits(max_ns - (before - began), len(pairs) - at)
         if count < 1 and at:
             break
         part = slice(at, at + max(1, count))
@@ -60,7 +64,7 @@ def bounded(
         now = clock()
         pace.took(now - before, part.stop - at)
         at, before = part.stop, now
-    return _sum(results, clock() - start)
+    return _sum(results, clock() - began)
 
 
 def _valid(pairs: NDArray[np.int64], nframes: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.arena.bounded import bounded
+from pagexchange.arena.bounded import CLOCK, bounded
 from pagexchange.arena.frame import LaidOutRegion
 from pagexchange.arena.pace import Pace
 from pagexchange.arena.pairs import as_microseconds, as_pairs, as_threads, refuse_out
@@ -97,7 +97,7 @@ class Strategy:
         self._threads_from = built.spec.threads_from
         us = built.spec.max_call_us
         self._max_ns = None if us is None else 1000 * us
-        self._pace = Pace()
+        self._pace, self._closing_ns = Pace(), 0
         self.threads = max(built.spec.threads, *(mover.threads for mover in movers))
         """Threads that a call may work on: a mover may want more than the strategy."""
         self._asker = Asker(arena, tuple(built.mover_names()), self.mode == "sync")
@@ -204,9 +204,15 @@ class Strategy:
             run(part, self._native, call.sequential, call.threads)
             return part
 
+        began = CLOCK()
         pairs, status = call.result._pairs, call.result.status
-        numbers = bounded(pairs, status, some, self.arena, max_ns, self._pace, sequential=call.sequential)
-        return restore(ExchangeResult, self._asker, pairs, status, numbers, status)
+        numbers = bounded(
+            pairs, status, some, self.arena, max_ns - self._closing_ns, self._pace,
+            sequential=call.sequential, began=began,
+        )  # fmt: skip
+        result = restore(ExchangeResult, self._asker, pairs, status, numbers, status)
+        self._closing_ns = CLOCK() - began - numbers[0]
+        return result
 
     def _attended_call(self, call: _Call) -> ExchangeResult:
         """The same, with observers told before and after, and the watchdog."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
@@ -13,7 +13,7 @@ from pagexchange.cli.progress import progress_bar
 from pagexchange.errors import FolderError
 from pagexchange.exits import EXIT_INTERRUPTED
 from pagexchange.host import read
-from pagexchange.model.config import CACHES
+from pagexchange.model.config import CACHES, Backing, Load, Population, Sorting
 from pagexchange.model.tomltext import value
 from pagexchange.runs.contenders import contenders
 from pagexchange.runs.environment import collect
@@ -29,11 +29,27 @@ if TYPE_CHECKING:
 
 QUICK: Final = {"size": ("l2", "l3", "dram"), "batch": (128,), "rounds": 10}
 """What `--quick` says where nobody else does."""
+NAMED: Final[dict[str, tuple[str, ...]]] = {
+    "backing": get_args(Backing), "sorting": get_args(Sorting), "pages": get_args(Population), "load": get_args(Load),
+}  # fmt: skip
 NUMBERS: Final = ("order", "batch", "threads")
 
 
 def _axis(name: str, metavar: str, words: str) -> Callable[[Any], Any]:
-    return click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=words)
+    return click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=words, shell_complete=_values)
+
+
+def _values(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The words of an axis behind the last comma: for shell completion."""
+    before, comma, word = incomplete.rpartition(",")
+    return [f"{before}{comma}{known}" for known in _words(param.name or "") if known.startswith(word)]
+
+
+def _words(axis: str) -> tuple[str, ...]:
+    from pagexchange.bench.catalogue import OTHERS
+
+    words = {"size": CACHES, "peers": (*OTHERS, "none"), "reference": tuple(OTHERS), **NAMED}
+    return words.get(axis, ())
 
 
 @click.command(cls=results.Verb, short_help="Measure strategies beside peers and limits.")
@@ -48,7 +64,12 @@ def _axis(name: str, metavar: str, words: str) -> Callable[[Any], Any]:
 @_axis("pages", "A,B,...", "half, anon, file: kind of the pages.")
 @_axis("load", "A,B", "idle, busy: with another process that copies memory.")
 @_axis("peers", "A,B,...", "Only these limits and peers beside the strategies; `none` for none.")
-@click.option("--reference", metavar="NAME", help="Strategy, peer or limit that ratios are to. Default: rfc-loop.")
+@click.option(
+    "--reference",
+    metavar="NAME",
+    shell_complete=_values,
+    help="Strategy, peer or limit that ratios are to. Default: rfc-loop.",
+)
 @click.option("--strategy", "names", metavar="NAME", multiple=True, shell_complete=strategy_names,
               help="Only this one; may be repeated.")  # fmt: skip
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True,

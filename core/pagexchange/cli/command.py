@@ -49,6 +49,8 @@ Examples:
   pagexchange run --strategy word-swap --strategy copy-page --free 0
                                                two of them, with no free frame left
   pagexchange run --json > result.json         the same as one JSON object
+  pagexchange bench --quick && pagexchange report
+                                               beside limits and peers, by size; as a page
   pagexchange compare runs/before runs/after   what is faster or slower, and what else differs
   pagexchange explain list-exchange            who serves each step of a strategy
 
