@@ -123,7 +123,7 @@ def test_what_is_seen_is_what_the_samples_say(window: Browser, folders: dict[str
     )
     x, low, high = place
     first = next(s for s in folder.samples() if s.cell == ids[rows[0][0]])
-    assert low * (high / low) ** ((x - 8) / 384) == pytest.approx(first.cpu_ns / first.exchanged, rel=0.002)
+    assert low * (high / low) ** ((x - 8) / 344) == pytest.approx(first.cpu_ns / first.exchanged, rel=0.002)
 
 
 def test_it_is_printed_on_a4_with_what_is_folded(

@@ -37,12 +37,13 @@ def _of_one(facts: Facts, host: str) -> str:
     sound = best.cell is not None and best.cell.verdict == "exact"
     kept = " of those that lose nothing" if sound else ""
     second = _second(facts, host, point, best)
+    unsure = "" if best.trusted else " It was pushed aside in most turns, and nothing is sure."
     if second is None:
-        return f"{best.name} takes {cost}."
+        return f"{best.name} takes {cost}.{unsure}"
     lead = second.to(best)
     if lead is None or level(lead):
-        return f"{best.name} and {second.name} are level, and the fastest{kept}: {cost}."
-    return f"{best.name} is the fastest{kept}: {cost}, {lead.middle:.2f} times as fast as {second.name}."
+        return f"{best.name} and {second.name} are level, and the fastest{kept}: {cost}.{unsure}"
+    return f"{best.name} is the fastest{kept}: {cost}, {lead.middle:.2f} times as fast as {second.name}.{unsure}"
 
 
 def _second(facts: Facts, host: str, point: Point, best: Measured) -> Measured | None:
@@ -58,23 +59,26 @@ def _second(facts: Facts, host: str, point: Point, best: Measured) -> Measured |
 
 def _of_many(facts: Facts, host: str) -> str:
     wins: Counter[str] = Counter()
-    shared = 0
+    shared = unsure = 0
     for point in facts.points:
         best = facts.fastest(host, point)
         if best is None:
             continue
         second = _second(facts, host, point, best)
         lead = second.to(best) if second is not None else None
+        unsure += not best.trusted
         if second is not None and (lead is None or level(lead)):
             shared += 1
         else:
             wins[best.name] += 1
     many = counted(len(facts.points), "point")
     parts = [f"{name} at {number:,}" for name, number in wins.most_common()]
-    level_at = f"at {shared:,} the first two are level" if shared else ""
     if not parts:
-        return f"at none of {many} one strategy is ahead of all others."
-    return f"of {many} the fastest strategy is {', '.join(parts)}" + (f"; {level_at}." if level_at else ".")
+        said = f"at none of {many} one strategy is ahead of all others"
+    else:
+        level_at = f"; at {shared:,} the first two are level" if shared else ""
+        said = f"of {many} the fastest strategy is {', '.join(parts)}{level_at}"
+    return f"{said}. At {unsure:,} of them it was pushed aside, and nothing is sure." if unsure else f"{said}."
 
 
 def turns(facts: Facts) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pagexchange.samples.schema import Clock, Sample
     from pagexchange.samples.statistics import Interval
 
-WIDTH: Final = 400
+WIDTH: Final = 360
 """Pixels, of a drawing in a row; the style sheet has the same, and the height."""
 LANE: Final = 13
 """Height of the dots of one clock: the first round is at its top, the last at its bottom."""
@@ -80,7 +80,7 @@ def strip(one: Measured, across: LogScale, grid: str) -> Element:
 
 def axis(across: LogScale, grid: str) -> Element:
     """Draw the axis that stands above the rows; its lines, which go on in them, have an id."""
-    lines = "".join(f"M{number(across(value))} 0v{HEIGHT}" for value in across.ticks())
+    lines = "".join(f"M{number(across(value))} 0v{HEIGHT}" for value in across.ticks(9))
     drawn = element(
         "svg", element("title", "Axis: nanoseconds per pair, by the logarithm"),
         element("defs", element("path", d=lines, id=grid, class_="grid")),
@@ -88,7 +88,7 @@ def axis(across: LogScale, grid: str) -> Element:
         data_low=f"{across.low!r}", data_high=f"{across.high!r}",
     )  # fmt: skip
     drawn.append(element("text", "nanoseconds per pair, log scale", x=WIDTH / 2, y=11))
-    return extend(drawn, (element("text", tick(value), x=across(value), y=26) for value in across.ticks()))
+    return extend(drawn, (element("text", tick(value), x=across(value), y=26) for value in across.ticks(9)))
 
 
 def table(facts: Facts, host: str, point: Point) -> Element | None:
@@ -105,7 +105,7 @@ def table(facts: Facts, host: str, point: Point) -> Element | None:
         element("th", "CPU", element("small", "ns per pair"), scope="col"),
         element("th", "wall", element("small", "ns per pair"), scope="col"),
         element("th", "ratio", element("small", f"to {reference.name}" if reference else ""), scope="col"),
-        element("th", "aside", element("small", "turns"), scope="col"),
+        element("th", "aside", element("small", "samples"), scope="col"),
         element("th", "verdict", element("small", "of the oracle"), scope="col", class_="words"),
     ]
     body = grouped(cells, len(heads), lambda one: _row(facts, one, strip(one, across, grid), reference))

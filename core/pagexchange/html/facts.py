@@ -90,6 +90,9 @@ class Facts:
         Along which points are compared, and which changes fastest; empty: there is one point.
     varying : list[str]
         Axes with more than one value among the points, `axis` last.
+    free : list[str]
+        Those of them that points are told apart by: not one that follows from the others, as the pairs of a call do
+        from the working set, where that has fewer than were asked for.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -100,7 +103,6 @@ class Facts:
         varying = [axis for axis, found in values.items() if len(found) > 1]
         self.axis = _principal(varying, values, self.manifest)
         self.varying = sorted(varying, key=lambda axis: axis == self.axis)
-        self._asked = {axis for axis in self.varying if len(self.manifest.axes.get(axis, (0, 1))) > 1}
         order = [axis for axis in values if axis != self.axis] + ([self.axis] if self.axis else [])
         self._by_place = self._measured(folder, order)
         self._kinds = {one.name: one.planned.kind for one in self._by_place.values()}
@@ -109,6 +111,16 @@ class Facts:
         self.points = sorted(
             {point for _, point, _ in self._by_place}, key=lambda point: [rank[axis][value] for axis, value in point]
         )
+        self.free = self._free()
+
+    def _free(self) -> list[str]:
+        found = self.varying
+        for axis in self.varying:
+            without = [other for other in found if other != axis]
+            told = {tuple(dict(point).get(other) for other in without) for point in self.points}
+            if axis != self.axis and len(told) == len(self.points):
+                found = without
+        return found
 
     def _measured(self, folder: Folder, order: list[str]) -> dict[Place, Measured]:
         samples = turns.by_cell(folder.samples())
@@ -166,8 +178,8 @@ class Facts:
         return {}
 
     def rest(self, point: Point, axis: str) -> Point:
-        """What a point has in common with others along an axis: the values of the other axes that were asked for."""
-        return tuple((name, value) for name, value in point if name != axis and name in self._asked)
+        """What a point has in common with others along an axis: the values of the other axes."""
+        return tuple((name, value) for name, value in point if name != axis and name in self.free)
 
     def along(self, axis: str) -> dict[Point, list[Point]]:
         """Points that differ in one axis alone, by what they have in common."""
@@ -177,8 +189,9 @@ class Facts:
         return found
 
     def shown(self, point: Point) -> Point:
-        """The part of a point that tells it from others."""
-        return tuple((axis, value) for axis, value in point if axis in self.varying)
+        """The part of a point that is not the same everywhere, what it is told from others by first."""
+        varying = [pair for pair in point if pair[0] in self.varying]
+        return tuple(sorted(varying, key=lambda pair: (pair[0] not in self.free, pair[0] != self.axis)))
 
     @property
     def fixed(self) -> Point:

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from pagexchange.html.elements import Element, element, number
 from pagexchange.html.scale import LogScale, around
 
-WIDTH: Final = 490
-LEFT: Final = 54
+WIDTH: Final = 500
+LEFT: Final = 62
 RIGHT: Final = 128
 """For the names."""
 TOP: Final = 10

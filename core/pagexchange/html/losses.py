@@ -40,8 +40,8 @@ def view(facts: Facts) -> Element | None:
         for found, head, what in ((lost(facts), "flag", "pages"), (refused(facts), "refused", "pairs"))
         if found
     ]
-    asked = {one.name for one in facts.all() if one.cell is not None and one.cell.verdict not in ("", "unchecked")}
-    kept = sorted(asked - lost(facts).keys())
+    exact = {one.name for one in facts.all() if one.cell is not None and one.cell.verdict == "exact"}
+    kept = [name for name in facts.names if name in exact - lost(facts).keys()]
     if not tables:
         return None
     told = element("p", f"Nothing was lost by {', '.join(kept)}.", class_="dim") if kept and lost(facts) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pagexchange.html.elements import Element, element
 from pagexchange.html.tables import figures
@@ -11,6 +11,8 @@ from pagexchange.runs import environment
 
 if TYPE_CHECKING:
     from pagexchange.html.facts import Facts
+
+PARTS: Final = ("cpu", "memory", "kernel", "software", "limits")
 
 
 def view(facts: Facts) -> Element | None:
@@ -38,12 +40,20 @@ def view(facts: Facts) -> Element | None:
 
 
 def known(facts: dict[str, Any]) -> dict[str, str]:
-    """What there is to say of a machine, by its name; of one that another version has described, as it stands there."""
+    """What there is to say of a machine, by its name; as it stands in the folder, where that is nothing we know."""
+    parts = {part: _Known(facts.get(part) or {}) for part in PARTS if isinstance(facts.get(part), dict | None)}
     try:
-        said = environment.lines(facts)
+        said = environment.lines({"load": None, **facts, **parts}) if facts.keys() & set(PARTS) else _flat(facts)
     except (KeyError, TypeError, AttributeError, ValueError):
-        said = list(_flat(facts))
+        said = _flat(facts)
     return {name: value for name, value in said if value != "not available"}
+
+
+class _Known(dict[str, Any]):
+    """What another version has not recorded is None."""
+
+    def __missing__(self, key: str) -> None:
+        return None
 
 
 def _flat(value: object, name: str = "") -> list[tuple[str, str]]:

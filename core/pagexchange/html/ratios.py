@@ -53,7 +53,7 @@ def table(facts: Facts, host: str) -> Element | None:
         return None
     passed = {(c.name, c.after): c.faster for c in crossings(facts, host)}
     heads = [
-        *(element("th", axis_name(axis), scope="col", class_="words") for axis in facts.varying),
+        *(element("th", axis_name(axis), scope="col", class_="words") for axis in facts.free),
         *(element("th", *_breakable(name), scope="col", class_=f"name {facts.kind(name)}") for name in names),
         element("th", "reference", element("small", "ns per pair"), scope="col"),
     ]
@@ -94,7 +94,7 @@ def _row(
         "tr",
         *(
             element("th", value_of(axis, values[axis]) if axis in values else "", scope="row", class_="words")
-            for axis in facts.varying
+            for axis in facts.free
         ),
         *(_cell(facts, host, point, name, passed.get((name, point))) for name in names),
         element("td", NOTHING if base is None else figure(base.middle), class_="dim"),
