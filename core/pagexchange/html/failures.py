@@ -49,7 +49,7 @@ def view(facts: Facts) -> Element | None:
             element("td", point_words(facts.shown(one.point)) or "the only one", class_="words"),
             element("td", one.host, class_="words"),
             element("td", status(cell.exit), class_="words"),
-            element("td", cell.error or "nothing is known", class_="words"),
+            element("td", cell.error or "nothing is known", class_="words wrap"),
             element("td", f"{len(one.samples):,}"),
         )
         for one, cell in cells

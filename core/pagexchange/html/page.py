@@ -49,25 +49,28 @@ class _Page:
         self.details = {point: sections.folded(facts, point) for point in facts.points} if self.several else {}
 
     def most(self) -> str | None:
-        """The text with as many points as fit; None: it has too many even for the map."""
-        shown = len(self.facts.points)
-        text = self.text(shown)
-        if (size := len(text.encode())) <= MOST:
-            return text
-        least = len((text := self.text(0)).encode())
+        """The text with as much of as many points as fits; None: there are too many even for the map."""
+        points = len(self.facts.points)
+        everything, samples, least = (len(self.text(*shown).encode()) for shown in ((points,) * 2, (points, 0), (0, 0)))
+        if everything <= MOST:
+            return self.text(points, points)
         if least > MOST:
-            return None if len(self.facts.points) > 2 else text
-        shown = int(shown * (MOST - least) / (size - least))
-        while len((text := self.text(shown)).encode()) > MOST:
-            shown -= 1
+            return None if points > 2 else self.text(0, 0)
+        if samples <= MOST:
+            shown, whole = points, _share(points, MOST - samples, everything - samples)
+        else:
+            shown, whole = _share(points, MOST - least, samples - least), 0
+        while len((text := self.text(shown, whole)).encode()) > MOST:
+            shown, whole = (shown, whole - 1) if whole else (shown - 1, 0)
         return text
 
-    def text(self, shown: int) -> str:
-        """The text with so many points one by one, and their samples as data."""
+    def text(self, shown: int, whole: int) -> str:
+        """The text with so many points one by one, their samples as data, and so many of them with everything."""
         facts = self.facts
         points = spread(facts.points, shown)
-        folded = [self.details[point] for point in points] if self.several else []
-        middle = sections.points(folded, len(facts.points) - len(folded))
+        full = {id(point) for point in spread(points, whole)}
+        folded = [self.details[point].element(whole=id(point) in full) for point in points] if self.several else []
+        middle = sections.points(folded, len(facts.points) - len(folded), len(folded) - len(full))
         parts = [*self.first, *middle, *self.last]
         links = [element("li", element("a", part.title, href=f"#{part.id}")) for part in parts]
         body = element(
@@ -80,6 +83,11 @@ class _Page:
             data(_data(facts, points), id="data"),
         )
         return document(element("html", _head(facts), body, lang="en"))
+
+
+def _share(points: int, room: int, needed: int) -> int:
+    """How many of some points have room, if all of them need so many bytes."""
+    return min(points, int(points * room / max(needed, 1)))
 
 
 def _head(facts: Facts) -> Element:

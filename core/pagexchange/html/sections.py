@@ -42,25 +42,36 @@ def only(facts: Facts) -> Iterator[Section]:
         yield from _section(id, title, text, views)
 
 
-def folded(facts: Facts, point: Point) -> Element:
-    """The same of one of several points, to be unfolded."""
+class Folded(NamedTuple):
+    """What there is to see of one of several points, to be unfolded."""
+
+    summary: Element
+    samples: list[Element]
+    rest: list[Element]
+
+    def element(self, *, whole: bool) -> Element:
+        """Return it as an element, without what comes after the samples if not `whole`."""
+        return element("details", self.summary, *self.samples, *(self.rest if whole else ()))
+
+
+def folded(facts: Facts, point: Point) -> Folded:
+    """Return the views of a point."""
     best = facts.fastest(facts.hosts[0], point) if len(facts.hosts) == 1 else None
     summary = element(
         "summary",
         element("b", point_words(facts.shown(point))),
         element("span", f" · fastest: {best.name}", class_="dim") if best is not None else None,
     )
-    parts: list[Element] = []
-    for _, title, _, views in _of_point(facts, point):
-        parts += [element("h4", title), *views] if views else []
-    return element("details", summary, *parts)
+    samples, *rest = ([element("h4", title), *views] if views else [] for _, title, _, views in _of_point(facts, point))
+    return Folded(summary, samples, [part for parts in rest for part in parts])
 
 
-def points(details: list[Element], left_out: int) -> Iterator[Section]:
-    """The section of the folded points; the first one is open."""
-    note = (
-        f" {counted(left_out, 'point')} left out here, so that this file stays small: see the map." if left_out else ""
-    )
+def points(details: list[Element], left_out: int, shortened: int) -> Iterator[Section]:
+    """The section of the folded points, the first one open: how many are missing, and how many are not whole."""
+    small = ", so that this file stays small."
+    note = f" {counted(left_out, 'point')} left out here{small} The map has all." if left_out else ""
+    if shortened:
+        note += f" {counted(shortened, 'point')} without where the time goes and how long calls last{small}"
     if details:
         opened = element("details", *details[0], open="")
         yield from _section("points", "Point by point", told.SAMPLES + note, [legend(), opened, *details[1:]])
