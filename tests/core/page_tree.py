@@ -89,5 +89,11 @@ def points(path: str) -> Iterator[tuple[float, float]]:
 
 def crosses(path: str) -> Iterator[tuple[float, float]]:
     """Where the middles of its crosses are."""
-    for x, y, side in re.findall(rf"M({_NUMBER}) ({_NUMBER})l({_NUMBER}) ", path):
+    for x, y, side in re.findall(rf"M({_NUMBER}) ({_NUMBER})l({_NUMBER}) \3m", path):
         yield float(x) + float(side) / 2, float(y) + float(side) / 2
+
+
+def arrows(path: str) -> Iterator[tuple[float, float]]:
+    """Where its marks of what lies beyond the axis are."""
+    for x, y in re.findall(rf"M({_NUMBER}) ({_NUMBER})l4 ", path):
+        yield float(x) + 4, float(y) + 2.6

@@ -93,9 +93,35 @@ def test_every_sample_is_a_dot_or_a_cross_at_its_place(either: tuple[Folder, Ele
                 paths = [path for path in with_class(svg, name) if clock in path.get("class", "").split()]
                 there = values([place for path in paths for place in places(path.get("d", ""))], axis)
                 said = [(s.cpu_ns if clock == "cpu" else s.wall_ns) / s.exchanged for s in taken]
-                assert there == pytest.approx(said, rel=0.002)  # a tenth of a pixel
-                seen += len(there)
+                high = float(axis.get("data-high", ""))
+                assert aside or max(said, default=0) < high
+                assert there == pytest.approx([value for value in said if value < high], rel=0.002)  # tenths of a pixel
+                beyond = [place for path in paths for place in page_tree.arrows(path.get("d", ""))]
+                assert len(beyond) == sum(value > high for value in said)
+                assert {x for x, _ in beyond} <= {358.0}
+                seen += len(there) + len(beyond)
     assert seen == 2 * len(folder.samples())
+
+
+def test_one_that_was_pushed_far_aside_does_not_press_all_others_into_one_dot(tmp_path: Path) -> None:
+    one = planned("list-exchange")
+    plain: dict[str, Any] = {
+        "cell": one.id,
+        "host": "build-3f29c1",
+        "position": 0,
+        "started_ns": 0,
+        "pairs": 10,
+        "exchanged": 10,
+    }
+    walls = {0: 1000, 1: 1100, 2: 1200, 3: 2500, 4: 900_000}
+    taken = [Sample(**plain, round=n, wall_ns=ns, cpu_ns=900, aside=n > 2) for n, ns in walls.items()]
+    ((_, _, axis, svg, _),) = strips(page_tree.read(page(small(tmp_path, taken))))
+    (dots,) = (path for path in with_class(svg, "dots") if "wall" in path.get("class", ""))
+    (aside,) = (path for path in with_class(svg, "aside") if "wall" in path.get("class", ""))
+    places = [x for x, _ in page_tree.points(dots.get("d", ""))]
+    assert places[-1] - places[0] > 30
+    assert values(list(page_tree.crosses(aside.get("d", ""))), axis) == pytest.approx([250], rel=0.002)
+    assert len(list(page_tree.arrows(aside.get("d", "")))) == 1
 
 
 def test_the_first_round_is_at_the_top_of_its_lane(plain: tuple[Folder, Element]) -> None:

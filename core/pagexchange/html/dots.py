@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from pagexchange.html.elements import Element, element, extend, number
@@ -25,6 +26,8 @@ CLOCKS: Final[tuple[tuple[Clock, int], ...]] = (("cpu", 4), ("wall", LANE + 8))
 """Each with the top of its lane."""
 CROWD: Final = 300
 """Samples of a row, from which on a dot is drawn to a whole pixel."""
+FAR: Final = 3.0
+"""A sample that was pushed aside may be a thousand times as slow: on that axis all others would be one dot."""
 CROSS: Final = 2.6
 """Half the width of the mark of a sample that was pushed aside."""
 
@@ -36,9 +39,11 @@ def cost(sample: Sample, clock: Clock) -> float:
 
 
 def scale(cells: list[Measured]) -> LogScale:
-    """The axis that all samples of some cells fit on."""
-    every = (cost(sample, clock) for one in cells for sample in one.samples for clock, _ in CLOCKS)
-    return around((value for value in every if value > 0), 8, WIDTH - 8)
+    """The axis of some cells: all samples fit on it, but for those pushed aside that lie `FAR` beyond all others."""
+    every = [(cost(sample, clock), sample.aside) for one in cells for sample in one.samples for clock, _ in CLOCKS]
+    clean = [value for value, aside in every if value > 0 and not aside]
+    most = FAR * max(clean) if clean else inf
+    return around((value for value, _ in every if 0 < value <= most), 8, WIDTH - 8)
 
 
 def heights(samples: list[Sample]) -> dict[int, float]:
@@ -53,6 +58,16 @@ def cross(x: float, y: float) -> str:
     return f"M{number(x - CROSS)} {number(y - CROSS)}l{wide} {wide}m-{wide} 0l{wide}-{wide}"
 
 
+def arrow(y: float) -> str:
+    """Draw the mark of one that lies beyond the axis."""
+    return f"M{number(WIDTH - 6)} {number(y - CROSS)}l4 {number(CROSS)}l-4 {number(CROSS)}"
+
+
+def aside_mark(x: float, y: float) -> str:
+    """Draw the one or the other."""
+    return cross(x, y) if x <= WIDTH - 4 else arrow(y)
+
+
 def strip(one: Measured, across: LogScale, grid: str) -> Element:
     """Draw the samples of a cell: dots, crosses for those that were pushed aside, medians with their intervals."""
     place = heights(one.samples)
@@ -65,12 +80,12 @@ def strip(one: Measured, across: LogScale, grid: str) -> Element:
     for clock, top in CLOCKS:
         extend(drawn, [*_median(one.cpu if clock == "cpu" else one.wall, across, clock, top)])
         places = [
-            (across(cost(sample, clock)), top + place[sample.round], sample.aside)
+            (across(value), top + place[sample.round], sample.aside)
             for sample in one.samples
-            if cost(sample, clock) > 0
+            if (value := cost(sample, clock)) > 0
         ]
         dots = "".join(dict.fromkeys(f"M{pen(x)} {pen(y)}h0" for x, y, aside in places if not aside))
-        crosses = "".join(dict.fromkeys(cross(x, y) for x, y, aside in places if aside))
+        crosses = "".join(dict.fromkeys(aside_mark(x, y) for x, y, aside in places if aside))
         if dots:
             drawn.append(element("path", d=dots, class_=f"dots {clock}"))
         if crosses:

@@ -94,6 +94,7 @@ def legend() -> Element:
         "CPU time of a turn": element("path", d="M4 7h0M9 7h0M14 7h0", class_="dots cpu"),
         "wall time of a turn": element("path", d="M4 7h0M9 7h0M14 7h0", class_="dots wall"),
         "pushed aside: others had its CPU": element("path", d=dots.cross(9, 7), class_="aside"),
+        "the same, beyond the axis": element("path", d="M5 4.4l4 2.6l-4 2.6", class_="aside"),
         "median": element("path", d="M9 0v14", class_="median cpu"),
         "where it lies with 95 % confidence": element("path", d="M2 7h14", class_="interval cpu"),
     }
