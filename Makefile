@@ -29,7 +29,7 @@ endef
 
 # What is made by pattern rules is kept.
 .SECONDARY:
-.PHONY: run million test test-oldest test-strangers model protocol steps torture mutants mutants-core
+.PHONY: run million test test-oldest test-strangers model protocol steps torture same mutants mutants-core
 .PHONY: sanitize sanitize-asan sanitize-tsan coverage
 .PHONY: lint bench clean help
 help:
@@ -42,6 +42,7 @@ help:
 	@echo "make protocol       every order of the record's stores, with one more death than in \`make test\` (minutes to an hour)"
 	@echo "make steps          a process dies after every store of each exchange and call: what is recovered, by phase (an hour; SHARE=0.1)"
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
+	@echo "make same           50 pairs of runs of the same code: how often compare cries wolf (ten minutes; PAIRS=10, BENCH=--bench)"
 	@echo "make mutants        plant the faults of tests/mutants/native/ in the native code in two copies (more than ten minutes)"
 	@echo "make mutants-core   small faults in the core, by Cosmic Ray, some 230 of them (half an hour; SAMPLE=100, SEED=7)"
 	@echo "make sanitize       the native and threaded tests under gcc's sanitizers, after faults that they must report (minutes)"
@@ -88,6 +89,10 @@ SECONDS ?= 120
 torture: .venv/test-$(NEWEST)/ready
 	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.torture --control --seconds 60 $(SEED:%=--seed %)
 	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.torture --seconds $(SECONDS) $(SEED:%=--seed %)
+
+PAIRS ?= 50
+same: .venv/test-$(NEWEST)/ready
+	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.same_twice --pairs $(PAIRS) $(BENCH)
 
 mutants: .venv/test-$(NEWEST)/ready
 	.venv/test-$(NEWEST)/bin/python .ci/mutants

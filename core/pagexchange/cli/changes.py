@@ -27,7 +27,8 @@ def blocks(found: Comparison) -> list[RenderableType]:
     """The comparison, top to bottom."""
     out: list[RenderableType] = [*_heads(found), Text(), *_differences(found)]
     if found.cells:
-        out += [Text(), _table(found)]
+        everywhere = point(_shared(found))
+        out += [Text(), *([Paragraph(everywhere, label=("all at ", "dim"))] if everywhere else []), _table(found)]
     remarks = list(_remarks(found))
     if remarks:
         out += [Text(), *remarks]
@@ -57,11 +58,12 @@ def _differences(found: Comparison) -> Iterator[RenderableType]:
 
 
 def _table(found: Comparison) -> Layouts:
-    points = any(change.point for change in found.cells)
+    shared = _shared(found)
+    points = any(change.point.keys() - shared.keys() for change in found.cells)
     hosts = len({change.host for change in found.cells}) > 1
     heads = ["cell", *["point"] * points, *["host"] * hosts, "old ns", "new ns", "ratio", "95 %", "verdict"]
     narrow = [head for head in heads if head not in ("old ns", "new ns")]
-    rows = [_row(change) for change in found.cells]
+    rows = [_row(change, shared) for change in found.cells]
     if (mean := found.mean) is not None:
         last: dict[str, Words] = dict.fromkeys(heads, "")
         last["cell"] = "geometric mean"
@@ -76,11 +78,18 @@ def _table(found: Comparison) -> Layouts:
     return Layouts([wide], [slim, times])
 
 
-def _row(change: Change) -> dict[str, Words]:
+def _shared(found: Comparison) -> Point:
+    """Return the axes that have one value in all cells: it is said once, above the table."""
+    points = [change.point for change in found.cells]
+    return {axis: value for axis, value in points[0].items() if all(point.get(axis) == value for point in points)}
+
+
+def _row(change: Change, shared: Point) -> dict[str, Words]:
     style = STYLES[change.verdict]
+    own = {axis: value for axis, value in change.point.items() if axis not in shared}
     return {
         "cell": (change.name, "bold" if change.verdict in ("faster", "slower") else ""),
-        "point": (point(change.point), "dim"),
+        "point": (point(own), "dim"),
         "host": (change.host, "dim"),
         "old ns": nanoseconds(change.old_ns),
         "new ns": nanoseconds(change.new_ns),
