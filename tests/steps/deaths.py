@@ -122,11 +122,11 @@ class Judged:
             seed = int(self.random.integers(1 << 32))
             kind: Callable[[int], Stepped] = partial(Together, seed=seed) if self.row.threads > 1 else Stepped
             with forked(lambda: do_work(self.row, path), kind) as child:
-                for number, memory in enumerate(states(self.row.exchange, child, path)):
-                    if number == 0:
-                        self._begin(memory, path)
-                    else:
-                        self._go_on(number, memory)
+                found = states(self.row.exchange, child, path)
+                memory = next(found)
+                self._begin(memory, path)
+                for number, memory in enumerate(found, 1):
+                    self._go_on(number, memory)
                 self._end(memory)
             assert not isinstance(child, Together) or child.most == self.row.threads
 

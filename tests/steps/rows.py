@@ -183,6 +183,21 @@ def raising(count: int) -> Prepare:
     return prepare
 
 
+More = list[tuple[str, list[tuple[str, str]], str, dict[str, Any]]]
+_MIXED: More = [
+    ("file and anonymous", [("file", "anon")], "word-swap", {}),
+    ("raw and file", [("raw", "file")], "word-swap", {}),
+    ("two pairs", [("file", "anon"), ("shmem", "raw")], "list", {"dirty": True}),
+    ("folios of 8, tails", [("file", "anon")], "list", {"order": ORDER, "tails": True}),
+    ("two pairs", [("file", "anon"), ("shmem", "raw")], "temporary page", {}),
+    ("two pairs", [("file", "anon"), ("shmem", "raw")], "temporary page of the worker", {}),
+]  # fmt: skip
+_SHARED: More = [
+    ("file dirty and anonymous, shared memory and raw", [("file", "anon"), ("shmem", "raw")], "list", {"dirty": True}),
+    ("all of one file", [("file", "file")] * 2, "list", {"mappings": (0, 0)}),
+    ("anonymous and file", [("anon", "anon"), ("file", "file")], "temporary page", {}),
+    ("anonymous and file", [("anon", "anon"), ("file", "file")], "temporary page of the worker", {}),
+]  # fmt: skip
 EXCHANGES = [
     *(
         Row(f"{kind}, {mover}", exchange(mover, kinds, dirty=dirty), exchange=True)
@@ -191,24 +206,11 @@ EXCHANGES = [
     ),
     *(
         Row(f"{name}, {mover}", exchange(mover, *pairs, **how), exchange=True)
-        for name, pairs, mover, how in (
-            ("file and anonymous", [("file", "anon")], "word-swap", {}),
-            ("raw and file", [("raw", "file")], "word-swap", {}),
-            ("two pairs", [("file", "anon"), ("shmem", "raw")], "list", {"dirty": True}),
-            ("folios of 8, tails", [("file", "anon")], "list", {"order": ORDER, "tails": True}),
-            ("two pairs", [("file", "anon"), ("shmem", "raw")], "temporary page", {}),
-            ("two pairs", [("file", "anon"), ("shmem", "raw")], "temporary page of the worker", {}),
-        )
+        for name, pairs, mover, how in _MIXED
     ),
     *(
         Row(f"{name}, {mover}, two threads", exchange(mover, *pairs, threads=2, **how), exchange=True, threads=2)
-        for name, pairs, mover, how in (
-            ("file dirty and anonymous, shared memory and raw", [("file", "anon"), ("shmem", "raw")], "list",
-             {"dirty": True}),
-            ("all of one file", [("file", "file")] * 2, "list", {"mappings": (0, 0)}),
-            ("anonymous and file", [("anon", "anon"), ("file", "file")], "temporary page", {}),
-            ("anonymous and file", [("anon", "anon"), ("file", "file")], "temporary page of the worker", {}),
-        )
+        for name, pairs, mover, how in _SHARED
     ),
     *(
         Row(f"split folio, {name}", prepare, exchange=True, threads=2, frames=128)
