@@ -30,11 +30,13 @@ def since(before: Reading) -> Reading:
     return Reading(wall - before.wall_ns, thread - before.thread_ns, process - before.process_ns)
 
 
-def cpu_within(wall_ns: int, around: Reading) -> int:
+def cpu_within(wall_ns: int, around: Reading, beside_ns: int) -> int:
     """Return the CPU time of a part, by its wall time and by what the clocks went on around it, in the whole process.
 
-    What lies around the engine's work is Python's, of a short list as much again. It is as long by either clock, unless
-    others had the CPU just then: that is seen where they took more than the part's whole time.
+    Parameters
+    ----------
+    beside_ns
+        What lies around the part takes so much of either clock when nobody is in the way: the least that was seen. The
+        engine's work has Python's around it, of a short list as much again.
     """
-    away = around.wall_ns - around.process_ns
-    return wall_ns - away if away < wall_ns else wall_ns
+    return max(around.process_ns - min(around.wall_ns - wall_ns, beside_ns), 0)

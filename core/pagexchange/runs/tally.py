@@ -1,5 +1,6 @@
 """What a run knows of one strategy so far, call by call, and the result that it makes of this at the end."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -70,6 +71,8 @@ class Tally:
     """What the checked call changed of `Workbench.statistics`."""
     seconds: float = 0.0
     """Of a call and the way back, as the checked call had them."""
+    beside_ns: int = sys.maxsize
+    """The least that a call took outside of the engine: what Python does there, when nobody is in the way."""
     rounds: list[Round] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
 
@@ -103,6 +106,7 @@ class Tally:
         results = [self.strategy.exchange(pairs) for pairs in bench.lists]
         spent = clocks.since(start)
         wall_ns = sum(result.ns["total"] for result in results)
+        self.beside_ns = min(self.beside_ns, spent.wall_ns - wall_ns)
         # Of one thread the clocks here say enough; so they must where a call had one only.
         several = all(result.workers > 1 for result in results)
         each = zip_longest(*(result.thread_ns for result in results), fillvalue=(0, 0)) if several else ()
@@ -114,7 +118,7 @@ class Tally:
             touched=list(dict.fromkeys(name for result in results for name in result.touched)),
             taken=sum(result.frames_got for result in results),
             workers=min((result.workers for result in results), default=0),
-            cpu_ns=clocks.cpu_within(wall_ns, spent),
+            cpu_ns=clocks.cpu_within(wall_ns, spent, self.beside_ns),
             wall_ns=wall_ns,
             threads=[(sum(wall for wall, _ in calls), sum(cpu for _, cpu in calls)) for calls in each],
             waited=self.spec.mode != "async" and any(result.retries for result in results),
