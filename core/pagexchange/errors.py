@@ -38,6 +38,7 @@ __all__ = [
     "PluginError",
     "Problem",
     "SnapshotError",
+    "SweepError",
     "UnknownFlagError",
     "UnknownPluginError",
     "UnknownStrategyError",
@@ -199,6 +200,12 @@ class MissingExtraError(PagexchangeError, ImportError):
     def __str__(self) -> str:
         cure = f"pip install 'pagexchange[{self.extra}]'"
         return f"{self.what} needs {self.library}, which is not installed. Cure: {cure}"
+
+
+class SweepError(PagexchangeError):
+    """A sweep cannot begin or go on: no scheduler, no worker, or one that does not fit."""
+
+    exit_code = EXIT_INPUT
 
 
 def raised_in(error: BaseException, file: str) -> str:

@@ -26,6 +26,8 @@ DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 VERBS: Final = {
     "run": "run.run",
     "bench": "bench.bench",
+    "sweep": "sweep.sweep",
+    "merge": "merge.merge",
     "compare": "compare.compare",
     "report": "report.report",
     "list": "list.list_plugins",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "PAGEXCHANGE_SUPERVISE"
 DESCRIPTORS: Final = 32
 """With a lower limit of open files a second process takes what a run needs itself."""
-VERBS: Final = ("run", "bench", "check", "explain", "list")
+VERBS: Final = ("run", "bench", "sweep", "check", "explain", "list")
 """Those that call plug-ins."""
 _PR_SET_PDEATHSIG: Final = 1
 _PASSED_ON: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -138,9 +138,7 @@ class _Child:
         if os.getpid() == me:  # and no process that a plug-in has forked
             trail.finished(code)
         # As Python ends; it cannot be left to it, since whoever called us would go on in two processes.
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+        threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
@@ -197,7 +195,7 @@ class _Child:
             say(f"pagexchange: the process was {how} while no plug-in ran; this is a bug in pagexchange", err=True)
             return EXIT_BUG
         place, line = self._narrowed(place)
-        crash = crashes.Crash(place, how + line)
+        crash = crashes.Crash(place, how + line, status)
         if crash.place in [known.place for known in crashes.KNOWN] or self.page.presses:
             say(f"pagexchange: {crash.error()}", err=True)
             return EXIT_PLUGIN

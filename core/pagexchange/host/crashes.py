@@ -16,6 +16,8 @@ class Crash(NamedTuple):
     place: Place
     how: str
     """`killed by signal 11 (SIGSEGV)`."""
+    status: int = 0
+    """Exit status; negative: the signal."""
 
     def error(self) -> PluginError:
         """Return it as the error of the plug-in, or of those that it may have been."""
@@ -43,4 +45,9 @@ def refuse(*, strategy: str = "", plugin: str = "") -> None:
 
 def crashed(strategy: str) -> bool:
     """Whether a strategy has ended a process."""
-    return any(crash.place.strategy == strategy for crash in KNOWN)
+    return status(strategy) is not None
+
+
+def status(strategy: str) -> int | None:
+    """Return the exit status of the process that a strategy has ended, negative for a signal; None: none."""
+    return next((crash.status for crash in KNOWN if crash.place.strategy == strategy), None)

@@ -52,7 +52,7 @@ def workbench(config: Config, *, file: str | None = None, live: bool = False) ->
         The arena cannot be made, or has no two pages that could be exchanged.
     """
     if config.workload.source == "synthetic" and not live and file is None:
-        given = Input(name="made-up pages", kind="synthetic", digest=_synthetic_digest(config))
+        given = Input(name="made-up pages", kind="synthetic", digest=synthetic_digest(config))
         return Workbench(lambda: _synthetic(config, given))
     snapshot, given = _snapshot(config, file, live)
     return Workbench(lambda: _replayed(config, snapshot, given))
@@ -82,7 +82,7 @@ def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, I
     return snapshot, Input(name=name, kind=kind, digest=read.hexdigest())
 
 
-def _synthetic_digest(config: Config) -> str:
+def synthetic_digest(config: Config) -> str:
     """sha256 of all that decides what pages are made up, as JSON."""
     arena = dataclasses.asdict(config.arena) | {"path": None, "layout": config.layout.text}
     workload = dataclasses.asdict(config.workload) | {"snapshot": None}

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from pagexchange.errors import FolderError
+from pagexchange.exits import EXIT_OK, EXIT_PLUGIN
+from pagexchange.host import crashes
 from pagexchange.host.discovery import Registry
-from pagexchange.host.installed import version_of
 from pagexchange.host.resolved import resolved
 from pagexchange.measure import pressure
 from pagexchange.model.tomltext import toml
+from pagexchange.runs import machine
 from pagexchange.runs.cells import cells, distributions
 from pagexchange.runs.machine import this_host
 from pagexchange.samples.folder import Folder
 from pagexchange.samples.schema import Cell, Input, Manifest, Sample, Versions
-from pagexchange.version import VERSION
 from pagexchange_native.engine.steps import COSTS
 
 if TYPE_CHECKING:
@@ -135,6 +134,7 @@ class Kept:
             name=done.name,
             started=self.folder.manifest.started,
             seconds=result.seconds,  # all strategies share the run's process
+            exit=_exit(done),
             error=error,
             verdict=done.verdict,
             lost={lost.name: lost.count for lost in done.lost if lost.kind == "flag"},
@@ -153,14 +153,15 @@ class Kept:
             self.failed = error
 
 
+def _exit(done: StrategyResult) -> int:
+    """As if the strategy had a process of its own: it did, where it has ended one."""
+    status = crashes.status(done.name)
+    return status if status is not None else EXIT_PLUGIN if done.verdict == "failed" else EXIT_OK
+
+
 def versions(config: Config, specs: Sequence[StrategySpec]) -> Versions:
     """Return what runs here."""
-    return Versions(
-        pagexchange=VERSION,
-        python=platform.python_version(),
-        numpy=version_of(np) or "",
-        distributions=distributions(Registry(config.block), specs),
-    )
+    return machine.versions(distributions(Registry(config.block), specs))
 
 
 def with_whole_paths(config: Config, specs: Sequence[StrategySpec], snapshot: str | None) -> dict[str, Any]:

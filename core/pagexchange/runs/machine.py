@@ -7,11 +7,16 @@ import json
 import os
 import platform
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+
+from pagexchange.host.installed import version_of
 from pagexchange.measure import pressure
 from pagexchange.runs.environment import collect
-from pagexchange.samples.schema import Host
+from pagexchange.samples.schema import Host, Versions
+from pagexchange.version import VERSION
 
 VARIABLE: Final = "PAGEXCHANGE_HOST"
 """Name of this machine in run folders, where its own says nothing: a container has another one each time."""
@@ -36,6 +41,16 @@ def this_host() -> Host:
         fingerprint=mark,
         environment=environment,
         before=pressure.at(pressure.read()),
+    )
+
+
+def versions(distributions: Mapping[str, str]) -> Versions:
+    """Return what runs here; `distributions`: those whose plug-ins take part, name -> version."""
+    return Versions(
+        pagexchange=VERSION,
+        python=platform.python_version(),
+        numpy=version_of(np) or "",
+        distributions=dict(sorted(distributions.items())),
     )
 
 

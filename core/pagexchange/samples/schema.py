@@ -72,6 +72,17 @@ class Planned(Record, frozen=True, kw_only=True):
     """Which of a sample's clocks ratios are made of."""
 
 
+class Source(Record, frozen=True, kw_only=True):
+    """A run that was brought together with others: of its manifest what is not in theirs."""
+
+    verb: str
+    name: str
+    started: str
+    command: list[str]
+    config: str
+    versions: Versions
+
+
 class Manifest(Record, frozen=True, kw_only=True, omit_defaults=False):
     """`manifest.json`."""
 
@@ -96,6 +107,8 @@ class Manifest(Record, frozen=True, kw_only=True, omit_defaults=False):
     """In the order of tables, not of execution."""
     axes: dict[str, list[str | int | float | bool]] = {}
     """Axis -> its values, in their order."""
+    sources: list[Source] = []
+    """Of a folder that `pagexchange merge` made: the runs that are in it. Above stands what the first one says."""
 
 
 class Host(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -155,6 +168,9 @@ class Sample(Record, frozen=True, kw_only=True):
     """Above 0: the turn was taken again, since the one before was pushed aside; that one is kept, too."""
     started_ns: Count
     """Since the run began."""
+    origin: Annotated[str, msgspec.Meta(pattern="^$|:[0-9]{1,18}$")] = ""
+    """Which turn it is of all that there ever were, as `EXECUTION:ROUND`: where runs are brought together rounds are
+    numbered anew, and no sample may come in twice. Empty: of the run that the manifest is of."""
     calls: Count = 1
     pairs: Count
     """Of all calls."""
