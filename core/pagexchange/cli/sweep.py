@@ -11,9 +11,11 @@ import click
 from pagexchange.cli.completion import strategy_names
 from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.terminal import say
-from pagexchange.exits import EXIT_INPUT, EXIT_OK, EXIT_PLUGIN, EXIT_UNEXPECTED
+from pagexchange.exits import EXIT_INPUT, EXIT_OK, EXIT_PLUGIN, EXIT_UNEXPECTED, EXIT_UNTRUSTED
+from pagexchange.measure import trust
 from pagexchange.model.sizes import format_size
 from pagexchange.model.words import counted
+from pagexchange.samples import turns
 from pagexchange.samples.folder import Folder
 from pagexchange.samples.naming import new_path, now
 from pagexchange.sweep.planning import plan
@@ -71,7 +73,7 @@ def sweep(
 
     Exit codes: 0 all is there and as expected, 1 a strategy did not do what its `expect` says, 2 usage or
     configuration, 3 something is not done: no worker, one that does not fit, a host that went away, 4 a plug-in failed
-    or crashed, 130 interrupted.
+    or crashed, 6 a figure cannot be trusted, 130 interrupted.
     """
     command = ["pagexchange", *(ctx.find_root().obj or sys.argv[1:])]
     path = out or new_path("sweep", now(), command)
@@ -134,4 +136,8 @@ def _exit_code(planned: Plan, folder: Folder) -> int:
         return EXIT_PLUGIN
     if any(cell.exit for cell in cells):
         return EXIT_INPUT
-    return EXIT_UNEXPECTED if any(cell.details.get("as_expected") is False for cell in cells) else EXIT_OK
+    if any(cell.details.get("as_expected") is False for cell in cells):
+        return EXIT_UNEXPECTED
+    samples = [samples for (cell, _), samples in turns.by_cell(folder.samples()).items() if cell in wanted]
+    clean = all(trust.clean([sample.aside for sample in turns.final(each)]) for each in samples)
+    return EXIT_OK if clean else EXIT_UNTRUSTED
