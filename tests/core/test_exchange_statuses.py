@@ -101,10 +101,11 @@ def no_mapping(pages: Pages) -> list[int]:
 
 
 def given_up(pages: Pages) -> list[int]:
-    """The mapping is none any more; what it was is still there."""
+    """The mapping is none any more; what its pages could do is still there."""
     pair: list[int] = pages.pair()
-    mapping = pages.arena.new_mapping("gone", aops="unmovable")
+    mapping = pages.arena.new_mapping("gone")
     pages.arena.remove_mapping(mapping)
+    oracle_format.read(pages.arena).mappings["aops"][mapping] = 2  # unmovable
     pages.arena.entries["mapping"][pair[0]] = (mapping + 1) << 2
     return pair
 
