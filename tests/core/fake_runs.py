@@ -35,7 +35,7 @@ def strategy(name: str, ns: float | None, **kwargs: Any) -> StrategyResult:
     ]
     return StrategyResult(
         name=name,
-        ns_per_pair=costs(ns) if ns else None,
+        ns_per_pair=kwargs.pop("ns_per_pair", costs(ns) if ns else None),
         gb_per_s=8192 / ns if ns else None,
         rounds=rounds,
         **kwargs,

@@ -11,7 +11,7 @@ from pagexchange.cli.layout import nanoseconds, render
 from pagexchange.cli.ranking import ranked
 from pagexchange.measure.pressure import Pressure
 from pagexchange.runs.result import Lost, Meanwhile, RunResult, StrategyResult
-from tests.core.fake_runs import seven, strategy, timed
+from tests.core.fake_runs import costs, seven, strategy, timed
 
 
 def text(result: RunResult, width: int = 100, **kwargs: Any) -> str:
@@ -98,6 +98,17 @@ def test_what_cannot_be_trusted_is_marked_and_said_with_what_the_machine_did() -
     alone = " ".join(text(seven(strategies=several[1:2])).split())
     assert "marked !: all. Others had the CPU for 50 % of the time of most rounds." in alone
     assert "Meanwhile the machine says nothing. Run again" in alone
+
+
+def test_where_starting_threads_took_the_time_it_is_said() -> None:
+    note = "its 2 threads took longer to start and end than to exchange: too few pairs for them"
+    few, many = (
+        strategy("a", 500.0, workers=2, ns_per_pair=msgspec.structs.replace(costs(500.0), total=total))
+        for total in (501.0, 499.0)
+    )
+    assert f"a      {note}" in text(seven(strategies=[few]))
+    assert note not in text(seven(strategies=[many]))
+    assert note not in text(seven(strategies=[msgspec.structs.replace(few, workers=1)]))
 
 
 def test_each_warning_stands_on_lines_of_its_own() -> None:

@@ -9,6 +9,7 @@ from pagexchange.cli.ranking import ranked
 from pagexchange.model.statuses import REASONS, errno_name
 from pagexchange.model.words import counted
 from pagexchange.runs.inputs import PACKAGED
+from pagexchange_native.engine.steps import COSTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +64,13 @@ def _of(s: StrategyResult, shared: dict[str, int]) -> Iterator[Words]:
     if len(s.moved) > 1:
         first, *others = [f"{name} exchanges {count(n)}" for name, n in s.moved.items()]
         yield f"of its movers {first}, {', '.join(others)} for want of a frame"
+    if s.workers > 1 and (cost := s.ns_per_pair) and s.trusted is not False:
+        worked = sum(getattr(cost, name) for name in COSTS) / s.workers
+        if worked < cost.total / 2:
+            yield (
+                f"its {s.workers} threads took longer to start and end than to exchange: too few pairs for them",
+                "warn",
+            )
     # Of a broken contract the reason stands beside the errno already, as its meaning.
     if s.reason and "EBADMSG" not in own:
         yield s.reason, "bad" if s.as_expected is False else "warn" if s.as_expected is None else ""
