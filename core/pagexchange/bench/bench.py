@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,6 +26,7 @@ from pagexchange.samples.folder import Folder
 from pagexchange.samples.naming import now
 from pagexchange.samples.schema import Cell, Host, Sample
 
+_LOG: Final = logging.getLogger(__name__)
 AGAIN: Final = 3
 """Attempts at one turn, at most."""
 BUDGET: Final = 0.3
@@ -70,7 +72,7 @@ class Bench:
 
     def __init__(self, plan: Plan, folder: Folder, host: Host, *, verify: bool = True, progress: Progress) -> None:
         self._plan, self._folder, self._host = plan, folder, host
-        self._verify, self._tell = verify, progress
+        self._verify, self._progress = verify, progress
         self._begun = time.monotonic_ns()
         self._budget = trust.Budget(max(5.0, BUDGET * plan.seconds))
         self._limit = trust.limit()
@@ -78,6 +80,10 @@ class Bench:
         self._done = 0
         self._ended: dict[str, _Running] = {}
         self._config = plan.config.bench
+
+    def _tell(self, done: int, total: int, what: str) -> None:
+        _LOG.info("%s", what)
+        self._progress(done, total, what)
 
     def run(self) -> None:
         """Measure everything. Ctrl-C ends it; what was finished is in the folder."""
