@@ -12,7 +12,9 @@ from typing import Any
 import click
 import pytest
 
+from pagexchange.bench.affinity import cpus_for, usable
 from pagexchange.bench.axes import Point
+from pagexchange.bench.load import Load
 from pagexchange.bench.process import CellError, CellProcess
 from pagexchange.bench.task import Task
 from pagexchange.cli.bench import bench
@@ -249,3 +251,13 @@ def test_a_wrong_value_of_an_axis_is_a_usage_error(args, said) -> None:
 def test_a_shell_completes_the_words_of_an_axis_behind_the_last_comma(option, typed, offered) -> None:
     (found,) = [param for param in bench.params if param.name == option]
     assert [item.value for item in found.shell_complete(click.Context(bench), typed)] == offered
+
+
+def test_the_load_runs_on_a_cpu_that_no_cell_has_and_ends_with_its_block() -> None:
+    cpus = usable()
+    if len(cpus) < 2:
+        pytest.skip("one CPU")
+    with Load(beside=cpus_for(1)) as load:
+        assert os.sched_getaffinity(load.pid) == {cpus[0]}
+        assert alive(load.pid)
+    assert not alive(load.pid)

@@ -27,6 +27,8 @@ class Load:
             stdout=subprocess.PIPE,
         )  # fmt: skip
 
+        self.pid = self._process.pid
+
     def __enter__(self) -> Self:
         assert self._process.stdout is not None
         self._process.stdout.read(1)  # it copies from now on

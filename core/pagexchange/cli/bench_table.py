@@ -178,11 +178,9 @@ def _notes(point: PointFigures) -> Iterator[Paragraph]:
             style = "dim" if missing(cell) else "bad"
             yield Paragraph((f"{cell.error}" if missing(cell) else f"exit status {cell.exit}: {cell.error}", style),
                             label=(f"{figure.name}: ", style))  # fmt: skip
-        if not figure.clean:
-            yield Paragraph(
-                f"others had the CPU in {figure.aside} of {counted(figure.turns, 'turn')}: not to be trusted",
-                label=(f"{figure.name}: ", "warn"),
-            )
+    doubtful = [f"{f.name} ({f.aside} of {f.turns})" for f in point.figures if not f.clean]
+    if doubtful:
+        yield Paragraph((f"Not to be trusted, others had the CPU in most turns: {', '.join(doubtful)}.", "warn"))
 
 
 def _closing(folder: Folder, found: list[PointFigures], plan: Plan, interrupted: bool) -> Iterator[Paragraph]:
