@@ -147,6 +147,11 @@ def test_wall_times_of_turns_that_were_pushed_aside_say_nothing(make):
     assert verdicts(by_cpu)["a"] == "slower"
 
 
+def test_where_one_side_was_measured_by_wall_time_both_are_compared_by_it(make):
+    found = between(make(SAME), make(replace(SAME, clock="wall", host="vm-2")))
+    assert {change.clock for change in found.cells} == {"wall"}
+
+
 def test_one_round_has_a_ratio_and_no_interval(make):
     one = replace(SAME, rounds=1)
     found = between(make(one), make(replace(one, times={"a": 300.0, "b": 200.0, "c": 400.0})))
@@ -320,6 +325,20 @@ def test_what_run_json_printed_can_be_compared(make, tmp_path):
     data = json.loads(pagexchange("compare", str(tmp_path / "old.json"), str(tmp_path / "new.json"), "--json").out)
     assert [d for d in data["differences"] if d["kind"] != "environment"] == []
     assert [c["name"] for c in data["cells"]] == ["word-swap"]
+
+
+def test_what_an_old_version_printed_is_compared_by_wall_time_and_by_what_it_knew(tmp_path):
+    ran = pagexchange("run", *SMALL, "--strategy", "word-swap", "--rounds=3", "--json")
+    (tmp_path / "new.json").write_text(ran.out)
+    data = json.loads(ran.out)
+    data["environment"]["cpu"] = {"model": "Z80"}
+    del data["input"]["digest"]
+    for timed in data["strategies"][0]["rounds"]:
+        del timed["wall_ns"], timed["attempt"], timed["aside"]
+    (tmp_path / "old.json").write_text(json.dumps(data))
+    found = json.loads(pagexchange("compare", str(tmp_path / "old.json"), str(tmp_path / "new.json"), "--json").out)
+    assert [c["clock"] for c in found["cells"]] == ["wall"]
+    assert [d["what"] for d in found["differences"] if d["what"].startswith(("cpu", "digest"))] == ["cpu.model"]
 
 
 def test_a_kept_run_can_be_compared_with_what_was_printed(tmp_path):

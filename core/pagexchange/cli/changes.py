@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
@@ -37,8 +39,16 @@ def blocks(found: Comparison) -> list[RenderableType]:
 
 def _heads(found: Comparison) -> Iterator[Paragraph]:
     for side, names in (("old", found.old), ("new", found.new)):
-        runs = f"{counted(len(names), 'run')}: " if len(names) > 1 else ""
-        yield Paragraph(f"{runs}{', '.join(names)}", label=(side, "bold"), indent=5)
+        yield Paragraph(_runs(names), label=(side, "bold"), indent=5)
+
+
+def _runs(names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    folders = {os.path.dirname(name) for name in names}  # noqa: PTH120 - as it was typed
+    if len(names) > 3 and len(folders) == 1:
+        return f"{len(names)} runs in {folders.pop() or '.'}, {Path(names[0]).name} to {Path(names[-1]).name}"
+    return f"{len(names)} runs: {', '.join(names)}"
 
 
 def _differences(found: Comparison) -> Iterator[RenderableType]:

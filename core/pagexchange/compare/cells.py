@@ -11,7 +11,7 @@ from pagexchange.measure import trust
 from pagexchange.samples import turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from pagexchange.compare.sides import Side
     from pagexchange.samples.across import Logs
@@ -31,6 +31,7 @@ class Series:
 
     planned: Planned
     host: str
+    clock: Clock
     runs: list[Costs | None] = field(default_factory=list)
     """For each run of the side, in their order; None: that one has no time of it."""
     aside: bool = False
@@ -44,8 +45,8 @@ class Series:
 
     @property
     def ns(self) -> float:
-        """Median of the runs' medians, nanoseconds per pair."""
-        return float(np.exp(np.median([np.median(list(run.values())) for run in self.runs if run])))
+        """Geometric mean of the runs' medians, nanoseconds per pair."""
+        return float(np.exp(_mean([_median(run) for run in self.runs if run])))
 
     @property
     def why_not(self) -> str:
@@ -60,27 +61,45 @@ class Series:
         return ", ".join(sorted(found))
 
 
-def series(side: Side, clocks: dict[Key, Clock]) -> dict[Key, Series]:
+def by_wall(side: Side, names: Mapping[str, str]) -> set[Key]:
+    """Return the cells of a side that were measured by wall time; the other side's are then compared by it, too."""
+    return {
+        _key(planned, names.get(host, host))
+        for folder in side.folders
+        for planned in folder.manifest.cells
+        for host in folder.hosts
+        if planned.clock == "wall"
+    }
+
+
+def series(side: Side, names: Mapping[str, str], wall: Container[Key]) -> dict[Key, Series]:
     """Return the cells of a side.
 
     Parameters
     ----------
-    clocks
-        By which clock a cell was measured on the other side; it is filled with those that are not in it.
+    names
+        Of its machines, as the other side calls them.
+    wall
+        Cells that are compared by wall time.
     """
     found: dict[Key, Series] = {}
     for number, folder in enumerate(side.folders):
         samples = turns.by_cell(folder.samples())
         for planned in folder.manifest.cells:
             for host in folder.hosts:
-                key = (planned.kind, planned.name, place(planned.point), host)
-                one = found.setdefault(key, Series(planned, host, [None] * len(side.folders)))
+                key = _key(planned, names.get(host, host))
+                clock = "wall" if key in wall else planned.clock
+                one = found.setdefault(key, Series(planned, key[3], clock, [None] * len(side.folders)))
                 taken = samples.get((planned.id, host), [])
-                one.runs[number] = _costs(taken, clocks.setdefault(key, planned.clock))
+                one.runs[number] = _costs(taken, clock)
                 one.aside |= not trust.clean([sample.aside for sample in turns.final(taken)])
                 if (planned.id, host) in folder.cells:
                     one.cells.append(folder.cells[planned.id, host])
     return found
+
+
+def _key(planned: Planned, host: str) -> Key:
+    return planned.kind, planned.name, place(planned.point), host
 
 
 def place(point: dict[str, str | int | float | bool]) -> Place:
@@ -97,12 +116,20 @@ def beside(one: Series, against: Sequence[Series]) -> list[Costs | None]:
 
 
 def together(several: Sequence[list[Costs | None]]) -> list[Costs | None]:
-    """Return the mean of several cells, run by run and round by round; None where one of them has no time."""
+    """Return several cells as one, run by run; None where one of them has no time.
+
+    Its median in a run is the mean of theirs, and its rounds lie about that as the means of their rounds do.
+    """
     found: list[Costs | None] = []
     for runs in zip(*several, strict=True):
         known = [run for run in runs if run]
         common = set.intersection(*map(set, known)) if len(known) == len(runs) else set()
-        found.append({turn: _mean([run[turn] for run in known]) for turn in sorted(common)} or None)
+        rounds = {turn: _mean([run[turn] for run in known]) for turn in sorted(common)}
+        if not rounds:
+            found.append(None)
+            continue
+        shift = _mean([_median(run) for run in known]) - _median(rounds)
+        found.append({turn: value + shift for turn, value in rounds.items()})
     return found
 
 
@@ -116,11 +143,15 @@ def _less(run: Costs | None, others: list[Costs | None]) -> Costs | None:
     if not run or len(there) < len(others):
         return None
     # Where one of them has no such round, its median stands for it.
-    medians = [float(np.median(list(other.values()))) for other in there]
+    medians = [_median(other) for other in there]
     return {
         turn: value - _mean([other.get(turn, usual) for other, usual in zip(there, medians, strict=True)])
         for turn, value in run.items()
     }
+
+
+def _median(run: Costs) -> float:
+    return float(np.median(list(run.values())))
 
 
 def _mean(values: Sequence[float]) -> float:

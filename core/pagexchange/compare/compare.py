@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from pagexchange.compare.cells import Series, beside, logs, series, together
+from pagexchange.compare.cells import Series, beside, by_wall, logs, series, together
 from pagexchange.compare.differences import differences, hosts
 from pagexchange.compare.result import Change, Comparison, Mean, Missing, Outcome
 from pagexchange.compare.sides import refuse
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pagexchange.compare.cells import Key
     from pagexchange.compare.result import Verdict
     from pagexchange.compare.sides import Side
-    from pagexchange.samples.schema import Clock
     from pagexchange.samples.statistics import Interval, Relation
 
 CI_THRESHOLD: Final = 0.05
@@ -50,9 +49,9 @@ def compare(
     """
     refuse(old, new, force=force)
     effect = threshold if threshold is not None else CI_THRESHOLD if ci else EFFECT
-    clocks: dict[Key, Clock] = {}
-    was = series(old, clocks)
-    now = _as_old(old, new, clocks)
+    names = {after.id: before.id for before, after in hosts(old, new)}
+    wall = by_wall(old, {}) | by_wall(new, names)
+    was, now = series(old, {}, wall), series(new, names, wall)
     common = [key for key in was if key in now and was[key].timed and now[key].timed]
     changes = [_change(key, was, now, effect, among=len(common)) for key in common]
     strategies = [key for key in common if key[0] == "strategy"]
@@ -72,26 +71,16 @@ def compare(
     return msgspec.structs.replace(found, failed=failed)
 
 
-def _as_old(old: Side, new: Side, clocks: dict[Key, Clock]) -> dict[Key, Series]:
-    """Return the new side's cells, by the names that the old one's machines have."""
-    names = {after.id: before.id for before, after in hosts(old, new)}
-    renamed = {
-        (*key[:3], theirs): clock for key, clock in clocks.items() for theirs, ours in names.items() if ours == key[3]
-    }
-    found = series(new, renamed)
-    return {(kind, name, at, names.get(host, host)): one for (kind, name, at, host), one in found.items()}
-
-
 def _controls(key: Key, was: dict[Key, Series], now: dict[Key, Series]) -> list[tuple[Series, Series]]:
     """Return limits and peers of the same point and machine: what happened to them, the machine did."""
     if key[0] != "strategy":
         return []
-    clock = was[key].planned.clock
+    clock = was[key].clock
     return [
         (was[other], now[other])
         for other in was
         if other[0] != "strategy" and other[2:] == key[2:] and other in now
-        and was[other].timed and now[other].timed and was[other].planned.clock == clock
+        and was[other].timed and now[other].timed and was[other].clock == clock
     ]  # fmt: skip
 
 
@@ -103,7 +92,7 @@ def _change(key: Key, was: dict[Key, Series], now: dict[Key, Series], effect: fl
     ratio = across(before, after, among=among)
     low, high = _ends(ratio.interval)
     verdict, reason = _VERDICTS[ratio.relation(effect=effect)], ""
-    if one.planned.clock == "wall" and (one.aside or other.aside):
+    if one.clock == "wall" and (one.aside or other.aside):
         verdict, reason = "unclear", "others had its CPU: most of its turns were pushed aside"
     elif low is None:
         reason = "one round on each side says nothing about noise"
@@ -112,7 +101,7 @@ def _change(key: Key, was: dict[Key, Series], now: dict[Key, Series], effect: fl
         kind=one.planned.kind,
         point=one.planned.point,
         host=one.host,
-        clock=one.planned.clock,
+        clock=one.clock,
         old_ns=one.ns,
         new_ns=other.ns,
         ratio=ratio.interval.middle,

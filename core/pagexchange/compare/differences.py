@@ -43,7 +43,9 @@ def _machines(old: Side, new: Side) -> Iterator[Difference]:
         many = f"{before.id}: " if len(pairs) > 1 else ""
         if before.id != after.id and before.fingerprint != after.fingerprint:
             yield Difference(kind="environment", what="machine", old=before.id, new=after.id)
-        for change in _named("environment", _lasting(before), _lasting(after)):
+        known = [_lasting(host) for host in (before, after)]
+        both = known[0].keys() & known[1].keys()  # what an old version did not look at is no difference
+        for change in _named("environment", *({what: one[what] for what in one if what in both} for one in known)):
             yield Difference(kind="environment", what=f"{many}{change.what}", old=change.old, new=change.new)
         was, now = (_pressure(side, host) for side, host in ((old, before), (new, after)))
         for what, least in PRESSURE.items():

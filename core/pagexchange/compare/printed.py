@@ -11,7 +11,7 @@ from pagexchange.runs import result
 from pagexchange.runs.machine import fingerprint
 from pagexchange.samples.folder import Folder
 from pagexchange.samples.reading import Contents
-from pagexchange.samples.schema import Cell, Host, Input, Manifest, Planned, Sample, Versions
+from pagexchange.samples.schema import Cell, Clock, Host, Input, Manifest, Planned, Sample, Versions
 
 
 def read(path: Path) -> Folder:
@@ -33,7 +33,7 @@ def read(path: Path) -> Folder:
 
 def _contents(path: Path, run: result.RunResult) -> Contents:
     software = run.environment.get("software", {})
-    host = Host(id="printed", fingerprint=fingerprint(run.environment), environment=run.environment)
+    host = Host(id="printed", fingerprint=_fingerprint(run), environment=run.environment)
     manifest = Manifest(
         verb="run",
         name=path.name,
@@ -45,7 +45,7 @@ def _contents(path: Path, run: result.RunResult) -> Contents:
         versions=Versions(
             pagexchange=run.pagexchange, python=software.get("python") or "", numpy=software.get("numpy") or ""
         ),
-        cells=[Planned(id=one.name, name=one.name) for one in run.strategies],
+        cells=[Planned(id=one.name, name=one.name, clock=_clock(one)) for one in run.strategies],
     )
     cells = {
         (one.name, host.id): Cell(
@@ -71,8 +71,23 @@ def _contents(path: Path, run: result.RunResult) -> Contents:
             exchanged=timed.exchanged,
             wall_ns=round(timed.ns.total),
             cpu_ns=timed.cpu_ns,
+            attempt=timed.attempt,
+            threads=timed.threads,
+            aside=timed.aside,
         )
         for one in run.strategies
         for timed in one.rounds
     ]
     return Contents(manifest, hosts={host.id: host}, cells=cells, samples=samples)
+
+
+def _fingerprint(run: result.RunResult) -> str:
+    try:
+        return fingerprint(run.environment)
+    except (KeyError, TypeError, AttributeError):  # an old version did not look at all that it is made of
+        return ""
+
+
+def _clock(one: result.StrategyResult) -> Clock:
+    """Return what its times can be compared by: old versions counted Python's work around a call into its CPU time."""
+    return "wall" if one.threads > 1 or not all(timed.wall_ns for timed in one.rounds) else "cpu"

@@ -41,7 +41,7 @@ class Change(Struct, frozen=True, kw_only=True):
     """As the old side calls it."""
     clock: Clock
     old_ns: float
-    """Median of the runs' medians."""
+    """Geometric mean of the runs' medians."""
     new_ns: float
     ratio: float
     """New to old: above 1 is slower; what `against` did is taken out."""
