@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,12 @@ FOUR = TEXT.replace('"workload.pairs" = [20, 40]', '"workload.pairs" = [20, 40]\
 def test_every_point_is_measured_once_on_every_host_and_one_at_a_time_on_a_machine(tmp_path: Path) -> None:
     plan = small_plan(tmp_path, FOUR)
     folder = new_folder(tmp_path, plan)
-    bench = fresh()
+
+    def slowly(task: Task) -> Measured:
+        time.sleep(0.03)  # so that two of them would meet
+        return done(task)
+
+    bench = fresh(act=slowly)
 
     async def sweep() -> None:
         async with cluster("a", "a.2", "b") as three:
