@@ -10,14 +10,15 @@ from pagexchange.bench.python_peers import CalledCell
 from pagexchange.bench.scenes import Scene, Setting
 from pagexchange.bench.strategies import StrategyCell
 from pagexchange.bench.turn import WrongError
+from pagexchange.model.config import Population, Sorting
 from pagexchange.oracle import check
 
 
-def scene_of(order: int = 0, pages="half", **kwargs) -> Scene:
+def scene_of(order: int = 0, pages: Population = "half", **kwargs) -> Scene:
     return Scene(Setting(pages, 1 << 20, order, "base"), 1, flags=True, **kwargs)
 
 
-def lists_of(scene: Scene, batch: int, calls: int, sorting="random"):
+def lists_of(scene: Scene, batch: int, calls: int, sorting: Sorting = "random"):
     return scene.lists(batch, calls, sorting, np.random.default_rng(5))
 
 

@@ -1,6 +1,7 @@
 """What a bench prints: a table for each point, what is not to be trusted, worst calls against their limit, the plan."""
 
 import re
+from typing import Any
 
 from pagexchange.bench.axes import Point
 from pagexchange.bench.plan import plan
@@ -37,7 +38,7 @@ def shown(tmp_path, *, aside=False, error="", worst=20_000, interrupted=False, w
             sample(IDS[1], turn, cpu_ns=60_000 + turn, wall_ns=61_000),
         ])  # fmt: skip
     for cell, name in zip(IDS, names, strict=True):
-        said = {"exit": -11, "error": error} if error and name == "short" else {"verdict": "exact"}
+        said: dict[str, Any] = {"exit": -11, "error": error} if error and name == "short" else {"verdict": "exact"}
         folder.add_cell(Cell(id=cell, host=HOST, name=name, point=point, started="", seconds=1.0, **said))
     file = tmp_path / "strategies.toml"
     file.write_text(FILE)

@@ -1,5 +1,7 @@
 """What is said of samples: percentiles, who wins, and what to set; a lead only where intervals are apart."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -28,8 +30,9 @@ def figure(name, ns, noise=NOISE, verdict="exact", clean=True, reference=100.0) 
     )  # fmt: skip
 
 
-def at(*figures: Figure, **point) -> PointFigures:
-    return PointFigures(Point(**({"size": MIB} | point)).values(), HOST, figures)
+def at(*figures: Figure, **point: Any) -> PointFigures:
+    values: dict[str, Any] = {"size": MIB} | point
+    return PointFigures(Point(**values).values(), HOST, figures)
 
 
 # ---- latency ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from pagexchange.exits import EXIT_INPUT, EXIT_OK, EXIT_PLUGIN, EXIT_UNEXPECTED, EXIT_UNTRUSTED
 from pagexchange.measure import trust
-from pagexchange.model.config import StrategySpec
+from pagexchange.model.config import Expect, StrategySpec
 from pagexchange.runs.result import judge
 from pagexchange.samples import turns
 from pagexchange.samples.folder import Folder
@@ -130,7 +130,7 @@ def latency(samples: Sequence[Any]) -> Latency | None:
 def exit_code(found: Sequence[PointFigures], specs: Sequence[StrategySpec]) -> int:
     """Return what a bench ends with: the gravest thing that is to be said of a cell."""
     figures = [figure for point in found for figure in point.figures]
-    expected = {spec.name: spec.expect for spec in specs}
+    expected: dict[str, Expect] = {spec.name: spec.expect for spec in specs}
     if not any(figure.costs for figure in figures):
         return EXIT_INPUT
     if any(figure.cell and figure.cell.error and not missing(figure.cell) for figure in figures):

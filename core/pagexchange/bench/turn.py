@@ -34,6 +34,7 @@ class Cell(Protocol):
 
     def turn(self, lists: Sequence[Pairs]) -> Turn:
         """Do all lists, timed."""
+        ...
 
     def check(self, pairs: Pairs) -> dict[str, Any]:
         """Do one list, and say what became of the pages: fields of `samples.schema.Cell`.
@@ -43,6 +44,7 @@ class Cell(Protocol):
         WrongError
             They are not as they must be.
         """
+        ...
 
 
 class WrongError(Exception):
