@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from pagexchange.errors import FolderError
@@ -294,7 +295,7 @@ def test_what_the_manifest_does_not_plan_is_not_written(tmp_path):
         lambda: folder.append([sample(), sample(parts={"data": float("nan")})]),
         lambda: folder.add_cell(cell(seconds="long")),
     ):
-        with pytest.raises(ValueError, match="Expected"):
+        with pytest.raises(msgspec.ValidationError, match="Expected"):
             write()
     assert Folder.open(folder.path).samples() == folder.samples()
 

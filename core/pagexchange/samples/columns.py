@@ -58,9 +58,14 @@ def _axes(folder: Folder) -> list[str]:
 
 def _axis(folder: Folder, axis: str) -> tuple[str, Kind]:
     """Return the column that an axis becomes; text where its values are not all alike."""
-    kinds = {_KINDS.get(type(cell.point[axis]), "text") for cell in folder.manifest.cells if axis in cell.point}
-    kind: Kind = "number" if kinds == {"integer", "number"} else kinds.pop() if len(kinds) == 1 else "text"
+    kind = _kind({type(cell.point[axis]) for cell in folder.manifest.cells if axis in cell.point})
     return f"axis_{axis}" + (f"_{_UNITS.get(axis, 'value')}" if kind in ("integer", "number") else ""), kind
+
+
+def _kind(types: set[type]) -> Kind:
+    if types == {int, float}:
+        return "number"
+    return _KINDS.get(types.pop(), "text") if len(types) == 1 else "text"
 
 
 def _row(sample: Sample, cell: Planned, axes: dict[str, tuple[str, Kind]]) -> Row:

@@ -133,6 +133,8 @@ class Folder:
         ------
         ValueError
             The manifest does not plan it, or its host was not added.
+        msgspec.ValidationError
+            A value is not of its type.
         FolderError
             It cannot be written.
         """
@@ -147,6 +149,8 @@ class Folder:
         ------
         ValueError
             One is of a cell that the manifest does not plan, or of a host that was not added.
+        msgspec.ValidationError
+            A value is not of its type.
         FolderError
             They cannot be written: what was there before still is.
         """

@@ -16,35 +16,23 @@ Key: TypeAlias = tuple[str, str]
 
 
 class Turn(Protocol):
-    """A timed turn of a cell: a `Sample`, or a round of `run`."""
+    """A timed turn of a cell: a `Sample`, or a round of `run`, whose fields these are."""
 
+    # As properties: a field of a frozen struct can be read only.
     @property
-    def round(self) -> int:
-        """Which round."""
-
+    def round(self) -> int: ...  # noqa: D102
     @property
-    def attempt(self) -> int:
-        """Above 0: it was taken again."""
-
+    def attempt(self) -> int: ...  # noqa: D102
     @property
-    def exchanged(self) -> int:
-        """Pairs."""
-
+    def exchanged(self) -> int: ...  # noqa: D102
     @property
-    def wall_ns(self) -> int:
-        """Of all its calls."""
-
+    def wall_ns(self) -> int: ...  # noqa: D102
     @property
-    def cpu_ns(self) -> int:
-        """Of all threads of the process."""
-
+    def cpu_ns(self) -> int: ...  # noqa: D102
     @property
-    def threads(self) -> Sequence[tuple[int, int]]:
-        """(wall, CPU) of each thread that worked; empty: not told apart."""
-
+    def threads(self) -> Sequence[tuple[int, int]]: ...  # noqa: D102
     @property
-    def aside(self) -> bool:
-        """It was pushed aside."""
+    def aside(self) -> bool: ...  # noqa: D102
 
 
 T = TypeVar("T", bound=Turn)
