@@ -90,7 +90,8 @@ async def _client(scheduler: str | None, patience: float) -> AsyncIterator[Any]:
 
     if scheduler is not None:
         try:
-            client = await Client(scheduler, asynchronous=True, timeout=patience, set_as_default=False)
+            client: Any = Client(scheduler, asynchronous=True, timeout=patience, set_as_default=False)
+            await client
         except (OSError, ValueError, TimeoutError) as error:
             raise SweepError(f"no scheduler answers at {scheduler}: {error}") from error
         try:
