@@ -151,3 +151,25 @@ def large(
             lost = {"young": 40, "workingset": 3} if one.name == "per-flag-loop" else {}
             folder.add_cell(cell(one, name, lost=lost, **({"verdict": "loses"} if lost else {})))
     return folder
+
+
+HOSTILE = '</script ></title><script>alert(1)</script><img src=x onerror="alert(2)">\'"]]>&amp;\x1b[31m\u202e'
+
+
+def hostile(path: Path) -> Folder:
+    """A folder in which every text is an attack."""
+    one = planned(HOSTILE, "strategy", **{HOSTILE: HOSTILE, "size": 4096})
+    two = planned(HOSTILE, "strategy", **{HOSTILE: "other", "size": 4096})
+    given = manifest(
+        "run", [one, two], name=HOSTILE, command=["pagexchange", HOSTILE], config=HOSTILE, reference=HOSTILE,
+        input=Input(name=HOSTILE, kind=HOSTILE, digest=HOSTILE), axes={HOSTILE: [HOSTILE, "other"]},
+        versions=Versions(pagexchange=HOSTILE, python="3", numpy="2", distributions={HOSTILE: HOSTILE}),
+    )  # fmt: skip
+    folder = Folder.create(path, given)
+    folder.add_host(host("build-3f29c1", {HOSTILE: {HOSTILE: HOSTILE}}))
+    for each in (one, two):
+        folder.append(samples(each, "build-3f29c1", 200.0, rounds=3, calls=20))
+        folder.add_cell(
+            cell(each, "build-3f29c1", error=HOSTILE, exit=1, verdict=HOSTILE, lost={HOSTILE: 7}, refused={HOSTILE: 1})
+        )
+    return folder

@@ -151,3 +151,15 @@ def test_it_says_the_same_where_scripts_are_off(window: Browser, folders: dict[s
     finally:
         window.call("Emulation.setScriptExecutionDisabled", value=False)
     assert window.value("document.body.innerText") == words
+
+
+def test_what_a_stranger_wrote_is_shown_and_does_nothing(window: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(page(run_folders.hostile(tmp_path / "run")), encoding="utf-8")
+    window.show(file)
+    assert window.complaints() == []
+    assert window.requested() == [file.as_uri()]
+    assert window.value("document.images.length") == 0
+    assert window.value("[...document.scripts].map(script => script.type)") == ["application/json"]
+    assert window.value("JSON.parse(document.getElementById('data').textContent).name") == run_folders.HOSTILE
+    assert "<script>alert(1)</script>" in window.value("document.querySelector('#repeat').textContent")

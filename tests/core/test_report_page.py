@@ -14,10 +14,10 @@ from pagexchange.html.page import page
 from pagexchange.html.words import NOTHING
 from pagexchange.measure.pressure import Pressure
 from pagexchange.samples.folder import Folder
-from pagexchange.samples.schema import Input, Planned, Sample, Versions
+from pagexchange.samples.schema import Planned, Sample
 from tests.core import page_tree, run_folders
 from tests.core.page_tree import Element, text, with_class
-from tests.core.run_folders import cell, host, manifest, planned, samples
+from tests.core.run_folders import HOSTILE, cell, host, hostile, manifest, planned, samples
 
 SIZES, THREADS = [32 << 10, 8 << 20, 256 << 20], [1, 2]
 
@@ -425,30 +425,9 @@ def test_a_run_that_did_not_come_to_its_end_is_red(tmp_path: Path) -> None:
 
 # ---- strangers -------------------------------------------------------------------------------------------------------
 
-HOSTILE = '</script></title><script>alert(1)</script><img src=x onerror="alert(2)">\'"]]>&amp;\x1b[31m\u202e'
-
-
-def hostile(path: Path) -> Folder:
-    """A folder in which every text is an attack."""
-    one = planned(HOSTILE, "strategy", **{HOSTILE: HOSTILE, "size": 4096})
-    two = planned(HOSTILE, "strategy", **{HOSTILE: "other", "size": 4096})
-    given = manifest(
-        "run", [one, two], name=HOSTILE, command=["pagexchange", HOSTILE], config=HOSTILE, reference=HOSTILE,
-        input=Input(name=HOSTILE, kind=HOSTILE, digest=HOSTILE), axes={HOSTILE: [HOSTILE, "other"]},
-        versions=Versions(pagexchange=HOSTILE, python="3", numpy="2", distributions={HOSTILE: HOSTILE}),
-    )  # fmt: skip
-    folder = Folder.create(path / "run", given)
-    folder.add_host(host("build-3f29c1", {HOSTILE: {HOSTILE: HOSTILE}}))
-    for each in (one, two):
-        folder.append(samples(each, "build-3f29c1", 200.0, rounds=3, calls=20))
-        folder.add_cell(
-            cell(each, "build-3f29c1", error=HOSTILE, exit=1, verdict=HOSTILE, lost={HOSTILE: 7}, refused={HOSTILE: 1})
-        )
-    return folder
-
 
 def test_nothing_that_comes_from_a_folder_becomes_markup(tmp_path: Path) -> None:
-    made = page(hostile(tmp_path))
+    made = page(hostile(tmp_path / "run"))
     tree = page_tree.read(made)
     assert [script.get("type") for script in tree.iter("script")] == ["application/json"]
     assert not list(tree.iter("img"))

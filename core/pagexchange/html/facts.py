@@ -105,7 +105,7 @@ class Facts:
         self.varying = sorted(varying, key=lambda axis: axis == self.axis)
         order = [axis for axis in values if axis != self.axis] + ([self.axis] if self.axis else [])
         self._by_place = self._measured(folder, order)
-        self._kinds = {one.name: one.planned.kind for one in self._by_place.values()}
+        self._kinds: dict[str, Kind] = {one.name: one.planned.kind for one in self._by_place.values()}
         self.names = list(self._kinds)
         rank = {axis: {value: n for n, value in enumerate(found)} for axis, found in values.items()}
         self.points = sorted(

@@ -29,6 +29,7 @@ class LogScale(NamedTuple):
     def ticks(self, most: int = 8) -> list[float]:
         """Values for lines and labels, in order, not more than `most`."""
         decades = [10.0**power for power in range(floor(log10(self.low)), ceil(log10(self.high)) + 1)]
+        found: list[float] = []
         for steps in (*STEPS, (1,)):
             found = [step * decade for decade in decades for step in steps if self.low <= step * decade <= self.high]
             if len(found) <= most:

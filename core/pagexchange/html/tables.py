@@ -34,7 +34,7 @@ def by_value(cells: Iterable[Measured]) -> list[Measured]:
 def grouped(cells: Iterable[Measured], columns: int, row: Callable[[Measured], Element]) -> list[Element]:
     """Return the rows of cells, in a body for each kind; with its name above it where there are several."""
     there = by_value(cells)
-    kinds = list(dict.fromkeys(one.planned.kind for one in there))
+    kinds: list[Kind] = list(dict.fromkeys(one.planned.kind for one in there))
     bodies = []
     for kind in kinds:
         head = element("tr", element("th", KINDS[kind], colspan=columns, scope="rowgroup", class_="group"))
