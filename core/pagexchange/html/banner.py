@@ -48,7 +48,8 @@ def findings(facts: Facts) -> list[Finding]:
 
 def light(facts: Facts) -> Light:
     """The worst of them."""
-    return next((finding.light for finding in findings(facts)), "green")
+    found = findings(facts)
+    return found[0].light if found else "green"
 
 
 def _samples(facts: Facts) -> list[Finding]:
