@@ -11,7 +11,7 @@ from tests.steps.deaths import AGAIN, CONTROL, Deaths, die_by_seed
 from tests.steps.rows import ROWS
 
 PHASES = ("idle", "undo", "intent", "data", "help", "tails", "back", "meta", AGAIN)
-WIDTH = 16
+WIDTH = 19
 
 
 def cell(deaths: Deaths, phase: str) -> str:
