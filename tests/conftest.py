@@ -11,3 +11,5 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # What a busy machine makes of a run's times decides no test: none is pushed aside but where a test says so.
     os.environ["PAGEXCHANGE_OFF_CPU"] = "1"
+    # Nor does a slow machine put lines of progress where a test expects nothing.
+    os.environ["PAGEXCHANGE_PROGRESS"] = "0"

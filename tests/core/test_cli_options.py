@@ -243,7 +243,7 @@ def test_after_a_command_nobody_logs(tmp_path):
 def told(capsys, seconds):
     """The moments at which a line came, of a command that says what comes now each second."""
     now = [0.0]
-    lines = Lines(lambda: now[0])
+    lines = Lines(clock=lambda: now[0])
     moments = []
     for second in range(seconds + 1):
         now[0] = float(second)
@@ -263,7 +263,7 @@ def test_lines_come_at_growing_distances(capsys):
 
 def test_what_is_not_known_yet_is_not_counted(capsys):
     now = iter([0.0, 7.0, 30.0])
-    lines = Lines(lambda: next(now))
+    lines = Lines(clock=lambda: next(now))
     lines(0, 0, "making the arena")
     lines(9, 9, "")  # it is over
     assert capsys.readouterr().err == "pagexchange: after 7 s: making the arena\n"
@@ -271,11 +271,13 @@ def test_what_is_not_known_yet_is_not_counted(capsys):
 
 @pytest.mark.parametrize("args", [("-q",), ("-v",)])
 def test_no_line_of_progress_comes_with_q_nor_beside_the_log(args, monkeypatch):
-    monkeypatch.setattr("pagexchange.cli.progress.FIRST", 0.0)
+    monkeypatch.setenv("PAGEXCHANGE_PROGRESS", "1e-9")
     assert "pagexchange: after" in pagexchange(*ONE).err
     assert "pagexchange: after" not in pagexchange(*ONE, *args).err
 
 
-def test_a_pipe_gets_lines(capsys):
+@pytest.mark.parametrize(("said", "first"), [("", 5.0), ("soon", 5.0), ("60", 60.0), ("0", None), ("-1", None)])
+def test_a_pipe_gets_lines_from_a_moment_on_that_the_environment_may_choose(said, first, monkeypatch):
+    monkeypatch.setenv("PAGEXCHANGE_PROGRESS", said)
     with progress_bar(show=True) as progress:
-        assert isinstance(progress, Lines)
+        assert getattr(progress, "first", None) == first

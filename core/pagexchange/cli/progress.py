@@ -5,9 +5,10 @@ Both write when they are told something, and only then: nothing is written, and 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from pagexchange.cli.logs import fills_stderr
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from pagexchange.runs.in_turns import Progress
 
+VARIABLE: Final = "PAGEXCHANGE_PROGRESS"
+"""Another number of seconds than `FIRST`; 0: no lines."""
 FIRST: Final = 5.0
 """Seconds until the first line in a pipe; the next one comes after twice as long."""
 LONGEST: Final = 300.0
@@ -32,7 +35,8 @@ def progress_bar(*, show: bool) -> Iterator[Progress]:
         yield lambda done, total, what: None
         return
     if not sys.stderr.isatty():
-        yield Lines()
+        first = _first()
+        yield Lines(first) if first else lambda done, total, what: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -54,20 +58,29 @@ class Lines:
 
     Parameters
     ----------
+    first
+        Seconds until the first one, instead of 5.
     clock
         Seconds, from anywhere on.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, first: float = FIRST, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.started = clock()
-        self.due = FIRST
+        self.first = self.due = first
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Say what comes now, if a line is due."""
         passed = self.clock() - self.started
         if passed < self.due or not what:
             return
-        self.due = passed + min(max(passed, FIRST), LONGEST)
+        self.due = passed + min(max(passed, self.first), LONGEST)
         share = f", {done:,} of {total:,}" if total else ""
         say(f"pagexchange: after {passed:.0f} s: {what}{share}", err=True)
+
+
+def _first() -> float:
+    """Return the seconds that the environment asks for."""
+    with suppress(ValueError):
+        return max(0.0, float(os.environ.get(VARIABLE, "")))
+    return FIRST
