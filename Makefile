@@ -40,7 +40,7 @@ help:
 	@echo "make test-oldest    the same with the oldest dependencies that pyproject.toml allows, on the oldest Python"
 	@echo "make model          2,000 programs of 50 calls, each checked against a reference arena (minutes; newest Python)"
 	@echo "make protocol       every order of the record's stores, with one more death than in \`make test\` (minutes to an hour)"
-	@echo "make steps          a process dies after every store of each exchange and call: what is recovered, by phase (a quarter of an hour; SHARE=0.1)"
+	@echo "make steps          a process dies after every store of each exchange and call: what is recovered, by phase (half an hour; SHARE=0.1)"
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
 	@echo "make same           50 pairs of runs of the same code: how often compare cries wolf (ten minutes; PAIRS=10, BENCH=--bench)"
 	@echo "make mutants        plant the faults of tests/mutants/native/ in the native code in two copies (more than ten minutes)"
