@@ -55,10 +55,14 @@ def poison(entry: f.Table) -> None:
     entry["flags"] |= POISON
 
 
+def grow(entry: f.Table) -> None:
+    entry["order"] = 1
+
+
 @pytest.mark.plain_build
 @pytest.mark.parametrize(
-    ("change", "side"), [(lock, 1), (poison, 0), (poison, 1)],
-    ids=["the second is locked", "the first is broken", "the second is broken"],
+    ("change", "side"), [(lock, 1), (poison, 0), (poison, 1), (grow, 0)],
+    ids=["the second is locked", "the first is broken", "the second is broken", "the first is another folio"],
 )  # fmt: skip
 def test_a_pair_that_changes_while_it_is_claimed_is_let_go(
     path: Path, change: Callable[[f.Table], None], side: int

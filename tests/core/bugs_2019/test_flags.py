@@ -128,6 +128,7 @@ def test_b18h_flags_of_base_pages_are_no_trouble_on_huge_ones(name: str) -> None
 def test_b18i_a_bit_that_is_set_after_the_words_were_computed_is_kept(pages: Pages, side: int) -> None:
     """The data step lies between computing the words and storing them: whatever is set in it must survive."""
     pair = pages.pair(("file", "file"))
+    pages.flag(pair[0], "referenced")  # of a pair with two words alike none is stored
     waiters = np.uint64(pages.arena.layout.word("waiters"))
 
     def mover(pieces: Any, a: Pfns, b: Pfns) -> None:

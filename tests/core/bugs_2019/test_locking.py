@@ -57,6 +57,17 @@ def test_b1_a_pair_and_its_mirror_image_never_deadlock(pages: Pages, mode: Mode)
     against_each_other(pages, mode, [pair], [pair[::-1]])
 
 
+def test_b1_both_pages_are_locked_while_their_data_move(pages: Pages) -> None:
+    pair, seen = pages.pair(), []
+
+    def mover(pieces: Any, a: Any, b: Any) -> None:
+        seen.append(locked(pages))
+        pieces[a], pieces[b] = pieces[b], pieces[a]
+
+    assert strategy(pages.arena, data=mover).exchange([pair]).ok
+    assert seen == [set(pair)]
+
+
 @pytest.mark.parametrize("mode", WAITING)
 @pytest.mark.parametrize("turn", [1, -1])
 def test_b1_whoever_waits_has_the_lower_frame_and_waits_for_the_higher(pages: Pages, mode: Mode, turn: int) -> None:
