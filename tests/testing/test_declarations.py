@@ -58,10 +58,10 @@ TABLE = '[strategy.{0}]\nflags = {1}\ndata = "word-swap"\nmapping = "xarray"\nex
 def subjects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     real = Registry.__init__
 
-    def with_choice(self: Registry, block: Any = (), entry_points: Any = None) -> None:
-        real(self, block)
+    def with_choice(self: Registry, block: Any = (), entry_points: Any = None, **options: Any) -> None:
+        real(self, block, **options)
         if "choice" not in self.names():
-            real(self, block, [*self.entries, CHOICE, AROUND])
+            real(self, block, [*self.entries, CHOICE, AROUND], **options)
 
     monkeypatch.setattr(Registry, "__init__", with_choice)
 
