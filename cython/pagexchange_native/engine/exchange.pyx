@@ -47,7 +47,7 @@ MAX_THREADS = MOST_THREADS
 cdef dict _running = reentry.RUNNING  # asked in every call
 
 cdef enum:
-    BATCH = 32  # pairs of one in a long list: what the engine keeps of them fits into L1. Measured: docs/numbers.md
+    BATCH = 32  # pairs of one in a long list: what the engine keeps of them fits into L1. Measured: docs/engine-numbers.md
     POLL = 256  # batches between two looks at pending signals
     LOOK = 50_000_000  # ns between them while a call waits for a worker
     GUARDED = 100_000  # ns between two looks at who handles SIGBUS: each is a system call
