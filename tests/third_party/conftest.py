@@ -47,6 +47,7 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         "PIP_FIND_LINKS": links,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "COLUMNS": "200",
+        "PAGEXCHANGE_OFF_CPU": "1",  # a busy machine is no fault of the page
     }
     made = Environment(folder, variables)
     done = made.run(
