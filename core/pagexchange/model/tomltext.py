@@ -31,7 +31,7 @@ def toml(data: Mapping[str, Any]) -> str:
 
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
     """Lines of a table: its own keys first, since below a header all keys are that header's."""
-    known = {key: value for key, value in table.items() if value is not None}
+    known = {key: item for key, item in table.items() if item is not None}
     own = [f"{_key(key)} = {value(item)}" for key, item in known.items() if not isinstance(item, Mapping)]
     inner = {key: item for key, item in known.items() if isinstance(item, Mapping)}
     header = ["", f"[{'.'.join(map(_key, path))}]"] if path and (own or not inner) else []
