@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.cells import NULL, cell, spent
 from benchmarks.ratios import LEAST
+from pagexchange.bench.affinity import usable
 from pagexchange.bench.scenes import Scene
 
 SLICES = 16
@@ -115,7 +116,7 @@ def two_against_one(scene: Scene, name: str, rounds: int, seconds: float) -> tup
 
     Each round has slices of either thread alone and of both. Both exchange twice the pairs in the time of one.
     """
-    cpus = sorted(os.sched_getaffinity(0))
+    cpus = usable()
     if len(cpus) < 2:
         return "one CPU: two threads cannot run at once"
     duo = Duo(scene, name, (cpus[0], cpus[1]))

@@ -119,7 +119,7 @@ class Layout:
             No such layout, or the file is wrong: all that is wrong with it, each with line and column.
         """
         text = str(name)
-        if isinstance(name, Path) or "/" in text or text.endswith(".toml"):
+        if isinstance(name, Path) or is_file_name(text):
             path = Path(name) if base is None else base / name
             return _parse(TomlFile.read(path))
         if text == live.NAME:
@@ -352,6 +352,11 @@ def _shipped(name: str) -> Layout:
     except OSError as error:
         raise ConfigError(Problem("layout", f"{name!r} cannot be read: {error.strerror}")) from error
     return _parse(TomlFile.from_bytes(data, f"{name}.toml"))
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a layout is named by the path of a file, and is none that ships with pagexchange or of the kernel."""
+    return "/" in name or name.endswith(".toml")
 
 
 def _parse(file: TomlFile) -> Layout:

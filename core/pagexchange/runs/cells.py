@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pagexchange.host.discovery import Registry
 from pagexchange.host.resolved import resolved
+from pagexchange.model.layout import is_file_name
 from pagexchange.runs.figures import clock_of
 from pagexchange.samples.naming import cell_id
 from pagexchange.samples.schema import Planned
@@ -38,7 +39,7 @@ def cells(
     """
     data = resolved(config, specs)
     arena = data["arena"] | {"path": None}
-    if "/" in config.arena.layout or config.arena.layout.endswith(".toml"):
+    if is_file_name(config.arena.layout):
         arena["layout"] = hashlib.sha256(config.layout.text.encode()).hexdigest()
     common = {"arena": arena, "workload": data["workload"] | {"snapshot": None}, "seed": config.run.seed}
     registry = Registry(config.block)

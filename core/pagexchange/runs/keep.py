@@ -13,6 +13,7 @@ from pagexchange.host import crashes
 from pagexchange.host.discovery import Registry
 from pagexchange.host.resolved import resolved
 from pagexchange.measure import pressure
+from pagexchange.model.layout import is_file_name
 from pagexchange.model.tomltext import toml
 from pagexchange.runs import machine
 from pagexchange.runs.cells import cells, distributions
@@ -171,7 +172,7 @@ def with_whole_paths(config: Config, specs: Sequence[StrategySpec], snapshot: st
     for table, key in ((arena, "path"), (workload, "snapshot")):
         if table[key] is not None:
             table[key] = str(config.resolve(table[key]).absolute())
-    if "/" in arena["layout"] or arena["layout"].endswith(".toml"):
+    if is_file_name(arena["layout"]):
         arena["layout"] = str(config.resolve(arena["layout"]).absolute())
     if snapshot is not None:
         workload |= {"source": "snapshot", "snapshot": str(Path(snapshot).absolute())}

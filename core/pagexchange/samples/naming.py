@@ -51,8 +51,13 @@ def _set(value: Any) -> Any:  # noqa: ANN401 - plain values
 
 
 def now() -> str:
-    """Return the time as a manifest has it: ISO 8601, UTC, seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return the time as a manifest has it."""
+    return stamp(datetime.now(UTC))
+
+
+def stamp(moment: datetime) -> str:
+    """Return a moment of UTC as a manifest has it: ISO 8601, seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def out_path(out: str | None, verb: str, started: str, command: list[str]) -> Path:

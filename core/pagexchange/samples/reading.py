@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from pagexchange.errors import FolderError, Problem
+from pagexchange.samples.naming import stamp
 from pagexchange.samples.schema import SCHEMA, Cell, Host, Manifest, Sample
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def began(path: Path) -> str:
     try:
         return _known(file.read_bytes()).started
     except (OSError, msgspec.MsgspecError):
-        return datetime.fromtimestamp(file.lstat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return stamp(datetime.fromtimestamp(file.lstat().st_mtime, UTC))
 
 
 def refuse_links(*places: Path) -> None:

@@ -12,6 +12,7 @@ from pagexchange.host import read
 from pagexchange.host.blocking import NOTHING, Blocking
 from pagexchange.host.discovery import Registry
 from pagexchange.host.resolved import resolved
+from pagexchange.model.layout import is_file_name
 from pagexchange.model.tomltext import toml
 from pagexchange.runs.cells import cells
 from pagexchange.runs.contenders import contenders
@@ -127,7 +128,7 @@ def _point(
     given, sent = _input(config, made)
     data["workload"]["snapshot"] = sent
     files = [sent] if sent else []
-    if "/" in config.arena.layout or config.arena.layout.endswith(".toml"):
+    if is_file_name(config.arena.layout):
         files.append(_send(config.layout.text.encode(), ".toml", made))
         data["arena"]["layout"] = files[-1]
     registry = Registry(config.block)
