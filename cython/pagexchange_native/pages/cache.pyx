@@ -287,6 +287,14 @@ def load(Region arena not None, mapping, index):
     return look_up(arena, as_number(mapping, "mapping"), POSITIONS, index, _load)
 
 
+cdef int64_t _remove_patiently(const Target *t, uint64_t index, Owner *owner) noexcept nogil:
+    """`_remove`, again while the page moves between look-up and lock."""
+    cdef int64_t pfn = _remove(t, index, owner)
+    while pfn == -EAGAIN and now_ns() < t.until:
+        pfn = _remove(t, index, owner)
+    return pfn
+
+
 def remove(Region arena not None, mapping, index):
     """Take the page at `index` out of a mapping (truncate): its frame, freed when nothing else holds the page.
 
@@ -303,9 +311,7 @@ def remove(Region arena not None, mapping, index):
     cdef int64_t pfn
     refuse_plugin_of(arena, "remove pages from a mapping")
     with nogil:  # a holder of the tree may be waiting for the GIL
-        pfn = _remove(&t, at, &owner)
-        while pfn == -EAGAIN and now_ns() < t.until:  # it moved between look-up and lock
-            pfn = _remove(&t, at, &owner)
+        pfn = _remove_patiently(&t, at, &owner)
     if pfn == -ENOENT:
         return -1
     if pfn < 0:
@@ -340,9 +346,7 @@ def remove_all(Region arena not None, mapping, indexes not None):
     with nogil:
         i = 0
         while i < n and 0 <= at[i] < 1ll << 56:
-            pfn[i] = _remove(&t, <uint64_t>at[i], &owner)
-            while pfn[i] == -EAGAIN and now_ns() < t.until:  # it moved between look-up and lock
-                pfn[i] = _remove(&t, <uint64_t>at[i], &owner)
+            pfn[i] = _remove_patiently(&t, <uint64_t>at[i], &owner)
             if pfn[i] < 0:
                 break
             i += 1

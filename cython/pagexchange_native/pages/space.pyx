@@ -420,6 +420,14 @@ cdef uint64_t _word(Region arena, object space, object vpn) except? 0xffffffffff
     return _read(arena.region, <uint32_t>as_number(space, "space"), <uint64_t>at)
 
 
+cdef int64_t _unmap_patiently(const Target *t, uint64_t vpn, Owner *owner) noexcept nogil:
+    """`_unmap`, again while the page moves between look-up and lock."""
+    cdef int64_t pfn = _unmap(t, vpn, owner)
+    while pfn == -EAGAIN and now_ns() < t.until:
+        pfn = _unmap(t, vpn, owner)
+    return pfn
+
+
 def unmap(Region arena not None, space, vpn):
     """Remove the mapping of the page at `vpn` (a folio: its first): its frame, freed with its last reference; or -1."""
     cdef CallSlot call = arena.call_slot()
@@ -433,9 +441,7 @@ def unmap(Region arena not None, space, vpn):
     _word(arena, space, vpn)
     at = as_number(vpn, "virtual page")
     with nogil:
-        pfn = _unmap(&t, at, &owner)
-        while pfn == -EAGAIN and now_ns() < t.until:  # it moved between look-up and lock
-            pfn = _unmap(&t, at, &owner)
+        pfn = _unmap_patiently(&t, at, &owner)
     if pfn == -ENOENT:
         return -1
     if pfn < 0:
@@ -469,9 +475,7 @@ def unmap_all(Region arena not None, space, vpns not None):
     with nogil:
         i = 0
         while i < n and 0 <= at[i] < 1ll << 52:
-            pfn[i] = _unmap(&t, <uint64_t>at[i], &owner)
-            while pfn[i] == -EAGAIN and now_ns() < t.until:  # it moved between look-up and lock
-                pfn[i] = _unmap(&t, <uint64_t>at[i], &owner)
+            pfn[i] = _unmap_patiently(&t, <uint64_t>at[i], &owner)
             if pfn[i] < 0:
                 break
             i += 1
