@@ -30,7 +30,7 @@ endef
 # What is made by pattern rules is kept.
 .SECONDARY:
 .PHONY: run million test test-oldest test-strangers model protocol steps torture same mutants mutants-core
-.PHONY: sanitize sanitize-asan sanitize-tsan coverage
+.PHONY: guest sanitize sanitize-asan sanitize-tsan coverage
 .PHONY: lint bench clean help
 help:
 	@echo "make run            run every shipped strategy on the packaged snapshot and show what happened"
@@ -43,6 +43,7 @@ help:
 	@echo "make steps          a process dies after every store of each exchange and call: what is recovered, by phase (half an hour; SHARE=0.1)"
 	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
 	@echo "make same           50 pairs of runs of the same code: how often compare cries wolf (ten minutes; PAIRS=10, BENCH=--bench)"
+	@echo "make guest          a virtual machine with NUMA nodes: what Linux does there to pages of all kinds, and pagexchange in it (minutes; LINUX=6.1)"
 	@echo "make mutants        plant the faults of tests/mutants/native/ in the native code in two copies (more than ten minutes)"
 	@echo "make mutants-core   small faults in the core, by Cosmic Ray, some 230 of them (half an hour; SAMPLE=100, SEED=7)"
 	@echo "make sanitize       the native and threaded tests under gcc's sanitizers, after faults that they must report (minutes)"
@@ -93,6 +94,11 @@ torture: .venv/test-$(NEWEST)/ready
 PAIRS ?= 50
 same: .venv/test-$(NEWEST)/ready
 	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.same_twice --pairs $(PAIRS) $(BENCH)
+
+# 75: kernel or QEMU cannot be had here, which was said.
+LINUX ?= 6.12
+guest: .venv/run/ready
+	PYTHONPATH=. .venv/run/bin/python -P -m tests.guest --linux $(LINUX)
 
 mutants: .venv/test-$(NEWEST)/ready
 	.venv/test-$(NEWEST)/bin/python .ci/mutants
