@@ -302,9 +302,9 @@ FAULTS: list[tuple[Callable[[Toy], None], str, int, Any, Any, int]] = [
     (lambda toy: word(toy, "held", 72, 0), "held", 72, 1, 0, 2),
     (lambda toy: word(toy, "owner", A, 2), "lock", A, 0, 2, 2),
     (lambda toy: word(toy, "state", 40, f.OFFLINE), "state", 40, 4, 0, 1),
-    (lambda toy: word(toy, "flags", REFUSED[0], flag("young"), add=True), "refused-pair", REFUSED[0], 0, 4194304, 1),
-    (lambda toy: word(toy, "private", REFUSED[0], 1), "refused-pair", REFUSED[0], 0, 1, 1),
-    (lambda toy: toy.exchange(*REFUSED), "refused-pair", REFUSED[1], 73, None, 13),
+    (lambda toy: word(toy, "flags", REFUSED[0], flag("young"), add=True), "refused", REFUSED[0], 0, 4194304, 1),
+    (lambda toy: word(toy, "private", REFUSED[0], 1), "refused", REFUSED[0], 0, 1, 1),
+    (lambda toy: toy.exchange(*REFUSED), "refused", REFUSED[1], 73, None, 13),
 ]
 
 
@@ -352,7 +352,7 @@ def test_what_tails_say_of_a_page_must_have_gone_with_it_and_all_else_stayed() -
         assert (verdict.kind, verdict.lost, finding.what, finding.pfn) == ("wrong", {}, "flag", pfn)
         assert f"tail frame {pfn}: `{name}` (policy {kind}) is {value * mask:#x}" in str(finding)
     (finding,) = of_tails(toggle(BIG_B + 3, exclusive), status=-11).findings
-    assert "refused pair: tail frame" in str(finding)
+    assert "refused: tail frame" in str(finding)
 
 
 @pytest.mark.parametrize("name", ["hwpoison", "reserved", "reclaim", "active"])
@@ -600,7 +600,7 @@ def test_many_findings_are_counted_and_few_are_made() -> None:
         toy.raw.frames[:] = 0
 
     verdict = judge(fault)
-    assert verdict.by_kind["contents"] + verdict.by_kind["refused-pair"] == verdict.checked["frames"]
+    assert verdict.by_kind["contents"] + verdict.by_kind["refused"] == verdict.checked["frames"]
     assert len(verdict.findings) <= 100
     assert "of no page" in str(verdict)
 

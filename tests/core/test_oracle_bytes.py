@@ -100,7 +100,7 @@ def test_what_movers_say_they_took_must_be_what_the_nodes_count() -> None:
     assert oracle.after(NONE, [], taken=2).kind == "exact"
     verdict = oracle.after(NONE, [], taken=0)
     assert verdict.by_kind == {"counter": 1}
-    assert str(verdict).endswith("the nodes count 2 frames handed out meanwhile, movers have taken 0")
+    assert str(verdict).endswith("the nodes count 2 frames handed out meanwhile, 0 are said to have been taken")
 
 
 def test_a_mover_may_write_to_as_many_free_frames_as_it_took_and_to_no_other() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pagexchange.oracle import Oracle, check
+from pagexchange.oracle import Migration, Oracle, check
 from pagexchange.oracle import format as f
 from tests.core.toy_arena import LAYOUT, NATIVE, Page, Toy
 
@@ -104,3 +104,35 @@ def test_one_flipped_bit_anywhere_in_a_page_or_its_entry_is_seen(
     toy.memory[where] ^= 1 << bit
     verdict = oracle.after(np.array(pairs, np.int64).reshape(-1, 2), status, way)  # type: ignore[arg-type]
     assert (verdict.kind == "exact") == waiters_set, str(verdict)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(arenas(), st.data())
+def test_any_migration_by_the_book_is_exact_and_one_flipped_bit_of_a_page_wrong(toy: Toy, data: st.DataObject) -> None:
+    oracle = Oracle.before(toy, layout=LAYOUT)
+    calls: list[Migration] = []
+    where = {page.pfn: page for page in toy.pages}
+    for node in data.draw(st.lists(st.sampled_from(range(len(toy.nodes))), max_size=3)):
+        pfns, status, placed = list(where), [0] * len(where), list(where)
+        for i, pfn in enumerate(pfns):
+            page, lo = where[pfn], sum(toy.nodes[:node])
+            size = 1 << page.order
+            blocks = [
+                to
+                for to in range(-(-lo // size) * size, lo + toy.nodes[node] - size + 1, size)
+                if (toy.raw.entries["state"][to : to + size] == f.FREE).all()
+            ]
+            if toy.node_of(pfn) != node:
+                if blocks:
+                    placed[i] = data.draw(st.sampled_from(blocks))
+                    toy.migrate(pfn, placed[i])
+                    where[placed[i]] = where.pop(pfn)
+                else:
+                    status[i] = -12
+        calls.append(Migration(pfns, status, placed, node))
+    verdict = oracle.after_migrations(calls)
+    assert verdict.kind == "exact", "\n".join(map(str, verdict.findings))
+    pfn, page = data.draw(st.sampled_from(sorted(where.items(), key=lambda item: item[0])))
+    toy.memory[f.read(toy).offset["frames"] + pfn * 128 + data.draw(st.integers(0, (128 << page.order) - 1))] ^= 4
+    assert oracle.after_migrations(calls).by_kind.keys() <= {"contents", "refused"}
+    assert oracle.after_migrations(calls).kind == "wrong"

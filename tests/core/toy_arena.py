@@ -206,6 +206,9 @@ class Toy:
 
     def _write_free_lists(self) -> None:
         e = self.raw.entries
+        free = e["state"] == f.FREE
+        e["next"][free], e["prev"][free], e["order"][free] = 0, 0, f.INNER
+        self.raw.nodes["list"], self.raw.nodes["free"] = 0, 0
         for node in self.raw.nodes:
             pfn, end = int(node["start"]), int(node["start"] + node["frames"])
             while pfn < end:
@@ -293,3 +296,33 @@ class Toy:
             e[name][a], e[name][b] = int(e[name][b]), int(e[name][a])
         self.count()
         raw.slots["claim"][1] += 1 << 8
+
+    def take(self, pfn: int, order: int = 0) -> None:
+        """Makes free frames a page that nobody but process 0 holds, as the allocator hands it out."""
+        e, size = self.raw.entries, 1 << order
+        assert (e["state"][pfn : pfn + size] == f.FREE).all()
+        for name in ("next", "prev", "order"):
+            e[name][pfn : pfn + size] = 0
+        e["state"][pfn : pfn + size], e["head"][pfn + 1 : pfn + size] = f.TAIL, pfn + 1
+        e["state"][pfn], e["order"][pfn], e["refs"][pfn], e["held"][pfn] = f.USED, order, 1, 1
+        e["flags"][pfn] |= np.uint64(NATIVE["head"] if order else 0)
+        node = self.raw.nodes[self.node_of(pfn)]
+        node["asked"], node["got"] = node["asked"] + size, node["got"] + size
+        self._write_free_lists()
+
+    def give(self, pfn: int) -> None:
+        """Makes a page's frames free, as the allocator takes them back."""
+        e = self.raw.entries
+        frames = slice(pfn, pfn + (1 << int(e["order"][pfn])))
+        bits = NATIVE["swap"] | NATIVE["refuse"] | NATIVE["head"] | NATIVE["tail_swap"] | NATIVE["tail_refuse"]
+        e["flags"][frames] &= np.uint64(~(bits & ~NATIVE["hwpoison"]) & 2**64 - 1)
+        for name in ("refs", "held", "mapcount", "mapping", "index", "private", "rmap", "head"):
+            e[name][frames] = 0
+        e["state"][frames] = f.FREE
+        self._write_free_lists()
+
+    def migrate(self, pfn: int, to: int, lose: int = 0, stick: int = 0) -> None:
+        """Moves a folio to free frames, and what it leaves becomes free; its flags in `lose` stay behind."""
+        self.take(to, int(self.raw.entries["order"][pfn]))
+        self.exchange(pfn, to, lose, stick)
+        self.give(pfn)

@@ -5,6 +5,7 @@ status = exchange(arena, pairs)
 verdict = oracle.after(pairs, status)      # "exact", "loses" (flags, by name) or "wrong" (with sentences)
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +17,14 @@ from pagexchange.oracle.compare import compare_entries, compare_hints, compare_p
 from pagexchange.oracle.expect import Expected, Order, expect
 from pagexchange.oracle.findings import HELD, Collector, Finding, Kind, Verdict
 from pagexchange.oracle.flags import Names, compare_flags, parts_of
-from pagexchange.oracle.format import TAIL, USED, HasMemory, read
+from pagexchange.oracle.format import FREE, TAIL, USED, HasMemory, Ints, read
 from pagexchange.oracle.idle import Idle
 from pagexchange.oracle.invariants import check, counters, invariants
+from pagexchange.oracle.migration import Migration, expect_migrations
 from pagexchange.oracle.stamp import Copies, Stamps, stamp
 from pagexchange.oracle.untouched import compare_untouched, same_header
 
-__all__ = ["HELD", "Copies", "Finding", "Kind", "Oracle", "Stamps", "Verdict", "check", "stamp"]
+__all__ = ["HELD", "Copies", "Finding", "Kind", "Migration", "Oracle", "Stamps", "Verdict", "check", "stamp"]
 
 
 @dataclass(eq=False, repr=False)
@@ -114,6 +116,47 @@ class Oracle:
         cap
             How many findings to make at most; all are counted.
         """
+        done = np.asarray(status) == 0
+        return self._judge(
+            lambda findings: expect(self.state, pairs, status, order, findings),
+            {"pairs": len(done), "exchanged": int(done.sum())},
+            kept=np.asarray(kept, np.int64),
+            taken=taken,
+            cap=cap,
+        )
+
+    def after_migrations(self, calls: Sequence[Migration], *, taken: int | None = None, cap: int = 100) -> Verdict:
+        """Compares the arena with what calls that migrate pages, one after the other, must have made of it.
+
+        The frames that pages have left must be free, unless a later page lies there: in a call each page moves once,
+        and may be placed where another one of the same call was before.
+
+        Parameters
+        ----------
+        calls
+            What each was asked for, and what it says of it.
+        taken, cap
+            As for `after`. Of the frames taken those that hold a page by now are known; of the others, of pages that
+            were refused late, as many may have been written to.
+        """
+        done = [np.asarray(call.status) == 0 for call in calls]
+        return self._judge(
+            lambda findings: expect_migrations(self.state, calls, findings),
+            {"pages": sum(map(len, done)), "migrated": sum(int(rows.sum()) for rows in done)},
+            kept=np.zeros(0, np.int64),
+            taken=taken,
+            cap=cap,
+        )
+
+    def _judge(
+        self,
+        expecting: Callable[[Collector], Expected],
+        asked: dict[str, int],
+        *,
+        kept: Ints,
+        taken: int | None,
+        cap: int,
+    ) -> Verdict:
         findings = Collector(cap, known=self.unsound.reported)
         # Contents first and from the expectation alone; then the tables, each against the expected ones; at last the
         # rules that hold in any arena, which also see what no comparison asks for.
@@ -122,7 +165,7 @@ class Oracle:
         if not same_header(before, raw, findings):  # by another geometry everything would be misread
             return findings.verdict()
         self.seen = after = capture(raw, findings)
-        exp = expect(before, pairs, status, order, findings)
+        exp = expecting(findings)
         nbytes = _stamp.verify_stamps(
             self.arena, self.stamps.moved(exp.source), findings, refused=exp.refused, threads=self.threads
         )
@@ -131,11 +174,13 @@ class Oracle:
         )
         counted = int((after.nodes["got"] - before.nodes["got"]).astype(np.int64).sum())
         if taken is not None and taken != counted:
-            sentence = f"the nodes count {counted} frames handed out meanwhile, movers have taken {taken}"
+            sentence = f"the nodes count {counted} frames handed out meanwhile, {taken} are said to have been taken"
             findings.add("counter", -1, taken, counted, sentence)
         taken = counted if taken is None else taken
+        # Those in which a page lies now are not idle any more.
+        taken -= int(((before.entries["state"] == FREE) & (exp.entries["state"] != FREE)).sum())
         nbytes += self.idle.compare(self.arena, before, after, taken, findings, self.threads)
-        compare_entries(before, after, exp, np.asarray(kept, np.int64), findings)
+        compare_entries(before, after, exp, kept, findings)
         lost, mended = compare_flags(before, after, exp, parts_of(before.layout, self.layout), findings)
         compare_places(before, after, exp, findings)
         compare_hints(before, after, exp, findings)
@@ -146,13 +191,11 @@ class Oracle:
         follow = bool(lost) and not counters(after, after.entries["flags"])
         invariants(after, findings, flags=mended, counted=after.entries["flags"] if follow else mended)
         kind: Kind = "wrong" if findings.total else "loses" if lost else "exact"
-        done = np.asarray(status) == 0
         checked = {
             "frames": int((self.stamps.ids >= 0).sum() + (self.copies.rows >= 0).sum()),
             "idle": len(self.idle),
             "bytes": nbytes,
-            "pairs": len(done),
-            "exchanged": int(done.sum()),
+            **asked,
             "places": len(after.places),
             "ptes": len(after.ptes),
         }

@@ -24,31 +24,35 @@ _WORDS = {"refs": "references", "mapcount": "number of mappings", "held": "calle
 def compare_entries(before: State, after: State, exp: Expected, kept: Ints, findings: Collector) -> None:
     """Page entries field by field; free frames only by their state: the allocator may keep its lists as it likes."""
     got, pfns = after.entries, np.arange(before.nframes)
-    was_free, is_free = before.entries["state"] == FREE, got["state"] == FREE
+    free, is_free = exp.entries["state"] == FREE, got["state"] == FREE
+    was_free = before.entries["state"] == FREE
     allowed = np.zeros(before.nframes, bool)
     allowed[kept] = True
     findings.add_where(
-        "leak", was_free & ~is_free & ~allowed, pfns, FREE, got["state"],
+        "leak", free & was_free & ~is_free & ~allowed, pfns, FREE, got["state"],
         lambda p, _, g: f"frame {p} was free and has state {g} now: taken and not given back",
     )  # fmt: skip
     findings.add_where(
-        "freed",
-        ~was_free & is_free,
-        pfns,
-        exp.entries["state"],
-        FREE,
+        "leak", free & ~was_free & ~is_free, pfns, FREE, got["state"],
+        lambda p, _, g: f"frame {p} has state {g}, must be free: its page has left it, and nobody gave it back",
+    )  # fmt: skip
+    findings.add_where(
+        "freed", ~free & is_free & ~was_free, pfns, exp.entries["state"], FREE,
         lambda p, *_: f"frame {p} held a page and is free now",
-    )
+    )  # fmt: skip
+    findings.add_where(
+        "freed", ~free & is_free & was_free, pfns, exp.entries["state"], FREE,
+        lambda p, *_: f"frame {p} is free as before, must hold the page that came from frame {exp.source[p]}",
+    )  # fmt: skip
     # The allocator clears what a frame says of its page when it hands it out, and when it takes it back.
     for name in ("index", "private", "rmap", "head"):
-        have = got[name]
+        want, have = exp.entries[name], got[name]
         findings.add_where(
-            "free-page", was_free & is_free & (have != before.entries[name]) & (have != 0),
-            pfns, before.entries[name], have,
-            lambda p, w, g, name=name: f"frame {p} is free and its {name} is {g}, was {w}",  # type: ignore[misc]
+            "free-page", free & is_free & (have != want) & (have != 0), pfns, want, have,
+            lambda p, w, g, name=name: f"frame {p} is free and its {name} is {g}, must be {w} or 0",  # type: ignore[misc]
         )  # fmt: skip
-    # What was free or is free now has its finding already; its fields are the allocator's.
-    rows = ~was_free & ~is_free
+    # What must be free or is free has its finding already; its fields are the allocator's.
+    rows = ~free & ~is_free
     for name in (*PAGE_FIELDS, *FRAME_FIELDS):
         want, have = exp.entries[name], got[name]
         differ = rows & (want != have)
@@ -58,13 +62,13 @@ def compare_entries(before: State, after: State, exp: Expected, kept: Ints, find
             continue
         for refused in (False, True):
             findings.add_where(
-                "refused-pair" if refused else ("references" if name == "refs" else name),
+                "refused" if refused else ("references" if name == "refs" else name),
                 differ & (exp.refused == refused),
                 pfns,
                 want,
                 have,
                 lambda p, w, g, name=name, refused=refused: (  # type: ignore[misc]
-                    f"{'refused pair: ' * refused}frame {p}: {_WORDS.get(name, name)} is {g}, must be {w}"
+                    f"{'refused: ' * refused}frame {p}: {_WORDS.get(name, name)} is {g}, must be {w}"
                     + ("" if refused or exp.source[p] == p else f" (its page came from frame {exp.source[p]})")
                 ),
             )
@@ -79,9 +83,9 @@ def compare_hints(before: State, after: State, exp: Expected, findings: Collecto
     right = np.zeros(before.nframes, np.int64)
     pages = after.places.take(after.places.pages & (after.places.number < before.nframes))
     right[pages.number] = pages.word
-    page = (after.entries["state"] == USED) & (before.entries["state"] == USED)
-    want = np.where(page, was[exp.source], was)
-    free = (before.entries["state"] == FREE) | (after.entries["state"] == FREE)
+    page = (after.entries["state"] == USED) & (exp.entries["state"] == USED)
+    want = np.where(page | exp.moved, was[exp.source], was)
+    free = (exp.entries["state"] == FREE) | (after.entries["state"] == FREE)
     findings.add_where(
         "hint", ~free & (got != want) & ~(page & ((got == 0) | (got == right))), pfns, right, got,
         lambda p, w, g: f"frame {p} says that word {g} of its mapping's tree has it; it is word {w}",
@@ -126,7 +130,7 @@ def compare_places(before: State, after: State, exp: Expected, findings: Collect
         name = f"mapping {old.owner[i]} index {old.index[i]}"
         # An entry is (pfn + 1) << 2.
         w, g = (int(want[i]) >> 2) - 1, (int(now.entry[i]) >> 2) - 1
-        kind, prefix = ("refused-pair", "refused pair: ") if refused[i] else ("slot-entry", "")
+        kind, prefix = ("refused", "refused: ") if refused[i] else ("slot-entry", "")
         findings.add(kind, w, w, g, f"{prefix}{name} points at frame {g}, its page is in frame {w}")
     for field, kind in (("order", "slot-order"), ("marks", "marks")):
         w, g = getattr(old, field), getattr(now, field)
@@ -150,7 +154,7 @@ def compare_ptes(before: State, after: State, exp: Expected, findings: Collector
     want = np.where(inside, exp.target[safe], old.pfn)
     refused = inside & exp.refused[safe]
     for i in np.flatnonzero(want != now.pfn)[:1000].tolist():
-        kind, prefix = ("refused-pair", "refused pair: ") if refused[i] else ("pte", "")
+        kind, prefix = ("refused", "refused: ") if refused[i] else ("pte", "")
         name = f"{prefix}space {old.space[i]}, virtual page {old.vpn[i]}"
         findings.add(
             kind, want[i], want[i], now.pfn[i], f"{name} reaches frame {now.pfn[i]}, its page is in frame {want[i]}"

@@ -20,16 +20,17 @@ class Expected:
     """The state that the successful pairs must lead to. All arrays have one row per frame."""
 
     source: Ints
-    """Frame in which the page that lies here now lay before; itself where nothing moved."""
+    """Frame in which the page that lies here now lay before; itself where nothing moved. Every frame is there once, so
+    that a frame which a page has left for one without a page has that one's number."""
     target: Ints
     """Its inverse: where the page that lay here has gone."""
     entries: Table
     ever: Words
     """All flags of all pages that passed through this frame: what a flag that stayed behind may be."""
     moved: Bools
-    """Frames of successful pairs, even if the page came back."""
+    """Frames that pages were moved to, even if one came back."""
     refused: Bools
-    """Frames that were named in refused pairs only."""
+    """Frames of which only refused pairs, or refused pages, were named."""
 
 
 def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, findings: Collector) -> Expected:
@@ -88,20 +89,26 @@ def expect(before: State, pairs: ArrayLike, status: ArrayLike, order: Order, fin
     # A page that went away and came back was moved all the same: flags may have been lost on the way.
     moved = source != np.arange(len(source))
     moved[heads] = True
-    target = np.empty_like(source)
-    target[source] = np.arange(len(source))
     # A frame of a refused pair that a successful one names, too, has moved: the others must be untouched.
     refused = np.zeros(len(source), bool)
     named = pairs[status != 0].ravel()
     refused[named[(named >= 0) & (named < len(source))]] = True
-    return Expected(source, target, entries, ever, moved, refused[before.folio] & ~moved)
+    return Expected(source, inverse(source), entries, ever, moved, refused[before.folio] & ~moved)
 
 
-def _forbidding_tails(before: State) -> Bools:
-    """By frame: whether a folio that starts there has a tail whose own word forbids to move it."""
-    forbids = np.zeros(before.nframes, bool)
-    tails = (before.entries["flags"] & before.layout["tail_refuse"]) != 0
-    forbids[before.folio[tails & (before.entries["state"] == TAIL)]] = True
+def inverse(source: Ints) -> Ints:
+    """Where each page has gone, given where each has come from."""
+    target = np.empty_like(source)
+    target[source] = np.arange(len(source))
+    return target
+
+
+def forbidden(entries: Table, layout: Table, folio: Ints) -> Bools:
+    """By frame: whether the flags of a folio that starts there, or of one of its tails, forbid to move it."""
+    # Writeback is among the refused flags, but a call may wait for its end: it is no proof afterwards.
+    forbids: Bools = (entries["flags"] & (layout["refuse"] & ~layout["writeback"])) != 0
+    tails = ((entries["flags"] & layout["tail_refuse"]) != 0) & (entries["state"] == TAIL)
+    forbids[folio[tails]] = True
     return forbids
 
 
@@ -115,9 +122,7 @@ def _valid(before: State, pairs: Ints, status: Ints, findings: Collector) -> Int
     distinct = np.not_equal(safe[:, 0], safe[:, 1])
     same_order = np.equal(e["order"][:, 0], e["order"][:, 1])
     good = inside & distinct & same_order & np.equal(e["state"], USED).all(axis=1)
-    # Writeback is among the refused flags, but an exchange may wait for its end: it is no proof afterwards.
-    refuse = np.any((e["flags"] & (before.layout["refuse"] & ~before.layout["writeback"])) != 0, axis=1)
-    refuse |= _forbidding_tails(before)[safe].any(axis=1)
+    refuse = forbidden(before.entries, before.layout, before.folio)[safe].any(axis=1)
     for i in done[~good | refuse][:1000].tolist():
         a, b = pairs[i].tolist()
         findings.add(

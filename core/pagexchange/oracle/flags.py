@@ -62,7 +62,7 @@ def compare_flags(
     layout = before.layout
     swap, waiters = layout["swap"], layout["waiters"]
     want, got = exp.entries["flags"].copy(), after.entries["flags"]
-    free = (before.entries["state"] == FREE) | (after.entries["state"] == FREE)
+    free = (exp.entries["state"] == FREE) | (after.entries["state"] == FREE)
     # Another worker may begin to wait for a frame meanwhile: `waiters` may be new, it may not be lost.
     differ = (want ^ got) & ~(got & waiters)
     # Writeback may end while an exchange waits for it.
@@ -72,7 +72,7 @@ def compare_flags(
     lost: dict[str, int] = {}
     mended = got.copy()
     left = differ
-    tail = before.entries["state"] == TAIL
+    tail = exp.entries["state"] == TAIL
     # First what may be a loss: flags of a page that moved. A loss is counted and taken out of what is left.
     # Words of tails are no flag policy's matter: the engine moves what belongs to the page, and loses nothing.
     rows = np.flatnonzero(differ & swap)
@@ -104,13 +104,13 @@ def compare_flags(
             some = bad[(exp.refused[bad] == refused) & (tail[bad] == of_tail)]
             kind = _policy(layout, part, of_tail)
             findings.add_where(
-                "refused-pair" if refused else "flag",
+                "refused" if refused else "flag",
                 np.ones(len(some), bool),
                 some,
                 want[some] & part,
                 got[some] & part,
                 lambda p, w, g, name=name, kind=kind, refused=refused, of_tail=of_tail: (  # type: ignore[misc]
-                    f"{'refused pair: ' * refused}{'tail ' * of_tail}frame {p}: `{name}` (policy {kind}) is {g:#x}, "
+                    f"{'refused: ' * refused}{'tail ' * of_tail}frame {p}: `{name}` (policy {kind}) is {g:#x}, "
                     f"must be {w:#x}"
                 ),
             )

@@ -164,9 +164,9 @@ def verify_stamps(
     over(chosen, int(raw.header["page_size"]), threads, compare)
     wrong.sort()
     for i, pfn in enumerate(wrong):
-        kind = "refused-pair" if refused is not None and refused[pfn] else "contents"
+        kind = "refused" if refused is not None and refused[pfn] else "contents"
         sentence = _what_it_holds(frames[pfn], pfn, stamps, pattern) if i < findings.cap else ""
-        findings.add(kind, pfn, int(ids[pfn]), None, f"{'refused pair: ' if kind != 'contents' else ''}{sentence}")
+        findings.add(kind, pfn, int(ids[pfn]), None, f"{'refused: ' if kind != 'contents' else ''}{sentence}")
     return int(len(chosen) * frames.shape[1] * 8)
 
 
@@ -211,7 +211,5 @@ def verify_copies(
         want, got = int(copies.words[copies.rows[pfn], first]), int(frames[pfn, first])
         number = "1 word is" if count == 1 else f"{count} words are"
         sentence = f"frame {pfn}: {number} not its page's; word {first} is {got:#x}, must be {want:#x}"
-        findings.add(
-            *(("refused-pair" if refuse else "contents"), pfn, want, got, ("refused pair: " * refuse) + sentence)
-        )
+        findings.add(*(("refused" if refuse else "contents"), pfn, want, got, ("refused: " * refuse) + sentence))
     return int(len(chosen) * frames.shape[1] * 8)

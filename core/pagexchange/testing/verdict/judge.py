@@ -39,7 +39,7 @@ _BREAKS: Final = {
         "lock", "owner", "frozen", "slot", "pin", "migration", "leak", "freed", "pool", "free-list", "free-count",
         "free-page", "mapping-lock", "space-lock", "node-lock", "structure-lock",
     ),
-    "a-refused-pair-is-as-it-was": ("refused-pair", "accepted", "status", "pair-twice"),
+    "a-refused-pair-is-as-it-was": ("refused", "accepted", "status", "pair-twice"),
 }  # fmt: skip
 _CLAUSE_OF: Final = {kind: clause for clause, kinds in _BREAKS.items() for kind in kinds}
 _OF_FRAMES: Final = ("contents", "flag", "private", "references", "mapcount", "held", "order", "state", "head", "index")
