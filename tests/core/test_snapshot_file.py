@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import SnapshotError
+from pagexchange.model import container
+from pagexchange.model.container import MAX_HEADER
 from pagexchange.pages.snapshot import Snapshot
 from pagexchange.pages.snapshot import format as file_format
 from pagexchange.pages.snapshot.proc import kpageflags
@@ -268,7 +270,7 @@ def test_unpacking_takes_no_more_than_the_arrays_and_the_largest_section():
 def test_a_snapshot_comes_back_however_large_the_pieces_are_that_it_is_read_in(monkeypatch, piece):
     before = small(content=piece > 7, n=100)
     data = file_format.dumps(before)
-    monkeypatch.setattr(file_format, "_PIECE", piece)
+    monkeypatch.setattr(container, "PIECE", piece)
     after = file_format.loads(data, "s")
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
@@ -396,8 +398,8 @@ def test_a_file_without_one_of_its_sections_says_which(data):
 
 def test_more_names_than_a_header_holds_are_refused_when_written(tmp_path):
     snapshot = small()
-    snapshot.facts["file_names"] = ["x" * (file_format.MAX_HEADER // snapshot.nfiles)] * snapshot.nfiles
-    with pytest.raises(SnapshotError, match=f"at most {file_format.MAX_HEADER}: record without names"):
+    snapshot.facts["file_names"] = ["x" * (MAX_HEADER // snapshot.nfiles)] * snapshot.nfiles
+    with pytest.raises(SnapshotError, match=f"at most {MAX_HEADER}: record without names"):
         file_format.save(snapshot, tmp_path / "s")
     assert not list(tmp_path.iterdir())
 

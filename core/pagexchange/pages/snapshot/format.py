@@ -1,12 +1,6 @@
-"""The snapshot file: magic, version, a JSON header with a digest, then one packed array after the other.
+"""The snapshot file: a header with the facts of the machine, then one packed array after the other.
 
-    offset  bytes  what
-    0       8      "PGXSNAP" and a zero byte
-    8       4      version, little-endian like everything here
-    12      4      length of the header
-    16      32     SHA-256 of the header
-    48      ...    header, JSON: "facts" and "sections", a list of name, dtype, shape, stored (bytes), sha256
-    ...     ...    the sections in that order, nothing between them, nothing after them
+The outer form is `model.container`'s; of each section the header says name, dtype, shape, stored (bytes), sha256.
 
 A section is zlib over the array's bytes, shuffled: first the low bytes of all values, then the next ones. Ascending
 columns are stored as differences. Nothing is believed before it was checked: the facts and all that the header claims
@@ -19,36 +13,34 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import os
 import stat
-import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import PagexchangeError, SnapshotError
 from pagexchange.model import outfile
+from pagexchange.model.container import Container, Readable, exactly, pieces
 from pagexchange.pages.snapshot.facts import Facts, sound
 from pagexchange.pages.snapshot.snapshot import ARRAYS, MAX_FRAMES, MAX_MAPPINGS, Snapshot
 from pagexchange_native.arena import backing
 
 MAGIC: Final = b"PGXSNAP\0"
 VERSION: Final = 1
-MAX_HEADER: Final = 1 << 24
+_CONTAINER: Final = Container(MAGIC, VERSION, "snapshot", SnapshotError, "record without names")
 MAX_CONTENT: Final = 1 << 34
-MAX_RATIO: Final = 1040  # zlib packs at most 1032 bytes into one
 _PIECE: Final = 1 << 20
-"""Bytes, or rows, that are worked on at once."""
-_PREFIX: Final = struct.Struct("<8sII32s")
+"""Rows that are worked on at once."""
+MAX_RATIO: Final = 1040  # zlib packs at most 1032 bytes into one
 _DIFFERENCES: Final = frozenset({"pfn", "index", "map_vpn", "map_frame"})
 _OPTIONAL: Final = frozenset({"given_heat", "content", "content_known"})
 
@@ -67,10 +59,7 @@ def dumps(snapshot: Snapshot) -> bytes:
         sections.append(
             {"name": name, "dtype": dtype, "shape": list(array.shape), "stored": len(blob), "sha256": digest}
         )
-    header = json.dumps({"facts": snapshot.facts, "sections": sections}, separators=(",", ":")).encode()
-    if len(header) > MAX_HEADER:
-        raise SnapshotError(f"the header takes {len(header)} bytes, at most {MAX_HEADER}: record without names")
-    return b"".join([_PREFIX.pack(MAGIC, VERSION, len(header), hashlib.sha256(header).digest()), header, *packed])
+    return b"".join([_CONTAINER.begin(snapshot.facts, sections), *packed])
 
 
 def loads(data: bytes, source: str) -> Snapshot:
@@ -142,10 +131,6 @@ def packaged(*, seen: Seen | None = None) -> Snapshot:
     return loads(data, "the packaged machine.pgxsnap")
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 @dataclass(frozen=True)
 class _Shown:
     """A stream, and who is shown what is read of it."""
@@ -159,14 +144,14 @@ class _Shown:
         return data
 
 
-def _read(stream: _Readable, size: int | None, source: str, sieve: Sieve | None) -> Snapshot:
+def _read(stream: Readable, size: int | None, source: str, sieve: Sieve | None) -> Snapshot:
     """Read a snapshot from a stream of so many bytes; None: it is not known."""
-    header, at = _header(stream, size, source)
+    header, at = _CONTAINER.header(stream, size, source)
     facts = _facts(header["facts"], source)
     sections = _sections(header["sections"], at, size, source)
     arrays: dict[str, NDArray[Any]] = {}
     for name, shape, stored, digest in sections:
-        blob = _exactly(stream, stored)
+        blob = exactly(stream, stored)
         if len(blob) < stored:
             raise SnapshotError(f"{source}: cut short in section {name}: {len(blob)} of {stored} bytes at {at}")
         if hashlib.sha256(blob).hexdigest() != digest:
@@ -195,58 +180,6 @@ def _facts(facts: object, source: str) -> Facts:
         return sound(facts)
     except SnapshotError as error:
         raise SnapshotError(f"{source}: {error}") from None
-
-
-def _exactly(stream: _Readable, size: int) -> bytes:
-    """So many bytes, or as many as there are: a stream that claims more than it has costs what it has."""
-    parts: list[bytes] = []
-    while size:
-        part = stream.read(min(size, _PIECE))
-        if not part:
-            break
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
-def _prefix(data: bytes, source: str) -> tuple[int, bytes]:
-    if data[: len(MAGIC)] != MAGIC[: len(data)] or not data:
-        raise SnapshotError(f"{source}: not a pagexchange snapshot: it begins with {data[:8]!r}, not {MAGIC!r}")
-    if len(data) < _PREFIX.size:
-        raise SnapshotError(f"{source}: cut short: {len(data)} bytes, the first {_PREFIX.size} are not complete")
-    _, version, length, digest = _PREFIX.unpack_from(data)
-    if version != VERSION:
-        wanted = "a newer pagexchange wrote it" if version > VERSION else "no such version was ever written"
-        raise SnapshotError(f"{source}: snapshot version {version}; this pagexchange reads version {VERSION}: {wanted}")
-    return length, digest
-
-
-def _header(stream: _Readable, size: int | None, source: str) -> tuple[dict[str, Any], int]:
-    """The header, and the place of what follows it."""
-    length, digest = _prefix(_exactly(stream, _PREFIX.size), source)
-    end = _PREFIX.size + length
-    if length > MAX_HEADER:
-        raise SnapshotError(f"{source}: the header claims {length} bytes; at most {MAX_HEADER} are believed")
-    raw = _exactly(stream, length)
-    if len(raw) < length:
-        raise SnapshotError(f"{source}: cut short in the header: {len(raw)} of {length} bytes")
-    if hashlib.sha256(raw).digest() != digest:
-        raise SnapshotError(f"{source}: the header, bytes {_PREFIX.size} to {end}, is damaged: wrong SHA-256")
-    try:
-        header = json.loads(raw.decode(), object_pairs_hook=_each_once)
-        sound = isinstance(header["facts"], dict) and isinstance(header["sections"], list)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SnapshotError(f"{source}: the header is not the JSON of a snapshot: {error!r}") from None
-    if not sound:
-        raise SnapshotError(f"{source}: the header is not the JSON of a snapshot: facts or sections of another type")
-    return header, end
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        raise ValueError("a key is there twice")
-    return result
 
 
 def _sections(
@@ -319,7 +252,7 @@ def _unpack(name: str, blob: bytes, shape: tuple[int, ...], source: str) -> NDAr
     rows, size, at = len(planes), array.nbytes, 0
     try:
         # What is too long, a bomb, shows itself before it has grown.
-        for piece in _pieces(blob):
+        for piece in pieces(blob):
             if at + len(piece) > size:
                 at = size + 1
                 break
@@ -343,20 +276,3 @@ def _unpack(name: str, blob: bytes, shape: tuple[int, ...], source: str) -> NDAr
             column[:1] += array[first - 1 : first] if first else 0
             column[:] = np.cumsum(column, dtype=dtype)
     return array.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _pieces(blob: bytes) -> Iterator[memoryview]:
-    """What a section unpacks to, in pieces. zlib.error or EOFError: it is no section, or not one, or not all of one."""
-    worker = zlib.decompressobj()
-    for start in range(0, len(blob), _PIECE):
-        rest = blob[start : start + _PIECE]
-        if worker.eof:
-            raise EOFError
-        while not worker.eof:
-            piece = worker.decompress(rest, _PIECE)
-            rest = worker.unconsumed_tail
-            yield memoryview(piece)
-            if not rest and len(piece) < _PIECE:
-                break
-    if not worker.eof or worker.unused_data:
-        raise EOFError
