@@ -39,6 +39,7 @@ __all__ = [
     "Problem",
     "SnapshotError",
     "SweepError",
+    "TraceError",
     "UnknownFlagError",
     "UnknownPluginError",
     "UnknownStrategyError",
@@ -168,6 +169,12 @@ class PluginContractError(PluginError, TypeError):
 
 class SnapshotError(PagexchangeError, ValueError):
     """A snapshot cannot be taken or read: cut short, another version, or not a snapshot."""
+
+    exit_code = EXIT_INPUT
+
+
+class TraceError(PagexchangeError, ValueError):
+    """A file of accesses, or of the state of memory, cannot be read: of no known form, cut short, or a wrong line."""
 
     exit_code = EXIT_INPUT
 

@@ -22,7 +22,7 @@ CODES = {
     "UnknownPluginError": 2,
     "ArenaError": 3, "ArenaAccessError": 3, "ArenaBusyError": 3, "ArenaFormatError": 3, "ArenaFullError": 3,
     "ForkedArenaError": 3,
-    "SnapshotError": 3, "FolderError": 3, "SweepError": 3,
+    "SnapshotError": 3, "TraceError": 3, "FolderError": 3, "SweepError": 3,
     "MissingExtraError": 2, "PluginError": 4, "PluginContractError": 4,
 }  # fmt: skip
 

@@ -1,0 +1,42 @@
+"""What a reader of one form is, and what it finds out on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from pagexchange.pages.files.source import Source
+from pagexchange.pages.files.table import Access, Kind, Numbers
+
+
+@dataclass
+class About:
+    """What is true of a whole file; complete when its last row was read."""
+
+    numbers: Numbers = "pfn"
+    page_size: int = 4096
+    """Bytes; 0 where the file does not say."""
+    kind: Kind = "accesses"
+    notes: list[str] = field(default_factory=list)
+    """What a reader must know of the file, in sentences."""
+    passed: Counter[str] = field(default_factory=Counter)
+    """Lines that are no rows, by what they are."""
+
+    def sentences(self) -> list[str]:
+        """All notes, with those on the lines that were passed over."""
+        lines = [f"{count:,} {what}" for what, count in sorted(self.passed.items())]
+        return [*self.notes, *([f"passed over: {', '.join(lines)}."] if lines else [])]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of file that people have."""
+
+    name: str
+    sign: str
+    """What it is recognised by, for who has a file of no known form."""
+    fits: Callable[[Source], bool]
+    """Whether the head of the file is of this form."""
+    rows: Callable[[Source, About], Iterator[Access]]
+    """Reads it all; raises TraceError where a line or a value is wrong."""
