@@ -214,7 +214,7 @@ def test_a_planted_fault_is_wrong_and_named(
         (BOTH, [0, 0], [TO, BIG_TO + 1], SLOW, "placed", "said to lie in frame 113: no place for it"),
         (BOTH, [0, 0], [TO, 128], SLOW, "placed", "said to lie in frame 128: no place for it"),
         (BOTH, [0, 0], [-1, BIG_TO], SLOW, "placed", "said to lie in frame -1: no place for it"),
-        (BOTH, [0, 0], [B, BIG_TO], SLOW, "placed", "frame 3 is said to lie in frame 70, which was not"),
+        (BOTH, [0, 0], [B, BIG_TO], SLOW, "placed", "frame 3 is said to lie in frame 70, which was not free"),
         (BOTH, [0, 0], [112, BIG_TO], SLOW, "placed", "is said to lie in frame 112, which was not free"),
         (BOTH, [0, 0], [106, BIG_TO], SLOW, "leak", "frame 105 was free and has state 2 now"),
         (BOTH, [0, 0], [A, BIG_TO], SLOW, "placed", "frame 3 has status 0 and stays on node 0, must go"),
@@ -246,24 +246,29 @@ def test_a_page_that_flags_forbid_to_move_may_not_be_migrated() -> None:
         assert "accepted" in oracle.after_migrations([Migration(PFNS, STATUS, PLACED, SLOW)]).by_kind
 
 
-def test_pages_follow_into_frames_that_others_of_the_call_have_left() -> None:
+def test_pages_follow_into_frames_that_an_earlier_call_has_left() -> None:
     def chain(toy: Toy) -> None:
-        toy.migrate(BIG_A, 112)
-        for pfn, to in ((A, 16), (OTHER, 3), (9, 5)):
-            toy.migrate(pfn, to)
+        toy.migrate(BIG_A, BIG_TO)
+        toy.migrate(B, BIG_A)
+        toy.migrate(OTHER, B)
 
-    # On one node, which the allocator would not do: it is no matter of frames. In any order, as of several threads.
-    pfns, placed = [9, OTHER, A], [5, 3, 16]
-    calls = [Migration([BIG_A], [0], [112], SLOW), Migration(pfns, [0] * 3, placed, FAST)]
-    assert said(calls, chain, taken=11).kind == "exact"
-    for taken, kind in ((10, "wrong"), (12, "wrong")):
-        assert said(calls, chain, taken=taken).kind == kind
+    calls = [
+        Migration([BIG_A], [0], [BIG_TO], SLOW), Migration([B], [0], [BIG_A], FAST), Migration([OTHER], [0], [B], SLOW),
+    ]  # fmt: skip
+    assert said(calls, chain, taken=10).kind == "exact"
+    for taken in (9, 11):
+        assert said(calls, chain, taken=taken).by_kind == {"counter": 1}
+    assert said(calls[1:] + calls[:1], chain).by_kind["placed"] == 2
 
 
-def test_pages_that_went_in_a_circle_had_no_free_frame_to_begin_with() -> None:
+def test_pages_that_traded_places_had_no_free_frame_to_go_to() -> None:
+    def trade(toy: Toy) -> None:
+        toy.exchange(A, B)
+
+    verdict = said([Migration([A], [0], [B], SLOW), Migration([B], [0], [A], FAST)], trade)
+    assert "which was not free, or has another one" in str(verdict)
     verdict = said([Migration([A, OTHER], [0, 0], [OTHER, A], FAST)], lambda toy: toy.exchange(A, OTHER))
-    assert verdict.by_kind["placed"] == 2
-    assert "which was not free at any time of the call" in str(verdict)
+    assert "was on node 0 and is said to lie in frame 5 now, must stay" in str(verdict)
 
 
 def test_two_pages_cannot_lie_in_one_frame() -> None:

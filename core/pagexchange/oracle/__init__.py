@@ -128,8 +128,7 @@ class Oracle:
     def after_migrations(self, calls: Sequence[Migration], *, taken: int | None = None, cap: int = 100) -> Verdict:
         """Compares the arena with what calls that migrate pages, one after the other, must have made of it.
 
-        The frames that pages have left must be free, unless a later page lies there: in a call each page moves once,
-        and may be placed where another one of the same call was before.
+        The frames that pages have left must be free, unless a page of a later call lies there.
 
         Parameters
         ----------

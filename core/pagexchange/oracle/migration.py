@@ -13,8 +13,6 @@ from pagexchange.oracle.format import FREE, TAIL, USED, Bools, Ints, Words
 from pagexchange.oracle.invariants import node_of
 from pagexchange.oracle.stamp import within
 
-_SHOWN = 1000
-
 
 @dataclass(frozen=True)
 class Migration:
@@ -32,7 +30,7 @@ class Migration:
 
 @dataclass(frozen=True)
 class _Moves:
-    """The pages of one call that were moved and could be: a row each, in the order in which they may have moved."""
+    """The pages of one call that were moved and could be: a row each."""
 
     first: Ints
     placed: Ints
@@ -88,15 +86,11 @@ class _Now:
         )
 
     def move(self, moves: _Moves) -> None:
-        """Moves pages to frames that are free, or become so with the pages that these moves take from there."""
+        """Moves pages to free frames."""
         e, layout = self.entries, self.layout
         was, came = moves.frames()
         first, placed, size = moves.first, moves.placed, moves.size
-        pages, tails, came_from = e[first], e["flags"][was], self.source[was]
-        nobody = self.source[np.setdiff1d(came, was)]
-        left = np.setdiff1d(was, came)
-        ever = self.ever[was]
-        # Every frame that a page leaves becomes free, and each page then finds its own among the free ones.
+        pages, tails = e[first], e["flags"][was]
         for frames, state in ((was, FREE), (came, TAIL)):
             words = e["flags"][frames] & ~self.of_pages
             e[frames] = np.zeros(1, e.dtype)
@@ -108,9 +102,8 @@ class _Now:
         e["flags"][placed] |= (pages["flags"] & layout["swap"]) | np.where(size > 1, layout["head"], np.uint64(0))
         for name in PAGE_FIELDS:
             e[name][placed] = pages[name]
-        self.source[came], self.source[left] = came_from, nobody
-        self.ever[left] = 0
-        self.ever[came] = ever
+        self.source[came], self.source[was] = self.source[was], self.source[came]
+        self.ever[came] = self.ever[was]
         self.moved[was] = False
         self.moved[came] = True
 
@@ -127,7 +120,7 @@ def _look_at_status(pfns: Ints, status: Ints, placed: Ints, findings: Collector)
 
 
 def _valid(now: _Now, pfns: Ints, status: Ints, placed: Ints, node: int, findings: Collector) -> _Moves:
-    """The rows that were moved and could be, each to frames that were free by then."""
+    """The rows that were moved and could be, each to frames that were free."""
     e, nframes = now.entries, len(now.entries)
     done = np.flatnonzero(status == 0)
     first, to = pfns[done], placed[done]
@@ -141,10 +134,14 @@ def _valid(now: _Now, pfns: Ints, status: Ints, placed: Ints, node: int, finding
         "accepted", bad, pfns[done], "-errno", 0,
         lambda p, *_: f"page of frame {p} has status 0 and is none that may be migrated, or was named before",
     )  # fmt: skip
-    stays = to == first
+    there = now.node[first] == node
     findings.add_where(
-        "placed", good & stays & (now.node[first] != node), first, node, now.node[first],
+        "placed", good & ~there & (to == first), first, node, now.node[first],
         lambda p, w, g: f"page of frame {p} has status 0 and stays on node {g}, must go to node {w}",
+    )  # fmt: skip
+    findings.add_where(
+        "placed", good & there & (to != first), first, first, to,
+        lambda p, _, g: f"page of frame {p} was on node {node} and is said to lie in frame {g} now, must stay",
     )  # fmt: skip
     size = np.left_shift(1, np.minimum(e["order"][first], 9).astype(np.int64))
     fits = (to >= 0) & (to + size <= nframes)
@@ -152,39 +149,27 @@ def _valid(now: _Now, pfns: Ints, status: Ints, placed: Ints, node: int, finding
     here = np.where(fits, to, 0)
     fits &= (now.node[here] == node) & (now.node[last] == node) & (here & (size - 1) == 0)
     findings.add_where(
-        "placed", good & ~stays & ~fits, first, node, to,
+        "placed", good & (to != first) & ~fits, first, node, to,
         lambda p, w, g: f"page of frame {p} is said to lie in frame {g}: no place for it on node {w}",
     )  # fmt: skip
-    rows = np.flatnonzero(good & ~stays & fits)
-    return _in_turn(now, _Moves(first[rows], to[rows], size[rows]), findings)
+    rows = np.flatnonzero(good & ~there & fits)
+    return _to_free_frames(now, _Moves(first[rows], to[rows], size[rows]), findings)
 
 
-def _in_turn(now: _Now, moves: _Moves, findings: Collector) -> _Moves:
-    """The moves that some order makes possible: a frame is free before, or a page of the same call has left it first.
+def _to_free_frames(now: _Now, moves: _Moves, findings: Collector) -> _Moves:
+    """The moves to frames that were free before the call, each to its own.
 
-    Which order the call took does not matter: a page moves once in it, so that all orders end alike.
+    What a call frees is on other nodes than the one that it takes from: none of it can be taken within the call.
     """
-    free: Bools = now.entries["state"] == FREE
-    left = np.arange(len(moves.first))
-    order: list[Ints] = []
-    while len(left):
-        some = _Moves(moves.first[left], moves.placed[left], moves.size[left])
-        was, came = some.frames()
-        row = np.repeat(np.arange(len(left)), some.size)
-        able = np.bincount(row[free[came]], minlength=len(left)) == some.size
-        # Two pages in one frame: the first one has it.
-        owner = np.full(len(free), len(left), np.int64)
-        np.minimum.at(owner, came[able[row]], row[able[row]])
-        able &= np.bincount(row[owner[came] != row], minlength=len(left)) == 0
-        if not able.any():
-            break
-        free[came[able[row]]] = False
-        free[was[able[row]]] = True
-        order.append(left[able])
-        left = left[~able]
-    for i in left[:_SHOWN].tolist():
-        p, to = int(moves.first[i]), int(moves.placed[i])
-        sentence = f"page of frame {p} is said to lie in frame {to}, which was not free at any time of the call"
-        findings.add("placed", p, "a free frame", to, sentence)
-    rows = np.concatenate([left[:0], *order])
-    return _Moves(moves.first[rows], moves.placed[rows], moves.size[rows])
+    _, came = moves.frames()
+    rows = len(moves.first)
+    row = np.repeat(np.arange(rows), moves.size)
+    first_to = np.full(len(now.entries), rows, np.int64)
+    np.minimum.at(first_to, came, row)  # of two pages in one frame the first one has it
+    wrong = (now.entries["state"][came] != FREE) | (first_to[came] != row)
+    bad = np.bincount(row[wrong], minlength=rows) > 0
+    findings.add_where(
+        "placed", bad, moves.first, "a free frame", moves.placed,
+        lambda p, _, g: f"page of frame {p} is said to lie in frame {g}, which was not free, or has another one",
+    )  # fmt: skip
+    return _Moves(moves.first[~bad], moves.placed[~bad], moves.size[~bad])
