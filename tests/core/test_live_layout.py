@@ -25,6 +25,7 @@ def blob(
     nodes: int = 64,
     cpus: int = 2,
     lru: str = "lru_gen_folio",
+    tiers: tuple[int, ...] = (8,),
     **without: bool,
 ) -> Blob:
     """A kernel with these flags, and every type that a width is computed from, but those that are left out."""
@@ -43,7 +44,7 @@ def blob(
     made.struct("cpumask", bits=made.array(cpus))
     made.struct("task_struct", **({} if without.get("balancing") else {"numa_faults": 0}))
     made.struct("page", flags=0, **({"_last_cpupid": 0} if without.get("beside") else {}))
-    made.struct(lru, timestamps=made.array(4), avg_refaulted=made.array(2, 4))
+    made.struct(lru, timestamps=made.array(4), avg_refaulted=made.array(*tiers))
     return made
 
 
@@ -96,6 +97,7 @@ def test_a_flag_that_no_layout_knows_is_named_and_refuses_its_page(kernel: Any) 
     [
         ({}, {"node": 6, "zone": 2, "last_cpupid": 15, "lru_gen": 3, "lru_refs": 2}, []),
         ({"lru": "lru_gen_struct"}, {"node": 6, "zone": 2, "last_cpupid": 15, "lru_gen": 3, "lru_refs": 2}, []),
+        ({"tiers": (2, 4)}, {"node": 6, "zone": 2, "last_cpupid": 15, "lru_gen": 3, "lru_refs": 2}, []),
         ({"lru": "other"}, {"node": 6, "zone": 2, "last_cpupid": 15}, []),
         ({"cpus": 4}, {"node": 6, "zone": 2, "last_cpupid": 16, "lru_gen": 3, "lru_refs": 2}, []),
         ({"cpus": 128}, {"node": 6, "zone": 2, "last_cpupid": 21, "lru_gen": 3, "lru_refs": 2}, []),

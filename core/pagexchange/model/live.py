@@ -4,6 +4,7 @@ BTF has the enumeration of the flags and no number of the upper fields: their wi
 include/linux/page-flags-layout.h does, from what the sizes of arrays give away. What had to be assumed is said.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -160,9 +161,10 @@ def _lru(btf: Btf) -> tuple[int, int]:
     """Bits of the generation and of the accesses, where the kernel has the multi-gen LRU."""
     for name in ("lru_gen_folio", "lru_gen_struct"):  # the second one before Linux 6.3
         generations = btf.dimensions(name, "timestamps")
-        tiers = btf.dimensions(name, "avg_refaulted")
-        if generations and len(tiers) == 2:
-            return _bits(generations[0] + 1), max(0, tiers[1] - 2)
+        # [ANON_AND_FILE][MAX_NR_TIERS]; pahole writes an array of arrays as one of all their elements
+        tiers = math.prod(btf.dimensions(name, "avg_refaulted")) // 2
+        if generations and tiers:
+            return _bits(generations[0] + 1), max(0, tiers - 2)
     return 0, 0
 
 
