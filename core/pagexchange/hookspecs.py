@@ -1,4 +1,4 @@
-"""The one page a plug-in author reads: the three questions, what an answer looks like, and who may watch.
+"""The one page a plug-in author reads: the questions, what an answer looks like, and who may watch.
 
 A plug-in is a class that an entry point in the group `pagexchange.plugins` names. Its fields are its options, with
 types and defaults; the first line of its docstring is its summary. This one is complete:
@@ -60,7 +60,9 @@ GROUP: Final = "pagexchange.plugins"
 """The entry-point group."""
 
 QUESTIONS: Final = {"flags": "exchange_flags", "data": "exchange_data", "mapping": "update_mapping"}
-"""Key in a strategy -> the hook that answers it."""
+"""Key that every strategy must have -> the hook that answers it."""
+ANSWERS: Final = {**QUESTIONS, "pairing": "pair_pages"}
+"""Key in a strategy -> the hook that answers it, those that a strategy may leave out too."""
 
 hookspec = HookspecMarker(PROJECT)
 hookimpl = HookimplMarker(PROJECT)
@@ -134,9 +136,87 @@ class PythonMappingUpdater(Protocol):
         ...
 
 
+class TierView(Protocol):
+    """What a pairing sees before it chooses: a moment of a tier, read-only, and good for that call only.
+
+    Numbers are those of blocks. A block is what the tier moves as a whole, `run` frames that lie one after the other;
+    by default that is one frame, and its number the frame's.
+    """
+
+    @property
+    def heat(self) -> npt.NDArray[np.float32]:
+        """Accesses to each block, older ones counted for less: float32 by block."""
+        ...
+
+    @property
+    def moved(self) -> npt.NDArray[np.uint32]:
+        """Step in which what lies in a block came there, or was refused to go; 0 neither: uint32 by block."""
+        ...
+
+    @property
+    def order(self) -> npt.NDArray[np.int8]:
+        """Order of the folio that lies in a block, or -1 where no page starts that could move: int8 by block.
+
+        Two blocks trade only if their orders are equal.
+        """
+        ...
+
+    @property
+    def fast(self) -> range:
+        """Blocks of the fast node."""
+        ...
+
+    @property
+    def slow(self) -> range:
+        """Blocks of the slow node."""
+        ...
+
+    @property
+    def free_fast(self) -> int:
+        """Frames of the fast node that are free."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """Number of this step; the first is 1."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Pairs that may be returned, at most."""
+        ...
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block of order 0."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Time since the step before, in the time of who calls; 0.0 in the first step."""
+        ...
+
+    @property
+    def ns_per_pair(self) -> float:
+        """Nanoseconds that a pair has taken in the steps so far; 0.0 before one was moved."""
+        ...
+
+
+class PythonPairing(Protocol):
+    """A pairing in Python: it looks at the view and at nothing else, and moves nothing."""
+
+    def __call__(self, view: TierView) -> Numbers:
+        """Return int64[n, 2]: (block of the slow node, block of the fast node), the best pair first.
+
+        No block stands in it twice, and n is `view.limit` at most.
+        """
+        ...
+
+
 FlagPolicy: TypeAlias = NativeFlagPolicy | PythonFlagPolicy
 DataMover: TypeAlias = NativeDataMover | PythonDataMover
 MappingUpdater: TypeAlias = NativeMappingUpdater | PythonMappingUpdater
+Pairing: TypeAlias = PythonPairing
 
 
 @hookspec(firstresult=True)
@@ -219,6 +299,37 @@ def update_mapping(arena: ArenaFacts) -> MappingUpdater | None:
             return BinarySearch()
 
     Required: a strategy names at least one plug-in under `mapping`.
+    """
+
+
+@hookspec(firstresult=True)
+def pair_pages(arena: ArenaFacts) -> Pairing | None:
+    """Return the object that says which page of the slow node trades places with which of the fast node.
+
+    Called: once when a strategy that names it is built for an arena, after `update_mapping`; for a strategy that names
+    none, when a tier is made (`Arena.tier`). Exchanges of lists do not ask it.
+
+    Must:
+
+    1. return pairs (slow, fast) of blocks of these nodes, each block once, `view.limit` pairs at most;
+    2. answer from the view and the plug-in's options alone: equal views, equal pairs;
+    3. change nothing, neither in the view nor in the arena.
+
+    Returns a `PythonPairing`; None: cannot serve this arena, ask the next plug-in that the strategy names.
+
+    Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
+    not built, PluginError names the plug-in.
+
+        @pagexchange.hookimpl
+        def pair_pages(self, arena):
+            def pairing(view):
+                hot = np.flatnonzero(view.heat[view.slow.start : view.slow.stop] > 1.0) + view.slow.start
+                cold = np.flatnonzero(view.heat[view.fast.start : view.fast.stop] == 0.0) + view.fast.start
+                n = min(len(hot), len(cold), view.limit)
+                return np.stack([hot[:n], cold[:n]], axis=1)
+            return pairing
+
+    Optional. A strategy without the key `pairing` takes the built-in default.
     """
 
 

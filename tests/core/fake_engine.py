@@ -77,7 +77,7 @@ class FakeStrategy:
             Served(question, self.spec.name, self, False, "fakes", "1.0", __file__, {}, ())
             for question in ("flags", "data", "mapping")
         )
-        return BuiltStrategy(self.spec, flags, (data,), mapping, (), (), (), manager().hook)
+        return BuiltStrategy(self.spec, flags, (data,), mapping, None, (), (), (), manager().hook)
 
     def describe(self) -> dict[str, str]:
         return self.describes

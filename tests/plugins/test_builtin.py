@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import ConfigError, PluginContractError, PluginError
+from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host.build import Facts, PagexchangeHost
 from pagexchange.host.discovery import Registry
 from pagexchange.model.config import PluginUse, StrategySpec
@@ -18,6 +19,7 @@ ANSWERS = {
     "exchange_flags": {"per-flag", "whole-word", "masked-word", "two-pass"},
     "exchange_data": {"word-swap", "temp-page", "list-exchange", "numpy-swap", "null"},
     "update_mapping": {"xarray", "radix-tree"},
+    "pair_pages": {"hottest-coldest"},
 }
 WRAPPERS = {"timing", "trace", "faults"}
 
@@ -38,7 +40,7 @@ def test_the_built_in_plug_ins_are_these_and_all_are_well():
         assert (info.state, info.reason) == ("ok", ""), name
         assert info.summary.endswith("."), name
         if name in WRAPPERS:
-            assert {f"{hook} (wrapper)" for hook in ANSWERS} < set(info.hooks)
+            assert {f"{hook} (wrapper)" for hook in QUESTIONS.values()} < set(info.hooks)
         else:
             assert [set(hooks) for hooks in [info.hooks]] == [{h for h, who in ANSWERS.items() if name in who}]
 

@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from pagexchange.arena import hugepages
 from pagexchange.arena.frame import Frame, LaidOutRegion
+from pagexchange.arena.pairing import Wanted as Pairings
 from pagexchange.arena.pairs import as_frames, as_mask
 from pagexchange.arena.result import ExchangeResult
 from pagexchange.arena.strategy import Strategy
 from pagexchange.arena.strategy import strategy as strategy_of_file
+from pagexchange.arena.tier import Tier
 from pagexchange.host.built import BuiltStrategy
 from pagexchange.model.config import Mode
 from pagexchange.model.layout import Layout
@@ -395,6 +397,47 @@ class Arena(LaidOutRegion):
         if mode is not None or not isinstance(strategy, Strategy) or strategy.arena is not self:
             strategy = self._bound(strategy, mode)
         return strategy.exchange(pairs, order=order, threads=threads, out=out, split=split, max_call_us=max_call_us)
+
+    def tier(
+        self,
+        *,
+        fast: str | None = None,
+        slow: str | None = None,
+        strategy: str | BuiltStrategy | Strategy = "list-exchange",
+        pairing: Pairings = None,
+        run: int = 1,
+        half_life: float = 8.0,
+        write_weight: float = 1.0,
+    ) -> Tier:
+        """Make a tier of two nodes: count accesses with `touch`, let pages trade places with `step`.
+
+        Parameters
+        ----------
+        fast, slow : str, optional
+            Names of the nodes. Default: the arena's first and second.
+        strategy : str, BuiltStrategy or Strategy
+            What moves the pages, as of `exchange`.
+        pairing : str, mapping or callable, optional
+            Who says which pages trade places: a plug-in by its name, or with options as strategies.toml has it,
+            `{"plugin": "hottest-coldest", "batch": 64}`; or a callable (`hookspecs.PythonPairing`). Default: whom the
+            strategy names, or the hottest pages of the slow node against the coldest of the fast one.
+        run : int
+            Frames that lie one after the other and are moved together; both nodes must start at a multiple of it.
+        half_life : float
+            Steps after which an access counts for half.
+        write_weight : float
+            How many accesses an access counts for that writes.
+
+        Raises
+        ------
+        ValueError
+            No such node, or a number out of range.
+        UnknownStrategyError, UnknownPluginError, PluginError, ConfigError
+        """
+        return Tier(
+            self, self._bound(strategy, None), fast=fast, slow=slow, pairing=pairing, run=run, half_life=half_life,
+            write_weight=write_weight,
+        )  # fmt: skip
 
     def _bound(self, wanted: str | BuiltStrategy | Strategy, mode: Mode | None) -> Strategy:
         """Return the strategy bound to this arena; one that is asked for by its name is kept for the next call."""

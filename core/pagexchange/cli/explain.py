@@ -85,7 +85,7 @@ def values(built: BuiltStrategy, config: Config) -> dict[str, Any]:
                 "details": served.describe(),
                 "wrappers": list(served.wrappers),
             }
-            for served in built.served
+            for served in built.answers
         ],
         "skipped": [{"question": s.question, "name": s.plugin, "reason": s.reason} for s in built.skipped],
         "wrappers": list(built.wrappers),
@@ -104,7 +104,7 @@ def blocks(built: BuiltStrategy, config: Config) -> list[RenderableType]:
     facts = f"mode {spec.mode}; {threads}; {python}; flags as in {config.layout.name}"
     heads = ("step", "served by", "what happens")
     lines: list[tuple[str, Words, Words]] = []
-    lines += [(served.question, (served.plugin, "bold"), _about(served)) for served in built.served]
+    lines += [(served.question, (served.plugin, "bold"), _about(served)) for served in built.answers]
     lines += [(skipped.question, skipped.plugin, f" does not serve: {skipped.reason}") for skipped in built.skipped]
     if built.wrappers:
         lines.append(("wrapped by", ", ".join(built.wrappers), " (outermost first)"))

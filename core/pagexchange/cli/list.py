@@ -12,6 +12,7 @@ from pagexchange.cli.completion import plugin_names
 from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.terminal import print_json, say
 from pagexchange.errors import UnknownPluginError
+from pagexchange.hookspecs import ANSWERS, QUESTIONS
 from pagexchange.host.discovery import OWN, Registry
 from pagexchange.strangers import said
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pagexchange.host.blocking import Blocking
     from pagexchange.host.discovery import PluginInfo
 
-SHORT: Final = {"exchange_flags": "flags", "exchange_data": "data", "update_mapping": "mapping"}
+SHORT: Final = {hook: key for key, hook in ANSWERS.items()}
 LEFT: Final = ("plug-in", "state", "hooks", "origin")
 PROSE: Final = "what it is"
 
@@ -49,7 +50,8 @@ def list_plugins(names: tuple[str, ...], block: tuple[str, ...], blocking: Block
     \b
     Hooks:
       flags, data, mapping  the question that it answers: a strategy names a plug-in for each
-      wraps                 it may stand around the plug-in of a question, or of all three
+      pairing               it says which pages of a tier trade places: a strategy may name one
+      wraps                 it may stand around the plug-in of a question, or of the first three
       observes              it is told of runs and exchanges, or reports at their end
     """
     # Names are looked up before anything is imported: a mistyped one costs no import of strangers.
@@ -113,7 +115,7 @@ def _hooks(hooks: tuple[str, ...]) -> str:
     """Hooks in a few words: `data`, or `wraps data; observes`; one that wraps all three answers just `wraps`."""
     answers = [SHORT[name] for name in SHORT if name in hooks]
     wraps = [SHORT[name] for name in SHORT if f"{name} (wrapper)" in hooks]
-    wrapped = "wraps" if len(wraps) == len(SHORT) else f"wraps {', '.join(wraps)}"
+    wrapped = "wraps" if wraps == [*QUESTIONS] else f"wraps {', '.join(wraps)}"
     parts = [", ".join(answers), wrapped if wraps else ""]
     if any(hook.partition(" ")[0] not in SHORT for hook in hooks):
         parts.append("observes")

@@ -14,7 +14,7 @@ from typing import Final
 import pluggy
 
 from pagexchange.errors import PluginContractError, PluginError, in_words, raised_in
-from pagexchange.hookspecs import QUESTIONS
+from pagexchange.hookspecs import ANSWERS
 from pagexchange.host.discovery import OWN, Plugin
 from pagexchange.strangers import said
 
@@ -95,7 +95,7 @@ def object_failed(
     reason = f"{in_words(error, file)}; the pages of its batch are as they were"
     # What checks the answers raises TypeError, and is no line of the plug-in's file.
     if question and isinstance(error, TypeError) and not place:
-        hook = f"the object of {QUESTIONS[question]}"
+        hook = f"the object of {ANSWERS[question]}"
         expected = "what its protocol says"
         return PluginContractError(hook, plugin, expected, reason, distribution=distribution, version=version)
     return PluginError(reason, plugin=plugin, distribution=distribution, version=version)

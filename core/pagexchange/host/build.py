@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Self
 import pluggy
 
 from pagexchange.errors import ConfigError, PluginContractError, PluginError, Problem
-from pagexchange.hookspecs import QUESTIONS, ArenaFacts
+from pagexchange.hookspecs import ANSWERS, QUESTIONS, ArenaFacts
 from pagexchange.host import crashes
 from pagexchange.host.blame import hook_failed, registered_name
 from pagexchange.host.blocking import NOTHING, Blocking
@@ -20,7 +20,7 @@ from pagexchange.model.tomlfile import KeyPath, dotted
 from pagexchange.strangers import Guard, said
 from pagexchange.trail import at
 from pagexchange_native.movers.mover import DataMover
-from pagexchange_native.plugin import check_table
+from pagexchange_native.plugin import NativeObject, check_table
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
 
@@ -28,13 +28,15 @@ _NATIVE: Final[dict[str, type]] = {
     "exchange_flags": FlagPolicy,
     "exchange_data": DataMover,
     "update_mapping": MappingUpdater,
+    "pair_pages": NativeObject,
 }
 _CALLABLE: Final = {
     "exchange_flags": "(a, b) -> (new_a, new_b)",
     "exchange_data": "(pieces, a, b) -> None",
     "update_mapping": "(pages, arena) -> (offset, found)",
+    "pair_pages": "(view) -> pairs",
 }
-_ARGUMENTS: Final = {"exchange_flags": 2, "exchange_data": 3, "update_mapping": 2}
+_ARGUMENTS: Final = {"exchange_flags": 2, "exchange_data": 3, "update_mapping": 2, "pair_pages": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,16 +106,23 @@ class PagexchangeHost:
         with at("being built", strategy=spec.name):
             return _Build(self, spec, arena).build()
 
+    def pairing(self, use: PluginUse, arena: ArenaFacts) -> Served:
+        """Ask one plug-in for its pairing, for a tier whose strategy names none. Errors as of `build`."""
+        spec = StrategySpec(use.label, (), (), (), pairing=(use,))
+        crashes.refuse(strategy=spec.name)
+        with at("being built", strategy=spec.name):
+            return _Build(self, spec, arena).pairing()
+
 
 def refuse_wrong_key(question: str, plugin: Plugin) -> None:
     """Raise PluginError when a plug-in is named under a key that it has no hook for."""
     if question == "wrap":
-        answers = [hook for hook in QUESTIONS.values() if plugin.hooks.get(hook) is False]
+        answers = [hook for hook in ANSWERS.values() if plugin.hooks.get(hook) is False]
         if answers:
             raise plugin.error(f"is named under 'wrap', but its {answers[0]} is an answer, not a wrapper")
-    elif plugin.hooks.get(QUESTIONS[question]) is not False:
+    elif plugin.hooks.get(ANSWERS[question]) is not False:
         hooks = ", ".join(sorted(plugin.hooks))
-        raise plugin.error(f"is named under '{question}', but does not answer {QUESTIONS[question]}; it has {hooks}")
+        raise plugin.error(f"is named under '{question}', but does not answer {ANSWERS[question]}; it has {hooks}")
 
 
 class _Made(NamedTuple):
@@ -143,19 +152,27 @@ class _Build:
         # All are registered before the first is asked: a wrong name or option is then found before any hook has run.
         chains = {
             question: [made for use in getattr(self.spec, question) if (made := self.register(question, use))]
-            for question in QUESTIONS
+            for question in ANSWERS
         }
-        served = {question: self.ask(question, chain) for question, chain in chains.items()}
+        served = {
+            question: self.ask(question, chain) for question, chain in chains.items() if chain or question in QUESTIONS
+        }
         return BuiltStrategy(
             spec=self.spec,
             flags=served["flags"][0],
             data=tuple(served["data"]),
             mapping=served["mapping"][0],
+            pairing=served["pairing"][0] if "pairing" in served else None,
             skipped=tuple(self.skipped),
             wrappers=tuple(made.plugin.name for made in reversed(self.wrapping)),
             plugins=tuple(self.host.loaded(self.spec)),
             hook=self.manager.hook,
         )
+
+    def pairing(self) -> Served:
+        """Return who pairs pages, without the other questions."""
+        self.wrapping = []
+        return self.ask("pairing", [made for use in self.spec.pairing if (made := self.register("pairing", use))])[0]
 
     def register(self, question: str, use: PluginUse) -> _Made | None:
         """Make the plug-in's instance and register it; None if it is blocked, which is as if it declined.
@@ -205,7 +222,7 @@ class _Build:
                     break
         if not served:
             reasons = "; ".join(f"{s.plugin} {s.reason}" for s in self.skipped if s.question == question)
-            hook = QUESTIONS[question]
+            hook = ANSWERS[question]
             raise PluginError(f"strategy {self.spec.name!r}: no plug-in answers {hook}: {reasons or 'none is named'}")
         return served
 
@@ -215,10 +232,10 @@ class _Build:
         for wrapper in self.wrapping:
             self.add(scratch, wrapper.plugin, wrapper.instance)
         self.add(scratch, made.plugin, made.instance)
-        hook: pluggy.HookCaller = getattr(scratch.hook, QUESTIONS[question])
+        hook: pluggy.HookCaller = getattr(scratch.hook, ANSWERS[question])
         why = ""
         try:
-            here = at(QUESTIONS[question], [known.plugin.who for known in (made, *self.wrapping)])
+            here = at(ANSWERS[question], [known.plugin.who for known in (made, *self.wrapping)])
             with Guard(lambda error: self.failed(error, hook, made.plugin), here):
                 answer: object | None = hook(arena=self.arena)
         except NotImplementedError as error:
@@ -235,7 +252,7 @@ class _Build:
 
     def serve(self, question: str, made: _Made, answer: object) -> Served:
         """Return an answer that was checked, with who gave it."""
-        hook, plugin = QUESTIONS[question], made.plugin
+        hook, plugin = ANSWERS[question], made.plugin
         wrappers = tuple(wrapper.plugin.name for wrapper in reversed(self.wrapping) if wrapper.plugin.hooks.get(hook))
         try:
             with plugin.guard(f"{hook} returned what cannot be looked at", hook):

@@ -25,7 +25,7 @@ class Served:
     """Who answers a question, and with what."""
 
     question: str
-    """`flags`, `data` or `mapping`."""
+    """`flags`, `data`, `mapping` or `pairing`."""
     plugin: str
     object: Any
     """What the engine calls: a native object or a Python callable."""
@@ -87,6 +87,8 @@ class BuiltStrategy:
     data: tuple[Served, ...]
     """The chain: a pair that a mover's `prepare` refuses with -ENOMEM goes to the next one."""
     mapping: Served
+    pairing: Served | None
+    """Who says which pages of a tier trade places; None: the strategy names nobody."""
     skipped: tuple[Skipped, ...]
     wrappers: tuple[str, ...]
     """What stands under `wrap`, outermost first: wrappers, and observers."""
@@ -104,6 +106,11 @@ class BuiltStrategy:
     def served(self) -> tuple[Served, ...]:
         """Who answers, in the order in which the questions come up in an exchange: flags, mapping, each of data."""
         return (self.flags, self.mapping, *self.data)
+
+    @property
+    def answers(self) -> tuple[Served, ...]:
+        """The same and who pairs pages, if the strategy names one."""
+        return (*self.served, self.pairing) if self.pairing else self.served
 
     def mover_names(self) -> list[str]:
         """Return the name of each mover of the chain; with its options where one plug-in stands there several times."""
@@ -123,7 +130,7 @@ class BuiltStrategy:
 
     def at_work(self, *questions: str) -> list[Plugin]:
         """Return the plug-ins that answer these questions, and all that may have wrapped the answers."""
-        names = {served.plugin for served in self.served if served.question in questions}
+        names = {served.plugin for served in self.answers if served.question in questions}
         return [
             plugin
             for question, plugin in self.plugins
@@ -167,7 +174,7 @@ class BuiltStrategy:
 
     def object_failed(self, error: BaseException, plugin: str) -> PluginError:
         """Return the error to raise for an exception of one of its objects, that of the plug-in of this name."""
-        served = next((served for served in (self.flags, *self.data, self.mapping) if served.plugin == plugin), None)
+        served = next((served for served in self.served if served.plugin == plugin), None)
         if served is None:
             return object_failed(error, "", plugin)
         facts = {"distribution": served.distribution, "version": served.version, "file": served.file}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError
-from pagexchange.hookspecs import QUESTIONS
+from pagexchange.hookspecs import ANSWERS, QUESTIONS
 from pagexchange.host.blocking import NOTHING, Blocking
 from pagexchange.host.build import refuse_wrong_key
 from pagexchange.host.crashes import crashed
@@ -170,6 +170,7 @@ class StrategyTable:
     data: Any = ()
     mapping: Any = ()
     wrap: Any = ()
+    pairing: Any = ()
     expect: c.Expect = "exact"
     mode: c.Mode = "async"
     threads: c.Threads = 1
@@ -345,7 +346,7 @@ class _Reader:
             for key in QUESTIONS:
                 if key not in table:
                     self.bad(path, f"missing key {key!r}: name the plug-in that answers it", False)
-        chains = {key: self.uses((*path, key), good[key]) for key in (*QUESTIONS, "wrap") if key in good}
+        chains = {key: self.uses((*path, key), good[key]) for key in (*ANSWERS, "wrap") if key in good}
         # A Config is made only if nothing was reported: until then, defaults stand in for what is wrong or missing.
         values: dict[str, Any] = (
             dict.fromkeys(QUESTIONS, ()) | {"mode": run.mode, "threads": run.threads} | good | chains

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from pagexchange.hookspecs import ANSWERS
 from pagexchange.host.discovery import Registry
 from pagexchange.model.config import SCHEMA
 
@@ -44,7 +45,8 @@ def resolved(config: Config, specs: Iterable[StrategySpec]) -> dict[str, Any]:
 
 def _strategy(spec: StrategySpec) -> dict[str, Any]:
     values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "name"}
-    return values | {key: [_use(use) for use in values[key]] for key in ("flags", "data", "mapping", "wrap")}
+    chains = {key: [_use(use) for use in values.pop(key)] for key in (*ANSWERS, "wrap")}
+    return values | {key: chain for key, chain in chains.items() if chain or key != "pairing"}  # none named: no key
 
 
 def _use(use: PluginUse) -> str | dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pagexchange.hookspecs import QUESTIONS
+from pagexchange.hookspecs import ANSWERS, QUESTIONS
 from pagexchange.host.read import StrategyTable
 from pagexchange.model.config import KINDS, SCHEMA, Config, WorkloadConfig
 from pagexchange.model.jsonschema import DIALECT, anything, definitions, without_null
@@ -26,6 +26,7 @@ _WORDS: Final = {
     "flags": "Who computes the flags words.",
     "data": "Who moves the bytes. Of a list, the next one serves pairs that find no free frame.",
     "mapping": "Who finds the slots of the page cache.",
+    "pairing": "Who says which pages of a tier trade places; the built-in default, unless it is given here.",
     "wrap": "Wrappers and observers, the outermost first.",
     "expect": "What the oracle should find.",
     "mode": "How long to wait for locks and write-back; as [run] says, unless it is given here.",
@@ -50,7 +51,7 @@ def strategies(plugins: Iterable[PluginInfo]) -> dict[str, Any]:
     workload["orders"]["propertyNames"] = {"enum": [str(order) for order in range(10)]}
     strategy = found.pop(StrategyTable.__name__)
     strategy |= {"title": "A strategy", "description": "Who serves each question.", "required": list(QUESTIONS)}
-    for question in (*QUESTIONS, "wrap"):
+    for question in (*ANSWERS, "wrap"):
         found[f"plug-in-{question}"] = {"anyOf": list(_named(question, usable))}
         strategy["properties"][question] = _chain(question)
     for inherited in ("mode", "threads"):
@@ -114,8 +115,8 @@ def _may_serve(question: str, plugin: PluginInfo) -> bool:
     """Whether a plug-in may be named under a key; one that is blocked or cannot be imported may under any."""
     if not plugin.hooks:
         return True
-    answers = {hook for hook in QUESTIONS.values() if hook in plugin.hooks}  # a wrapper's hook is called otherwise
-    return not answers if question == "wrap" else QUESTIONS[question] in answers
+    answers = {hook for hook in ANSWERS.values() if hook in plugin.hooks}  # a wrapper's hook is called otherwise
+    return not answers if question == "wrap" else ANSWERS[question] in answers
 
 
 def _with_options(plugin: PluginInfo) -> dict[str, Any]:

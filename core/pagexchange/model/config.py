@@ -179,6 +179,8 @@ class StrategySpec:
     mapping: tuple[PluginUse, ...]
     wrap: tuple[PluginUse, ...] = ()
     """Wrappers and observers; the first one is the outermost."""
+    pairing: tuple[PluginUse, ...] = ()
+    """Who says which pages of a tier trade places; none named: the built-in default, asked when a tier is made."""
     expect: Expect = "exact"
     mode: Mode = "async"
     """As `[run]` says, unless the strategy does."""
@@ -197,8 +199,10 @@ class StrategySpec:
         return tuple(use for _, use in self.by_question())
 
     def by_question(self) -> tuple[tuple[str, PluginUse], ...]:
-        """Return the same with the key that each stands under: `flags`, `data`, `mapping`, `wrap`."""
-        chains = {"flags": self.flags, "data": self.data, "mapping": self.mapping, "wrap": self.wrap}
+        """Return the same with the key that each stands under: `flags`, `data`, `mapping`, `pairing`, `wrap`."""
+        chains = {
+            "flags": self.flags, "data": self.data, "mapping": self.mapping, "pairing": self.pairing, "wrap": self.wrap,
+        }  # fmt: skip
         return tuple((key, use) for key, chain in chains.items() for use in chain)
 
 

@@ -1,0 +1,82 @@
+"""Who pairs the pages of a tier: found by name or given, asked, and its answer checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pagexchange.arena.frame import LaidOutRegion
+from pagexchange.errors import PluginContractError
+from pagexchange.hookspecs import ANSWERS, TierView
+from pagexchange.host.build import PagexchangeHost
+from pagexchange.host.built import BuiltStrategy, Served
+from pagexchange.model.config import PluginUse
+
+DEFAULT: Final = "hottest-coldest"
+HOOK: Final = ANSWERS["pairing"]
+Wanted = str | Mapping[str, Any] | Callable[[TierView], Any] | None
+
+
+def served(wanted: Wanted, built: BuiltStrategy, arena: LaidOutRegion) -> Served:
+    """Return who pairs pages: what is wanted, or whom the strategy names, or the default.
+
+    Raises
+    ------
+    TypeError
+        It is neither a name, nor a table with one, nor a callable.
+    UnknownPluginError, ConfigError, PluginError, PluginContractError
+        The plug-in does not exist, or does not serve.
+    """
+    if wanted is None:
+        if built.pairing is not None:
+            return built.pairing
+        wanted = DEFAULT
+    if isinstance(wanted, str):
+        return PagexchangeHost().pairing(PluginUse(wanted), arena)
+    if isinstance(wanted, Mapping) and isinstance(wanted.get("plugin"), str):
+        options = {key: value for key, value in wanted.items() if key != "plugin"}
+        return PagexchangeHost().pairing(PluginUse(wanted["plugin"], options), arena)
+    if callable(wanted):
+        name = str(getattr(wanted, "__name__", type(wanted).__name__))
+        return Served("pairing", name, wanted, False, "", "", "", {}, ())
+    raise TypeError(
+        "pairing: want the name of a plug-in, a table as in strategies.toml ({'plugin': name, option: value}), "
+        f"or a callable (view) -> pairs; got {type(wanted).__name__}"
+    )
+
+
+def ask(pairing: Served, view: TierView) -> NDArray[np.int64]:
+    """Return the pairs that are to trade places, int64[n, 2], checked.
+
+    PluginError: it raised. PluginContractError: another shape, a block of another node, one that stands there twice,
+    more pairs than the limit.
+    """
+    with pairing.guard("failed to pair pages", HOOK):
+        answer = pairing.object(view)
+    wrong = _wrong(answer, view)
+    if wrong:
+        facts = {"distribution": pairing.distribution, "version": pairing.version}
+        raise PluginContractError(HOOK, pairing.plugin, wrong, answer, **facts)
+    pairs: NDArray[np.int64] = np.ascontiguousarray(answer, np.int64)
+    return pairs
+
+
+def _wrong(answer: object, view: TierView) -> str:
+    """Return what would be right, or nothing if it is."""
+    if not isinstance(answer, np.ndarray) or answer.dtype != np.int64 or answer.ndim != 2 or answer.shape[1] != 2:
+        return "an array int64[n, 2]"
+    if len(answer) > view.limit:
+        return f"{view.limit} pairs at most, not {len(answer)}"
+    for column, (side, blocks) in enumerate((("slow", view.slow), ("fast", view.fast))):
+        numbers = answer[:, column]
+        outside = numbers[(numbers < blocks.start) | (numbers >= blocks.stop)]
+        if len(outside):
+            where = f"blocks {blocks.start} to {blocks.stop - 1} of the {side} node in column {column}"
+            return f"{where}, not {int(outside[0])}"
+        values, times = np.unique(numbers, return_counts=True)
+        if len(values) < len(numbers):
+            return f"each block once, not block {int(values[times > 1][0])} twice"
+    return ""

@@ -1,0 +1,257 @@
+"""Arena.tier: pages end where a plain model puts them, heat follows them, and answers of pairings are checked."""
+
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pagexchange
+from pagexchange.errors import PluginContractError, PluginError
+from tests.core.tier_model import TierModel
+
+FAST, SLOW = 12, 20
+
+
+@pytest.fixture
+def arena():
+    with pagexchange.Arena.create(nodes=[("fast", FAST), ("slow", SLOW)]) as arena:
+        yield arena
+
+
+def fill(arena, fast=FAST, slow=SLOW):
+    """Fill frames with pages of a mapping, index by index; return the mapping."""
+    mapping = arena.new_mapping()
+    pfns = np.concatenate([arena.alloc("fast", fast), arena.alloc("slow", slow)])
+    arena.cache_add(mapping, np.arange(len(pfns)), np.sort(pfns))
+    return mapping
+
+
+@contextmanager
+def held(arena, *pfns):
+    """Pin pages, so that exchanges of them are refused."""
+    for pfn in pfns:
+        arena.pin(pfn)
+    yield
+    for pfn in pfns:
+        arena.unpin(pfn)
+
+
+def stamp(arena, pfns):
+    """Give each page its own bytes; return them by frame."""
+    arena.frames[pfns, 0] = np.asarray(pfns) + 1000
+    return {int(pfn): int(pfn) + 1000 for pfn in pfns}
+
+
+pages = st.integers(0, FAST + SLOW - 6)  # some frames stay free
+streams = st.lists(st.lists(pages, max_size=30), min_size=1, max_size=12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams, st.integers(1, 8), st.sampled_from([1.0, 2.0, 4.0]), st.integers(0, 3), st.data())
+def test_pages_end_where_a_plain_model_puts_them(stream, batch, hysteresis, rest, data):
+    with pagexchange.Arena.create(nodes=[("fast", FAST), ("slow", SLOW)]) as arena:
+        mapping = fill(arena, FAST - 2, SLOW - 3)
+        places = arena.cache_load(mapping, np.arange(FAST + SLOW - 5))
+        options = {"batch": batch, "hysteresis": hysteresis, "rest": rest}
+        tier = arena.tier(pairing={"plugin": "hottest-coldest", **options}, half_life=1.0)
+        model = TierModel(places.tolist(), FAST, **options)
+        for accesses in stream:
+            frames = arena.cache_load(mapping, np.array(accesses, np.int64))
+            assert tier.touch(frames) == model.touch(accesses)
+            pinned = data.draw(st.lists(st.sampled_from([page.place for page in model.pages]), max_size=3, unique=True))
+            with held(arena, *pinned):
+                step = tier.step()
+            traded = model.step(pinned)
+            assert step.done == len(traded)
+            assert {tuple(move) for move in step.moves.tolist()} == {
+                move for a, b in traded for move in ((a, b), (b, a))
+            }
+            now = arena.cache_load(mapping, np.arange(len(places)))
+            assert now.tolist() == [page.place for page in model.pages]
+            heat = tier.heat
+            assert heat[now].tolist() == [page.heat for page in model.pages]
+            assert heat.sum() == heat[now].sum()
+
+
+def test_a_step_counts_what_it_has_done(arena):
+    fill(arena)
+    contents = stamp(arena, np.arange(FAST + SLOW))
+    tier = arena.tier(pairing={"plugin": "hottest-coldest", "batch": 3})
+    assert tier.touch([20, 20, 20, 13, 13, 30, 2, 2]) == 2
+    assert tier.touch(np.array([3], np.uint32), writes=[True]) == 1
+    with held(arena, 30):
+        step = tier.step()
+    assert (step.asked, step.done, step.refused, step.left, step.stalls) == (3, 2, 1, 0, 0)
+    assert step.moves.tolist() == [[20, 0], [13, 1], [0, 20], [1, 13]]
+    assert (step.promoted, step.demoted, step.bytes, step.back_and_forth) == (2, 2, 4 * 4096, 0)
+    assert min(step.choose_ns, step.move_ns, step.cpu_ns) > 0
+    for old, new in step.moves.tolist():
+        assert arena.frames[new, 0] == contents[old]
+    assert tier.heat[[0, 1, 30, 20, 13]] == pytest.approx(np.array([3, 2, 1, 0, 0]) * 2 ** (-1 / 8), rel=1e-6)
+    counts = tier.counts
+    assert (counts["steps"], counts["accesses"], counts["hits"], counts["writes"]) == (1, 9, 3, 1)
+    assert (counts["done"], counts["promoted"], counts["bytes"]) == (2, 2, 4 * 4096)
+
+
+def test_a_write_counts_as_often_as_it_weighs(arena):
+    fill(arena)
+    tier = arena.tier(write_weight=3.0)
+    tier.touch([14, 15, 15], writes=np.array([True, False, False]))
+    assert tier.heat[[14, 15]].tolist() == [3.0, 2.0]
+
+
+def test_pages_that_move_again_soon_are_counted_as_back_and_forth(arena):
+    fill(arena)
+    tier = arena.tier(pairing=lambda view: np.array([[20, 3]]), half_life=2.0)
+    assert [tier.step().back_and_forth for _ in range(3)] == [0, 2, 2]
+    tier = arena.tier(pairing=lambda view: np.array([[20, 3]])[: view.step % 4 == 1], half_life=2.0)
+    assert [tier.step().back_and_forth for _ in range(5)] == [0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("bad", [[0, FAST + SLOW], [-1], [1 << 40], np.array([1 << 63], np.uint64)])
+def test_of_a_bad_frame_number_nothing_is_counted(arena, bad):
+    tier = arena.tier()
+    with pytest.raises(IndexError, match="nothing was counted"):
+        tier.touch(bad)
+    assert not tier.heat.any()
+    assert tier.counts["accesses"] == 0
+
+
+def test_accesses_are_integers_and_writes_as_many_bools(arena):
+    tier = arena.tier()
+    with pytest.raises(TypeError, match="want integers"):
+        tier.touch([1.5])
+    for writes in ([True], [1, 0]):
+        with pytest.raises(ValueError, match=r"want bool\[2\]"):
+            tier.touch([1, 2], writes=writes)
+    assert tier.touch([]) == 0
+    assert not tier.heat.any()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ([[20, 3]], "int64"),
+        (np.array([20, 3]), "int64"),
+        (np.array([[20.0, 3.0]]), "int64"),
+        (np.array([[3, 20]]), "blocks 12 to 31 of the slow node in column 0, not 3"),
+        (np.array([[20, 12]]), "blocks 0 to 11 of the fast node in column 1, not 12"),
+        (np.array([[20, 3], [21, 3]]), "block 3 twice"),
+        (np.array([[20, 3], [20, 4]]), "block 20 twice"),
+        (np.array([[20, 3], [21, 4], [22, 5]]), "2 pairs at most, not 3"),
+        (None, "int64"),
+    ],
+)
+def test_what_a_pairing_answers_is_checked_before_anything_moves(arena, answer, words):
+    mapping = fill(arena)
+    tier = arena.tier(pairing=lambda view: answer)
+    with pytest.raises(PluginContractError, match=words):
+        tier.step(pairs=2)
+    assert arena.cache_load(mapping, np.arange(FAST + SLOW)).tolist() == list(range(FAST + SLOW))
+    assert tier.counts["steps"] == 0
+
+
+def test_a_pairing_that_raises_is_named(arena):
+    fill(arena)
+
+    def clever(view):
+        raise KeyError("no such page")
+
+    with pytest.raises(PluginError, match=r"'clever'.*KeyError"):
+        arena.tier(pairing=clever).step()
+
+
+def test_a_pairing_cannot_change_what_it_sees(arena):
+    fill(arena)
+
+    def vandal(view):
+        for values in (view.heat, view.moved, view.order):
+            with pytest.raises(ValueError, match="read-only"):
+                values[0] = 1
+        return np.zeros((0, 2), np.int64)
+
+    assert arena.tier(pairing=vandal).step().asked == 0
+
+
+def test_the_view_says_what_lies_where(arena):
+    mapping = fill(arena)
+    free = [arena.cache_remove(mapping, index) for index in range(8, 12)]
+    seen = []
+
+    def look(view):
+        seen.append(view)
+        return np.array([[14, 0]])[: view.step == 2]
+
+    tier = arena.tier(pairing=look)
+    tier.touch([14, 14])
+    tier.step(now=10.0)
+    tier.step(now=10.5, pairs=5)
+    tier.step(now=11.0)
+    assert [(view.step, view.limit, view.seconds) for view in seen] == [(1, 12, 0.0), (2, 5, 0.5), (3, 12, 0.5)]
+    last = seen[-1]
+    assert (last.fast, last.slow, last.free_fast, last.block_bytes) == (range(12), range(12, 32), 4, 4096)
+    assert np.flatnonzero(last.order == -1).tolist() == free
+    assert np.flatnonzero(last.moved).tolist() == [0, 14]
+    assert last.heat.dtype == np.float32
+    assert last.moved.dtype == np.uint32
+    assert last.order.dtype == np.int8
+    assert last.ns_per_pair > 0
+
+
+def test_blocks_of_several_frames_move_together_or_not_at_all(arena):
+    mapping = fill(arena)
+    tier = arena.tier(run=4, pairing=lambda view: np.array([[3, 0], [5, 2]]))
+    assert tier.touch([13, 14, 15, 20]) == 0
+    assert tier.heat[12:16].tolist() == [3.0] * 4
+    with held(arena, 22):
+        step = tier.step()
+    assert (step.asked, step.done, step.refused, step.promoted) == (2, 1, 1, 4)
+    assert step.moves.tolist() == [[12 + i, i] for i in range(4)] + [[i, 12 + i] for i in range(4)]
+    where = arena.cache_load(mapping, np.arange(FAST + SLOW))
+    assert where.tolist() == [12, 13, 14, 15, *range(4, 12), 0, 1, 2, 3, *range(16, 32)]
+    assert step.bytes == 8 * 4096
+
+
+def test_a_tier_says_what_is_wrong_with_its_arguments(arena):
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"fast": "quick"}, "'quick': no such node; the arena has fast, slow"),
+        ({"fast": "slow"}, "fast and slow are one node"),
+        ({"run": 5}, "run 5: node 'slow' starts at frame 12"),
+        ({"run": 0}, "run 0"),
+        ({"half_life": 0}, "half_life 0: want steps above 0"),
+        ({"write_weight": -1.0}, "write_weight -1.0"),
+    ]
+    for arguments, words in wrong:
+        with pytest.raises(ValueError, match=words):
+            arena.tier(**arguments)
+    with pytest.raises(TypeError, match="pairing: want the name of a plug-in"):
+        arena.tier(pairing=7)
+    with pytest.raises(PluginError, match="is named under 'pairing', but does not answer pair_pages"):
+        arena.tier(pairing="word-swap")
+    with pytest.raises(ValueError, match="pairs -1"):
+        arena.tier().step(pairs=-1)
+
+
+def test_pairs_that_the_time_does_not_reach_are_left(arena):
+    fill(arena)
+    tier = arena.tier(pairing=lambda view: np.stack([np.arange(12, 24), np.arange(12)], axis=1))
+    step = tier.step(max_us=1e-3)
+    assert step.asked == 12
+    assert step.done >= 1
+    assert step.left == 12 - step.done
+    rested = tier.step(max_us=1e6)
+    assert rested.done == 12
+
+
+def test_a_strategy_may_name_its_pairing(arena, tmp_path):
+    (tmp_path / "strategies.toml").write_text(
+        "schema = 1\n[strategy.own]\nflags = 'masked-word'\ndata = 'word-swap'\nmapping = 'xarray'\n"
+        "pairing = { plugin = 'hottest-coldest', batch = 1 }\n"
+    )
+    fill(arena)
+    tier = arena.tier(strategy=pagexchange.strategy("own", arena, file=tmp_path / "strategies.toml"))
+    tier.touch([14, 15])
+    assert tier.step().asked == 1
