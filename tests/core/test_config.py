@@ -107,7 +107,37 @@ def test_the_defaults_of_an_arena_are_whole():
         ('"1 MiB"', '"1 MiX"', "s.toml:6:18: arena.nodes.fast: size '1 MiX': want bytes or text such as '64 MiB'"),
         ('"1 MiB"', '"65 TiB"', "s.toml:6:18: arena.nodes.fast: 71468255805440 bytes: want 1 byte to 64 TiB"),
         ('"1 MiB"', "0", "s.toml:6:18: arena.nodes.fast: 0 bytes: want 1 byte to 64 TiB"),
-        ('"1 MiB"', "1.5", "s.toml:6:18: arena.nodes.fast: expected an integer or a string, got 1.5"),
+        ('"1 MiB"', "1.5", "s.toml:6:18: arena.nodes.fast: expected an integer or a string or a table, got "),
+        (
+            "slow = 2097152",
+            "slow = { size = 1, numa = 1024 }",
+            "s.toml:6:53: arena.nodes.slow.numa: expected an integer from 0 to 1023 or a list, got 1024",
+        ),
+        (
+            "slow = 2097152",
+            "slow = { numa = 1 }",
+            "s.toml:6:34: arena.nodes.slow: object missing required field `size`",
+        ),
+        (
+            "slow = 2097152",
+            "slow = { size = 5000 }",
+            "s.toml:6:43: arena.nodes.slow.size: 5000 bytes are not a multiple",
+        ),
+        (
+            "slow = 2097152",
+            "slow = { size = 4096, nuam = 1 }",
+            "s.toml:6:49: arena.nodes.slow.nuam: unknown key 'nuam'",
+        ),
+        (
+            "slow = 2097152",
+            'slow = { size = 4096, numa = 1, path = "/mnt" }',
+            "s.toml:6:34: arena.nodes.slow: numa and path: want one of them",
+        ),
+        (
+            "slow = 2097152",
+            'slow = { size = 4096, numa = [1], interleave = "weighted" }',
+            "s.toml:6:34: arena.nodes.slow: interleave: want two nodes or more in numa",
+        ),
         (
             "2097152",
             "2097153",

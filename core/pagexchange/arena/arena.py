@@ -1,6 +1,6 @@
 """The arena as a user sees it: make one, put pages in it, exchange them, look at every frame."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self, SupportsIndex, TypeAlias, overload
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pagexchange.arena import hugepages
 from pagexchange.arena.frame import Frame, LaidOutRegion
+from pagexchange.arena.given_nodes import Nodes, as_nodes
 from pagexchange.arena.pairing import Wanted as Pairings
 from pagexchange.arena.pairs import as_frames, as_mask
 from pagexchange.arena.result import ExchangeResult
@@ -57,7 +58,7 @@ class Arena(LaidOutRegion):
     @classmethod
     def create(  # type: ignore[override]  # takes sizes as text and a Layout, where the region takes numbers and masks
         cls,
-        nodes: Mapping[str, int | str] | Iterable[tuple[str, int]] | None = None,
+        nodes: Nodes | None = None,
         *,
         page_size: int | str = 4096,
         layout: Layout | str | Path = "linux-6.18",
@@ -77,7 +78,10 @@ class Arena(LaidOutRegion):
         ----------
         nodes : mapping of name to size, or sequence of (name, frames)
             A mapping gives bytes or text ("64 MiB"); a sequence of pairs gives numbers of frames. pfns run through
-            the nodes in this order. Default: fast and slow, 64 MiB each.
+            the nodes in this order. Default: fast and slow, 64 MiB each. In a mapping a table says also where the
+            frames lie: {"size": "4 GiB", "numa": 1} binds them to a real node, "numa": [1, 2] interleaves them over
+            several ("interleave": "weighted" by the machine's weights), "path": "/dev/dax0.0" or a folder takes them
+            from a device or another file system. `pagexchange.arena.lying.lie` says what came of it.
         page_size : int or str
             Bytes of a frame: a power of two from 4 KiB to 2 MiB.
         layout : Layout, name or path
@@ -100,29 +104,23 @@ class Arena(LaidOutRegion):
         Raises
         ------
         ValueError, ConfigError, ArenaAccessError, ArenaFullError
+        ArenaError
+            The machine has no such node, or it is not for this process.
         """
         # What is wrong with numbers of frames and the page size itself is for the region to say: it checks them anyway.
         size = parse_size(page_size)
         if nodes is None:
             nodes = {"fast": "64 MiB", "slow": "64 MiB"}
-        if isinstance(nodes, Mapping):
-            counts = []
-            for name, text in nodes.items():
-                amount = parse_size(text)
-                if size and amount % size:
-                    raise ValueError(f"node {name!r}: {text} is not a multiple of the page size {page_size}")
-                counts.append((name, amount // size if size else 0))
-        else:
-            counts = list(nodes)
+        counts, places = as_nodes(nodes, size)
         if huge not in ("", "thp", "hugetlb"):
             raise ValueError(f"huge {huge!r}: choose '', 'thp' or 'hugetlb'")
         chosen = layout if isinstance(layout, Layout) else Layout.load(layout)
         arena = super().create(
-            page_size=size, nodes=counts, layout={**chosen.native(), "text": chosen.text}, path=path,
+            page_size=size, nodes=counts, places=places, layout={**chosen.native(), "text": chosen.text}, path=path,
             hugetlb=huge == "hugetlb", thp=huge == "thp", workers=workers, mappings=mappings, spaces=spaces,
             xa_nodes=xa_nodes, page_tables=page_tables, watermarks=watermarks, reserve=reserve,
         )  # fmt: skip
-        arena.layout, arena.huge = chosen, huge
+        arena.layout, arena.huge, arena.places = chosen, huge, tuple(places)
         arena.strategies = {}
         return arena
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.model.layout import Layout
+from pagexchange_native.arena.places import Place
 from pagexchange_native.arena.region import MAX_ORDER, STATES, Region
 
 _STATE_NAMES: Final = {number: name for name, number in STATES.items()}
@@ -22,6 +23,8 @@ class LaidOutRegion(Region):
     """Names, places and policies of the bits of a flags word."""
     huge: Literal["", "thp", "hugetlb"] = ""
     """Huge pages that were asked for; `hugepages` says what came of it."""
+    places: tuple[Place, ...] = ()
+    """Where the frames of each node were to lie; empty: nothing was said. `lying` says where they do."""
     benchmarking: bool = False
     """True inside a benchmark: the `null` mover serves only then."""
 

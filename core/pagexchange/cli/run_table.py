@@ -58,6 +58,7 @@ def _heading(result: RunResult) -> Paragraph:
         f"{counted(given.pairs, 'pair')} of {_folios(given)}" + _asked(given.pairs, given.pairs_asked),
         f"flags as in {given.layout}" if given.layout else "",
         of_all(given.huge_bytes, given.arena_bytes) if given.huge else "",
+        given.real_nodes,
         SPLITS.get(given.details.get("split"), ""),
         f"{_numbers(threads)} thread{'' if threads == [1] else 's'}" if threads else "",
         f"of which {_numbers(worked)} worked" if any(0 < s.workers < s.threads for s in result.strategies) else "",

@@ -43,6 +43,8 @@ def put(data: dict[str, Any], text: str) -> KeyPath:
             new = new or path
         elif isinstance(at[step], str) and path[0] == "strategy" and depth > 2:
             at[step] = {"plugin": at[step]}  # of flags = "x", so that strategy.s.flags.option=1 finds a table
+        elif isinstance(at[step], int | str) and path[:2] == ("arena", "nodes") and depth == 3:
+            at[step] = {"size": at[step]}  # of slow = "4 GiB", so that arena.nodes.slow.numa=1 finds one
         at = at[step]
     return new or path
 

@@ -23,6 +23,7 @@ from pagexchange.model.table import check_schema, convert, show
 from pagexchange.model.tomlfile import KeyPath, TomlFile, dotted, unwritable
 from pagexchange.model.words import counted
 from pagexchange.trail import at
+from pagexchange_native.arena.places import as_place
 
 _PACKAGED: Final = "strategies.toml"
 PACKAGED_ORIGIN: Final = "the packaged strategies.toml"
@@ -258,17 +259,22 @@ class _Reader:
             page_size = None  # or each node would be blamed too, for not being a multiple of it
         values["page_size"] = page_size
         nodes = {}
+        total = 0
         for name, given in values.get("nodes", c.ArenaConfig().nodes).items():
-            path = ("arena", "nodes", name)
+            path: KeyPath = ("arena", "nodes", name)
             self.name(path, name or None, False)
             if not 0 < len(name.encode(errors="surrogatepass")) < 32:
                 self.bad(path, "a node's name has 1 to 31 bytes", False)
-            nodes[name] = bytes_ = self.size(path, given)
+            table = given if isinstance(given, c.NodeConfig) else None
+            at_size = (*path, "size") if table else path
+            bytes_ = self.size(at_size, table.size if table else given)
             if bytes_ and page_size and bytes_ % page_size:
-                self.bad(path, f"{bytes_} bytes are not a multiple of the page size, {page_size}")
+                self.bad(at_size, f"{bytes_} bytes are not a multiple of the page size, {page_size}")
+            nodes[name] = self.node(path, table, bytes_ or 0) if table else bytes_
+            total += bytes_ or 0
         if len(nodes) != 2:
             self.bad(("arena", "nodes"), f"{counted(len(nodes), 'node')}: want 2, the fast one first")
-        elif page_size and sum(size or 0 for size in nodes.values()) // page_size >= 1 << 31:
+        elif page_size and total // page_size >= 1 << 31:
             self.bad(("arena", "nodes"), f"more than 2^31 - 1 frames of {page_size} bytes")
         values["nodes"] = nodes
         marks = values.get("watermarks")
@@ -278,6 +284,13 @@ class _Reader:
             self.name(("arena", place), name)
         self.load_layout(values.get("layout", c.ArenaConfig().layout))
         return values
+
+    def node(self, path: KeyPath, table: c.NodeConfig, bytes_: int) -> c.NodeConfig:
+        """Check where a node's frames are to lie; what the machine has is asked when an arena is made."""
+        self.name((*path, "path"), table.path)
+        for problem in as_place(table.place()).problems():
+            self.bad(path, problem)
+        return dataclasses.replace(table, size=bytes_)
 
     def name(self, path: KeyPath, name: str | None, value: bool = True) -> None:
         """Refuse a name, or the path of a file, that nobody can have meant."""

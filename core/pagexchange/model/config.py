@@ -17,6 +17,7 @@ Backing = Literal["base", "thp", "hugetlb"]
 Sorting = Literal["random", "sorted"]
 Population = Literal["half", "anon", "file"]
 Load = Literal["idle", "busy"]
+Interleave = Literal["even", "weighted"]
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
@@ -27,6 +28,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 FolioOrder = Annotated[int, msgspec.Meta(ge=0, le=9)]
 Weight = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
+RealNode = Annotated[int, msgspec.Meta(ge=0, le=1023)]
 Size = int | str
 """Bytes, or a text like `"256 MiB"`; the fields hold bytes when a Config is made."""
 
@@ -53,13 +55,38 @@ class RunConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One of `[arena] nodes` as a table: how large it is, and where its frames lie."""
+
+    size: Size
+    """Bytes."""
+    numa: RealNode | tuple[RealNode, ...] | None = None
+    """Number of the real node that the frames are bound to, or several, over which they are interleaved."""
+    interleave: Interleave = "even"
+    """Over several real nodes: page by page in turns, or by the weights that the machine has for its nodes."""
+    path: str | None = None
+    """Instead of `numa`: a DAX device, or a folder on a file system in which a file without a name is made."""
+
+    def place(self) -> dict[str, Any]:
+        """Return where the frames lie, as `Arena.create` takes it; nothing where nothing is said."""
+        given = {"numa": self.numa, "path": self.path}
+        if self.interleave != "even":
+            given["interleave"] = self.interleave
+        return {key: value for key, value in given.items() if value is not None}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ArenaConfig:
     """`[arena]`: the memory that all strategies run against."""
 
     page_size: Size = 4096
     """Bytes of a frame: a power of two from 4096 to 2 MiB."""
-    nodes: dict[str, Size] = dataclasses.field(default_factory=lambda: {"fast": 256 << 20, "slow": 256 << 20})
-    """Name -> bytes of both nodes, in the order of their frame numbers: the fast one first."""
+    nodes: dict[str, Size | NodeConfig] = dataclasses.field(
+        default_factory=lambda: {"fast": 256 << 20, "slow": 256 << 20}
+    )
+    """Name -> bytes of both nodes, in the order of their frame numbers: the fast one first. Or a table for a node: its
+    size, and where its frames lie.
+    """
     layout: str = "linux-6.18"
     """Layout of the flags word: a name, or the path of a TOML file (from the folder of this one)."""
     huge: Literal["no", "thp", "hugetlb"] = "no"
@@ -74,7 +101,12 @@ class ArenaConfig:
     @property
     def frames(self) -> dict[str, int]:
         """Name -> number of frames of each node."""
-        return {name: int(size) // int(self.page_size) for name, size in self.nodes.items()}
+        return {name: size // int(self.page_size) for name, size in self.sizes.items()}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Name -> bytes of each node."""
+        return {name: int(node.size if isinstance(node, NodeConfig) else node) for name, node in self.nodes.items()}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -234,6 +266,14 @@ class Config:
             return self.strategies[name]
         except KeyError:
             raise UnknownStrategyError(name, self.strategies) from None
+
+    def placed(self) -> dict[str, dict[str, Any]]:
+        """Return name -> where the frames of each node of the arena lie, as `Arena.create` takes it, without sizes."""
+        places = {name: node.place() if isinstance(node, NodeConfig) else {} for name, node in self.arena.nodes.items()}
+        return {
+            name: place | ({"path": self.resolve(place["path"])} if "path" in place else {})
+            for name, place in places.items()
+        }
 
     def resolve(self, path: str) -> Path:
         """Return a path of this file as one that can be opened."""

@@ -203,7 +203,7 @@ def _unknown(value: object, hint: object, path: KeyPath) -> Iterator[Wrong]:
         members = [_plain(member)[0] for member in args] if origin in _UNIONS else [hint]
         tables = [member for member in members if isinstance(member, type) and _is_table(member)]
         known = {key for member in tables for key in (*_keys(member, value), *_tag(member))}
-        if tables and len(tables) == len([m for m in members if m is not types.NoneType]):
+        if tables and len(tables) == len([m for m in members if m is not types.NoneType and m not in _WORDS]):
             for key in value:
                 if key not in known:
                     yield (*path, key), f"unknown key {key!r}{did_you_mean(key, known)}", False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
+from pagexchange.arena.given_nodes import NodeTable
 from pagexchange.errors import SnapshotError
 from pagexchange.model.config import Split
 from pagexchange.model.layout import Layout
@@ -19,6 +21,7 @@ from pagexchange.pages.snapshot.proc import kpageflags
 from pagexchange.pages.split import on_nodes
 from pagexchange.pages.within import within
 from pagexchange_native.arena.backing import METADATA, refuse_more_than_available
+from pagexchange_native.arena.places import as_place, border
 from pagexchange_native.arena.region import BATCH
 
 _ROW: Final = 100
@@ -45,7 +48,7 @@ def arena_from_snapshot(
     free: int | None = None,
     page_size: int = 4096,
     hot: float = 0.5,
-    nodes: tuple[str, str] = ("fast", "slow"),
+    nodes: Mapping[str, NodeTable] | None = None,
     seed: int = 0,
     **options: Any,  # noqa: ANN401 - whatever Arena.create takes
 ) -> tuple[Arena, Population]:
@@ -72,8 +75,9 @@ def arena_from_snapshot(
         Bytes of a frame of the arena. Larger ones give each page more bytes, and the same numbers.
     hot : float
         Share of pages to call hot where the snapshot does not know (one that was taken without root).
-    nodes : (str, str)
-        Names of the fast and of the slow node.
+    nodes : mapping of two names
+        Of the fast and of the slow node, each with where its frames lie, as of `Arena.create`, and no size. Default:
+        fast and slow, wherever Linux puts them.
     seed : int
     **options
         More for `Arena.create`: path, huge, workers, watermarks.
@@ -106,9 +110,14 @@ def arena_from_snapshot(
     if snapshot.given_heat is None and len(np.unique(plan.hot)) == 1:
         plan.hot = np.where(random.random(len(plan.hot)) < hot, 7, 0).astype(np.uint8)
         counts["made_up_heat"] = len(plan.hot)
-    frames = _frames_needed(snapshot, recorded, node, free, page_size)
+    tables = nodes or {"fast": {}, "slow": {}}
+    whole = _whole(tables, page_size, bool(options.get("huge")))
+    frames = _frames_needed(snapshot, recorded, node, free, page_size, whole)
+    given: dict[str, NodeTable] = {
+        name: {"frames": count, **table} for (name, table), count in zip(tables.items(), frames, strict=True)
+    }
     arena = Arena.create(
-        nodes=list(zip(nodes, frames, strict=True)), page_size=page_size, layout=chosen,
+        nodes=given, page_size=page_size, layout=chosen,
         mappings=len(np.unique(plan.file[plan.file >= 0])) + 8, spaces=len(np.unique(plan.map_space)) + 8,
         # what the plan needs, and for later pages what an arena of so many frames has by default
         xa_nodes=xa_nodes(plan, recorded.order) + sum(frames) // 58 + 64,
@@ -150,13 +159,20 @@ def refuse_too_many(flags: NDArray[np.uint64], page_size: int) -> None:
     refuse_more_than_available(pages * (page_size + METADATA) + len(flags) * _ROW)
 
 
+def _whole(tables: Mapping[str, NodeTable], page_size: int, huge: bool) -> int:
+    """Frames that a node has a multiple of, so that it does not share what Linux binds as a whole."""
+    return border([as_place(table) for table in tables.values()], page_size, huge=huge) // page_size
+
+
 def _frames_needed(
-    snapshot: Snapshot, recorded: Folios, node: NDArray[np.uint8], free: int | None, page_size: int
+    snapshot: Snapshot, recorded: Folios, node: NDArray[np.uint8], free: int | None, page_size: int, whole: int
 ) -> list[int]:
     """Frames of the two nodes: room for their folios and for the free frames. ArenaFullError: no memory for so many."""
     used = np.bincount(node, weights=recorded.size, minlength=2).astype(np.int64)
     spare = free if free is not None else _spare(snapshot, recorded, int(used.max()))
-    unit = 1 << int(recorded.order.max())  # nodes of whole blocks of the largest order: all folios find room
+    unit = max(
+        1 << int(recorded.order.max()), whole
+    )  # nodes of whole blocks of the largest order: all folios find room
     frames = [-(-(int(count) + max(spare, 1)) // unit) * unit for count in used]
     refuse_more_than_available(int(used.sum()) * page_size + sum(frames) * METADATA)
     return frames

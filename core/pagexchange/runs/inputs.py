@@ -106,7 +106,6 @@ def _options(config: Config) -> dict[str, Any]:
 
 def _replayed(config: Config, snapshot: Snapshot, given: Input) -> Made:
     backing.refuse_more_than_available((config.workload.pairs or 0) * LISTS)
-    names = tuple(config.arena.nodes)
     arena, population = arena_from_snapshot(
         snapshot,
         layout=config.layout,
@@ -114,7 +113,7 @@ def _replayed(config: Config, snapshot: Snapshot, given: Input) -> Made:
         free=config.workload.free,
         hot=config.workload.hot,
         page_size=int(config.arena.page_size),
-        nodes=(names[0], names[1]),
+        nodes=config.placed(),
         seed=config.run.seed,
         **_options(config),
     )
@@ -136,7 +135,7 @@ def _synthetic(config: Config, given: Input) -> Made:
         + (work.pairs or 0) * LISTS
     )
     arena = Arena.create(
-        nodes=list(config.arena.frames.items()),
+        nodes={name: place | {"frames": config.arena.frames[name]} for name, place in config.placed().items()},
         page_size=int(config.arena.page_size),
         layout=config.layout,
         **_options(config),

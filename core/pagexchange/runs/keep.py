@@ -128,6 +128,7 @@ class Kept:
             "report": done.report,
             "page_size": result.input.page_size,
             "huge_bytes": result.input.huge_bytes,
+            "real_nodes": result.input.real_nodes,
         }
         return Cell(
             id=self._ids[done.name],
@@ -172,6 +173,9 @@ def with_whole_paths(config: Config, specs: Sequence[StrategySpec], snapshot: st
     for table, key in ((arena, "path"), (workload, "snapshot")):
         if table[key] is not None:
             table[key] = str(config.resolve(table[key]).absolute())
+    for node in arena["nodes"].values():
+        if isinstance(node, dict) and node["path"] is not None:
+            node["path"] = str(config.resolve(node["path"]).absolute())
     if is_file_name(arena["layout"]):
         arena["layout"] = str(config.resolve(arena["layout"]).absolute())
     if snapshot is not None:

@@ -208,7 +208,9 @@ class InputInfo(msgspec.Struct, frozen=True, kw_only=True):
     huge_bytes: int | None = None
     """Of the arena, as it was before the first round; None: the machine does not say."""
     nodes: list[dict[str, Any]] = []
-    """name, frames, free (at the start of each call) per node."""
+    """name, frames, free (at the start of each call) per node; after a run `lies`, see `pagexchange.arena.lying`."""
+    real_nodes: str = ""
+    """Where the nodes' frames lay at the end of the run, in words; empty on a machine of one node, unless asked."""
     layout: str = ""
     free: int | None = None
     """Free frames left per node because `--free` or `[workload] free` said so."""

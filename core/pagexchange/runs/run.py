@@ -14,14 +14,17 @@ strategy that ran last, and before the first call of all to nobody.
 import time
 from collections.abc import Sequence
 
+import msgspec
+
 from pagexchange import __version__
+from pagexchange.arena import lying
 from pagexchange.measure import pressure
 from pagexchange.model.config import StrategySpec
 from pagexchange.oracle import Verdict as Comparison
 from pagexchange.runs.environment import collect
 from pagexchange.runs.figures import clock_of, with_figures
 from pagexchange.runs.in_turns import InTurns, Keep, Progress, UnsoundError
-from pagexchange.runs.result import Meanwhile, RunResult
+from pagexchange.runs.result import InputInfo, Meanwhile, RunResult
 from pagexchange.runs.tally import Bind, Tally
 from pagexchange.runs.verdict import Stamping, losses, unsound
 from pagexchange.runs.workbench import Workbench
@@ -79,22 +82,31 @@ def run(
         broken = error.comparison
     turns.finish_all()
     after = pressure.read()
+    lay = [] if bench.arena.closed else lying.lie(bench.arena)  # all pages that will ever be written are by now
     clock = clock_of(tally.threads for tally in turns.tallies)
     results, reference = with_figures([tally.result(bench) for tally in turns.tallies], clock)
     return RunResult(
         pagexchange=__version__,
         seed=seed,
         environment=environment,
-        input=bench.info,
+        input=_where_it_lay(bench.info, lay),
         rounds=turns.rounds or 0,
         interrupted=interrupted,
         rounds_done=max((len({timed.round for timed in result.rounds}) for result in results), default=0),
         as_expected=all(result.as_expected is not False for result in results) and not drift and broken is None,
         unsound=losses(broken),
-        warnings=[f"{sentence}." for sentence in (drift, "" if broken is None else unsound(broken)) if sentence],
+        warnings=[
+            *(f"{sentence}." for sentence in (drift, "" if broken is None else unsound(broken)) if sentence),
+            *lying.remarks(lay),
+        ],
         seconds=round(time.perf_counter() - started, 3),
         strategies=results,
         clock=clock,
         reference=reference,
         machine=Meanwhile(before=pressure.at(before), during=pressure.between(before, after), after=pressure.at(after)),
     )
+
+
+def _where_it_lay(info: InputInfo, lay: Sequence[lying.Lying]) -> InputInfo:
+    nodes = [node | {"lies": one.values()} for node, one in zip(info.nodes, lay, strict=False)]
+    return msgspec.structs.replace(info, nodes=nodes or info.nodes, real_nodes=lying.words(lay))

@@ -134,8 +134,8 @@ def _point(
     registry = Registry(config.block)
     made.plugins |= {use.plugin: registry.origin(use.plugin) for spec in specs for use in spec.uses()}
     planned = cells(config, specs, given.digest, values)
-    sizes = sum(int(size) for size in config.arena.nodes.values())
-    return data, Point(number, values, toml(data), tuple(files), tuple(planned), sizes)
+    size = sum(config.arena.sizes.values())
+    return data, Point(number, values, toml(data), tuple(files), tuple(planned), size)
 
 
 def _input(config: Config, made: _Made) -> tuple[Input, str | None]:

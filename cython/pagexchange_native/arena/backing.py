@@ -5,6 +5,7 @@ import fcntl
 import os
 import stat
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
@@ -83,10 +84,11 @@ class Backing:
             self.fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
             os.close(low)
 
-    def take(self, total: int, taken: int, hugetlb: bool) -> None:
-        """Give it `total` bytes, the first `taken` of them now; a memfd then keeps its size.
+    def shape(self, total: int, taken: int, hugetlb: bool) -> None:
+        """Give it `total` bytes, none of which is in memory yet; a memfd then keeps its size.
 
-        ArenaFullError says how much is missing. The hugetlb pool is asked when the file is mapped.
+        ArenaFullError says how much is missing for the `taken` bytes that will be filled. The hugetlb pool is asked
+        when the file is mapped.
         """
         # Said before it is taken: what is in memory has no limit but the out-of-memory killer, or SIGBUS.
         if hugetlb:
@@ -98,23 +100,8 @@ class Backing:
                     f"leaves {allowed.left // HUGE}; raise it or do not ask for hugetlb",
                 )
         elif self.path is None or file_system(self.fd) in _OF_MEMORY:
-            available = memory_available()
-            if taken > available:
-                raise ArenaFullError(
-                    errno.ENOMEM,
-                    f"the arena takes {taken} bytes of {total} at once, the machine has {available} available"
-                    f"{_to_whom(available)}",
-                )
-        try:
-            os.ftruncate(self.fd, total)
-            if not hugetlb:
-                # In pieces: older Linux undoes in shared memory what a signal interrupts, and a frequent one for ever.
-                for at in range(0, taken, _RESERVE):
-                    os.posix_fallocate(self.fd, at, min(_RESERVE, taken - at))
-        except OSError as error:
-            raise ArenaFullError(
-                error.errno, f"cannot take {taken} bytes of {total} for the arena: {error.strerror}"
-            ) from None
+            _refuse_at_once(taken, total, "the arena")
+        _set_size(self.fd, total, taken, "the arena")
         if self.path is None:
             try:
                 fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
@@ -132,6 +119,47 @@ class Backing:
                 f"cannot lock byte {byte} of the arena, by which others see this process alive: {error.strerror}",
                 self.path,
             ) from None
+
+
+def fill(fd: int, total: int, parts: Iterable[tuple[int, int]], *, what: str = "the arena") -> None:
+    """Put memory, or blocks of the file system, under parts of a file of `total` bytes: (offset, bytes) of each.
+
+    A file that is empty gets its size. ArenaFullError: there is not so much.
+    """
+    parts = list(parts)
+    taken = sum(size for _, size in parts)
+    if os.fstat(fd).st_size != total:
+        if file_system(fd) in _OF_MEMORY:
+            _refuse_at_once(taken, total, what)
+        _set_size(fd, total, taken, what)
+    try:
+        # In pieces: older Linux undoes in shared memory what a signal interrupts, and a frequent one for ever.
+        for offset, size in parts:
+            for at in range(offset, offset + size, _RESERVE):
+                os.posix_fallocate(fd, at, min(_RESERVE, offset + size - at))
+    except OSError as error:
+        raise _cannot_take(error, taken, total, what) from None
+
+
+def _set_size(fd: int, total: int, taken: int, what: str) -> None:
+    try:
+        os.ftruncate(fd, total)
+    except OSError as error:
+        raise _cannot_take(error, taken, total, what) from None
+
+
+def _cannot_take(error: OSError, taken: int, total: int, what: str) -> ArenaFullError:
+    return ArenaFullError(error.errno, f"cannot take {taken} bytes of {total} for {what}: {error.strerror}")
+
+
+def _refuse_at_once(taken: int, total: int, what: str) -> None:
+    available = memory_available()
+    if taken > available:
+        raise ArenaFullError(
+            errno.ENOMEM,
+            f"{what} takes {taken} bytes of {total} at once, the machine has {available} available"
+            f"{_to_whom(available)}",
+        )
 
 
 def refuse_path(path: str | bytes | PathLike[str], hugetlb: bool) -> None:

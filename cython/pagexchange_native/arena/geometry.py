@@ -6,6 +6,7 @@ from operator import index as as_int
 from typing import Any, Final
 
 from pagexchange_native.arena.backing import HUGE
+from pagexchange_native.arena.places import Place, Span, border
 
 _ON_A_PAGE: Final = ("pieces", "entries")
 """Parts that begin at a multiple of 4096 bytes; the others at one of 64, a cache line."""
@@ -37,7 +38,7 @@ class Geometry:
 
     `names` and `sizes` (frames) of the nodes; `marks`, the (min, low, high) of every node, or None: from its size;
     `parts`, name -> (byte offset, count, bytes of one item); `metadata`, bytes before the frames; `total`, bytes of the
-    whole region; `text`, the layout's; `huge`, as the header has it.
+    whole region; `text`, the layout's; `huge`, as the header has it; `spans`, of the frames of each node.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Geometry:
         *,
         page_size: int,
         nodes: Sequence[tuple[str, int]],
+        places: Sequence[Place] = (),
         layout: Mapping[str, Any],
         hugetlb: bool,
         thp: bool,
@@ -110,10 +112,30 @@ class Geometry:
             at = _align(at, 4096 if part in _ON_A_PAGE else 64)
             self.parts[part] = (at, count, form.items[part])
             at += count * form.items[part]
-        self.metadata = _align(at, HUGE if hugetlb or thp else self.page_size)
+        whole = border(places, self.page_size, huge=hugetlb or thp)
+        self.metadata = _align(at, HUGE if hugetlb or thp else whole)
         self.parts["frames"] = (self.metadata, nframes, self.page_size)
         # A huge page lies in the file as a whole, so the last block is made full.
         self.total = _align(self.metadata + nframes * self.page_size, HUGE if hugetlb or thp else self.page_size)
+        self.spans = self._spans(places, whole)
+
+    def _spans(self, places: Sequence[Place], whole: int) -> list[Span]:
+        """Where each node's frames are. ValueError: a place is wrong, or two nodes would share what lies in one."""
+        if places and len(places) != len(self.names):
+            raise ValueError(f"{len(places)} places for {len(self.names)} nodes: want one for each, or none")
+        spans: list[Span] = []
+        wrong: list[str] = []
+        at = self.metadata
+        for name, frames, place in zip(self.names, self.sizes, places or [Place()] * len(self.names), strict=True):
+            size = frames * self.page_size
+            wrong += [f"node {name!r}: {problem}" for problem in place.problems()]
+            if any(places) and size % whole:
+                wrong.append(f"node {name!r}: {size} bytes; want a multiple of {whole}: two nodes cannot share a page")
+            spans.append(Span(name, at, size, place))
+            at += size
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return spans
 
     def _check_nodes(self, nodes: Sequence[tuple[str, int]], most: int) -> None:
         if not 1 <= len(nodes) <= most:

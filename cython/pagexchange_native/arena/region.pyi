@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pagexchange_native.arena.huge_pages import Collapsed
+from pagexchange_native.arena.places import Place
 
 FORMAT_VERSION: Final[int]
 ABI: Final[int]
@@ -47,6 +48,7 @@ class Region:
         *,
         page_size: int = 4096,
         nodes: Iterable[tuple[str, int]] = ...,
+        places: Iterable[Place] = (),
         layout: Mapping[str, Any],
         path: str | PathLike[str] | None = None,
         hugetlb: bool = False,

@@ -10,7 +10,8 @@ from operator import index as as_int
 
 import numpy as np
 
-from pagexchange_native.arena.backing import Backing, boot_id, pool_too_small
+from pagexchange_native.arena import places as placing
+from pagexchange_native.arena.backing import Backing, boot_id, fill, pool_too_small
 from pagexchange_native.arena.geometry import Format, Geometry
 from pagexchange_native.arena.huge_pages import affordable, collapsed
 from pagexchange_native.arena.owners import who
@@ -38,10 +39,15 @@ from pagexchange_native.arena.mapping cimport (
     MADV_DONTFORK,
     MADV_HUGEPAGE,
     MAP_FAILED,
+    MAP_FIXED,
+    MAP_SHARED,
+    PROT_READ,
+    PROT_WRITE,
     can_collapse,
     collapse_block,
     madvise,
     map_at_border,
+    mmap,
     munmap,
 )
 from pagexchange_native.arena.page_lock cimport enter_pages, first_frame, keeper_owner, leave_pages, page_leave
@@ -423,8 +429,8 @@ cdef class Region:
         return 0
 
     @classmethod
-    def create(cls, *, object page_size=4096, object nodes=(("fast", 16384), ("slow", 16384)), object layout,
-               object path=None, bint hugetlb=False, bint thp=False, object workers=8, object mappings=64,
+    def create(cls, *, object page_size=4096, object nodes=(("fast", 16384), ("slow", 16384)), object places=(),
+               object layout, object path=None, bint hugetlb=False, bint thp=False, object workers=8, object mappings=64,
                object spaces=16, object xa_nodes=None, object page_tables=None, object watermarks=None,
                object reserve=None):
         """Make an arena with all frames free.
@@ -435,6 +441,8 @@ cdef class Region:
             Bytes of a frame: a power of two from 4096 to 2 MiB.
         nodes : sequence of (str, int)
             Name and number of frames of each node; pfns run through the nodes in this order.
+        places : sequence of Place, optional
+            Where the frames of each node lie. Frames of nodes without one, and metadata, lie where Linux puts them.
         layout : mapping
             Masks and shifts of the flags word, from `pagexchange.Layout.native()`; `text`, its layout file, for who attaches.
         path : path-like, optional
@@ -454,13 +462,15 @@ cdef class Region:
         ValueError
             A size, a name or a count is out of range.
         ArenaAccessError
-            `path` exists, is a link, or may not be created.
+            `path` exists, is a link, or may not be created; or memory may not be bound.
         ArenaFullError
             Not enough memory, or the hugetlb pool is too small; the message says how much is missing.
+        ArenaError
+            A place is not on this machine.
         """
         cdef Region self = cls.__new__(cls)
         geometry = Geometry(
-            _FORMAT, page_size=page_size, nodes=list(nodes), layout=layout, hugetlb=hugetlb, thp=thp, workers=workers,
+            _FORMAT, page_size=page_size, nodes=list(nodes), places=list(places), layout=layout, hugetlb=hugetlb, thp=thp, workers=workers,
             mappings=mappings, spaces=spaces, xa_nodes=xa_nodes, page_tables=page_tables, watermarks=watermarks,
         )
         try:
@@ -477,17 +487,25 @@ cdef class Region:
         cdef pgx_region *r
         cdef uint32_t n
         total = geometry.total
+        placing.refuse(geometry.spans, path, hugetlb=hugetlb, thp=thp)
+        parts = [(0, geometry.metadata)]  # of the file: what gets memory now
+        if reserve:
+            parts += [(span.offset, span.size) for span in geometry.spans if span.place.path is None]
+        taken = sum(size for _, size in parts)
         backing = Backing()
         try:
             backing.open(path, hugetlb)
-            backing.take(total, total if reserve else geometry.metadata, hugetlb)
+            backing.shape(total, taken, hugetlb)
         finally:
             self.fd, self.path, self.backing = backing.fd, backing.path, backing.kind
         _live.add(self)  # from here on threads may fork, since others run
         self._map(total, hugetlb)
+        self._place(geometry)  # before any page has memory: where that comes from is decided by now
+        if not hugetlb:
+            fill(self.fd, total, parts)
         r = self.region
         if thp:
-            self._collapse(total if reserve else geometry.metadata)
+            self._collapse(taken, geometry.spans)
         try:
             uuid = secrets.token_bytes(16)
         except OSError as error:
@@ -519,21 +537,45 @@ cdef class Region:
         self.region.base = <uint8_t *>base
         self.region.total = total
 
-    def _collapse(self, uint64_t taken):
-        """Make huge pages of the whole arena, as far as they come; the first `taken` bytes have memory already.
+    def _place(self, geometry):
+        """Map and bind the frames of each node where they are to lie."""
+        cdef uint8_t *at
+        cdef uint64_t size
+        cdef int fd, code
+        for span in geometry.spans:
+            at, size = self.region.base + <uint64_t>span.offset, span.size
+            if span.place.path is not None:
+                fd = placing.open_own(span, geometry.page_size)
+                code = 0
+                # A new mapping, so that the advice about children has to be given again.
+                if mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED \
+                        or madvise(at, size, MADV_DONTFORK) != 0:
+                    code = c_errno
+                c_close(fd)
+                if code:
+                    raise ArenaError(f"node {span.name!r}: cannot map {size} bytes of {span.place}: {os.strerror(code)}")
+            placing.bind(<uint64_t>at, span)
+
+    def _collapse(self, uint64_t taken, spans):
+        """Make huge pages of the whole arena, as far as they come; `taken` bytes of it have memory already.
 
         In the order of the file, so metadata first: a pair meets two frames, but six cache lines of metadata on as many
         pages, and there are forty times less of them. Linux decides alone where it makes none on demand.
         """
-        cdef uint64_t blocks = self.region.total // BLOCK, n
-        cdef uint64_t most = taken // BLOCK + <uint64_t>affordable((self.region.total - taken) // BLOCK)
+        elsewhere = {
+            n for span in spans if span.place.path is not None
+            for n in range(span.offset // BLOCK, (span.offset + span.size) // BLOCK)
+        }
+        own = [n for n in range(self.region.total // BLOCK) if n not in elsewhere]
+        cdef uint64_t blocks = len(own), n
+        cdef uint64_t most = taken // BLOCK + <uint64_t>affordable(blocks - taken // BLOCK)
         cdef uint64_t came = 0
         cdef int code, last = 0, row = 0
         # For blocks that do not come now: some settings let Linux make huge pages of them later.
         madvise(self.region.base, self.region.total, MADV_HUGEPAGE)
         if not can_collapse():
             return
-        for n in range(most):
+        for n in own[:most]:
             with nogil:
                 code = collapse_block(self.fd, self.region.base, n * BLOCK)
             PyErr_CheckSignals()
