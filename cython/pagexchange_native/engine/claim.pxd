@@ -52,6 +52,11 @@ cdef inline void record_side(Worker *w, uint32_t i, uint32_t side, const Page *p
     pgx_prefetch(&r.xanodes[word // PGX_XA_SLOTS].slot[word % PGX_XA_SLOTS])
 
 
+cdef inline int other_order(const Worker *w) noexcept nogil:
+    """Of folios that differ in size: a free frame was taken for the page that was there, and now another one is."""
+    return -EAGAIN if w.plan.copies else -EINVAL
+
+
 cdef inline int check_pair(Worker *w, uint32_t i, Page *a, Page *b) noexcept nogil:
     """What forbids the exchange, of two pages as they were looked at: 0, -errno, IS_HELD or IS_WRITTEN. Without tails."""
     cdef const pgx_region *r = w.r
@@ -60,11 +65,11 @@ cdef inline int check_pair(Worker *w, uint32_t i, Page *a, Page *b) noexcept nog
     if rc == 0:
         rc = exists(r, p.pfn[1], b)
     if rc == 0 and a.order != b.order:
-        rc = -EINVAL
+        rc = other_order(w)
     if rc != 0:
         return rc
     p.order = a.order
-    if ((a.word | b.word) & ~pgx_state_of(~PGX_FROZEN, 0)) or ((a.flags | b.flags) & r.layout.locked):
+    if ((a.word ^ pgx_state_of(0, p.owner[0])) | (b.word ^ pgx_state_of(0, p.owner[1]))) & ~pgx_state_of(~PGX_FROZEN, 0) or ((a.flags | b.flags) & r.layout.locked):
         return IS_HELD
     rc = movable(r, a)
     return movable(r, b) if rc == 0 else rc
@@ -83,7 +88,8 @@ cdef inline int _claim(Worker *w, uint32_t i) noexcept nogil:
     rc = check_pair(w, i, &a, &b)
     if rc != 0:
         return rc
-    if a.word != pgx_state_of(a.refs, 0) or b.word != pgx_state_of(b.refs, 0) or a.refs == 0 or b.refs == 0:
+    if a.word != pgx_state_of(a.refs, p.owner[0]) or b.word != pgx_state_of(b.refs, p.owner[1]) or \
+            a.refs == 0 or b.refs == 0:
         return IS_REFERENCED
     if not pgx_cas64(word_a, a.word, mark):
         return IS_HELD
@@ -119,7 +125,7 @@ cdef inline void let_go(Worker *w, uint32_t i) noexcept nogil:
     cdef uint32_t side
     for side in range(2):
         if p.done & (FROZEN_0 << side):
-            pgx_store64(pgx_state_word(&w.r.entries[p.pfn[side]]), pgx_state_of(p.refs[side], 0))
+            pgx_store64(pgx_state_word(&w.r.entries[p.pfn[side]]), pgx_state_of(p.refs[side], p.owner[side]))
         elif p.done & (LOCKED_0 << side):
             pgx_store32(&w.r.entries[p.pfn[side]].owner, 0)
     p.done &= ~<uint32_t>(LOCKED_0 | LOCKED_1 | FROZEN_0 | FROZEN_1)

@@ -17,6 +17,9 @@ cdef struct Counts:     # what a call cost, all its workers together
     uint64_t[MOVERS] moved
     uint32_t workers
 
+cdef enum:
+    EXCHANGE = -1  # instead of the node that pages migrate to
+
 cdef tuple numbers_of(const Counts *counts, uint32_t movers, const uint64_t *spent)
 
 
@@ -35,6 +38,6 @@ cdef class Exchanger:
     cdef uint64_t *seen    # a bit per frame, all clear, for the next call of many pairs; NULL while one has it
     cdef uint64_t guarded  # when the handler of SIGBUS was looked at
     cdef Worker *worker(self, uint32_t slot) noexcept nogil
-    cdef int run(self, const int64_t *pairs, int32_t *status, int64_t n, bint sequential, uint32_t threads,
+    cdef int run(self, const int64_t *pairs, int32_t *status, int64_t n, bint sequential, uint32_t threads, int node,
                  Counts *counts, uint64_t *spent) except -1
     cdef int python_batch(self, Worker *w) except? -1

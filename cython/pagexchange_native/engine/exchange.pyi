@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pagexchange_native.arena.region import Region
 from pagexchange_native.engine.steps import Numbers
+from pagexchange_native.movers.copier import DataCopier
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
@@ -21,12 +22,12 @@ class Exchanger:
     arena: Region
     flags: FlagPolicy
     mapping: MappingUpdater
-    movers: list[DataMover]
+    movers: list[DataMover | DataCopier]
     def __new__(
         cls,
         arena: Region,
         flags: FlagPolicy,
-        movers: Sequence[DataMover],
+        movers: Sequence[DataMover | DataCopier],
         mapping: MappingUpdater,
         *,
         mode: str = "async",
@@ -41,5 +42,13 @@ class Exchanger:
         status: NDArray[np.int32],
         *,
         sequential: bool = False,
+        threads: int | None = None,
+    ) -> Numbers: ...
+    def migrate(
+        self,
+        pairs: NDArray[np.int64],
+        status: NDArray[np.int32],
+        node: int,
+        *,
         threads: int | None = None,
     ) -> Numbers: ...

@@ -8,7 +8,7 @@ read through a buffer, statuses are written into one, workers are private C stru
 import numpy as np
 
 from pagexchange_native.errors import ArenaFullError
-from pagexchange_native.engine.python_objects import PythonFlags, PythonMapping, PythonMover
+from pagexchange_native.engine.python_objects import PythonCopier, PythonFlags, PythonMapping, PythonMover
 from pagexchange_native.arena import reentry
 from pagexchange_native.arena.reentry import plugin_of, refuse_plugin_of
 
@@ -22,18 +22,22 @@ from posix.time cimport CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
 from pagexchange_native.arena.locks cimport now_ns, wait_until
 from pagexchange_native.arena.region cimport Region, Use
+from pagexchange_native.plugin cimport pgx_mover_ops
 from pagexchange_native.policies.find_slot cimport MappingUpdater
 from pagexchange_native.policies.flag_policy cimport FlagPolicy
+from pagexchange_native.engine.page_check cimport Page, exists, look
+from pagexchange_native.engine.targets cimport take_targets
 from pagexchange_native.engine.threads cimport MOST_THREADS, run_jobs
+from pagexchange_native.movers.copier cimport DataCopier
 from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.buffers cimport INT32, INT64, address, extent, items, view_of
 from pagexchange_native.format cimport *
 from pagexchange_native.arena.slots cimport claim_worker, release_slot
 from pagexchange_native.engine.whole_pages cimport (
-    exchanged_in_group, in_group, pieces_of, put_groups_back, put_open_group_back, save_group,
+    copied_in_group, exchanged_in_group, in_group, pieces_of, put_groups_back, put_open_group_back, save_group,
 )
 from pagexchange_native.engine.work cimport (
-    ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_PARTS, Plan, Work, Worker,
+    ASYNC, MOVERS, NEXT_MOVER, PENDING, SYNC, SYNC_LIGHT, T_DATA, T_PARTS, Plan, Work, Worker, page_side,
 )
 from pagexchange_native.engine.worker cimport guard_install, run_batch
 
@@ -52,12 +56,15 @@ cdef enum:
     LOOK = 50_000_000  # ns between them while a call waits for a worker
     GUARDED = 100_000  # ns between two looks at who handles SIGBUS: each is a system call
     FEW = 16           # pairs that are compared with each other; the frames of more are noted in a bitmap
+    MIGRATED = 512     # base pages that are migrated at one time, as Linux has it (NR_MAX_BATCHED_MIGRATION)
 
 cdef struct Share:  # what one worker thread gets of a list
     Worker *w
     void *self
     const int64_t *pairs
     int32_t *status
+    int64_t *placed     # of a migration: the list again, whose second frames say where each page lies; else NULL
+    uint32_t node       # and where its pages go to
     uint64_t *seen      # one bit per frame: the frames of the batch, in sequential order; else NULL
     int64_t lo
     int64_t hi
@@ -115,6 +122,46 @@ cdef void _screen_few(const pgx_region *r, const int64_t *pairs, int32_t *status
         status[i] = rc if rc else PENDING
 
 
+cdef inline bint _named_before(const int64_t *pairs, int64_t i) noexcept nogil:
+    cdef int64_t j
+    for j in range(i):
+        if pairs[2 * j] == pairs[2 * i]:
+            return True
+    return False
+
+
+cdef int _there_already(const pgx_region *r, int64_t pfn) noexcept nogil:
+    """Of a frame of the node that its page is to go to: 0 if there is a page, or -errno."""
+    cdef Page page
+    look(r, <uint32_t>pfn, &page)
+    return exists(r, <uint32_t>pfn, &page)
+
+
+cdef void _screen_pages(const pgx_region *r, const int64_t *pairs, int32_t *status, uint64_t *seen, int64_t n,
+                        uint32_t node) noexcept nogil:
+    """Of a migration: range, frames that are named again, and pages that lie on their node. `seen` is NULL for a few."""
+    cdef uint64_t start = r.node_start[node]
+    cdef uint64_t frames = r.node_frames[node]
+    cdef int64_t i, pfn
+    cdef bint again
+    for i in range(n):
+        pfn = pairs[2 * i]
+        if pfn < 0 or <uint64_t>pfn >= r.nframes:
+            status[i] = -EFAULT
+            continue
+        if seen == NULL:
+            again = _named_before(pairs, i)
+        else:
+            again = _seen(seen, pfn)
+            seen[pfn >> 6] |= 1ull << (pfn & 63)
+        if again:
+            status[i] = -EINVAL
+        elif <uint64_t>pfn - start < frames:
+            status[i] = _there_already(r, pfn)
+        else:
+            status[i] = PENDING
+
+
 cdef inline bint _shorter(const pgx_region *r, int64_t n) noexcept nogil:
     """Whether n pairs name fewer words of the bitmap than it has."""
     return <uint64_t>(2 * n) < (r.nframes >> 6) + 1
@@ -169,6 +216,50 @@ cdef void _gather(Share *s, int64_t *position) noexcept nogil:
     w.n_ahead = <uint32_t>(s.hi - at if s.hi - at < BATCH else BATCH)
 
 
+cdef void _gather_pages(Share *s, int64_t *position) noexcept nogil:
+    """`_gather` of a migration: a batch has no more base pages than Linux migrates at one time, but for one large folio."""
+    cdef Worker *w = s.w
+    cdef Work *p
+    cdef int64_t at = position[0]
+    cdef int64_t pfn
+    cdef uint32_t most = PGX_BATCH if s.hi - s.lo <= PGX_BATCH else BATCH
+    cdef uint64_t frames = 0
+    w.n = 0
+    while at < s.hi and w.n < most:
+        pfn = s.pairs[2 * at]
+        if s.status[at] == PENDING and not 0 <= pfn < <int64_t>w.r.nframes:
+            s.status[at] = -EFAULT  # as in `_gather`
+        if s.status[at] == PENDING:
+            frames += 1ull << min(w.r.entries[pfn].order, PGX_MAX_ORDER)
+            if frames > MIGRATED and w.n:
+                break
+            p = &w.work[w.n]
+            p.pfn[0] = <uint32_t>pfn
+            p.at = at
+            w.n += 1
+        at += 1
+    position[0] = at
+    w.ahead = s.pairs + 2 * at
+    w.n_ahead = <uint32_t>(s.hi - at if s.hi - at < BATCH else BATCH)
+
+
+cdef inline void _take_targets(Worker *w, int32_t *status) noexcept nogil:
+    """Takes the batch's free frames, within the cost of the data as the temporary page's are."""
+    cdef uint64_t start = now_ns()
+    take_targets(w, status)
+    w.ns[T_DATA] += now_ns() - start
+
+
+cdef void _place(Share *s) noexcept nogil:
+    """Writes where the pages of a batch lie that went."""
+    cdef const Work *p
+    cdef uint32_t i
+    for i in range(s.w.n):
+        p = &s.w.work[i]
+        if p.status == 0:
+            s.placed[2 * p.at + 1] = p.pfn[1 - page_side(p)]
+
+
 cdef void _open(Worker *w) noexcept nogil:
     """Begins the record of a batch: its frames, and nothing that an earlier one has left."""
     cdef uint32_t i
@@ -186,18 +277,24 @@ cdef void _open(Worker *w) noexcept nogil:
         rec.side[0].mapping = 0
         rec.side[1].mapping = 0
         rec.status = 0
-        # `temp` is 0, or names a folio that its mover could not give back, and finds again.
+        # `temp` is 0, or names a folio that its mover could not give back, and finds again; of a migration it is side's.
     w.mover = 0
 
 
-cdef void _next_movers(Worker *w, int32_t *status) noexcept nogil:
+cdef void _next_movers(Share *s) noexcept nogil:
     """Gives statuses. Pairs that a mover could not serve go to the chain's next one, as a batch of their own."""
+    cdef Worker *w = s.w
+    cdef int32_t *status = s.status
     cdef uint32_t i, kept, mover
     while True:
         kept = 0
+        if s.placed != NULL:
+            _place(s)
         for i in range(w.n):
             if w.work[i].status == NEXT_MOVER:
                 w.work[kept] = w.work[i]
+                if s.placed != NULL:
+                    w.work[kept].pfn[0] = w.work[i].pfn[page_side(&w.work[i])]
                 kept += 1
             else:
                 status[w.work[i].at] = w.work[i].status
@@ -206,6 +303,8 @@ cdef void _next_movers(Worker *w, int32_t *status) noexcept nogil:
         if kept == 0:
             return
         mover = w.mover + 1
+        if s.placed != NULL:
+            _take_targets(w, status)
         _open(w)
         w.mover = mover
         w.n_ahead = 0
@@ -238,14 +337,18 @@ cdef void _run_list(Share *s) noexcept nogil:
     cdef uint32_t i
     cdef uint32_t batches = 0
     while at < s.hi:
-        _gather(s, &at)
+        if s.placed == NULL:
+            _gather(s, &at)
+        else:
+            _gather_pages(s, &at)
+            _take_targets(w, s.status)
         _open(w)
         run_batch(w)
         if s.seen != NULL:
             for i in range(w.n):
                 s.seen[w.work[i].pfn[0] >> 6] = 0
                 s.seen[w.work[i].pfn[1] >> 6] = 0
-        _next_movers(w, s.status)
+        _next_movers(s)
         if w.failed:
             pgx_store32(s.stop, 1)
         batches += 1
@@ -375,6 +478,7 @@ cdef void _share_out(const Share *whole, Share *share, uint32_t n, uint32_t spli
     for k in range(n):
         w = share[k].w
         w.split = split
+        w.node = whole.node
         share[k] = whole[0]
         share[k].w = w
         share[k].lo = whole.hi * k // n
@@ -411,6 +515,24 @@ cdef tuple numbers_of(const Counts *counts, uint32_t movers, const uint64_t *spe
             tuple([(spent[2 * i], spent[2 * i + 1]) for i in range(told)]))
 
 
+cdef str _not_moved(int64_t a, int64_t b, bint copies):
+    if copies:
+        return f"piece {a} was not copied to piece {b}, or was changed; all pages are where they were"
+    return f"piece {a} and piece {b} were not exchanged; all pages were put back"
+
+
+cdef pgx_mover_ops _table(object mover, int number, bint copies) except *:
+    """The table of a mover, or of a copier where the first one of the chain is one."""
+    cdef pgx_mover_ops ops
+    if not isinstance(mover, DataCopier if copies else DataMover):
+        wanted = "DataCopier" if copies else "DataMover"
+        raise TypeError(f"data mover {number}: want a {wanted}, got {type(mover).__name__}")
+    ops = (<DataCopier>mover).ops if copies else (<DataMover>mover).ops
+    if ops.abi != PGX_ABI:
+        raise ValueError(f"{mover.name}: built for ABI {ops.abi}, this is ABI {PGX_ABI}; build it again")
+    return ops
+
+
 cdef class Exchanger:
     """A flag policy, a chain of data movers and a mapping updater, bound to an arena.
 
@@ -418,8 +540,8 @@ cdef class Exchanger:
     ----------
     arena : Region
     flags : FlagPolicy
-    movers : sequence of DataMover
-        Asked in turn: a pair that one refuses with -ENOMEM goes to the next.
+    movers : sequence of DataMover, or of DataCopier
+        Asked in turn: a pair that one refuses with -ENOMEM goes to the next. Copiers make it one that migrates.
     mapping : MappingUpdater
     mode : {"async", "sync-light", "sync"}
         May it wait: never; for page locks; for locks and write-back.
@@ -456,26 +578,22 @@ cdef class Exchanger:
         self.plan.mode = MODES[mode]
         self.plan.timeout_ns = <uint64_t>(float(timeout) * 1e9)
         self.threads = int(threads)
+        self.plan.copies = isinstance(self.movers[0], DataCopier)
         for i in range(len(self.movers)):
-            if not isinstance(self.movers[i], DataMover):
-                raise TypeError(f"data mover {i}: want a DataMover, got {type(self.movers[i]).__name__}")
-            mover = self.movers[i]
-            if mover.ops.abi != PGX_ABI:
-                raise ValueError(f"{mover.name}: built for ABI {mover.ops.abi}, this is ABI {PGX_ABI}; build it again")
-            self.plan.movers[i] = mover.ops
-            if isinstance(mover, PythonMover):
+            self.plan.movers[i] = _table(self.movers[i], i, self.plan.copies)
+            if isinstance(self.movers[i], (PythonMover, PythonCopier)):
                 self.plan.python[i] = _python_move
-            elif mover.ops.move == NULL:
-                raise ValueError(f"{mover.name}: a data mover without a function")
-            if mover.ops.threads > self.threads:
-                self.threads = min(mover.ops.threads, MAX_THREADS)
+            elif self.plan.movers[i].move == NULL:
+                raise ValueError(f"{self.movers[i].name}: a data mover without a function")
+            if self.plan.movers[i].threads > self.threads:
+                self.threads = min(self.plan.movers[i].threads, MAX_THREADS)
         self.plan.n_movers = len(self.movers)
         self.workers = <Worker **>calloc(arena.region.nslots, sizeof(Worker *))
         if self.workers == NULL:
             raise MemoryError(f"no memory for {arena.region.nslots} workers' addresses")
         self.nworkers = arena.region.nslots
         objects = [flags, mapping, *self.movers]
-        self.native = not any(isinstance(each, (PythonFlags, PythonMapping, PythonMover)) for each in objects)
+        self.native = not any(isinstance(each, (PythonFlags, PythonMapping, PythonMover, PythonCopier)) for each in objects)
 
     def __dealloc__(self):
         cdef uint32_t i
@@ -540,13 +658,41 @@ cdef class Exchanger:
             private = PyBytes_FromStringAndSize(numbers, 16 * n)
             numbers = PyBytes_AS_STRING(private)
         self.run(<const int64_t *>numbers, <int32_t *>items(status), n, sequential,
-                 self.threads if threads is None else <uint32_t>int(threads), &counts, spent)
+                 self.threads if threads is None else <uint32_t>int(threads), EXCHANGE, &counts, spent)
         return numbers_of(&counts, self.plan.n_movers, spent)
 
-    cdef int run(self, const int64_t *pairs, int32_t *status, int64_t n, bint sequential, uint32_t threads,
-                 Counts *counts, uint64_t *spent) except -1:
-        """`exchange`, of plain memory that the caller holds. `pairs` of a list that is `_shorter` are private.
+    def migrate(self, pairs, status, int node, *, threads=None):
+        """Migrate pages to a node; write one status each, and where each page lies.
 
+        Parameters
+        ----------
+        pairs : int64[n, 2], writable, C-contiguous, outside of the arena
+            A page's frame, twice; the second one becomes the frame that the page lies in afterwards.
+        status : int32[n], writable
+            0 or -errno, written for every page.
+        node : int
+            Number of the node.
+
+        Returns
+        -------
+        tuple
+            As of `exchange`.
+        """
+        cdef Counts counts
+        cdef uint64_t[2 * MOST_THREADS] spent
+        cdef Use use = self.arena.use()
+        pairs = view_of(pairs, "pairs", INT64, 2, writable=True)
+        status = view_of(status, "status", INT32, 1, writable=True)
+        _check_lists(pairs, status)
+        self.run(<const int64_t *>items(pairs), <int32_t *>items(status), extent(pairs, 0), False,
+                 self.threads if threads is None else <uint32_t>int(threads), node, &counts, spent)
+        return numbers_of(&counts, self.plan.n_movers, spent)
+
+    cdef int run(self, const int64_t *pairs, int32_t *status, int64_t n, bint sequential, uint32_t threads, int node,
+                 Counts *counts, uint64_t *spent) except -1:
+        """`exchange` or `migrate`, of plain memory that the caller holds, and to which nobody else writes if it migrates.
+
+        `pairs` of a list that is `_shorter` are private. `node`: EXCHANGE, or where the pages go to.
         `spent` has room for wall and CPU time of as many threads as are asked for, and is written if several worked;
         with NULL nobody asks.
         """
@@ -559,6 +705,10 @@ cdef class Exchanger:
         memset(counts, 0, sizeof(Counts))
         if not 1 <= threads <= MOST_THREADS:
             raise ValueError(f"threads {threads}: want 1 to {MOST_THREADS}")
+        if self.plan.copies != (node != EXCHANGE):
+            raise ValueError("a chain of data movers exchanges, one of data copiers migrates")
+        if node != EXCHANGE and not 0 <= node < <int>self.arena.region.nnodes:
+            raise ValueError(f"node {node}: there are {self.arena.region.nnodes}")
         if _running:
             refuse_plugin_of(self.arena, "exchange pages")
         if n == 0:
@@ -575,6 +725,8 @@ cdef class Exchanger:
         whole.self = <void *>self
         whole.pairs = pairs
         whole.status = status
+        whole.placed = <int64_t *>pairs if self.plan.copies else NULL
+        whole.node = <uint32_t>node if self.plan.copies else 0
         whole.seen = NULL
         whole.lo = 0
         whole.hi = n
@@ -588,7 +740,9 @@ cdef class Exchanger:
         try:
             threads = _claim_workers(self, share, threads)
             with nogil:
-                if sequential:
+                if self.plan.copies:
+                    _screen_pages(self.arena.region, pairs, status, seen, n, whole.node)
+                elif sequential:
                     _expect_all(&whole)
                 elif seen != NULL:
                     _screen(self.arena.region, pairs, status, seen, n)
@@ -623,11 +777,12 @@ cdef class Exchanger:
             raise error
 
     cdef int python_batch(self, Worker *w) except? -1:
-        """Moves a batch with a Python mover, under the whole-page log; see `worker.pyx`, data."""
+        """Moves or copies a batch with a callable, under the whole-page log; see `worker.pyx`, data."""
         cdef pgx_region *r = w.r
         cdef uint64_t total = pieces_of(w)
         cdef uint64_t per = r.page_size // PGX_PIECE
         cdef uint64_t g, first, end, moved
+        cdef uint32_t side
         cdef int64_t j = 0
         cdef uint32_t k
         cdef Work *p
@@ -639,9 +794,10 @@ cdef class Exchanger:
         b = <int64_t *>address(all_b)
         for k in range(w.n_live):
             p = &w.work[w.live[k]]
+            side = page_side(p)
             for first in range(per << p.order):
-                a[j] = <int64_t>(p.pfn[0] * per + first)
-                b[j] = <int64_t>(p.pfn[1] * per + first)
+                a[j] = <int64_t>(p.pfn[side] * per + first)
+                b[j] = <int64_t>(p.pfn[1 - side] * per + first)
                 j += 1
         pieces = self.arena.frames.reshape(-1, PGX_PIECE // 8)
         function = self.movers[w.mover].function
@@ -653,11 +809,9 @@ cdef class Exchanger:
                 try:
                     with plugin_of(self.arena):
                         function(pieces, all_a[first:end].copy(), all_b[first:end].copy())
-                    moved = first + exchanged_in_group(w, g, total)
+                    moved = first + (copied_in_group if self.plan.copies else exchanged_in_group)(w, g, total)
                     if moved < end:
-                        raise RuntimeError(
-                            f"piece {a[moved]} and piece {b[moved]} were not exchanged; all pages were put back"
-                        )
+                        raise RuntimeError(_not_moved(a[moved], b[moved], self.plan.copies))
                 except BaseException:
                     put_open_group_back(w, g, total, False)
                     put_groups_back(w, g, total)

@@ -77,7 +77,7 @@ cdef inline void arrive(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
 
 
 cdef inline void finish(Worker *w) noexcept nogil:
-    cdef uint32_t k, i
+    cdef uint32_t k, i, side
     cdef Work *p
     for k in range(w.n_flagged):
         i = w.flagged[k]
@@ -95,8 +95,10 @@ cdef inline void finish(Worker *w) noexcept nogil:
             _store_tables(w, w.mapped[k] >> 1, w.mapped[k] & 1)
     for k in range(w.n_live):
         p = &w.work[w.live[k]]
-        pgx_store64(pgx_state_word(&w.r.entries[p.pfn[0]]), pgx_state_of(p.refs[1], 0))
-        pgx_store64(pgx_state_word(&w.r.entries[p.pfn[1]]), pgx_state_of(p.refs[0], 0))
+        for side in range(2):
+            # A frame that a page has left for a free one stays frozen until it is freed: nobody has it in between.
+            if not p.owner[1 - side]:
+                pgx_store64(pgx_state_word(&w.r.entries[p.pfn[side]]), pgx_state_of(p.refs[1 - side], 0))
 
 
 cdef inline void store_counters(Worker *w) noexcept nogil:

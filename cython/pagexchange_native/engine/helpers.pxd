@@ -52,11 +52,11 @@ cdef inline int _put_back_all(Share *share, uint32_t n) noexcept nogil:
     return -EHWPOISON
 
 
-cdef inline int move_split(const pgx_mover_ops *ops, pgx_region *r, uint32_t slot, uint32_t threads, const pgx_move *move,
-                           const pgx_log *own) noexcept nogil:
+cdef inline int move_split(const pgx_mover_ops *ops, pgx_region *r, uint32_t slot, uint32_t threads, bint copies,
+                           const pgx_move *move, const pgx_log *own) noexcept nogil:
     """Moves one folio pair with `threads` threads, or with the caller's alone when it is small or no slot is free.
 
-    0; or -EHWPOISON, and both folios are as they were but for what is lost.
+    0; or -EHWPOISON, and both folios are as they were but for what is lost; of a copy also -EAGAIN, as `move_guarded`.
     """
     cdef Share[MOST] share
     cdef uint32_t n = 0
@@ -87,6 +87,8 @@ cdef inline int move_split(const pgx_mover_ops *ops, pgx_region *r, uint32_t slo
         share[k].move = move[0]
         share[k].move.a += lo
         share[k].move.b += lo
+        if copies:
+            share[k].move.temp += lo
         share[k].move.bytes = hi - lo
         share[k].move.pair = 0
         rec = pgx_slot_at(r, share[k].slot)
@@ -101,7 +103,7 @@ cdef inline int move_split(const pgx_mover_ops *ops, pgx_region *r, uint32_t slo
     run_jobs(_help, share, sizeof(Share), n)
     for k in range(n):
         if share[k].status != 0:
-            rc = _put_back_all(share, n)
+            rc = share[k].status if copies else _put_back_all(share, n)  # of a copied page nothing has changed
             pgx_slot_at(r, slot).pair[move.pair].status = rc
             break
     # The next pair's step is published before the helpers' records go: from here this pair is done.

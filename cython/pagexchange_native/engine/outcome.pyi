@@ -39,7 +39,16 @@ def begin(
     out: object = None,
     arena: Region | None = None,
 ) -> _Outcome | None: ...
-def run(outcome: Outcome, engine: Exchanger, sequential: bool = False, threads: int | None = None) -> None: ...
+def begin_pages(
+    cls: type[_Outcome],
+    about: object,
+    pfns: object,
+    out: object = None,
+    arena: Region | None = None,
+) -> _Outcome | None: ...
+def run(
+    outcome: Outcome, engine: Exchanger, sequential: bool = False, threads: int | None = None, node: int = -1
+) -> None: ...
 def restore(
     cls: type[_Outcome],
     about: object,

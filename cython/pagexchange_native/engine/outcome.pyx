@@ -19,7 +19,7 @@ from libc.string cimport memcpy, memset
 
 from pagexchange_native.arena.region cimport Region
 from pagexchange_native.buffers cimport INT32, INT64, has_items
-from pagexchange_native.engine.exchange cimport Counts, Exchanger, numbers_of
+from pagexchange_native.engine.exchange cimport EXCHANGE, Counts, Exchanger, numbers_of
 from pagexchange_native.engine.threads cimport MOST_THREADS
 from pagexchange_native.engine.work cimport MOVERS, T_PARTS
 
@@ -146,7 +146,24 @@ def begin(type cls not None, about, pairs, out=None, Region arena=None):
         if buffer.ndim == 2 and buffer.shape[1] == 2 and has_items(&buffer, INT64) \
                 and PyBuffer_IsContiguous(&buffer, c'C') \
                 and (out is None or _takes_statuses(out, buffer.shape[0], arena)):
-            made = _begun(cls, about, <const char *>buffer.buf, buffer.shape[0], out)
+            made = _begun(cls, about, <const int64_t *>buffer.buf, buffer.shape[0], False, out)
+    finally:
+        PyBuffer_Release(&buffer)
+    return made
+
+
+def begin_pages(type cls not None, about, pfns, out=None, Region arena=None):
+    """`begin` of a migration: `pfns`, int64[n], are where the pages lie, and its `_pairs` have each of them twice."""
+    cdef Py_buffer buffer
+    cdef Outcome made = None
+    if not PyType_IsSubtype(cls, Outcome):
+        raise TypeError(f"want a subclass of Outcome, got {cls.__name__}")
+    if not PyObject_CheckBuffer(pfns) or not _buffer_of(pfns, &buffer, PyBUF_RECORDS_RO):
+        return None
+    try:
+        if buffer.ndim == 1 and has_items(&buffer, INT64) and PyBuffer_IsContiguous(&buffer, c'C') \
+                and (out is None or _takes_statuses(out, buffer.shape[0], arena)):
+            made = _begun(cls, about, <const int64_t *>buffer.buf, buffer.shape[0], True, out)
     finally:
         PyBuffer_Release(&buffer)
     return made
@@ -160,16 +177,25 @@ cdef bint _buffer_of(object array, Py_buffer *buffer, int kind) noexcept:
     return False
 
 
-cdef Outcome _begun(type cls, object about, const char *pairs, Py_ssize_t n, object out):
+cdef Outcome _begun(type cls, object about, const int64_t *frames, Py_ssize_t n, bint twice, object out):
+    """`frames`: n pairs, or n frames of which each is to be there twice."""
     cdef Outcome made = pgx_new(cls, ())
     cdef Py_ssize_t statuses = 4 * n if out is None else 0
+    cdef int64_t *pairs
+    cdef Py_ssize_t i
     made.own = out is None
     made._about = about
     made.n = n
     made.array = out
     made.memory = PyByteArray_FromStringAndSize(NULL, 16 * n + statuses)
-    memcpy(PyByteArray_AS_STRING(made.memory), pairs, 16 * n)
-    memset(PyByteArray_AS_STRING(made.memory) + 16 * n, 0, statuses)
+    pairs = <int64_t *>PyByteArray_AS_STRING(made.memory)
+    if twice:
+        for i in range(n):
+            pairs[2 * i] = frames[i]
+            pairs[2 * i + 1] = frames[i]
+    else:
+        memcpy(pairs, frames, 16 * n)
+    memset(<char *>pairs + 16 * n, 0, statuses)
     return made
 
 
@@ -191,8 +217,8 @@ cdef bint _takes_statuses(object out, Py_ssize_t n, Region arena):
     return fits
 
 
-def run(Outcome outcome not None, Exchanger engine not None, bint sequential=False, threads=None):
-    """Exchange the pairs of an outcome. Arguments and errors as of `Exchanger.exchange`."""
+def run(Outcome outcome not None, Exchanger engine not None, bint sequential=False, threads=None, int node=EXCHANGE):
+    """Exchange the pairs of an outcome, or migrate its pages to a node. Arguments and errors as of `Exchanger`."""
     cdef Py_buffer buffer
     cdef char *memory
     cdef uint32_t workers = engine.threads if threads is None else <uint32_t>int(threads)
@@ -203,14 +229,14 @@ def run(Outcome outcome not None, Exchanger engine not None, bint sequential=Fal
     if 1 < workers <= MOST_THREADS:
         outcome.time_threads(workers)
     if outcome.own:
-        engine.run(<int64_t *>memory, <int32_t *>(memory + 16 * outcome.n), outcome.n, sequential, workers,
+        engine.run(<int64_t *>memory, <int32_t *>(memory + 16 * outcome.n), outcome.n, sequential, workers, node,
                    &outcome.counts, outcome.spent)
         return
     PyObject_GetBuffer(outcome.array, &buffer, PyBUF_WRITABLE)
     try:
         if buffer.len != 4 * outcome.n:
             raise ValueError(f"out: want room for {outcome.n} statuses, got {buffer.len} bytes")
-        engine.run(<int64_t *>memory, <int32_t *>buffer.buf, outcome.n, sequential, workers, &outcome.counts,
+        engine.run(<int64_t *>memory, <int32_t *>buffer.buf, outcome.n, sequential, workers, node, &outcome.counts,
                    outcome.spent)
     finally:
         PyBuffer_Release(&buffer)

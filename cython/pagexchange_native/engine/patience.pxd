@@ -10,7 +10,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from posix.unistd cimport usleep
 
 from pagexchange_native.arena.locks cimport now_ns
-from pagexchange_native.engine.claim cimport let_go, record_side, refused_as
+from pagexchange_native.engine.claim cimport let_go, other_order, record_side, refused_as
 from pagexchange_native.engine.page_check cimport IS_REFERENCED, IS_WRITTEN, Page, exists, look, movable, tails_forbid
 from pagexchange_native.engine.work cimport ASYNC, FROZEN_0, LOCKED_0, SYNC, Work, Worker
 from pagexchange_native.format cimport *
@@ -103,7 +103,7 @@ cdef inline void _lock_all(Worker *w) noexcept nogil:
         i = (w.keys[k] & 0xffff) >> 1
         side = w.keys[k] & 1
         p = &w.work[i]
-        if p.status != 0:
+        if p.status != 0 or p.owner[side]:  # a free frame is ours already
             continue
         turn = 0
         while not _trylock(w, p.pfn[side]):
@@ -164,7 +164,7 @@ cdef inline int _exist(Worker *w, uint32_t i) noexcept nogil:
     if rc == 0:
         rc = exists(w.r, p.pfn[1], &b)
     p.order = a.order
-    return -EINVAL if rc == 0 and a.order != b.order else rc
+    return other_order(w) if rc == 0 and a.order != b.order else rc
 
 
 cdef inline int _take(Worker *w, uint32_t i) noexcept nogil:

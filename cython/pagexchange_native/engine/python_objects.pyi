@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from pagexchange_native.arena.region import Region
+from pagexchange_native.movers.copier import DataCopier
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
@@ -30,6 +31,12 @@ class PythonMapping(MappingUpdater):
 
 class PythonMover(DataMover):
     """Data mover from a callable."""
+
+    function: Callable[..., Any]
+    def __init__(self, function: Callable[..., Any]) -> None: ...
+
+class PythonCopier(DataCopier):
+    """Data copier from a callable."""
 
     function: Callable[..., Any]
     def __init__(self, function: Callable[..., Any]) -> None: ...

@@ -15,6 +15,7 @@ import numpy as np
 from pagexchange_native.arena.reentry import plugin_of
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport PGX_LOG_WHOLE, pgx_region
+from pagexchange_native.movers.copier cimport DataCopier
 from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.plugin cimport pgx_find
 from pagexchange_native.policies.find_slot cimport MappingUpdater
@@ -150,3 +151,23 @@ cdef class PythonMover(DataMover):
     cpdef dict describe(self):
         """Return the log that it runs under."""
         return {"log": "whole page: both pages are saved before the call and compared after it"}
+
+
+cdef class PythonCopier(DataCopier):
+    """Data copier from a callable: (pieces: uint64[m, 512], source: int64[k], target: int64[k]) -> None.
+
+    Piece target[i] gets what piece source[i] has.
+    """
+
+    cdef readonly object function
+
+    def __cinit__(self, *args, **kwargs):
+        self.ops.kind = PGX_LOG_WHOLE
+
+    def __init__(self, function):
+        self.function = function
+        self.name = _name_of(function)
+
+    cpdef dict describe(self):
+        """Return the log that it runs under."""
+        return {"log": "whole page: both sides are saved before the call and compared after it"}

@@ -12,7 +12,7 @@ A group is up to PGX_PIECES pieces of both sides, in the order of the live pairs
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from pagexchange_native.engine.work cimport Worker
+from pagexchange_native.engine.work cimport Work, Worker, page_side
 from pagexchange_native.format cimport *
 
 
@@ -29,7 +29,8 @@ cdef inline uint64_t in_group(uint64_t g, uint64_t total) noexcept nogil:
     return min(<uint64_t>PGX_PIECES, total - g * PGX_PIECES)
 
 
-cdef inline void _piece(const Worker *w, uint64_t number, uint8_t **a, uint8_t **b) noexcept nogil:
+cdef inline const Work *_pair_of(const Worker *w, uint64_t number, uint64_t *offset) noexcept nogil:
+    """The pair that a piece is of, and where in its folios the piece begins."""
     cdef uint32_t k = 0
     cdef uint64_t size
     while True:
@@ -38,8 +39,20 @@ cdef inline void _piece(const Worker *w, uint64_t number, uint8_t **a, uint8_t *
             break
         number -= size // PGX_PIECE
         k += 1
-    a[0] = pgx_frame_at(w.r, w.work[w.live[k]].pfn[0]) + number * PGX_PIECE
-    b[0] = pgx_frame_at(w.r, w.work[w.live[k]].pfn[1]) + number * PGX_PIECE
+    offset[0] = number * PGX_PIECE
+    return &w.work[w.live[k]]
+
+
+cdef inline void _piece(const Worker *w, uint64_t number, uint8_t **a, uint8_t **b) noexcept nogil:
+    cdef uint64_t offset = 0
+    cdef const Work *p = _pair_of(w, number, &offset)
+    a[0] = pgx_frame_at(w.r, p.pfn[0]) + offset
+    b[0] = pgx_frame_at(w.r, p.pfn[1]) + offset
+
+
+cdef inline uint32_t _page_side_of(const Worker *w, uint64_t number) noexcept nogil:
+    cdef uint64_t offset = 0
+    return page_side(_pair_of(w, number, &offset))
 
 
 cdef inline uint8_t *_log(const Worker *w) noexcept nogil:
@@ -75,6 +88,20 @@ cdef inline uint64_t exchanged_in_group(const Worker *w, uint64_t g, uint64_t to
     for k in range(in_group(g, total)):
         _piece(w, g * PGX_PIECES + k, &a, &b)
         if memcmp(a, _log(w) + (2 * k + 1) * PGX_PIECE, PGX_PIECE) or memcmp(b, _log(w) + 2 * k * PGX_PIECE, PGX_PIECE):
+            return k
+    return in_group(g, total)
+
+
+cdef inline uint64_t copied_in_group(const Worker *w, uint64_t g, uint64_t total) noexcept nogil:
+    """How many pieces of a saved group of a migration, from its first one on, are in the free frame and unchanged."""
+    cdef uint64_t k
+    cdef uint8_t *a
+    cdef uint8_t *b
+    cdef const uint8_t *saved
+    for k in range(in_group(g, total)):
+        _piece(w, g * PGX_PIECES + k, &a, &b)
+        saved = _log(w) + (2 * k + _page_side_of(w, g * PGX_PIECES + k)) * PGX_PIECE
+        if memcmp(a, saved, PGX_PIECE) or memcmp(b, saved, PGX_PIECE):
             return k
     return in_group(g, total)
 

@@ -45,6 +45,7 @@ cdef struct Work:  # private copies of what is checked: what lies in the record 
     uint32_t mapping[2]  # mapping number + 1 of a file page, else 0
     uint32_t slot[2]     # the tree's word that points at a file page (`xa_slot_number`), else 0
     uint32_t refs[2]     # of each page at rest
+    uint32_t owner[2]    # who has each page at rest: 0; of a migration's free frame our slot + 1
     int32_t status       # 0 going on, NEXT_MOVER, -errno
     uint32_t done        # the bits above
     uint32_t order
@@ -58,6 +59,7 @@ cdef struct Plan:  # what a strategy tells the engine; read-only while it runs
     python_move_fn python[MOVERS]
     void *strategy
     uint32_t n_movers
+    bint copies          # the movers are copiers: each pair is a page and a free frame, which the worker has taken
     uint32_t mode
     uint64_t timeout_ns
 
@@ -69,6 +71,7 @@ cdef struct Worker:
     uint32_t slot
     uint32_t mover      # which of the plan's movers this batch uses
     uint32_t split      # helper threads for one large folio
+    uint32_t node       # where a migration's free frames come from
     uint32_t n
     uint32_t n_live
     uint32_t n_find
@@ -99,3 +102,8 @@ cdef struct Worker:
     pgx_move moves[128]
     uint64_t tails[128]  # of large folios: bits in which the words of the tails differ, and that move with the page
     uint64_t keys[256]
+
+
+cdef inline uint32_t page_side(const Work *p) noexcept nogil:
+    """Which side of a migration the page is, the other one being a free frame; of an exchange the first one."""
+    return p.owner[0] != 0

@@ -5,7 +5,8 @@
 pairs, each a file or a function here, in this order: `claim` (lock, freeze, check and record, at once; `patience` where it
 may wait), pins, ready (unmap, hold, what is asked of the plug-ins), `settle` (their answers), prepare; then, beyond the
 point of no return (publishing DATA), data, tails, and under META `finish`: apply and let go; IDLE. A mover written in Python
-is the exception: it works above that point, under the whole-page log, and is checked.
+is the exception: it works above that point, under the whole-page log, and is checked. A migration is the same with pairs of
+a page and a free frame (`targets`), of which the second is freed at the end.
 
 What a pass will need is fetched by the one before it: page-table words and slots by `claim`, the next batch's entries
 before this one's data are moved. A pair that cannot go on is put back by `drop`; the others do not notice. Works on private
@@ -30,6 +31,7 @@ from pagexchange_native.engine.patience cimport claim_patiently, still_reference
 from pagexchange_native.engine.recovery cimport recover_exchange
 from pagexchange_native.engine.settle cimport as_errno, kind_of, set_targets, take_flags, take_slots
 from pagexchange_native.engine.tails cimport exchange_tails
+from pagexchange_native.engine.targets cimport free_frames
 from pagexchange_native.engine.work cimport *
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.page_tables cimport rewrite
@@ -226,11 +228,11 @@ cdef void _prepare(Worker *w) noexcept nogil:
         if w.work[i].status != 0:
             continue
         rc = ops.prepare(ops.ctx, w.r, w.slot, &w.rec.pair[i])
-        if rc == -ENOMEM:
+        if rc == -ENOMEM and not w.plan.copies:
             w.asked += 1ull << w.work[i].order
         if rc == 0:
             w.work[i].done |= PREPARED
-            if w.rec.pair[i].temp and w.rec.pair[i].temp != last:  # else it shares the frame of a pair before it
+            if not w.plan.copies and w.rec.pair[i].temp and w.rec.pair[i].temp != last:  # else it shares the frame of a pair before it
                 last = w.rec.pair[i].temp
                 w.asked += 1ull << w.work[i].order
                 w.got += 1ull << w.work[i].order
@@ -277,7 +279,7 @@ cdef void _data(Worker *w) noexcept nogil:
         move_of(w, w.live[k], &w.moves[k])
     if w.split > 1 and ops.kind == PGX_LOG_UNDO:
         for k in range(w.n_live):
-            rc = move_split(ops, w.r, w.slot, w.split, &w.moves[k], &log)
+            rc = move_split(ops, w.r, w.slot, w.split, w.plan.copies, &w.moves[k], &log)
             if rc != 0:
                 _give_up(w, w.live[k], rc)
     else:
@@ -351,7 +353,8 @@ cdef inline void _finish(Worker *w) noexcept nogil:
     store_counters(w)
     finish(w)
     w.rec.targets = 0
-    give_back_all(w)
+    if not w.plan.copies:
+        give_back_all(w)
 
 
 cdef void run_batch(Worker *w) noexcept nogil:
@@ -387,6 +390,8 @@ cdef void run_batch(Worker *w) noexcept nogil:
     if w.n_live:
         _tails(w)
         _finish(w)
+    if w.plan.copies:
+        free_frames(w)
     _release_holds(w)
     pgx_publish(&w.rec.state, PGX_IDLE)
     w.ns[T_FINISH] += now_ns() - t1

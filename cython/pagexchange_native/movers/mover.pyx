@@ -130,7 +130,7 @@ cdef class DataMover(NativeObject):
         if self.ops.move == NULL:
             raise TypeError(f"{type(self).__name__} has no move function")
         cdef pgx_log log
-        moves, held = _moves(a, b, temp, record, self.ops.kind == PGX_LOG_TEMP, &log)
+        moves, held = moves_of(a, b, temp, record, self.ops.kind == PGX_LOG_TEMP, &log)
         cdef const pgx_move *move = <const pgx_move *>address(moves)
         cdef size_t n = len(moves) // sizeof(pgx_move)
         if n == 0:
@@ -139,7 +139,7 @@ cdef class DataMover(NativeObject):
             self.ops.move(self.ops.ctx, move, n, &log)
 
 
-cdef tuple _moves(object a, object b, object temp, object record, bint needs_temp, pgx_log *log):
+cdef tuple moves_of(object a, object b, object temp, object record, bint needs_temp, pgx_log *log):
     """Check the arrays of `move_rows` and make `log` write into the record, a new one if there was none.
 
     Returns a bytearray with a pgx_move for each row, and the views: they keep in place what the moves point at.
@@ -183,7 +183,7 @@ def resume_rows(object a not None, object b not None, object record not None, te
     cdef const pgx_isa *loops = isa_of(isa)
     cdef uint32_t kind = PGX_LOG_UNDO if temp is None else PGX_LOG_TEMP
     cdef pgx_log log
-    moves, held = _moves(a, b, temp, record, temp is not None, &log)
+    moves, held = moves_of(a, b, temp, record, temp is not None, &log)
     cdef const pgx_move *move = <const pgx_move *>address(moves)
     cdef uint64_t n = len(moves) // sizeof(pgx_move)
     cdef uint64_t state = pgx_load64(log.state), step, row

@@ -37,6 +37,13 @@ __attribute__((always_inline)) static inline void fetch_chunk(const pgx_ahead *a
     }
 }
 
+/* The same of the first side alone: where a copy goes to is not read. */
+__attribute__((always_inline)) static inline void fetch_source(const pgx_ahead *ahead, uint64_t offset) {
+    UNROLL
+    for (int i = 0; i < PGX_CHUNK; i += LINE)
+        __builtin_prefetch(ahead->a + offset + i, 0, 2);
+}
+
 /* ---- finishing the chunk that was open at a death ---------------------------------------------------------------- */
 
 /* Returns the first chunk that nothing was done for. Not inlined: it is rare, and the scalar loop stays scalar. */
@@ -51,7 +58,7 @@ __attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint
     return k + 1;
 }
 
-/* ---- the four loops, for a register type V of W bytes -------------------------------------------------------------- */
+/* ---- the loops of an exchange, for a register type V of W bytes -------------------------------------------------------------- */
 
 /* BOTH: a chunk of A and one of B fit into registers, and all loads come before the first store. Else B's chunk is loaded
  * when A's is overwritten, and A's comes back from the log, which lies in L1. */
@@ -127,12 +134,34 @@ __attribute__((noinline)) static uint64_t redo_open(uint8_t *a, uint8_t *b, uint
             }                                                                                                          \
     }
 
+/* ---- copying one way -------------------------------------------------------------------------------------------------- */
+
+/* NAME##_copy and NAME##_stream are one loop with another STORE; END makes what was stored visible before what follows. */
+#define COPY(FUNCTION, TARGET, V, W, LOAD, STORE, END)                                                                 \
+    TARGET static void FUNCTION(const uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) {                \
+        const uint64_t from = fetching_from(ahead, bytes);                                                             \
+        for (uint64_t at = 0; at < bytes; at += PGX_CHUNK) {                                                           \
+            if (at >= from)                                                                                            \
+                fetch_source(ahead, at - from);                                                                        \
+            V part[PER_CHUNK(W)];                                                                                      \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < PER_CHUNK(W); i++)                                                                     \
+                part[i] = LOAD(a + at + i * W);                                                                        \
+            UNROLL                                                                                                     \
+            for (int i = 0; i < PER_CHUNK(W); i++)                                                                     \
+                STORE(b + at + i * W, part[i]);                                                                        \
+        }                                                                                                              \
+        END;                                                                                                           \
+    }
+#define NOTHING ((void)0)
+
 /* ---- scalar: 8 bytes at a time ------------------------------------------------------------------------------------------ */
 
 #define XOR(x, y) ((x) ^ (y))
 #define SAME(x) (x)
 
 LOOPS(scalar, , uint64_t, 8, 0, pgx_load_word, pgx_store_word, XOR, SAME)
+COPY(scalar_copy, , uint64_t, 8, pgx_load_word, pgx_store_word, NOTHING)
 static int always(void) { return 1; }
 
 /* ---- x86-64 ---------------------------------------------------------------------------------------------------------- */
@@ -154,6 +183,16 @@ LOOPS(sse2, , __m128i, 16, 0, LOAD128, STORE128, _mm_xor_si128, LOW128)
 LOOPS(avx2, TARGET_AVX2, __m256i, 32, 1, LOAD256, STORE256, _mm256_xor_si256, LOW256)
 LOOPS(avx512, TARGET_AVX512, __m512i, 64, 1, LOAD512, STORE512, _mm512_xor_si512, LOW512)
 
+COPY(sse2_copy, , __m128i, 16, LOAD128, STORE128, NOTHING)
+COPY(avx2_copy, TARGET_AVX2, __m256i, 32, LOAD256, STORE256, NOTHING)
+COPY(avx512_copy, TARGET_AVX512, __m512i, 64, LOAD512, STORE512, NOTHING)
+#define STREAM128(p, x) _mm_stream_si128((__m128i *)(p), (x))
+#define STREAM256(p, x) _mm256_stream_si256((__m256i *)(p), (x))
+#define STREAM512(p, x) _mm512_stream_si512((void *)(p), (x))
+COPY(sse2_stream, , __m128i, 16, LOAD128, STREAM128, _mm_sfence())
+COPY(avx2_stream, TARGET_AVX2, __m256i, 32, LOAD256, STREAM256, _mm_sfence())
+COPY(avx512_stream, TARGET_AVX512, __m512i, 64, LOAD512, STREAM512, _mm_sfence())
+
 static int has_avx2(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") != 0;
@@ -169,18 +208,22 @@ static int has_avx512(void) {
 #if defined(__aarch64__)
 #define LOW_NEON(x) vgetq_lane_u64(vreinterpretq_u64_u8(x), 0)
 LOOPS(neon, , uint8x16_t, 16, 1, vld1q_u8, vst1q_u8, veorq_u8, LOW_NEON)
+COPY(neon_copy, , uint8x16_t, 16, vld1q_u8, vst1q_u8, NOTHING)
 #endif
 
 const pgx_isa pgx_isas[] = {
 #if defined(__x86_64__)
-    {"avx512", 64, has_avx512, avx512_undo, avx512_bare, avx512_read, avx512_two},
-    {"avx2", 32, has_avx2, avx2_undo, avx2_bare, avx2_read, avx2_two},
-    {"sse2", 16, always, sse2_undo, sse2_bare, sse2_read, sse2_two},
+    {"avx512", 64, has_avx512, avx512_undo, avx512_bare, avx512_read, avx512_two, avx512_copy,
+     avx512_stream},
+    {"avx2", 32, has_avx2, avx2_undo, avx2_bare, avx2_read, avx2_two, avx2_copy,
+     avx2_stream},
+    {"sse2", 16, always, sse2_undo, sse2_bare, sse2_read, sse2_two, sse2_copy,
+     sse2_stream},
 #elif defined(__aarch64__)
-    {"neon", 16, always, neon_undo, neon_bare, neon_read, neon_two},
+    {"neon", 16, always, neon_undo, neon_bare, neon_read, neon_two, neon_copy, NULL},
 #endif
-    {"scalar", 8, always, scalar_undo, scalar_bare, scalar_read, scalar_two},
-    {NULL, 0, NULL, NULL, NULL, NULL, NULL},
+    {"scalar", 8, always, scalar_undo, scalar_bare, scalar_read, scalar_two, scalar_copy, NULL},
+    {NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
 };
 
 const pgx_isa *pgx_isa_find(const char *name, int *known) {

@@ -26,6 +26,7 @@ cdef extern from "pagexchange/moves.h" nogil:
     ctypedef uint64_t (*pgx_read_fn)(const uint8_t *a, const uint8_t *b, uint64_t bytes,
                                      const pgx_ahead *ahead) noexcept nogil
     ctypedef void (*pgx_two_fn)(uint8_t **a, uint8_t **b, uint64_t bytes, const pgx_ahead *ahead) noexcept nogil
+    ctypedef void (*pgx_copy_fn)(const uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead) noexcept nogil
     ctypedef int (*pgx_supported_fn)() noexcept nogil
     ctypedef struct pgx_isa:
         const char *name
@@ -35,6 +36,8 @@ cdef extern from "pagexchange/moves.h" nogil:
         pgx_bare_fn bare
         pgx_read_fn read
         pgx_two_fn two
+        pgx_copy_fn copy
+        pgx_copy_fn stream
     const pgx_isa pgx_isas[]
     const pgx_isa *pgx_isa_find(const char *name, int *known)
     void pgx_temp_exchange(uint8_t *a, uint8_t *b, uint8_t *temp, uint64_t bytes, uint64_t step, const pgx_log *log,

@@ -6,40 +6,23 @@ from libc.errno cimport EAGAIN, ENOMEM
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t
 
-from pagexchange_native.arena.allocator cimport pgx_alloc, pgx_free
-from pagexchange_native.arena.locks cimport now_ns
+from pagexchange_native.arena.taken cimport give_frame_back, is_taken, take_frame
 from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.movers.moves cimport pgx_temp_exchange
 from pagexchange_native.plugin cimport pgx_log, pgx_move
 from pagexchange_native.format cimport (
     PGX_BATCH,
     PGX_LOG_TEMP,
-    PGX_USED,
-    pgx_entry,
-    pgx_load32,
     pgx_pair,
     pgx_region,
     pgx_slot,
     pgx_slot_at,
 )
 
-cdef enum:
-    PATIENCE = 1_000_000_000  # ns that a pair waits for a node that another thread has
-
-
 cdef void move_through(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log) noexcept nogil:
     cdef size_t i
     for i in range(n):
         pgx_temp_exchange(moves[i].a, moves[i].b, moves[i].temp, moves[i].bytes, 0, log, moves[i].pair)
-
-
-cdef inline bint ours(pgx_region *region, uint32_t slot, uint32_t temp) noexcept nogil:
-    """Whether `temp` (pfn + 1) is a frame that this slot took: the record lies in shared memory, so look first."""
-    cdef const pgx_entry *e
-    if temp == 0 or temp > region.nframes:
-        return False
-    e = &region.entries[temp - 1]
-    return e.state == PGX_USED and e.mapping == 0 and e.mapcount == 0 and pgx_load32(&e.owner) == slot + 1
 
 
 cdef int take(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
@@ -49,7 +32,7 @@ cdef int take(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noex
     """
     cdef int64_t pfn = -ENOMEM
     cdef uint32_t node
-    if ours(region, slot, pair.temp):  # one that could not be given back
+    if is_taken(region, slot, pair.temp):  # one that could not be given back
         if region.entries[pair.temp - 1].order >= pair.order:
             return 0
         give_back(ctx, region, slot, pair)
@@ -57,9 +40,7 @@ cdef int take(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noex
             return -EAGAIN
     pair.temp = 0
     for node in range(region.nnodes):
-        pfn = pgx_alloc(region, node, pair.order, slot, 0, &pair.temp)
-        if pfn == -EAGAIN:
-            pfn = pgx_alloc(region, node, pair.order, slot, now_ns() + PATIENCE, &pair.temp)
+        pfn = take_frame(region, node, pair.order, slot, &pair.temp)
         if pfn >= 0:
             return 0
     return <int>pfn
@@ -67,10 +48,7 @@ cdef int take(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noex
 
 cdef void give_back(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *pair) noexcept nogil:
     """Frees the folio, and clears `pair.temp` with it. It stays recorded when the node is not let go: for the next pair here."""
-    if not ours(region, slot, pair.temp):
-        pair.temp = 0
-    elif pgx_free(region, pair.temp - 1, slot, 0, &pair.temp) == -EAGAIN:
-        pgx_free(region, pair.temp - 1, slot, now_ns() + PATIENCE, &pair.temp)
+    give_frame_back(region, slot, &pair.temp)
 
 
 cdef inline pgx_slot *record_of(pgx_region *region, uint32_t slot, const pgx_pair *pair, size_t *number) noexcept nogil:
@@ -93,7 +71,7 @@ cdef int take_or_share(void *ctx, pgx_region *region, uint32_t slot, pgx_pair *p
     while record != NULL and i > 0:
         i -= 1
         temp = record.pair[i].temp
-        if temp and ours(region, slot, temp) and region.entries[temp - 1].order >= pair.order:
+        if temp and is_taken(region, slot, temp) and region.entries[temp - 1].order >= pair.order:
             pair.temp = temp
             return 0
     return take(ctx, region, slot, pair)

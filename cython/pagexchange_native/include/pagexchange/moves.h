@@ -55,6 +55,9 @@ typedef uint64_t (*pgx_read_fn)(const uint8_t *a, const uint8_t *b, uint64_t byt
  * after each of them. */
 typedef void (*pgx_two_fn)(uint8_t *const a[2], uint8_t *const b[2], uint64_t bytes, const pgx_ahead ahead[2]);
 
+/* Copies `bytes` (a multiple of PGX_CHUNK) from a to b, and publishes nothing. */
+typedef void (*pgx_copy_fn)(const uint8_t *a, uint8_t *b, uint64_t bytes, const pgx_ahead *ahead);
+
 typedef struct pgx_isa {
     const char *name;
     uint32_t width; /* bytes of one register */
@@ -63,6 +66,8 @@ typedef struct pgx_isa {
     pgx_bare_fn bare;
     pgx_read_fn read;
     pgx_two_fn two;
+    pgx_copy_fn copy;
+    pgx_copy_fn stream; /* the same past the caches, all of it stored when it returns; NULL: the CPU has no such stores */
 } pgx_isa;
 
 /* Those compiled in, the widest first; the list ends with a NULL name. */

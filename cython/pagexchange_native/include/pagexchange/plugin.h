@@ -65,6 +65,10 @@ typedef void (*pgx_release_fn)(void *ctx, pgx_region *region, uint32_t slot, pgx
  * backwards, or works on two pairs in turn, leaves pages torn when its process dies. May not fail. */
 typedef void (*pgx_move_fn)(void *ctx, const pgx_move *moves, size_t n, const pgx_log *log);
 
+/* The table of a data mover, and of a data copier. A copier's `move` copies each `a`, a page, to `b`, a frame that nobody
+ * else has, and does nothing else: it leaves `a` as it is, and publishes step 0 of a pair before it begins that pair, and
+ * no other. Who finishes for a dead one exchanges the two from the beginning, which comes to the same, as nobody wants
+ * the bytes that were in `b`. Its kind is PGX_LOG_UNDO, and it has no `release`: what `prepare` says is yes or no. */
 typedef struct pgx_mover_ops {
     uint32_t abi, size;
     uint32_t kind;    /* enum pgx_log_kind: the core log format that it works under */
