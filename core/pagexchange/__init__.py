@@ -13,6 +13,7 @@ from pagexchange.version import VERSION
 if TYPE_CHECKING:
     from pagexchange.arena.arena import Arena
     from pagexchange.arena.frame import Frame
+    from pagexchange.arena.migration import MigrationResult
     from pagexchange.arena.result import ExchangeResult
     from pagexchange.arena.strategy import Strategy, strategy
     from pagexchange.errors import PagexchangeError
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 __all__ = [
-    "Arena", "ExchangeResult", "Frame", "Layout", "PagexchangeError", "Strategy", "__version__", "hookimpl", "strategy",
+    "Arena", "ExchangeResult", "Frame", "Layout", "MigrationResult", "PagexchangeError", "Strategy", "__version__",
+    "hookimpl", "strategy",
 ]  # fmt: skip
 
 _HOME: Final = {
@@ -30,6 +32,7 @@ _HOME: Final = {
     "ExchangeResult": "arena.result",
     "Frame": "arena.frame",
     "Layout": "model.layout",
+    "MigrationResult": "arena.migration",
     "PagexchangeError": "errors",
     "Strategy": "arena.strategy",
     "hookimpl": "hookspecs",

@@ -31,6 +31,9 @@ types and defaults; the first line of its docstring is its summary. This one is 
     data = [{ plugin = "backward-swap", step = 4 }, "word-swap"]    # the second one serves if the first declines
     mapping = "xarray"
 
+A strategy that migrates has `copy` instead of `data`: its plug-in answers `copy_data`, and pages go one way, to free
+frames of another node.
+
 Hooks choose, objects work, the core applies. A hook is asked once per strategy and arena; the object that it returns
 works on whole batches. It is a native object (a subclass of the Cython class named below: no GIL, no Python per batch)
 or a Python callable (NumPy views, under a whole-page log: slower, not less safe).
@@ -51,6 +54,7 @@ from pluggy import HookimplMarker, HookspecMarker
 from pagexchange.model.config import StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange_native.arena.region import Region
+from pagexchange_native.movers.copier import DataCopier as NativeDataCopier
 from pagexchange_native.movers.mover import DataMover as NativeDataMover
 from pagexchange_native.policies.find_slot import MappingUpdater as NativeMappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy as NativeFlagPolicy
@@ -59,8 +63,12 @@ PROJECT: Final = "pagexchange"
 GROUP: Final = "pagexchange.plugins"
 """The entry-point group."""
 
-QUESTIONS: Final = {"flags": "exchange_flags", "data": "exchange_data", "mapping": "update_mapping"}
-"""Key that every strategy must have -> the hook that answers it."""
+QUESTIONS: Final = {
+    "flags": "exchange_flags", "data": "exchange_data", "copy": "copy_data", "mapping": "update_mapping"
+}  # fmt: skip
+"""Key in a strategy -> the hook that answers it: each of these is there, but of the two in `MOVES` one."""
+MOVES: Final = ("data", "copy")
+"""A strategy with the first one exchanges, with the second one it migrates."""
 ANSWERS: Final = {**QUESTIONS, "pairing": "pair_pages"}
 """Key in a strategy -> the hook that answers it, those that a strategy may leave out too."""
 
@@ -120,6 +128,17 @@ class PythonDataMover(Protocol):
 
         `pieces`, uint64[m, 512], are all frames cut into 4 KiB pieces; `a` and `b`, int64[k], are numbers of rows, no
         two of them equal. No other row may be written.
+        """
+
+
+class PythonDataCopier(Protocol):
+    """A data copier in Python: runs under a whole-page log, so if it raises or copies half, all pages are as before."""
+
+    def __call__(self, pieces: Words, source: Numbers, target: Numbers) -> None:
+        """Copy the rows `source` to the rows `target`.
+
+        `pieces` and the numbers of rows are as of a `PythonDataMover`. The rows `source` must stay as they are; no
+        other row may be written.
         """
 
 
@@ -215,6 +234,7 @@ class PythonPairing(Protocol):
 
 FlagPolicy: TypeAlias = NativeFlagPolicy | PythonFlagPolicy
 DataMover: TypeAlias = NativeDataMover | PythonDataMover
+DataCopier: TypeAlias = NativeDataCopier | PythonDataCopier
 MappingUpdater: TypeAlias = NativeMappingUpdater | PythonMappingUpdater
 Pairing: TypeAlias = PythonPairing
 
@@ -223,7 +243,7 @@ Pairing: TypeAlias = PythonPairing
 def exchange_flags(arena: ArenaFacts) -> FlagPolicy | None:
     """Return the object that computes the flags words of two frames after their exchange.
 
-    Called: once when a strategy is built for an arena; first of the three.
+    Called: once when a strategy is built for an arena; first of all.
 
     Must:
 
@@ -272,7 +292,39 @@ def exchange_data(arena: ArenaFacts) -> DataMover | None:
                 pieces[a], pieces[b] = pieces[b], pieces[a]
             return move
 
-    Required: a strategy names at least one plug-in under `data`.
+    Required: a strategy that exchanges names at least one plug-in under `data`.
+    """
+
+
+@hookspec(firstresult=True)
+def copy_data(arena: ArenaFacts) -> DataCopier | None:
+    """Return the object that copies the bytes of folios to free frames.
+
+    Called: once when a strategy that migrates is built for an arena, after `exchange_flags`, for each plug-in listed
+    under `copy`.
+
+    Must:
+
+    1. copy all bytes of each folio to its free frame, and change no others: not the folio's either, since it stays
+       where it is if the copy is not finished;
+    2. not fail, allocate or block while it copies. A native one may refuse a page before, in `prepare`, and takes
+       nothing there: the core has taken the free frame. -ENOMEM sends the page to the next copier of the list;
+    3. publish step 0 of a page's pair before it begins that page, and no other step, if it is native: a dead
+       process's copy is finished by an exchange of both frames from the beginning;
+    4. say in `describe()` what it chose (ISA), if it has that method.
+
+    Returns a `pagexchange_native.movers.copier.DataCopier` or a `PythonDataCopier`; None: cannot serve this arena.
+
+    Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
+    not built, PluginError names the plug-in.
+
+        @pagexchange.hookimpl
+        def copy_data(self, arena):
+            def copy(pieces, source, target):
+                pieces[target] = pieces[source]
+            return copy
+
+    Required: a strategy that migrates names at least one plug-in under `copy`, and none under `data`.
     """
 
 
@@ -345,9 +397,10 @@ def run_started(strategy: StrategySpec, arena: Region) -> None:
 
 @hookspec
 def exchange_started(strategy: StrategySpec, arena: Region, pairs: Numbers) -> None:
-    """Watch a list go in: `pairs`, int64[n, 2], read-only. Called: before each call of `exchange`. Optional.
+    """Watch a list go in: `pairs`, int64[n, 2], read-only. Optional.
 
-    A number that is no int64, or a frame of another arena, is -1 in it.
+    Called: before each call of `exchange` or `migrate`. A number that is no int64, or a frame of another arena, is -1
+    in it. A pair of a migration is where a page was when the call began, and where it lies now: before, the same.
     """
 
 
@@ -360,7 +413,7 @@ def exchange_finished(
 ) -> None:
     """Watch a list come out: `statuses`, int32[n], 0 or -errno, read-only. Optional.
 
-    Called: after each call of `exchange`; not after one that raised.
+    Called: after each call of `exchange` or `migrate`; not after one that raised.
     """
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from pagexchange_native.movers.copier import DataCopier
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.plugin import NativeObject
 from pagexchange_native.policies.find_slot import MappingUpdater
@@ -17,9 +18,13 @@ def wrap(inner: FlagPolicy, watch: Meter | FaultPlan) -> WrappedFlags: ...
 @overload
 def wrap(inner: DataMover, watch: Meter | FaultPlan) -> WrappedMover: ...
 @overload
+def wrap(inner: DataCopier, watch: Meter | FaultPlan) -> WrappedCopier: ...
+@overload
 def wrap(inner: MappingUpdater, watch: Meter | FaultPlan) -> WrappedUpdater: ...
 @overload
-def wrap(inner: NativeObject, watch: Meter | FaultPlan) -> WrappedFlags | WrappedMover | WrappedUpdater: ...
+def wrap(
+    inner: NativeObject, watch: Meter | FaultPlan
+) -> WrappedFlags | WrappedMover | WrappedCopier | WrappedUpdater: ...
 
 class Meter:
     """Counts calls, items and ns, and keeps the last `keep` calls."""
@@ -42,6 +47,10 @@ class WrappedFlags(FlagPolicy):
 class WrappedMover(DataMover):
     inner: DataMover
     def __init__(self, inner: DataMover, watch: Meter | FaultPlan) -> None: ...
+
+class WrappedCopier(DataCopier):
+    inner: DataCopier
+    def __init__(self, inner: DataCopier, watch: Meter | FaultPlan) -> None: ...
 
 class WrappedUpdater(MappingUpdater):
     inner: MappingUpdater

@@ -16,6 +16,7 @@ import numpy as np
 
 from pagexchange_native.buffers cimport address
 from pagexchange_native.format cimport pgx_add64, pgx_cas64, pgx_load64, pgx_pair, pgx_region, pgx_store64
+from pagexchange_native.movers.copier cimport DataCopier
 from pagexchange_native.movers.mover cimport DataMover
 from pagexchange_native.plugin cimport (
     init_was_called,
@@ -255,7 +256,6 @@ cdef int forward_prepare(void *ctx, pgx_region *region, uint32_t slot, pgx_pair 
     cdef uint64_t start = now(meter)
     cdef int rc = 0
     if due(c.watch.plan):
-        pair.temp = 0
         return -c.watch.plan.error
     if c.inner.prepare != NULL:
         rc = c.inner.prepare(c.inner.ctx, region, slot, pair)
@@ -304,6 +304,29 @@ cdef class WrappedMover(DataMover):
         return self.inner.describe()
 
 
+cdef class WrappedCopier(DataCopier):
+    """Watches a data copier. A fault plan refuses pages in `prepare`, one by one, as of a mover."""
+
+    cdef readonly DataCopier inner
+    cdef object watch
+    cdef wrapped_mover context
+
+    def __init__(self, DataCopier inner not None, watch):
+        self.context = wrapped_mover(inner.ops, watches_of(watch))
+        self.inner, self.watch, self.name = inner, watch, inner.name
+        self.ops.kind = inner.ops.kind
+        self.ops.threads = inner.ops.threads
+        self.ops.ctx = &self.context
+        self.ops.move = forward_move
+        if inner.ops.prepare != NULL or self.context.watch.plan != NULL:
+            self.ops.prepare = forward_prepare
+
+    cpdef dict describe(self):
+        """Return what the wrapped copier says."""
+        init_was_called(self, self.inner is not None)
+        return self.inner.describe()
+
+
 cdef void forward_find(void *ctx, pgx_region *region, pgx_find *pages, size_t n) noexcept nogil:
     cdef wrapped_updater *c = <wrapped_updater *>ctx
     cdef uint64_t start = now(c.watch.meter)
@@ -344,6 +367,8 @@ def wrap(inner, watch):
         return WrappedFlags(inner, watch)
     if isinstance(inner, DataMover):
         return WrappedMover(inner, watch)
+    if isinstance(inner, DataCopier):
+        return WrappedCopier(inner, watch)
     if isinstance(inner, MappingUpdater):
         return WrappedUpdater(inner, watch)
     raise TypeError(f"{type(inner).__name__} is not a native object")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pagexchange.errors import PluginError
-from pagexchange.hookspecs import hookimpl
+from pagexchange.hookspecs import MOVES, hookimpl
 from pagexchange_native.plugin import NativeObject
 from pagexchange_native.wrappers import FaultPlan, wrap
 from pagexchange_plugins.wrapping import Wrapped, Wrapping, is_callable
@@ -19,10 +19,10 @@ from pagexchange_plugins.wrapping import Wrapped, Wrapping, is_callable
 class Faults(Wrapping):
     """Make the nth pair, or every so many, fail at one question, with an errno or with an exception."""
 
-    question: Literal["flags", "data", "mapping"] = "data"
-    """`data` refuses the pair before anything moved, `mapping` its page; `flags` refuses the batch that it is in."""
+    question: Literal["flags", "data", "copy", "mapping"] = "data"
+    """`data` and `copy` refuse the pair before anything moved, `mapping` its page; `flags` the batch that it is in."""
     error: str = "EAGAIN"
-    """Name of the errno. ENOMEM at `data` sends the pair to the next mover of the chain."""
+    """Name of the errno. ENOMEM at `data` or `copy` sends the pair to the next mover of the chain."""
     nth: Annotated[int, msgspec.Meta(ge=0)] = 0
     """This pair fails, counted from 1; 0 none."""
     every: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -74,7 +74,7 @@ class Faulty(Wrapped):
     def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - whatever the wrapped one takes
         """Forward the call, unless it is one that is to fail."""
         plan = self._plan
-        pairs = args[1 if plan.question == "data" else 0]
+        pairs = args[1 if plan.question in MOVES else 0]
         due = [
             place
             for place, number in zip(range(len(pairs)), self._count, strict=False)
@@ -83,7 +83,7 @@ class Faulty(Wrapped):
         if not due:
             return self.inner(*args)
         self.failed += len(due)
-        if plan.question == "data":  # some pairs have moved when it happens: the core has to put them back
+        if plan.question in MOVES:  # some pairs have moved when it happens: the core has to put them back
             pieces, a, b = args
             self.inner(pieces, a[: due[0]], b[: due[0]])
         if plan.exception:

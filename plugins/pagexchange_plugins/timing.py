@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, Protocol
 
-from pagexchange.hookspecs import hookimpl
+from pagexchange.hookspecs import MOVES, hookimpl
 from pagexchange_native.plugin import NativeObject
 from pagexchange_native.wrappers import Meter, wrap
 from pagexchange_plugins.wrapping import Wrapped, Wrapping, is_callable
@@ -69,7 +69,7 @@ class Measured(Wrapped):
 
     def __init__(self, inner: Callable[..., Any], question: str, keep: int) -> None:
         super().__init__(inner)
-        self._sized = 1 if question == "data" else 0  # the argument whose length is the number of pairs
+        self._sized = 1 if question in MOVES else 0  # the argument whose length is the number of pairs
         self._lock = threading.Lock()
         self._keep = keep
         self._records: list[tuple[int, int, int]] = []

@@ -1,4 +1,4 @@
-"""What the wrappers share: how one sees the answers to all three questions, and how an object in Python is wrapped."""
+"""What the wrappers share: how one sees the answers to all questions, and how an object in Python is wrapped."""
 
 from collections.abc import Callable, Generator
 from typing import Any
@@ -18,6 +18,11 @@ class Wrapping:
     def exchange_data(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
         """Wrap the data mover; each one of a chain separately."""
         return self._wrap("data", (yield))
+
+    @hookimpl(wrapper=True)
+    def copy_data(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
+        """Wrap the data copier; each one of a chain separately."""
+        return self._wrap("copy", (yield))
 
     @hookimpl(wrapper=True)
     def update_mapping(self, arena: ArenaFacts) -> Generator[None, Any, Any]:

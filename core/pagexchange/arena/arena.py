@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pagexchange.arena import hugepages
 from pagexchange.arena.frame import Frame, LaidOutRegion
 from pagexchange.arena.given_nodes import Nodes, as_nodes
+from pagexchange.arena.migration import MigrationResult
 from pagexchange.arena.pairing import Wanted as Pairings
 from pagexchange.arena.pairs import as_frames, as_mask
 from pagexchange.arena.result import ExchangeResult
@@ -344,7 +345,7 @@ class Arena(LaidOutRegion):
         """
         return rebuilding.rebuild(self)
 
-    # ---- exchange --------------------------------------------------------------------------------------------------
+    # ---- exchange and migration ------------------------------------------------------------------------------------
 
     def exchange(
         self,
@@ -395,6 +396,56 @@ class Arena(LaidOutRegion):
         if mode is not None or not isinstance(strategy, Strategy) or strategy.arena is not self:
             strategy = self._bound(strategy, mode)
         return strategy.exchange(pairs, order=order, threads=threads, out=out, split=split, max_call_us=max_call_us)
+
+    def migrate(
+        self,
+        pfns: object,
+        node: str | int,
+        strategy: str | BuiltStrategy | Strategy = "migrate",
+        *,
+        mode: Mode | None = None,
+        threads: int | None = None,
+        out: NDArray[np.int32] | None = None,
+    ) -> MigrationResult:
+        """Migrate pages one way: each gets a free frame of a node, and its own becomes free.
+
+        Frames are taken from the node down to its min watermark, for at most 512 base pages at one time, as Linux does
+        it (`migrate_pages`, NR_MAX_BATCHED_MIGRATION), or for one larger folio.
+
+        Parameters
+        ----------
+        pfns : integers, n of them, or Frames
+            First frames of the pages. Negative and too large numbers are statuses (-EFAULT), not errors; a later use
+            of a frame gets -EINVAL.
+        node : str or int
+            Name or number.
+        strategy : str, BuiltStrategy or Strategy
+            One that migrates: a name from the shipped strategies.toml, or what `pagexchange.strategy` returns.
+        mode : {"async", "sync-light", "sync"}, optional
+            May it wait, as of `exchange`. Default: what the strategy says.
+        threads : int, optional
+            Workers that share the list.
+        out : int32[n], optional
+            Where the statuses go.
+
+        Returns
+        -------
+        MigrationResult
+            `status` is int32[n]: 0, or -errno and that page is as it was: -ENOMEM when the node had no free frames for
+            it. `placed` is int64[n]: the frame of each page now. A page that lay on the node is 0, and stays there.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `pfns` are no integers, `out` does not fit, or the strategy exchanges.
+        LookupError
+            No such node.
+        UnknownStrategyError, PluginError, ArenaFullError
+            A PluginError has `status` and `placed` of the call: what was migrated before it stays so.
+        """
+        if mode is not None or not isinstance(strategy, Strategy) or strategy.arena is not self:
+            strategy = self._bound(strategy, mode)
+        return strategy.migrate(pfns, node, threads=threads, out=out)
 
     def tier(
         self,

@@ -40,6 +40,22 @@ def as_mask(flags: Any, layout: Layout) -> Any:  # noqa: ANN401 - as above
     return flags
 
 
+def as_pages(pfns: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Return frames in any form, one or several, as int64[n], and which of them are frames of another arena.
+
+    A number that int64 cannot hold becomes -1: out of range, a status as for any other wrong frame.
+    """
+    foreign = None
+    pfns = [pfns] if isinstance(pfns, Frame) else listed(pfns)
+    if _members(pfns) and any(isinstance(x, Frame) for x in _members(pfns)):
+        foreign = np.array([isinstance(x, Frame) and x.arena is not arena for x in _members(pfns)])
+        pfns = [-1 if f else _number(x) for x, f in zip(_members(pfns), foreign, strict=True)]
+    numbers = np.asarray(pfns)
+    if numbers.ndim > 1:
+        raise ValueError(f"pfns: want shape (n,), got {numbers.shape}")
+    return _as_int64(numbers.reshape(-1), "pfns", "an array"), foreign
+
+
 def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
     """Return pairs in any form as int64[n, 2], and which of them name frames of another arena.
 
@@ -57,16 +73,24 @@ def as_pairs(pairs: object, arena: Region) -> tuple[NDArray[np.int64], NDArray[n
         raise ValueError(f"pairs: want an (n, 2) array of integers: {error}") from None
     if array.shape in ((0,), (1, 0), (0, 2)):
         array = np.empty((0, 2), dtype=np.int64)
+    numbers = _as_int64(array, "pairs", "an (n, 2) array")
+    if numbers.ndim != 2 or numbers.shape[1] != 2:
+        raise ValueError(f"pairs: want shape (n, 2), got {numbers.shape}")
+    return numbers, foreign
+
+
+def _as_int64(array: NDArray[Any], what: str, form: str) -> NDArray[np.int64]:
+    """Return numbers as int64, -1 for one that it cannot hold. TypeError: they are no integers."""
     if array.dtype == object and all(is_integer(x) for x in array.ravel()):
         array = np.vectorize(lambda x: int(x) if -(1 << 63) <= x < 1 << 63 else -1, otypes=[np.int64])(array)
+    if not array.size:
+        array = array.astype(np.int64)  # of nothing NumPy makes floats
     if array.dtype.kind not in "iu":  # a duration is an np.integer to NumPy
-        raise TypeError(f"pairs: want an (n, 2) array of integers, got dtype {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(f"pairs: want shape (n, 2), got {array.shape}")
+        raise TypeError(f"{what}: want {form} of integers, got dtype {array.dtype}")
     # What uint64 holds beyond int64 would wrap to some frame that exists; the largest of all wraps to -1.
     if array.dtype.kind == "u" and array.dtype.itemsize == 8:
         array = np.where(array > np.uint64(np.iinfo(np.int64).max), np.uint64(np.iinfo(np.uint64).max), array)
-    return np.ascontiguousarray(array).astype(np.int64, casting="unsafe", copy=False), foreign
+    return np.ascontiguousarray(array).astype(np.int64, casting="unsafe", copy=False)
 
 
 def _with_frames(pairs: object) -> TypeGuard[Sequence[object]]:

@@ -27,9 +27,11 @@ class _Obstacle(NamedTuple):
 
 
 def why(
-    arena: LaidOutRegion | None, code: int, pair: tuple[int, int], *, waited: bool, touched: tuple[str, ...] = ()
+    arena: LaidOutRegion | None, code: int, pfns: tuple[int, ...], *, waited: bool, touched: tuple[str, ...] = ()
 ) -> str:
     """Return why a pair has this errno, from what its frames look like now; what is over by now is not seen.
+
+    Of a migration there is one frame, the page's.
 
     `arena`: None, closed, or of the parent process, it cannot be looked at: then what the errno means in general.
     `waited`: the call was one that waits for write-back, so to advise that one is no use.
@@ -40,14 +42,14 @@ def why(
     if arena is None or arena.closed or arena.forked:
         return reason(code)
     if code == errno.EINVAL:
-        return _invalid(arena, *pair)
+        return _invalid(arena, *pfns) if len(pfns) == 2 else _named_again(arena, *pfns)
     if code in (EHWPOISON, errno.EOPNOTSUPP):
         look = _broken if code == EHWPOISON else _unmovable
-        found = [says for pfn in pair for says in look(Frame(arena, pfn))]
+        found = [says for pfn in pfns for says in look(Frame(arena, pfn))]
         return "; ".join(found) or reason(code)
     if code not in (errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT):
         return reason(code)
-    obstacles = [(pfn, obstacle) for pfn in pair for obstacle in _obstacles(Frame(arena, pfn))]
+    obstacles = [(pfn, obstacle) for pfn in pfns for obstacle in _obstacles(Frame(arena, pfn))]
     if not obstacles:
         return reason(code)
     sentence = "; ".join(f"frame {pfn} {obstacle.says}" for pfn, obstacle in obstacles)
@@ -83,6 +85,13 @@ def _invalid(arena: LaidOutRegion, a: int, b: int) -> str:
     if frames[0].order != frames[1].order:
         return f"order {frames[0].order} against order {frames[1].order}"
     return "an earlier pair of the list uses one of the frames; pass order='sequential' for chains"
+
+
+def _named_again(arena: LaidOutRegion, pfn: int) -> str:
+    frame = Frame(arena, pfn)
+    if frame.state == "tail":
+        return f"frame {pfn} is a tail; the folio starts at frame {frame.head}"
+    return f"the list names frame {pfn} before"
 
 
 def _obstacles(frame: Frame) -> list[_Obstacle]:

@@ -1,4 +1,4 @@
-"""What a call of an exchange returns: a status for each pair, what it cost, and why a pair was refused, in words."""
+"""What a call returns: a status for each pair or page, what it cost, and why one was refused, in words."""
 
 from collections import Counter
 from typing import Any, NamedTuple, Self
@@ -28,21 +28,18 @@ class Asker(NamedTuple):
     """Without an arena, the names that it had for what the flag policy touched."""
 
 
-class ExchangeResult(Outcome):
-    """What became of a list of pairs.
+class CallResult(Outcome):
+    """What became of a list, of pairs or of pages.
 
-    True when every pair was exchanged (`ok`), so that `if arena.exchange(pairs):` does not take a refusal for success;
-    a list without pairs is true, too. Two results are equal when all that they say is: pairs, statuses, times. A result
-    can be copied and pickled; what was pickled does not know the arena, and so its `messages` say what an errno means,
-    not what the frames look like. A result is not hashable, because its arrays can be changed.
+    True when none was refused (`ok`), so that `if arena.exchange(pairs):` does not take a refusal for success; an empty
+    list is true, too. Two results are equal when all that they say is: list, statuses, times. A result can be copied
+    and pickled; what was pickled does not know the arena, and so its `messages` say what an errno means, not what the
+    frames look like. A result is not hashable, because its arrays can be changed.
     """
 
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
     _about: Asker  # pyright: ignore[reportIncompatibleMethodOverride] (read-only there, too)
-
-    def __init__(self) -> None:
-        raise TypeError("an ExchangeResult is made by Arena.exchange and Strategy.exchange")
 
     @property
     def ns(self) -> dict[str, int]:
@@ -60,7 +57,7 @@ class ExchangeResult(Outcome):
 
     @property
     def moved(self) -> dict[str, int]:
-        """Pairs that each data mover of the chain exchanged, by plug-in: the second one those that found no frame.
+        """Pairs or pages that each one of the chain moved, by plug-in: the second one those that the first one refused.
 
         A plug-in that stands in the chain several times has its options behind its name.
         """
@@ -81,18 +78,16 @@ class ExchangeResult(Outcome):
         return self.ok
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ExchangeResult):
+        if not isinstance(other, CallResult) or type(other) is not type(self):
             return NotImplemented
         mine, theirs = self._said(), other._said()
         return all(map(same, mine, theirs))
 
-    def __repr__(self) -> str:
+    def _outcome(self) -> str:
+        """How many were refused and why, and what it took, for the repr."""
         refused = ", ".join(f"{name} {n}" for name, n in self.refused.items())
         outcome = f"{len(self.failed)} refused ({refused})" if refused else "none refused"
-        n = len(self.status)
-        return (
-            f"<ExchangeResult {n} pair{'s' * (n != 1)}: {self.exchanged} exchanged, {outcome}; {self.ns['total']} ns>"
-        )
+        return f"{outcome}; {self.ns['total']} ns"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return restore(type(self), self._about, self._pairs, self.status, self._numbers)
@@ -105,38 +100,52 @@ class ExchangeResult(Outcome):
         return self._about._replace(arena=None, touched=self.touched), self._pairs, self.status, self._numbers
 
     @property
-    def exchanged(self) -> int:
-        """Number of pairs that were exchanged."""
-        return int(np.count_nonzero(self.status == 0))
-
-    @property
     def ok(self) -> bool:
-        """True when every pair was exchanged."""
-        return self.exchanged == len(self.status)
+        """True when none was refused."""
+        return not self.status.any()
 
     @property
     def failed(self) -> NDArray[np.int64]:
-        """Positions in the list of the pairs that were not."""
+        """Positions in the list of those that were refused."""
         return np.flatnonzero(self.status).astype(np.int64)
 
     @property
     def refused(self) -> dict[str, int]:
-        """Number of refused pairs by errno name."""
+        """How many were refused, by errno name."""
         codes, counts = np.unique(-self.status[self.status != 0], return_counts=True)
         return {errno_name(int(c)): int(n) for c, n in zip(codes, counts, strict=True)}
 
     def messages(self, limit: int = 10) -> list[str]:
-        """One sentence for each refused pair, `limit` of them at most: which pair, which errno, why."""
-        sentences = []
-        pairs = self._pairs
-        for i in self.failed[:limit].tolist():
-            code = -int(self.status[i])
-            a, b = (int(x) for x in pairs[i])
-            reason = why(self._about.arena, code, (a, b), waited=self._about.waits, touched=self.touched)
-            sentences.append(f"pair {i} (pfn {a} <-> {b}): {errno_name(code)}: {reason}")
-        return sentences
+        """One sentence for each that was refused, `limit` of them at most: which one, which errno, why."""
+        return [self._message(i, -int(self.status[i])) for i in self.failed[:limit].tolist()]
+
+    def _message(self, number: int, code: int) -> str:
+        raise NotImplementedError
 
     def raise_for_status(self) -> None:
-        """Raise PagexchangeError when a pair was refused; the message names the first ten."""
+        """Raise PagexchangeError when one was refused; the message names the first ten."""
         if not self.ok:
             raise PagexchangeError("\n".join(self.messages()), result=self)
+
+
+class ExchangeResult(CallResult):
+    """What became of a list of pairs: `status` is int32[n], 0 or -errno and both pages as they were."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        raise TypeError("an ExchangeResult is made by Arena.exchange and Strategy.exchange")
+
+    def __repr__(self) -> str:
+        n = len(self.status)
+        return f"<ExchangeResult {n} pair{'s' * (n != 1)}: {self.exchanged} exchanged, {self._outcome()}>"
+
+    @property
+    def exchanged(self) -> int:
+        """Number of pairs that were exchanged."""
+        return int(np.count_nonzero(self.status == 0))
+
+    def _message(self, number: int, code: int) -> str:
+        a, b = (int(x) for x in self._pairs[number])
+        reason = why(self._about.arena, code, (a, b), waited=self._about.waits, touched=self.touched)
+        return f"pair {number} (pfn {a} <-> {b}): {errno_name(code)}: {reason}"

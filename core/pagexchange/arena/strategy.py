@@ -3,18 +3,20 @@
 import errno
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.bounded import CLOCK, bounded
 from pagexchange.arena.frame import LaidOutRegion
+from pagexchange.arena.migration import MigrationResult
 from pagexchange.arena.pace import Pace
-from pagexchange.arena.pairs import as_microseconds, as_pairs, as_threads, refuse_out
-from pagexchange.arena.result import Asker, ExchangeResult
+from pagexchange.arena.pairs import as_microseconds, as_pages, as_pairs, as_threads, refuse_out
+from pagexchange.arena.result import Asker, CallResult, ExchangeResult
 from pagexchange.errors import PluginError
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
@@ -25,15 +27,17 @@ from pagexchange.strangers import interrupt_in
 from pagexchange_native.arena.reentry import refuse_plugin_of
 from pagexchange_native.arena.region import BATCH
 from pagexchange_native.engine.exchange import Exchanger
-from pagexchange_native.engine.outcome import begin, restore, run
-from pagexchange_native.engine.python_objects import PythonFlags, PythonMapping, PythonMover
+from pagexchange_native.engine.outcome import begin, begin_pages, restore, run
+from pagexchange_native.engine.python_objects import PythonCopier, PythonFlags, PythonMapping, PythonMover
 from pagexchange_native.errors import stays_here
+from pagexchange_native.movers.copier import DataCopier
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
 
 _LOG: Final = logging.getLogger(__name__)
-Adapter = TypeVar("Adapter", FlagPolicy, DataMover, MappingUpdater)
+Adapter = TypeVar("Adapter", FlagPolicy, DataCopier, DataMover, MappingUpdater)
+Result = TypeVar("Result", ExchangeResult, MigrationResult)
 
 
 def _named(native: Adapter, served: Served) -> Adapter:
@@ -42,19 +46,28 @@ def _named(native: Adapter, served: Served) -> Adapter:
     return native
 
 
-class _Call(NamedTuple):
-    """A call of `Strategy.exchange` that others see or that runs their code."""
+def _mover(served: Served) -> DataMover | DataCopier:
+    """Return what the engine calls to move bytes: the native object, or an adapter around a callable."""
+    if isinstance(served.object, DataMover | DataCopier):
+        return served.object
+    if served.question == "copy":
+        return _named(PythonCopier(served.object), served)
+    return _named(PythonMover(served.object), served)
 
-    result: ExchangeResult
+
+class _Call(NamedTuple, Generic[Result]):
+    """A call of `Strategy.exchange` or `Strategy.migrate` that others see or that runs their code."""
+
+    result: Result
     foreign: NDArray[np.bool_] | None
-    sequential: bool
-    threads: int | None
-    max_ns: float | None
-    """That it may take; None: as long as it takes."""
+    work: Callable[[Result], Result]
+    """Does it."""
 
 
 class Strategy:
     """A strategy bound to one arena: made once, called often. A call of a native one makes no object per pair.
+
+    It exchanges, or migrates: `built.spec.migrates` says which.
 
     `pagexchange.strategy(name, arena)` makes one from a strategies file.
 
@@ -90,10 +103,11 @@ class Strategy:
             flags = _named(PythonFlags(flags, arena), built.flags)
         if not isinstance(updater, MappingUpdater):
             updater = _named(PythonMapping(updater, arena), built.mapping)
-        movers = [m.object if isinstance(m.object, DataMover) else _named(PythonMover(m.object), m) for m in built.data]
+        movers = [_mover(served) for served in built.movers]
         self._native = Exchanger(
             arena, flags, movers, updater, mode=self.mode, timeout=self.timeout, threads=built.spec.threads
         )
+        self._migrates = built.spec.migrates
         self._threads_from = built.spec.threads_from
         us = built.spec.max_call_us
         self._max_ns = None if us is None else 1000 * us
@@ -136,6 +150,8 @@ class Strategy:
         max_call_us: float | None = None,
     ) -> ExchangeResult:
         """Exchange pairs of pages. Arguments, result and errors are those of `Arena.exchange`."""
+        if self._migrates:
+            raise ValueError(f"strategy {self.name!r} migrates: call migrate(pfns, node), or name one that exchanges")
         if order != "independent" and order != "sequential":
             raise ValueError(f"order {order!r}: choose 'independent' or 'sequential'")
         if threads is not None:
@@ -161,8 +177,44 @@ class Strategy:
             run(result, self._native, order == "sequential", threads)
             return result
         refuse_plugin_of(self.arena, "exchange pages")  # before it waits for its own turn to be over
-        call = _Call(result, foreign, order == "sequential", threads, max_ns)
-        return self._attended_call(call) if self._attended else self._call(call)
+        sequential = order == "sequential"
+
+        def work(result: ExchangeResult) -> ExchangeResult:
+            if max_ns is not None:
+                return self._bounded(result, sequential, threads, max_ns)
+            run(result, self._native, sequential, threads)
+            return result
+
+        return self._seen(_Call(result, foreign, work))
+
+    def migrate(
+        self, pfns: object, node: str | int, *, threads: int | None = None, out: NDArray[np.int32] | None = None
+    ) -> MigrationResult:
+        """Migrate pages to free frames of a node. Arguments, result and errors are those of `Arena.migrate`."""
+        if not self._migrates:
+            raise ValueError(f"strategy {self.name!r} exchanges: call exchange(pairs), or name one that migrates")
+        number = self.arena.node_number(node)
+        if threads is not None:
+            threads = as_threads(threads)
+        foreign = None
+        result = begin_pages(MigrationResult, self._asker, pfns, out, self.arena)
+        if result is None:
+            numbers, foreign = as_pages(pfns, self.arena)
+            result = begin_pages(MigrationResult, self._asker, numbers, out, self.arena)
+            if result is None:
+                refuse_out(out, len(numbers))
+        if self._threads_from and threads is None and len(result.status) < self._threads_from:
+            threads = 1
+        if self._alone and foreign is None:
+            run(result, self._native, False, threads, number)
+            return result
+        refuse_plugin_of(self.arena, "migrate pages")
+
+        def work(result: MigrationResult) -> MigrationResult:
+            run(result, self._native, False, threads, number)
+            return result
+
+        return self._seen(_Call(result, foreign, work))
 
     def finish(self) -> dict[str, Any]:
         """Tell the observers that the run is over; return what the plug-ins want to have in the report.
@@ -180,55 +232,55 @@ class Strategy:
         with self._watched():
             return self.built.report()
 
-    def _call(self, call: _Call) -> ExchangeResult:
+    def _seen(self, call: _Call[Result]) -> Result:
+        return self._attended_call(call) if self._attended else self._call(call)
+
+    def _call(self, call: _Call[Result]) -> Result:
         result = call.result
         try:
             with self._turn:
-                if call.max_ns is None:
-                    run(result, self._native, call.sequential, call.threads)
-                else:
-                    result = self._bounded(call, call.max_ns)
+                result = call.work(result)
         except BaseException as error:
             plugin = getattr(error, "pagexchange_plugin", None)  # the engine's mark on what a plug-in's callable raised
             if plugin is None or interrupt_in(error):
                 raise
-            raise _with_status(self.built.object_failed(error, plugin), call.result.status) from error
+            raise _with_status(self.built.object_failed(error, plugin), call.result) from error
         if call.foreign is not None:
             result.status[call.foreign] = -errno.EXDEV  # to the engine they were out of range
         return result
 
-    def _bounded(self, call: _Call, max_ns: float) -> ExchangeResult:
+    def _bounded(self, call: ExchangeResult, sequential: bool, threads: int | None, max_ns: float) -> ExchangeResult:
         def some(pairs: NDArray[np.int64], status: NDArray[np.int32]) -> ExchangeResult:
             part = begin(ExchangeResult, self._asker, pairs, status)
             assert part is not None, "of the shape that this call has checked"
-            run(part, self._native, call.sequential, call.threads)
+            run(part, self._native, sequential, threads)
             return part
 
         began = CLOCK()
-        pairs, status = call.result._pairs, call.result.status
+        pairs, status = call._pairs, call.status
         numbers = bounded(
-            pairs, status, some, self.arena, max_ns - self._closing_ns, self._pace,
-            sequential=call.sequential, began=began,
-        )  # fmt: skip
+            pairs, status, some, self.arena, max_ns - self._closing_ns, self._pace, sequential=sequential, began=began
+        )
         result = restore(ExchangeResult, self._asker, pairs, status, numbers, status)
         self._closing_ns = CLOCK() - began - numbers[0]
         return result
 
-    def _attended_call(self, call: _Call) -> ExchangeResult:
+    def _attended_call(self, call: _Call[Result]) -> Result:
         """The same, with observers told before and after, and the watchdog."""
-        shown = _read_only(call.result._pairs)
+        pairs = call.result._pairs
         now = self.built.run
         with now.telling:
             if not now.begun:
                 now.begun = True  # also if it fails: those who were told are not told twice
                 self._tell("run_started")
-            self._tell("exchange_started", pairs=shown)
+            # A copy where pages migrate: the list's second frames become those that they come to.
+            self._tell("exchange_started", pairs=_read_only(pairs.copy() if self._migrates else pairs))
         with self._watched():
             result = self._call(call)
         try:
-            self._tell("exchange_finished", pairs=shown, statuses=_read_only(result.status))
+            self._tell("exchange_finished", pairs=_read_only(pairs), statuses=_read_only(result.status))
         except PluginError as error:  # the pages were exchanged all the same
-            _with_status(error, result.status)
+            _with_status(error, result)
             raise
         return result
 
@@ -243,9 +295,11 @@ class Strategy:
         return self._watchdog.watch(self.name, lambda: self.built.plugins, self.arena)
 
 
-def _with_status(error: PluginError, status: NDArray[np.int32]) -> PluginError:
-    """Hand the statuses on with the error: what was exchanged before it stays so."""
-    error.status = status  # type: ignore[attr-defined]
+def _with_status(error: PluginError, result: CallResult) -> PluginError:
+    """Hand the statuses on with the error, and where pages lie that migrated: what was moved before it stays so."""
+    error.status = result.status  # type: ignore[attr-defined]
+    if isinstance(result, MigrationResult):
+        error.placed = result.placed  # type: ignore[attr-defined]
     return error
 
 

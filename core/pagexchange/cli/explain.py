@@ -123,16 +123,18 @@ def _steps(built: BuiltStrategy) -> list[dict[str, Words]]:
     """The rows of the table: the engine's steps, with what mode and chain change about them."""
     mode = built.spec.mode
     # The table of steps is the engine's and knows no mode; what a mode or a chain changes is said here.
+    without = "gets ENOMEM" if len(built.movers) == 1 else "goes to the next mover"
     details = {
         "claim": f"{LOCK.get(mode, LOCK['sync-light'])}; write-back: {WRITEBACK.get(mode, WRITEBACK['async'])}",
-        "prepare": f"a pair that finds no frame {'gets ENOMEM' if len(built.data) == 1 else 'goes to the next mover'}",
+        "prepare": f"a pair that finds no frame {without}",
     }
     rows: list[dict[str, Words]] = []
     for number, step in enumerate(STEPS, 1):
         if step.name == POINT_OF_NO_RETURN:
             line = "the point of no return: nothing below may fail, allocate, block or run Python"
             rows.append({"step": ("-" * 11, "dim"), "served by": ("-" * 9, "dim"), "what happens": (line, "warn")})
-        servers = [served.plugin for served in built.served if served.question == step.server]
+        server = "copy" if step.server == "data" and built.spec.migrates else step.server
+        servers = [served.plugin for served in built.served if served.question == server]
         detail = details.get(step.name)
         rows.append(
             {

@@ -50,6 +50,7 @@ def list_plugins(names: tuple[str, ...], block: tuple[str, ...], blocking: Block
     \b
     Hooks:
       flags, data, mapping  the question that it answers: a strategy names a plug-in for each
+      copy                  it copies pages to free frames: a strategy that migrates names it instead of data
       pairing               it says which pages of a tier trade places: a strategy may name one
       wraps                 it may stand around the plug-in of a question, or of the first three
       observes              it is told of runs and exchanges, or reports at their end
@@ -112,7 +113,7 @@ def _blocks(plugins: list[PluginInfo], *, options: bool) -> list[RenderableType]
 
 
 def _hooks(hooks: tuple[str, ...]) -> str:
-    """Hooks in a few words: `data`, or `wraps data; observes`; one that wraps all three answers just `wraps`."""
+    """Hooks in a few words: `data`, or `wraps data; observes`; one that wraps all answers of an exchange just `wraps`."""
     answers = [SHORT[name] for name in SHORT if name in hooks]
     wraps = [SHORT[name] for name in SHORT if f"{name} (wrapper)" in hooks]
     wrapped = "wraps" if wraps == [*QUESTIONS] else f"wraps {', '.join(wraps)}"

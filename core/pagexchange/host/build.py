@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Self
 import pluggy
 
 from pagexchange.errors import ConfigError, PluginContractError, PluginError, Problem
-from pagexchange.hookspecs import ANSWERS, QUESTIONS, ArenaFacts
+from pagexchange.hookspecs import ANSWERS, MOVES, QUESTIONS, ArenaFacts
 from pagexchange.host import crashes
 from pagexchange.host.blame import hook_failed, registered_name
 from pagexchange.host.blocking import NOTHING, Blocking
@@ -19,6 +19,7 @@ from pagexchange.model.layout import Layout
 from pagexchange.model.tomlfile import KeyPath, dotted
 from pagexchange.strangers import Guard, said
 from pagexchange.trail import at
+from pagexchange_native.movers.copier import DataCopier
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.plugin import NativeObject, check_table
 from pagexchange_native.policies.find_slot import MappingUpdater
@@ -27,16 +28,18 @@ from pagexchange_native.policies.flag_policy import FlagPolicy
 _NATIVE: Final[dict[str, type]] = {
     "exchange_flags": FlagPolicy,
     "exchange_data": DataMover,
+    "copy_data": DataCopier,
     "update_mapping": MappingUpdater,
     "pair_pages": NativeObject,
 }
 _CALLABLE: Final = {
     "exchange_flags": "(a, b) -> (new_a, new_b)",
     "exchange_data": "(pieces, a, b) -> None",
+    "copy_data": "(pieces, source, target) -> None",
     "update_mapping": "(pages, arena) -> (offset, found)",
     "pair_pages": "(view) -> pairs",
 }
-_ARGUMENTS: Final = {"exchange_flags": 2, "exchange_data": 3, "update_mapping": 2, "pair_pages": 1}
+_ARGUMENTS: Final = {"exchange_flags": 2, "exchange_data": 3, "copy_data": 3, "update_mapping": 2, "pair_pages": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +155,7 @@ class _Build:
         # All are registered before the first is asked: a wrong name or option is then found before any hook has run.
         chains = {
             question: [made for use in getattr(self.spec, question) if (made := self.register(question, use))]
-            for question in ANSWERS
+            for question in self.spec.questions
         }
         served = {
             question: self.ask(question, chain) for question, chain in chains.items() if chain or question in QUESTIONS
@@ -160,7 +163,8 @@ class _Build:
         return BuiltStrategy(
             spec=self.spec,
             flags=served["flags"][0],
-            data=tuple(served["data"]),
+            data=tuple(served.get("data", ())),
+            copy=tuple(served.get("copy", ())),
             mapping=served["mapping"][0],
             pairing=served["pairing"][0] if "pairing" in served else None,
             skipped=tuple(self.skipped),
@@ -212,13 +216,13 @@ class _Build:
         return instance
 
     def ask(self, question: str, chain: list[_Made]) -> list[Served]:
-        """Ask each plug-in of a chain: all that serve for data, the first that serves for the other two."""
+        """Ask each plug-in of a chain: all that serve the data, or the first that serves."""
         served: list[Served] = []
         for made in chain:
             answer = self.answer(question, made)
             if answer is not None:
                 served.append(self.serve(question, made, answer))
-                if question != "data":
+                if question not in MOVES:
                     break
         if not served:
             reasons = "; ".join(f"{s.plugin} {s.reason}" for s in self.skipped if s.question == question)

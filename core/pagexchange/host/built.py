@@ -25,7 +25,7 @@ class Served:
     """Who answers a question, and with what."""
 
     question: str
-    """`flags`, `data`, `mapping` or `pairing`."""
+    """`flags`, `data`, `copy`, `mapping` or `pairing`."""
     plugin: str
     object: Any
     """What the engine calls: a native object or a Python callable."""
@@ -97,15 +97,22 @@ class BuiltStrategy:
     hook: pluggy.HookRelay
     """The observers: `built.hook.run_started(strategy=built.spec, arena=arena)` and so on."""
     run: ObservedRun = dataclasses.field(default_factory=ObservedRun)
+    copy: tuple[Served, ...] = ()
+    """The chain of a strategy that migrates; its `data` is empty."""
 
     def __repr__(self) -> str:
         answers = "; ".join(f"{served.question} {served.plugin}" for served in self.served)
         return f"<BuiltStrategy {self.spec.name!r}: {answers}>"
 
     @property
+    def movers(self) -> tuple[Served, ...]:
+        """Who moves the bytes: those that exchange them, or those that copy them."""
+        return self.data or self.copy
+
+    @property
     def served(self) -> tuple[Served, ...]:
-        """Who answers, in the order in which the questions come up in an exchange: flags, mapping, each of data."""
-        return (self.flags, self.mapping, *self.data)
+        """Who answers, in the order in which the questions come up in an exchange: flags, mapping, each mover."""
+        return (self.flags, self.mapping, *self.movers)
 
     @property
     def answers(self) -> tuple[Served, ...]:
@@ -114,8 +121,8 @@ class BuiltStrategy:
 
     def mover_names(self) -> list[str]:
         """Return the name of each mover of the chain; with its options where one plug-in stands there several times."""
-        names = [served.plugin for served in self.data]
-        return [served.label if names.count(served.plugin) > 1 else served.plugin for served in self.data]
+        names = [served.plugin for served in self.movers]
+        return [served.label if names.count(served.plugin) > 1 else served.plugin for served in self.movers]
 
     @property
     def native(self) -> bool:

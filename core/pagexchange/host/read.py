@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pagexchange.errors import ConfigError, PluginError, Problem, UnknownPluginError, UnknownStrategyError
-from pagexchange.hookspecs import ANSWERS, QUESTIONS
+from pagexchange.hookspecs import ANSWERS, MOVES, QUESTIONS
 from pagexchange.host.blocking import NOTHING, Blocking
 from pagexchange.host.build import refuse_wrong_key
 from pagexchange.host.crashes import crashed
@@ -169,6 +169,7 @@ class StrategyTable:
 
     flags: Any = ()
     data: Any = ()
+    copy: Any = ()
     mapping: Any = ()
     wrap: Any = ()
     pairing: Any = ()
@@ -356,15 +357,30 @@ class _Reader:
             self.bad(path, "a strategy's name is lower case: letters, digits, - . and _, at most 64", False)
         good = convert(table, StrategyTable, self.bad, path)
         if isinstance(table, dict):
-            for key in QUESTIONS:
-                if key not in table:
-                    self.bad(path, f"missing key {key!r}: name the plug-in that answers it", False)
+            self.asked(path, table)
         chains = {key: self.uses((*path, key), good[key]) for key in (*ANSWERS, "wrap") if key in good}
         # A Config is made only if nothing was reported: until then, defaults stand in for what is wrong or missing.
         values: dict[str, Any] = (
             dict.fromkeys(QUESTIONS, ()) | {"mode": run.mode, "threads": run.threads} | good | chains
         )
         return c.StrategySpec(name, **values)
+
+    def asked(self, path: KeyPath, table: dict[str, Any]) -> None:
+        """Check that a strategy says who answers its questions, and whether it exchanges or migrates."""
+        for key in QUESTIONS:
+            if key not in table and key not in MOVES:
+                self.bad(path, f"missing key {key!r}: name the plug-in that answers it", False)
+        said = [key for key in MOVES if key in table]
+        if not said:
+            self.bad(
+                path, "missing key 'data' or 'copy': name the plug-in that exchanges, or the one that migrates", False
+            )
+        if len(said) > 1:
+            self.bad(
+                (*path, "copy"), "a strategy exchanges by 'data' or migrates by 'copy': leave one of them out", False
+            )
+        elif said == ["copy"] and "max_call_us" in table:
+            self.bad((*path, "max_call_us"), "a strategy that migrates takes its whole list: leave this out", False)
 
     def uses(self, path: KeyPath, value: object) -> tuple[c.PluginUse, ...]:
         """Read `"name"`, `{ plugin = "name", option = 1 }`, or a list of these."""

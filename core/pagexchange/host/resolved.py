@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from pagexchange.hookspecs import ANSWERS
+from pagexchange.hookspecs import ANSWERS, MOVES
 from pagexchange.host.discovery import Registry
 from pagexchange.model.config import SCHEMA
 
@@ -43,10 +43,14 @@ def resolved(config: Config, specs: Iterable[StrategySpec]) -> dict[str, Any]:
     }
 
 
+_LEFT_OUT: Final = (*MOVES, "pairing")
+"""Keys that a strategy may be without: under an empty list nobody is named, and the file refuses it."""
+
+
 def _strategy(spec: StrategySpec) -> dict[str, Any]:
     values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "name"}
     chains = {key: [_use(use) for use in values.pop(key)] for key in (*ANSWERS, "wrap")}
-    return values | {key: chain for key, chain in chains.items() if chain or key != "pairing"}  # none named: no key
+    return values | {key: chain for key, chain in chains.items() if chain or key not in _LEFT_OUT}
 
 
 def _use(use: PluginUse) -> str | dict[str, Any]:

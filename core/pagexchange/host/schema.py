@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pagexchange.hookspecs import ANSWERS, QUESTIONS
+from pagexchange.hookspecs import ANSWERS, MOVES, QUESTIONS
 from pagexchange.host.read import StrategyTable
 from pagexchange.model.config import KINDS, SCHEMA, Config, WorkloadConfig
 from pagexchange.model.jsonschema import DIALECT, anything, definitions, without_null
@@ -24,7 +24,8 @@ if typing.TYPE_CHECKING:
 
 _WORDS: Final = {
     "flags": "Who computes the flags words.",
-    "data": "Who moves the bytes. Of a list, the next one serves pairs that find no free frame.",
+    "data": "Who exchanges the bytes. Of a list, the next one serves pairs that find no free frame.",
+    "copy": "Instead of `data`: who copies pages to free frames; the strategy then migrates.",
     "mapping": "Who finds the slots of the page cache.",
     "pairing": "Who says which pages of a tier trade places; the built-in default, unless it is given here.",
     "wrap": "Wrappers and observers, the outermost first.",
@@ -50,7 +51,9 @@ def strategies(plugins: Iterable[PluginInfo]) -> dict[str, Any]:
     workload["kinds"]["propertyNames"] = {"enum": list(KINDS)}
     workload["orders"]["propertyNames"] = {"enum": [str(order) for order in range(10)]}
     strategy = found.pop(StrategyTable.__name__)
-    strategy |= {"title": "A strategy", "description": "Who serves each question.", "required": list(QUESTIONS)}
+    strategy |= {"title": "A strategy", "description": "Who serves each question."}
+    strategy |= {"required": [key for key in QUESTIONS if key not in MOVES]}
+    strategy |= {"oneOf": [{"required": [key]} for key in MOVES]}
     for question in (*ANSWERS, "wrap"):
         found[f"plug-in-{question}"] = {"anyOf": list(_named(question, usable))}
         strategy["properties"][question] = _chain(question)

@@ -203,7 +203,7 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - an option
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StrategySpec:
-    """`[strategy.NAME]`: one plug-in, or a chain of fall-backs, for each question."""
+    """`[strategy.NAME]`: one plug-in, or a chain of fall-backs, for each question. It exchanges, or migrates."""
 
     name: str
     flags: tuple[PluginUse, ...]
@@ -213,6 +213,8 @@ class StrategySpec:
     """Wrappers and observers; the first one is the outermost."""
     pairing: tuple[PluginUse, ...] = ()
     """Who says which pages of a tier trade places; none named: the built-in default, asked when a tier is made."""
+    copy: tuple[PluginUse, ...] = ()
+    """Instead of `data`, which is empty then: who copies pages to free frames."""
     expect: Expect = "exact"
     mode: Mode = "async"
     """As `[run]` says, unless the strategy does."""
@@ -226,16 +228,23 @@ class StrategySpec:
     """Microseconds that a call may take: pairs that it does not reach by then get ETIME. None: as long as it takes."""
     summary: str = ""
 
+    @property
+    def migrates(self) -> bool:
+        """Whether it moves pages one way, to free frames; else it exchanges two."""
+        return bool(self.copy)
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """The keys whose plug-ins serve it, in the order in which they are asked: with `data`, or with `copy`."""
+        return ("flags", "copy" if self.migrates else "data", "mapping", "pairing")
+
     def uses(self) -> tuple[PluginUse, ...]:
         """Return every plug-in that it names, in the order of the questions, wrappers last."""
         return tuple(use for _, use in self.by_question())
 
     def by_question(self) -> tuple[tuple[str, PluginUse], ...]:
-        """Return the same with the key that each stands under: `flags`, `data`, `mapping`, `pairing`, `wrap`."""
-        chains = {
-            "flags": self.flags, "data": self.data, "mapping": self.mapping, "pairing": self.pairing, "wrap": self.wrap,
-        }  # fmt: skip
-        return tuple((key, use) for key, chain in chains.items() for use in chain)
+        """Return the same with the key that each stands under: a question, or `wrap`."""
+        return tuple((key, use) for key in (*self.questions, "wrap") for use in getattr(self, key))
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
