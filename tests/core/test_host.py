@@ -546,6 +546,7 @@ def test_every_hook_says_what_its_author_must_know():
     assert set(known) == {
         "exchange_flags",
         "exchange_data",
+        "copy_data",
         "update_mapping",
         "pair_pages",
         "run_started",

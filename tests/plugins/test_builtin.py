@@ -18,6 +18,7 @@ FACTS = Facts(Layout.load("linux-6.18"))
 ANSWERS = {
     "exchange_flags": {"per-flag", "whole-word", "masked-word", "two-pass"},
     "exchange_data": {"word-swap", "temp-page", "list-exchange", "numpy-swap", "null"},
+    "copy_data": {"folio-copy", "streaming-copy", "numpy-copy"},
     "update_mapping": {"xarray", "radix-tree"},
     "pair_pages": {"hottest-coldest"},
 }

@@ -90,7 +90,7 @@ def _as_int64(array: NDArray[Any], what: str, form: str) -> NDArray[np.int64]:
     # What uint64 holds beyond int64 would wrap to some frame that exists; the largest of all wraps to -1.
     if array.dtype.kind == "u" and array.dtype.itemsize == 8:
         array = np.where(array > np.uint64(np.iinfo(np.int64).max), np.uint64(np.iinfo(np.uint64).max), array)
-    return np.ascontiguousarray(array).astype(np.int64, casting="unsafe", copy=False)
+    return array.astype(np.int64, order="C", casting="unsafe", copy=False)
 
 
 def _with_frames(pairs: object) -> TypeGuard[Sequence[object]]:

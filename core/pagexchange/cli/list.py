@@ -113,7 +113,7 @@ def _blocks(plugins: list[PluginInfo], *, options: bool) -> list[RenderableType]
 
 
 def _hooks(hooks: tuple[str, ...]) -> str:
-    """Hooks in a few words: `data`, or `wraps data; observes`; one that wraps all answers of an exchange just `wraps`."""
+    """Hooks in a few words: `data`, or `wraps data; observes`; one that wraps all questions just `wraps`."""
     answers = [SHORT[name] for name in SHORT if name in hooks]
     wraps = [SHORT[name] for name in SHORT if f"{name} (wrapper)" in hooks]
     wrapped = "wraps" if wraps == [*QUESTIONS] else f"wraps {', '.join(wraps)}"

@@ -367,14 +367,14 @@ class _Reader:
 
     def asked(self, path: KeyPath, table: dict[str, Any]) -> None:
         """Check that a strategy says who answers its questions, and whether it exchanges or migrates."""
-        for key in QUESTIONS:
-            if key not in table and key not in MOVES:
-                self.bad(path, f"missing key {key!r}: name the plug-in that answers it", False)
         said = [key for key in MOVES if key in table]
-        if not said:
-            self.bad(
-                path, "missing key 'data' or 'copy': name the plug-in that exchanges, or the one that migrates", False
-            )
+        for key in QUESTIONS:
+            if key == MOVES[0] and not said:
+                self.bad(
+                    path, f"missing key {' or '.join(map(repr, MOVES))}: name who exchanges, or who migrates", False
+                )
+            elif key not in (*MOVES, *table):
+                self.bad(path, f"missing key {key!r}: name the plug-in that answers it", False)
         if len(said) > 1:
             self.bad(
                 (*path, "copy"), "a strategy exchanges by 'data' or migrates by 'copy': leave one of them out", False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pagexchange.hookspecs import ANSWERS, MOVES
 from pagexchange.host.discovery import Registry
