@@ -29,6 +29,7 @@ RESULTS = {
 SECTIONS = {
     "[run]": config.RunConfig,
     "[arena]": config.ArenaConfig,
+    "[arena] nodes.NAME": config.NodeConfig,
     "[workload]": config.WorkloadConfig,
     "[bench]": config.BenchConfig,
 }

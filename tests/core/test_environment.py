@@ -32,7 +32,13 @@ def unknown(value: object) -> bool:
 
 
 def test_what_a_machine_does_not_say_is_none_each_by_itself(tmp_path: Path) -> None:
-    here = {("cpu", "usable"), ("memory", "thp_on_demand"), ("kernel", "release"), ("kernel", "machine")}
+    here = {
+        ("cpu", "usable"),
+        ("memory", "thp_on_demand"),
+        ("memory", "binding"),
+        ("kernel", "release"),
+        ("kernel", "machine"),
+    }
     environment = collect(tmp_path)
     for part in ("cpu", "memory", "kernel", "limits"):
         assert {name for name, value in environment[part].items() if not unknown(value)} <= {
@@ -59,9 +65,14 @@ def test_what_speed_depends_on_is_read(tmp_path: Path) -> None:
             f"{cpus}vulnerabilities/retbleed": "Mitigation: IBRS\n",
             f"{nodes}0/cpulist": "0-3\n",
             f"{nodes}0/distance": "10 20\n",
-            f"{nodes}0/meminfo": "Node 0 MemTotal:       1024 kB\n",
+            f"{nodes}0/meminfo": "Node 0 MemTotal:       1024 kB\nNode 0 MemFree:        1024 kB\n",
             f"{nodes}10/cpulist": "\n",
             f"{nodes}10/distance": "20 10\n",
+            "proc/self/status": "Mems_allowed_list:\t0,10\n",
+            "sys/bus/dax/devices/dax1.0/size": "2097152\n",
+            "sys/bus/dax/devices/dax1.0/target_node": "10\n",
+            "sys/kernel/mm/mempolicy/weighted_interleave/node0": "3\n",
+            "sys/devices/system/node/has_memory": "0,10\n",
             f"{tiers}4/nodelist": "0\n",
             f"{tiers}22/nodelist": "10\n",
             "sys/kernel/mm/numa/demotion_enabled": "true\n",
@@ -79,6 +90,9 @@ def test_what_speed_depends_on_is_read(tmp_path: Path) -> None:
         {"name": "node0", "cpus": "0-3", "bytes": 1 << 20, "distances": [10, 20]},
         {"name": "node10", "cpus": "", "bytes": None, "distances": [20, 10]},
     ]
+    assert (memory["nodes_allowed"], memory["nodes_available"]) == ("0,10", {"node0": (1 << 20) - (1 << 14)})
+    assert memory["interleave_weights"] == {"node0": 3, "node10": 1}
+    assert memory["dax"] == {"dax1.0": {"bytes": 2 << 20, "node": 10}}
     assert memory["tiers"] == {"memory_tier4": "0", "memory_tier22": "10"}
     assert (memory["demotion"], memory["zswap"], memory["swap"]) == ("true", "N", 2 << 20)
     assert memory["huge_pools"] == {"2048kB": 64}

@@ -198,3 +198,17 @@ def test_a_run_on_a_node_that_is_not_there_ends_with_3_and_names_those_that_are(
     nodes: dict[str, Any] = {"fast": "1 MiB", "slow": {"size": "1 MiB", "numa": max(there) + 1}}
     with pytest.raises(ArenaError):
         Arena.create(nodes=nodes)
+
+
+def test_explain_says_where_nodes_are_to_lie_and_what_the_machine_has_not(two: TwoNodes) -> None:
+    args = ("explain", "numpy", "--set", "arena.nodes.fast.numa=0", "--set", "arena.nodes.slow.numa=[2,5]")
+    said = " ".join(command(*args).out.split())
+    assert (
+        "nodes: fast on node 0, slow on nodes 2 and 5 interleaved; not here: node 'slow': numa = [2, 5]: node 5" in said
+    )
+    told = json.loads(command(*args, "--json").out)
+    assert told["nodes"]["slow"] == {"bytes": 256 * MIB, "place": "on nodes 2 and 5 interleaved"}
+    assert told["nodes_wanting"].startswith("node 'slow': numa = [2, 5]: node 5 has no memory here")
+    plain = json.loads(command("explain", "numpy", "--json").out)
+    assert (plain["nodes"]["fast"]["place"], plain["nodes_wanting"]) == ("", "")
+    assert two.bound == []

@@ -1,10 +1,12 @@
 """The nodes of an arena as a user gives them: sizes or numbers of frames, and where the frames are to lie."""
 
 from collections.abc import Iterable, Mapping
+from os import PathLike, fspath
 from typing import Any, TypeAlias
 
+from pagexchange.errors import ArenaError
 from pagexchange.model.sizes import parse_size
-from pagexchange_native.arena.places import Place, as_place
+from pagexchange_native.arena.places import Place, Span, as_place, refuse
 
 NodeTable: TypeAlias = Mapping[str, Any]
 """A node as a table. How large it is: `size`, in bytes or as a text, or `frames`. Where its frames lie: `numa`, a real
@@ -44,3 +46,16 @@ def _frames(name: str, size: int | str, page_size: int) -> int:
     if page_size and amount % page_size:
         raise ValueError(f"node {name!r}: {size} is not a multiple of the page size {page_size}")
     return amount // page_size if page_size else 0
+
+
+def wanting(nodes: Nodes, page_size: int, *, huge: str = "", path: str | bytes | PathLike[str] | None = None) -> str:
+    """Return what this machine has not of what the nodes of an arena are to lie on, in words; empty: it has all."""
+    counts, places = as_nodes(nodes, page_size)
+    spans = [
+        Span(name, 0, frames * page_size, place) for (name, frames), place in zip(counts, places, strict=bool(places))
+    ]
+    try:
+        refuse(spans, None if path is None else fspath(path), hugetlb=huge == "hugetlb", thp=huge == "thp")
+    except ArenaError as error:
+        return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from pagexchange.arena import given_nodes
 from pagexchange.cli import results
 from pagexchange.cli.completion import strategy_names
 from pagexchange.cli.options import blocks_plugins, logs
@@ -14,6 +15,7 @@ from pagexchange.host import read
 from pagexchange.host.build import Facts, PagexchangeHost
 from pagexchange.host.discovery import OWN
 from pagexchange.model.words import counted
+from pagexchange_native.arena.places import as_place
 from pagexchange_native.engine.steps import POINT_OF_NO_RETURN, STEPS
 
 if TYPE_CHECKING:
@@ -73,6 +75,10 @@ def values(built: BuiltStrategy, config: Config) -> dict[str, Any]:
         "threads": spec.threads,
         "native": built.native,
         "layout": config.layout.name,
+        "nodes": {
+            name: {"bytes": config.arena.sizes[name], "place": _place(config, name)} for name in config.arena.nodes
+        },
+        "nodes_wanting": _wanting(config),
         "plugins": [
             {
                 "question": served.question,
@@ -108,6 +114,9 @@ def blocks(built: BuiltStrategy, config: Config) -> list[RenderableType]:
     lines += [(skipped.question, skipped.plugin, f" does not serve: {skipped.reason}") for skipped in built.skipped]
     if built.wrappers:
         lines.append(("wrapped by", ", ".join(built.wrappers), " (outermost first)"))
+    if bound := [f"{name} {place}" for name in config.arena.nodes if (place := _place(config, name))]:
+        wanting = _wanting(config)
+        lines.append(("nodes", ", ".join(bound), f"; not here: {wanting}" if wanting else ""))
     indent = max(len(label) for label, *_ in lines) + 2
     return [
         Paragraph((spec.name, "bold"), f"  {spec.summary}"),
@@ -117,6 +126,20 @@ def blocks(built: BuiltStrategy, config: Config) -> list[RenderableType]:
         Text(),
         *(Paragraph(*words, label=(f"{label}: ", "dim"), indent=indent) for label, *words in lines),
     ]
+
+
+def _place(config: Config, name: str) -> str:
+    """Where the frames of a node are to lie; empty: nothing is said."""
+    place = as_place(config.placed()[name])
+    return f"{'in' if place.path else 'on'} {place}" if place else ""
+
+
+def _wanting(config: Config) -> str:
+    arena, places = config.arena, config.placed()
+    nodes = {name: {"size": size, **places[name]} for name, size in arena.sizes.items()}
+    return given_nodes.wanting(
+        nodes, int(arena.page_size), huge=arena.huge, path=arena.path and config.resolve(arena.path)
+    )
 
 
 def _steps(built: BuiltStrategy) -> list[dict[str, Words]]:

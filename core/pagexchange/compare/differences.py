@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _Kind: TypeAlias = Literal["environment", "versions", "configuration", "input", "run"]
 
-PASSING: Final = ("load", "memory.available", "memory.hugepages_free")
+PASSING: Final = ("load", "memory.available", "memory.hugepages_free", "memory.nodes_available")
 """Of an environment: what changes from minute to minute. What of it matters is in the pressure."""
 PRESSURE: Final = {"some_cpu": 0.1, "some_memory": 0.05, "some_io": 0.1, "steal": 0.02, "throttled": 0.02}
 """Share of time -> how far apart it must be to be said."""

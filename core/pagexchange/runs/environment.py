@@ -119,6 +119,7 @@ def lines(environment: dict[str, Any]) -> list[tuple[str, str]]:
     caches = cpu["caches"] and ", ".join(f"{name} {format_size(size)}" for name, size in cpu["caches"].items())
     load = environment["load"]
     nodes = memory["nodes"] and ", ".join(f"{node['name']}: {_node(node)}" for node in memory["nodes"])
+    free, weights = memory["nodes_available"], memory["interleave_weights"]
     mitigations = cpu["mitigations"] and [name for name, words in cpu["mitigations"].items() if "Mitigation" in words]
     given = environment["limits"]
     rows: list[tuple[str, Any]] = [
@@ -139,6 +140,11 @@ def lines(environment: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("NUMA nodes", memory["numa_nodes"]),
         ("nodes", nodes),
+        ("available by node", free and ", ".join(f"{node} {format_size(size)}" for node, size in free.items())),
+        ("nodes allowed", memory["nodes_allowed"]),
+        ("binding to nodes", memory["binding"]),
+        ("weights of nodes", weights and ", ".join(f"{node} {weight}" for node, weight in weights.items())),
+        ("DAX devices", memory["dax"] and ", ".join(f"{name}: {_device(at)}" for name, at in memory["dax"].items())),
         ("memory tiers", memory["tiers"] and ", ".join(f"{tier}: {on}" for tier, on in memory["tiers"].items())),
         ("demotion", memory["demotion"]),
         ("NUMA balancing", memory["numa_balancing"]),
@@ -173,6 +179,11 @@ def _node(node: dict[str, Any]) -> str:
     size = "not available" if node["bytes"] is None else format_size(node["bytes"])
     cpus = f"CPUs {node['cpus']}" if node["cpus"] else "no CPU"
     return f"{size}, {cpus}, distances {' '.join(map(str, node['distances'] or ['not available']))}"
+
+
+def _device(device: dict[str, int | None]) -> str:
+    size = "not available" if device["bytes"] is None else format_size(device["bytes"])
+    return size if device["node"] is None else f"{size}, of node {device['node']}"
 
 
 def _pools(pools: dict[str, int | None]) -> str:

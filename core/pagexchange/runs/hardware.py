@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pagexchange.runs.sysfs import chosen, each, number, read
+from pagexchange_native.arena import numa, real_nodes
+from pagexchange_native.arena.real_nodes import Machine
 from pagexchange_native.arena.region import makes_huge_pages
 
 if TYPE_CHECKING:
@@ -63,6 +65,11 @@ def memory(root: Path) -> dict[str, Any]:
         "available": sizes.get("MemAvailable"),
         "numa_nodes": len(nodes) or None,
         "nodes": nodes or None,
+        "nodes_available": _available(root, nodes) or None,
+        "nodes_allowed": _line(read(root / "proc/self/status") or "", "Mems_allowed_list"),
+        "binding": _binding(),
+        "interleave_weights": _weights(root) or None,
+        "dax": _dax(root) or None,
         "tiers": tiers or None,
         "demotion": read(mm / "numa/demotion_enabled"),
         "numa_balancing": read(root / "proc/sys/kernel/numa_balancing"),
@@ -116,4 +123,32 @@ def _node(path: Path) -> dict[str, Any]:
         "cpus": read(path / "cpulist"),
         "bytes": int(total.group(1)) * 1024 if total else None,
         "distances": [int(word) for word in distances if word.isdecimal()] or None,
+    }
+
+
+def _available(root: Path, nodes: list[dict[str, Any]]) -> dict[str, int]:
+    """Bytes that an arena can take, by node."""
+    machine = Machine(root)
+    known = [int(node["name"].removeprefix("node")) for node in nodes if node["bytes"]]
+    return {f"node{number}": machine.available(number) for number in known}
+
+
+def _binding() -> str:
+    """`yes`, or why this process cannot bind memory to a node."""
+    try:
+        real_nodes.HERE.mbind(0, 0, numa.BIND, real_nodes.HERE.allowed()[:1])  # nothing at all: Linux checks the rest
+    except OSError as error:
+        return f"no: {error.strerror}"
+    return "yes"
+
+
+def _weights(root: Path) -> dict[str, int]:
+    return {f"node{node}": weight for node, weight in (Machine(root).weights() or {}).items()}
+
+
+def _dax(root: Path) -> dict[str, dict[str, int | None]]:
+    """DAX devices: bytes, and the node that Linux has them for."""
+    return {
+        path.name: {"bytes": number(path / "size"), "node": number(path / "target_node")}
+        for path in each(root / "sys/bus/dax/devices", "dax*")
     }
