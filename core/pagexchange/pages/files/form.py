@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pagexchange.pages.files.source import Source
 from pagexchange.pages.files.table import Access, Kind, Numbers
+
+
+class Words(NamedTuple):
+    """What Linux says of some frames, in runs of neighbours that it says the same of."""
+
+    first: NDArray[np.int64]
+    """int64[n]: the first frame of each run."""
+    frames: NDArray[np.int64]
+    """int64[n]: frames of each run."""
+    flags: NDArray[np.uint64]
+    """uint64[n]: the word of /proc/kpageflags."""
+    mapped: NDArray[np.int64] | None
+    """int64[n]: how often each frame is mapped; None: not said."""
 
 
 @dataclass
@@ -40,3 +57,5 @@ class Form:
     """Whether the head of the file is of this form."""
     rows: Callable[[Source, About], Iterator[Access]]
     """Reads it all; raises TraceError where a line or a value is wrong."""
+    words: Callable[[Source, About], Iterator[Words]] | None = None
+    """The same of a form that says what Linux says of each frame: such a file can become a snapshot, too."""

@@ -41,6 +41,12 @@ def found(
             yield number, rows
 
 
+def each(source: Source, *, cut_shows: bool = False) -> Iterator[tuple[int, bytes]]:
+    """Every line that is not empty, without its newline, with its number. cut_shows: see `Source.blocks`."""
+    for number, block in source.blocks(cut_shows=cut_shows):
+        yield from ((here, line) for here, line in enumerate(block.split(b"\n")[:-1], number) if line.strip())
+
+
 def quoted(line: bytes) -> str:
     """A line for an error message, as much of it as fits."""
     return repr(procfs.text(line[:80])) if line else "an empty line"

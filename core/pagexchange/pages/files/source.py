@@ -80,10 +80,11 @@ class Source:
         self.at += len(data)
         return data
 
-    def blocks(self) -> Iterator[tuple[int, bytes]]:
+    def blocks(self, *, cut_shows: bool = False) -> Iterator[tuple[int, bytes]]:
         """Whole lines, many at once: the number of the first one, and the bytes, with a newline at the end.
 
-        A last line without a newline is refused: nobody can tell whether its last number is all there.
+        A last line without a newline is refused, since nobody can tell whether its last number is all there; unless
+        a line that was cut shows itself (`cut_shows`), as one of JSON does.
         """
         number, rest = 1, b""
         while data := self.read():
@@ -97,7 +98,9 @@ class Source:
                 rest = after
             if len(rest) > LONGEST:
                 raise self.error(f"longer than {LONGEST} bytes: not the lines that are expected", line=number)
-        if rest:
+        if rest and cut_shows:
+            yield number, rest + b"\n"
+        elif rest:
             raise self.error("cut short: the last line has no newline at its end", line=number)
 
     def error(self, what: str, *, line: int | None = None, byte: int | None = None) -> TraceError:
