@@ -71,8 +71,12 @@ def guess(source: Source) -> Form:
 
 
 def _checked(source: Source, form: Form, about: About) -> Iterator[Access]:
-    for rows in form.rows(source, about):
-        if what := fault(rows):
-            raise source.error(f"{what}, before byte {source.at}")
-        if len(rows):
-            yield rows
+    """The rows that the reader of the form gives, none of them empty, each looked at."""
+    try:
+        for rows in form.rows(source, about):
+            if what := fault(rows):
+                raise source.error(f"{what}, before byte {source.at}")
+            if len(rows):
+                yield rows
+    except OverflowError as error:
+        raise source.error(f"a number that is out of range, before byte {source.at}: {error}") from None

@@ -41,6 +41,8 @@ def table(
     rows = np.empty(columns[0].shape, dtype=ACCESS)
     for name, column in zip(ACCESS.names or (), columns, strict=True):
         rows[name] = column
+        if name != "heat" and not np.array_equal(rows[name], column):  # an array is cut to size without a word
+            raise OverflowError(f"{name}: a number that is out of range")
     return rows
 
 
