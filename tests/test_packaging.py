@@ -14,7 +14,7 @@ import pagexchange
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SOURCES = {"pagexchange": "core", "pagexchange_native": "cython", "pagexchange_plugins": "plugins"}
-WANTED = ("*.py", "*.pyi", "*.pxd", "*.h", "*.toml", "*.css", "*.md", "*.pgxsnap", "py.typed")
+WANTED = ("*.py", "*.pyi", "*.pxd", "*.h", "*.toml", "*.css", "*.md", "*.pgxsnap", "*.pgxtrace", "py.typed")
 INSTALLED = not Path(str(pagexchange.__file__)).is_relative_to(ROOT / "core")
 
 
@@ -114,6 +114,7 @@ def test_what_strangers_build_on_is_in_the_wheel(wheel):
     wanted = {
         "pagexchange/model/layouts/linux-6.18.toml",
         "pagexchange/data/machine.pgxsnap",
+        "pagexchange/data/moving-hot-set.pgxtrace",
         "pagexchange/cli/run.py",
         "pagexchange_native/include/pagexchange/plugin.h",
         "pagexchange_native/__init__.pxd",

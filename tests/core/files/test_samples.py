@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import TraceError
-from pagexchange.pages.files import ACCESS, read, save
+from pagexchange.pages.files import ACCESS, packaged, read, save
 from pagexchange.pages.files.forms import FORMS
 from tests.rooms import ROOT
 
@@ -18,6 +18,7 @@ SAMPLES = {
     "damon.data": ("damo record (JSON)", "pfn", "accesses", 12, 4 * 15360),
     "damon.txt": ("damo record (text)", "pfn", "accesses", 12, 4 * 15360),
     "damon-trace-cmd.txt": ("damo record (text)", "pfn", "accesses", 12, 4 * 15360),
+    "damon-real.data": ("damo record (JSON)", "pfn", "accesses", 646, 2359098),
     "lackey.txt": ("lackey's accesses", "vpn", "accesses", None, None),
     "perf-mem.txt": ("perf mem", "pfn", "accesses", 2, 2),
     "perf-script.txt": ("perf script", "pfn", "accesses", 3, 3),
@@ -33,7 +34,7 @@ SAMPLES = {
 
 def test_there_is_a_sample_of_every_form():
     assert {sample[0] for sample in SAMPLES.values()} == {form.name for form in FORMS}
-    assert {path.name for path in DATA.iterdir()} == {*SAMPLES, "README.md"}
+    assert {path.name for path in DATA.iterdir()} == {*SAMPLES, "README.md", "moving_hot_set.c"}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -95,6 +96,22 @@ def test_what_is_of_no_form_is_refused_with_all_forms_and_what_each_is_known_by(
         for form in FORMS:
             assert f"  {form.name}: {form.sign}" in said
         assert "begins with b'PGXTRAC\\x00'" in said
+
+
+def test_the_packaged_accesses_are_a_hot_set_that_moves():
+    trace = packaged()
+    assert (trace.numbers, trace.page_size, trace.kind) == ("pfn", 4096, "accesses")
+    table = np.concatenate(list(trace.chunks()))
+    assert 60e9 < trace.duration < 200e9
+    times = np.unique(table["time"])
+    middle = []
+    for one in times[5:]:
+        rows = table[table["time"] == one]
+        assert rows["pages"].sum() == trace.facts.end - trace.facts.lowest  # all memory, and none of it twice
+        hot = rows[rows["heat"] >= 0.6 * rows["heat"].max()]
+        assert hot["pages"].sum() < 0.4 * rows["pages"].sum()
+        middle.append(np.average(hot["page"] + hot["pages"] / 2, weights=hot["pages"]))
+    assert np.ptp(middle) > 0.5 * (trace.facts.end - trace.facts.lowest)
 
 
 @pytest.mark.parametrize("what", ["/dev/zero", "/", "/nonexistent"])

@@ -27,6 +27,12 @@ def rows(trace):
     return list(zip(*(table[name].tolist() for name in ("page", "pages", "heat")), strict=True))
 
 
+def snapshot_of(path):
+    made = as_snapshot.snapshot(path)
+    assert made is not None
+    return made
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "state"
@@ -81,19 +87,19 @@ def test_words_come_back_from_letters_as_from_a_dump(tmp_path_factory, frames):
     (folder / "listing").write_bytes(states_made.listing(frames))
     (folder / "dump").write_bytes(states_made.dump(frames, 5001))
     try:
-        expected = as_snapshot.snapshot(folder / "dump")
+        expected = snapshot_of(folder / "dump")
     except (SnapshotError, TraceError):  # none is a page, or not even a flag is set
         with pytest.raises(SnapshotError):
             as_snapshot.snapshot(folder / "listing")
         return
-    again = as_snapshot.snapshot(folder / "listing")
+    again = snapshot_of(folder / "listing")
     assert np.array_equal(again.pfn, expected.pfn)
     assert np.array_equal(again.flags, expected.flags)
 
 
 def test_a_listing_becomes_a_snapshot_with_flags_and_counts(path):
     path.write_bytes(states_made.listing(FRAMES, columns=("map-cnt",)))
-    made = as_snapshot.snapshot(path)
+    made = snapshot_of(path)
     assert made.pfn.tolist() == [257, 258, 259, 300]
     assert made.flags.tolist() == [ANON, ANON, HOT, FILE]
     assert made.count.tolist() == [1, 2, 3, 0]
@@ -103,7 +109,7 @@ def test_a_listing_becomes_a_snapshot_with_flags_and_counts(path):
 def test_a_frame_that_two_addresses_name_is_one_page(path):
     listed = states_made.listing(FRAMES, columns=("voffset",))
     path.write_bytes(listed + listed.split(b"\n", 1)[1])
-    made = as_snapshot.snapshot(path)
+    made = snapshot_of(path)
     assert made.pfn.tolist() == [257, 258, 259, 300]
     assert "4 frames are in the list more than once." in made.notes
 

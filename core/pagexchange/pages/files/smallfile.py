@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -32,6 +33,12 @@ class _Said(msgspec.Struct, forbid_unknown_fields=True):
 
 NAME: Final = "trace of ours"
 SIGN: Final = f"begins with {MAGIC!r}; `pagexchange snapshot --from FILE OUT{SUFFIX}` writes it"
+
+
+def packaged() -> Trace:
+    """Read the accesses that come with the package: a hot set that moves on. See docs/files.md for where it is from."""
+    with resources.as_file(resources.files("pagexchange") / "data" / f"moving-hot-set{SUFFIX}") as path:
+        return load(path)
 
 
 def is_one(path: str | os.PathLike[str]) -> bool:
