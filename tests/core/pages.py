@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from pagexchange.arena.arena import Arena
 from pagexchange.arena.strategy import Strategy
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
-from pagexchange.model.config import Config, Mode, PluginUse
+from pagexchange.model.config import Config, Mode, PluginUse, StrategySpec
 from pagexchange.oracle import format as f
 
 Pfns = NDArray[np.int64]
@@ -103,6 +104,19 @@ def strategy(
         put[question] = (served,) if question == "data" else served
     built = dataclasses.replace(built, **put)
     return Strategy(arena, built, mode, timeout)
+
+
+def migrating(
+    arena: Arena, copy: str | Callable[..., None] = "folio-copy", mode: Mode = "async", **options: Any
+) -> Strategy:
+    """A strategy that migrates, with a copier by its name or a callable of one's own."""
+    name = copy if isinstance(copy, str) else "numpy-copy"
+    flags, mapping, copier = PluginUse("masked-word"), PluginUse("xarray"), PluginUse(name, options)
+    built = _shipped()[1].build(StrategySpec("migrate", (flags,), (), (mapping,), copy=(copier,)), arena)
+    if not isinstance(copy, str):
+        served = dataclasses.replace(built.copy[0], plugin="mine", object=copy, native=False)
+        built = dataclasses.replace(built, copy=(served,))
+    return Strategy(arena, built, mode)
 
 
 @dataclasses.dataclass(frozen=True)

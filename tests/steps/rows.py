@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from pagexchange.model.statuses import EHWPOISON
+from pagexchange_native.arena.region import STATES
 from pagexchange_plugins.list_exchange import ListExchange
 from pagexchange_plugins.numpy_swap import NumpySwap
 from pagexchange_plugins.temp_page import TempPage
 from pagexchange_plugins.word_swap import WordSwap
-from tests.core.pages import Pages, strategy
+from tests.core.pages import Pages, migrating, strategy
 from tests.core.test_memory_error import break_memory
 
 ORDER = 3
@@ -232,6 +233,100 @@ EXCHANGES = [
 ]  # fmt: skip
 
 
+# ---- migrations ------------------------------------------------------------------------------------------------------
+
+SLOW = 1
+"""Number of the node that pages go to."""
+
+
+class Migration:
+    """Migrates pages of the fast node to the slow one."""
+
+    def __init__(self, native: Any, pfns: Any, threads: int = 1, want: int = 0) -> None:
+        self.native, self.pfns, self.threads, self.want = native, pfns, threads, want
+
+    def to(self, node: int) -> None:
+        """Migrate them all, and go on with where they lie then."""
+        pairs = np.column_stack([self.pfns, self.pfns])
+        status = np.full(len(pairs), 1, np.int32)
+        self.native.migrate(pairs, status, node, threads=self.threads)
+        assert (status == self.want).all(), status
+        self.pfns = pairs[:, 1].copy()
+
+    def there_and_back(self) -> None:
+        """All is bound and warm then; free frames have other contents, so that each store of the copy is a state."""
+        arena = self.native.arena
+        self.to(SLOW)
+        self.to(0)
+        free = arena.entries["state"] == STATES["free"]
+        arena.frames[free] = np.uint64(0x5A5A5A5A5A5A5A5A)
+
+    def __call__(self) -> None:
+        self.to(SLOW)
+
+
+def migrate(
+    copier: str, *kinds: str, order: int = 0, dirty: bool = False, tails: bool = False, threads: int = 1
+) -> Prepare:
+    """A migration of pages that have been on the other node and come back, so that all is bound and warm."""
+
+    def prepare(pages: Pages) -> Work:
+        arena = pages.arena
+        made = np.array([pages.page(kind, 0, order) for kind in kinds])
+        if dirty:
+            pages.flag(int(made[0]), "dirty", "referenced")
+        if tails:
+            arena.set_flags(int(made[0]) + 1, np.uint64(arena.layout.tail_mask("swap")))
+        work = Migration(migrating(arena, copier)._native, made, threads)
+        work.there_and_back()
+        return work
+
+    return prepare
+
+
+def broken_migration(pages: Pages) -> Work:
+    """A migration of a folio that meets broken memory half way, and stays."""
+    work = Migration(migrating(pages.arena)._native, np.array([pages.page("file", 0, 1)]))
+    work.there_and_back()
+    break_memory(pages.arena, int(work.pfns[0]) + 1)
+    work.want = -EHWPOISON
+    return work
+
+
+COPIERS = ("folio-copy", "streaming-copy", "numpy-copy")
+_ALIKE: dict[str, tuple[str, bool]] = {
+    "anonymous": ("anon", False),
+    "file": ("file", False),
+    "file dirty": ("file", True),
+    "shared memory mapped": ("shmem", False),
+    "raw": ("raw", False),
+}
+MIGRATIONS = [
+    *(
+        Row(f"migrate {kind}, {copier}", migrate(copier, page, dirty=dirty), exchange=True)
+        for copier in COPIERS
+        for kind, (page, dirty) in _ALIKE.items()
+    ),
+    *(
+        Row(f"migrate folios of 8, {kind}, {copier}", migrate(copier, page, order=ORDER, dirty=dirty), exchange=True)
+        for copier in ("folio-copy", "numpy-copy")
+        for kind, (page, dirty) in _ALIKE.items()
+        if kind != "raw"
+    ),
+    Row(
+        "migrate a folio of 8 with tails, folio-copy", migrate("folio-copy", "anon", order=ORDER, tails=True),
+        exchange=True,
+    ),
+    Row("migrate a list, folio-copy", migrate("folio-copy", "file", "anon", "shmem", dirty=True), exchange=True),
+    Row("migrate a list, numpy-copy", migrate("numpy-copy", "file", "anon", "shmem", dirty=True), exchange=True),
+    Row(
+        "migrate a split folio, folio-copy", migrate("folio-copy", "file", order=SPLIT, dirty=True, threads=2),
+        exchange=True, threads=2, frames=128,
+    ),
+    Row("memory error half way in a page that migrates", broken_migration, exchange=True, breaks=True),
+]  # fmt: skip
+
+
 # ---- calls -------------------------------------------------------------------------------------------------------
 
 
@@ -418,4 +513,4 @@ CALLS = [
     Row("XArray: clear_mark", tree(_clear_mark)),
 ]
 
-ROWS = {row.name: row for row in (*EXCHANGES, *CALLS)}
+ROWS = {row.name: row for row in (*EXCHANGES, *MIGRATIONS, *CALLS)}

@@ -145,17 +145,25 @@ cdef inline int _give_temps(Worker *w, uint64_t until) noexcept nogil:
     return rc
 
 
-cdef inline void _put_back_frame(Worker *w, uint32_t pfn) noexcept nogil:
+cdef inline bint _was_taken(const Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    """Whether a side's frame is the free one that a migration has taken."""
+    return w.rec.pair[i].temp == w.work[i].pfn[side] + 1
+
+
+cdef inline void _put_back_frame(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
+    """Lets a frame go as it was. One that was taken stays locked, for `_give_temps`."""
+    cdef uint32_t pfn = w.work[i].pfn[side]
     cdef pgx_entry *e = &w.r.entries[pfn]
+    cdef uint32_t owner = w.slot + 1 if _was_taken(w, i, side) else 0
     cdef bint frozen = marked(w, pfn)
     if not frozen and pgx_load32(&e.owner) != w.slot + 1:
         return
     if e.order <= PGX_MAX_ORDER:
         rewrite(w.r, e.rmap, e.mapcount, e.order, pfn, pfn, True)
     if frozen:
-        pgx_store64(pgx_state_word(e), pgx_state_of(structural_refs(w.r, e) + (e.held != 0), 0))
+        pgx_store64(pgx_state_word(e), pgx_state_of(structural_refs(w.r, e) + (e.held != 0), owner))
     else:
-        pgx_store32(&e.owner, 0)
+        pgx_store32(&e.owner, owner)
 
 
 cdef inline void put_back_pairs(Worker *w, bint all) noexcept nogil:
@@ -163,8 +171,8 @@ cdef inline void put_back_pairs(Worker *w, bint all) noexcept nogil:
     cdef uint32_t i
     for i in range(w.n):
         if all or w.work[i].status != 0:
-            _put_back_frame(w, w.work[i].pfn[1])
-            _put_back_frame(w, w.work[i].pfn[0])
+            _put_back_frame(w, i, 1)
+            _put_back_frame(w, i, 0)
 
 
 cdef inline void drop_open(Worker *w, uint32_t k, int32_t status) noexcept nogil:
@@ -173,8 +181,8 @@ cdef inline void drop_open(Worker *w, uint32_t k, int32_t status) noexcept nogil
     w.work[i].status = status
     w.rec.pair[i].status = status
     pgx_publish(&w.rec.state, ((<uint64_t>i + 1) << 48) | PGX_DATA)
-    _put_back_frame(w, w.work[i].pfn[1])
-    _put_back_frame(w, w.work[i].pfn[0])
+    _put_back_frame(w, i, 1)
+    _put_back_frame(w, i, 0)
     w.n_live -= 1  # its temporary frame may be that of later pairs: given back with theirs
     while k < w.n_live:
         w.live[k] = w.live[k + 1]
@@ -443,12 +451,44 @@ cdef inline void resume_tails(Worker *w, uint64_t state) noexcept nogil:
         exchange_tails(w, k, <uint32_t>(step >> 1) + 1, <uint32_t>(step & 1) ^ 1)
 
 
+cdef inline void _finish_migration(Worker *w, uint32_t i, uint32_t target) noexcept nogil:
+    """The same of a page and the free frame that was taken for it: the frame that it leaves keeps the mark.
+
+    The page's new frame is let go first: when one frame carries the mark, that is the one that was left.
+    """
+    cdef Work *p = &w.work[i]
+    cdef uint32_t side
+    if marked(w, p.pfn[0]) and marked(w, p.pfn[1]):
+        arrive(w, i, target)
+        pgx_store64(pgx_state_word(&w.r.entries[p.pfn[target]]), pgx_state_of(p.refs[1 - target], 0))
+    for side in range(2):
+        if marked(w, p.pfn[side]):
+            arrive(w, i, side)
+
+
+cdef inline int _free_left(Worker *w, uint64_t until) noexcept nogil:
+    """Frees what the pages of migrations have left: 0, or -EAGAIN when another slot has a node."""
+    cdef uint32_t k, side
+    cdef uint32_t *temp
+    cdef int rc = 0
+    for k in range(w.n_live):
+        temp = &w.rec.pair[w.live[k]].temp
+        for side in range(2):
+            if marked(w, w.work[w.live[k]].pfn[side]):
+                if pgx_free(w.r, w.work[w.live[k]].pfn[side], w.slot, until, temp) == -EAGAIN:
+                    rc = -EAGAIN
+    return rc
+
+
 cdef inline void finish_marked(Worker *w) noexcept nogil:
     """What `finish` does, on the frames that it had not let go."""
     cdef uint32_t k, side
     cdef Work *p
     for k in range(w.n_live):
         p = &w.work[w.live[k]]
+        if _was_taken(w, w.live[k], 0) or _was_taken(w, w.live[k], 1):
+            _finish_migration(w, w.live[k], _was_taken(w, w.live[k], 1))
+            continue
         for side in range(2):
             if marked(w, p.pfn[side]):
                 arrive(w, w.live[k], side)
@@ -480,7 +520,7 @@ cdef inline void release_named_holds(Worker *w) noexcept nogil:
 
 cdef inline int recover_exchange(Worker *w, uint64_t until) noexcept nogil:
     """Ends a dead worker's exchange: 0; -EUCLEAN when its record makes no sense, and nothing has been changed; -EAGAIN when
-    all is done but that another slot has a node, to which a temporary frame is to be given back: to be begun again.
+    all is done but that another slot has a node, to which a frame is to be given back: to be begun again.
 
     `until`: how long it waits for a node's lock.
     """
@@ -512,6 +552,8 @@ cdef inline int recover_exchange(Worker *w, uint64_t until) noexcept nogil:
         finish_marked(w)
         w.rec.targets = 0
     put_back_pairs(w, phase == PGX_INTENT)
+    if phase != PGX_INTENT and _free_left(w, until) != 0:
+        return -EAGAIN
     rc = _give_temps(w, until)
     if rc != 0:
         return rc

@@ -123,6 +123,8 @@ def finish_exchange(record: Record, pairs: list[Pair]) -> None:
         _store_counters(record)
         for pair in live:
             _arrive(record, pair)
+        for pair in live:
+            _free_left(record, pair)
     if phase != IDLE:
         end_helpers(record)
     _give_temps_back(record)
@@ -134,15 +136,16 @@ def finish_exchange(record: Record, pairs: list[Pair]) -> None:
 
 
 def _put_back(record: Record, pair: Pair) -> None:
-    """Both pages as they were, where this slot has them."""
+    """Both pages as they were, where this slot has them; a frame that was taken stays locked until it is given back."""
     image = record.image
     for pfn, marked in zip(pair.pfns, pair.marked, strict=True):
+        owner = record.number + 1 if pfn == pair.temp else 0
         if marked:
             chain = image.entry(pfn, "rmap"), image.entry(pfn, "mapcount")
             lead(image, chain, image.entry(pfn, "order"), (pfn,), pfn)
-            image.store_state(pfn, image.rest(pfn), 0)
+            image.store_state(pfn, image.rest(pfn), owner)
         elif record.locked(pfn):
-            image.store(image.raw.entries["owner"], pfn, 0)
+            image.store(image.raw.entries["owner"], pfn, owner)
 
 
 # ---- words of tails ---------------------------------------------------------------------------------------------
@@ -187,7 +190,9 @@ def _arrive(record: Record, pair: Pair) -> None:
     """Makes each frame that still carries the mark the other side's page's, and then lets both go."""
     image, e = record.image, record.image.raw.entries
     marked = [side for side in range(2) if pair.marked[side]]
-    for side in marked:
+    # Of a migration the page's new frame is let go first: when one carries the mark, the page has left that one.
+    left = None if pair.target is None or not marked else marked[0] if len(marked) == 1 else 1 - pair.target
+    for side in sorted(marked, key=lambda side: side == left):
         pfn, page = pair.pfns[side], pair.pages[1 - side]
         _merge(record, pfn, pair.words[side], image.mask("swap"))
         for name, value in (
@@ -200,8 +205,18 @@ def _arrive(record: Record, pair: Pair) -> None:
             assert word is not None, "it was looked at"
             image.store(*word, pfn + 1 << 2)
         lead(image, (page.rmap, page.mapcount), pair.order, pair.pfns, pfn)
-    for side in marked:
-        image.store_state(pair.pfns[side], pair.pages[1 - side].refs, 0)
+        if pair.target is not None and side != left:
+            image.store_state(pfn, page.refs, 0)
+    if pair.target is None:
+        for side in marked:
+            image.store_state(pair.pfns[side], pair.pages[1 - side].refs, 0)
+
+
+def _free_left(record: Record, pair: Pair) -> None:
+    """Frees the frame that a page has left for the one that was taken for it: it still carries the mark."""
+    for pfn in pair.pfns if pair.target is not None else ():
+        if record.marked(pfn):
+            free_folio(record, pfn, pair.number)
 
 
 def _class(record: Record, mapping: int, mapcount: int, flags: int) -> list[int]:

@@ -61,8 +61,10 @@ def page_bits(image: Image) -> int:
     return bits & ~image.mask("hwpoison")
 
 
-def free_folio(record: Record, pfn: int) -> None:
+def free_folio(record: Record, pfn: int, pair: int | None = None) -> None:
     """Gives back a folio in use, which the slot has locked, or which is nobody's.
+
+    `pair`: whose `temp` becomes 0 with it; otherwise that of all that name the folio.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def free_folio(record: Record, pfn: int) -> None:
     for name in ("refs", "held", "mapcount", "mapping", "index", "private", "rmap", "next"):
         section.entry(pfn, name, 0)
     for i in range(record["n"]):
-        if int(record.row["pair"]["temp"][0, i]) == pfn + 1:
+        if i == pair or (pair is None and int(record.row["pair"]["temp"][0, i]) == pfn + 1):
             _forget(section, i)
     if broken:
         section.entry(pfn, "order", INNER)

@@ -49,11 +49,16 @@ class Pair:
     order: int
     kind: int
     temp: int
-    """Its temporary frame; -1 for none."""
+    """Its temporary frame, or the free one of a migration; -1 for none."""
     words: tuple[int, int] = (0, 0)
     """The flags words computed for the two frames."""
     pages: tuple[Page, ...] = field(default=())
     """Of a pair that goes on: the two pages as they lay."""
+
+    @property
+    def target(self) -> int | None:
+        """Side of the free frame of a migration; None for an exchange."""
+        return self.pfns.index(self.temp) if self.temp in self.pfns else None
 
 
 def read_pairs(record: Record, recorded: bool) -> list[Pair]:

@@ -52,6 +52,7 @@ def recover(memory: Bytes, slot: int, *, stores: int | None = None) -> Outcome:
     try:
         check_saved(record, "node_saves", "saved_node")
         check_saved(record, "saves", "saved")
+        put_back(record, "node_saves", "saved_node")  # a page's old frame is freed while its pair still has it
         pairs = check_exchange(record)
         _undo(record)
         finish_exchange(record, pairs)
@@ -87,7 +88,6 @@ def _undo(record: Record) -> None:
     image = record.image
     structure = int(image.raw.header["structure"]) == record.number + 1
     array = image.array_at(record["tree"]) if structure else None
-    put_back(record, "node_saves", "saved_node")
     if array is not None and record["saves"] and not array["seq"][0] & 1:
         image.store(array["seq"], 0, array["seq"][0] + np.uint32(1))
     put_back(record, "saves", "saved")
