@@ -43,7 +43,7 @@ def strategy(name: str, ns: float | None, **kwargs: Any) -> StrategyResult:
 
 
 def seven(**kwargs: Any) -> RunResult:
-    """The shipped strategies, as they might come out."""
+    """Seven of the shipped strategies, as they might come out."""
     common = {"EBUSY": 120, "EAGAIN": 68}
     strategies = [
         strategy(

@@ -78,7 +78,11 @@ def _shipped() -> tuple[Config, PagexchangeHost]:
     return read.load(), PagexchangeHost()
 
 
-NATIVE = tuple(name for name, spec in _shipped()[0].strategies.items() if spec.expect != "refused" and name != "numpy")
+NATIVE = tuple(
+    name
+    for name, spec in _shipped()[0].strategies.items()
+    if spec.expect != "refused" and not spec.migrates and name != "numpy"
+)
 """The shipped strategies without Python that exchange at all."""
 
 

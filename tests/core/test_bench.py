@@ -217,7 +217,7 @@ def test_a_dry_run_says_what_would_be_measured_and_makes_nothing(tmp_path, monke
     done = pagexchange("bench", "--quick", "--order", "0,9", "--dry-run")
     assert done.code == 0
     said = " ".join(done.out.split())
-    expected = ("Would measure", "seed 1, ratios to rfc-loop", "two-migrations", "left out", "Nothing was measured.")
+    expected = ("Would measure", "seed 1, ratios to rfc-loop", "numpy-loop", "left out", "Nothing was measured.")
     for words in expected:
         assert words in said
     assert list(tmp_path.iterdir()) == []
@@ -244,7 +244,7 @@ def test_a_wrong_value_of_an_axis_is_a_usage_error(args, said) -> None:
         ("size", "l1,l", ["l1,l1", "l1,l2", "l1,l3"]),
         ("load", "", ["idle", "busy"]),
         ("peers", "memcpy,rf", ["memcpy,rfc-loop"]),
-        ("reference", "two", ["two-at-once-ahead", "two-migrations"]),
+        ("reference", "two", ["two-at-once-ahead", "two-pass"]),
         ("order", "1", []),
     ],
 )

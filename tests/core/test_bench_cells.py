@@ -6,6 +6,7 @@ import pytest
 import pagexchange
 from pagexchange.bench.catalogue import OTHERS
 from pagexchange.bench.loops import LOOPS
+from pagexchange.bench.migrate import MigratingCell
 from pagexchange.bench.python_peers import CalledCell
 from pagexchange.bench.scenes import Scene, Setting
 from pagexchange.bench.strategies import StrategyCell
@@ -48,7 +49,7 @@ def test_a_peer_exchanges_contents_and_counts_what_it_did(name: str, order: int)
 
 @pytest.mark.parametrize("pages", ["anon", "file", "half"])
 @pytest.mark.parametrize("order", [0, 4])
-def test_two_migrations_leave_each_page_in_its_place_on_the_other_node_with_its_flags(pages, order) -> None:
+def test_a_migrating_strategy_leaves_each_page_in_its_place_on_the_other_node_with_its_flags(pages, order) -> None:
     scene = scene_of(order, pages)
     arena = scene.arena
     entries = arena.entries
@@ -61,16 +62,19 @@ def test_two_migrations_leave_each_page_in_its_place_on_the_other_node_with_its_
         }
 
     before = described(heads)
-    cell = OTHERS["two-migrations"].make(scene, 1)
+    cell = MigratingCell(scene, pagexchange.strategy("migrate", arena), 1)
     (pairs,) = lists_of(scene, len(scene.sides[0]), 1)
-    cell.check(pairs)
+    found = cell.check(pairs)
+    assert (found["verdict"], found["frames"]) == ("exact", 2 * len(pairs) << order)
     used = np.flatnonzero((entries["state"] == 2) & (entries["mapping"] != 0))
     after = described(used)
     assert after.keys() == before.keys()
     for place, (fast, flags) in before.items():
         assert after[place] == (not fast, flags)
-    cell.turn(lists_of(scene, 3, 20))  # pages are followed to where they are
-    cell.check(pairs)
+    turn = cell.turn(lists_of(scene, 3, 20))  # pages are followed to where they are
+    assert (turn.calls, turn.pairs, turn.exchanged, len(turn.call_ns)) == (20, 60, 60, 20)
+    assert sum(turn.call_ns) == turn.wall_ns > sum(turn.parts.values()) > 0
+    assert cell.check(pairs)["verdict"] == "exact"
     assert sum(node["free"] for node in arena.nodes) == 2 * 512
 
 

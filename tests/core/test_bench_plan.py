@@ -95,7 +95,7 @@ def test_several_numbers_of_threads_are_compared_in_wall_time_and_one_thread_pee
     made = planned('bench.size=["1 MiB"]', "bench.batch=[8]", "bench.threads=[1, 2]")
     assert {cell.planned.clock for cell in made.cells} == {"wall"}
     assert "blas-dswap: one thread only" in made.left_out
-    assert [c.point.threads for c in made.cells if c.planned.name == "two-migrations"] == [1]
+    assert [c.point.threads for c in made.cells if c.planned.name == "numpy-loop"] == [1]
 
 
 def test_without_peers_ratios_are_to_the_first_strategy() -> None:

@@ -143,7 +143,7 @@ def test_check_says_all_at_once(tmp_path, monkeypatch):
 def test_without_a_file_it_is_said_which_one_is_checked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "strategies.toml").write_text("schema = 2")
-    assert pagexchange("check").out.startswith("the packaged strategies.toml: nothing is wrong; 7 strategies: ")
+    assert pagexchange("check").out.startswith("the packaged strategies.toml: nothing is wrong; 8 strategies: ")
     assert "from the packaged strategies.toml;" in " ".join(pagexchange("explain", "numpy").out.split())
     assert pagexchange("check", "strategies.toml").err.startswith("strategies.toml:1:")
 

@@ -110,7 +110,7 @@ def test_the_packaged_snapshot_is_run_and_everything_is_as_expected():
     flat = " ".join(ran.out.split())
     assert re.search(r"rfc-2019 loses flags: workingset \(\d+ pages\)", flat)
     assert "300 EBADMSG (its flag policy would move node: bits that stay with the frame)" in flat
-    assert "All 7 did as expected." in flat
+    assert "All 8 did as expected." in flat
     assert row(ran.out, "word-swap")[-1] == "nothing"
     assert int(row(ran.out, "copy-page")[-1]) >= 300
 

@@ -141,7 +141,7 @@ def test_a_folder_is_no_strategies_file(tmp_path, args):
 def test_a_right_file_is_said_to_be_right():
     ran = pagexchange("check")
     assert (ran.code, ran.err) == (0, "")
-    assert "nothing is wrong; 7 strategies: rfc-2019, whole-word" in ran.out
+    assert "nothing is wrong; 8 strategies: rfc-2019, whole-word" in ran.out
 
 
 def test_list_shows_the_state_of_every_plug_in_and_why(strange, monkeypatch):

@@ -76,6 +76,7 @@ def test_the_shipped_file_is_right_and_is_the_one_at_the_top():
         "word-swap",
         "two-pass",
         "list-exchange",
+        "migrate",
         "numpy",
     ]
     expect = {name: spec.expect for name, spec in config.strategies.items()}

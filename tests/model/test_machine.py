@@ -35,4 +35,5 @@ def test_any_program_of_calls_leaves_what_the_reference_says(capsys: pytest.Capt
 
 def test_every_shipped_strategy_is_driven() -> None:
     shipped, ours, _ = config()
-    assert set(STRATEGIES) == {*shipped.strategies, *ours.strategies}
+    exchanging = {name for name, spec in shipped.strategies.items() if not spec.migrates}
+    assert set(STRATEGIES) == exchanging | set(ours.strategies)

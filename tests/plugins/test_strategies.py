@@ -15,7 +15,7 @@ from pagexchange.model.config import PluginUse
 
 N = 200
 CONFIG = read.load()
-WORKING = [name for name, spec in CONFIG.strategies.items() if spec.expect != "refused"]
+WORKING = [name for name, spec in CONFIG.strategies.items() if spec.expect != "refused" and not spec.migrates]
 NATIVE = [name for name in WORKING if name != "numpy"]
 
 

@@ -3,17 +3,21 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from pagexchange.testing import CLAUSES
-from tests.testing import broken
+from tests.testing import broken, broken_copiers
 
 pytestmark = pytest.mark.slow
-FILE = Path(broken.__file__)
-CASES = {name: case for name, case in vars(broken).items() if name.startswith("Test")}
+FILES = (broken, broken_copiers)
+CASES = {
+    f"{file.__name__.rpartition('.')[2]}.{name}": case
+    for file in FILES
+    for name, case in vars(file).items()
+    if name.startswith("Test") and case.__module__ == file.__name__
+}
 CELLS = (
     "linux-6.18-anon-file-order0",
     "linux-6.18-shmem-anon-order4",
@@ -42,14 +46,15 @@ def failed(tmp_path_factory):
         "    items[:] = [item for item in items if kept(item)]\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "fewer", "-p", "no:cacheprovider", "-c", os.devnull]
-    command += [f"--rootdir={folder}", f"--junitxml={report}", "--import-mode=importlib", str(FILE)]
+    command += [f"--rootdir={folder}", f"--junitxml={report}", "--import-mode=importlib"]
+    command += [str(file.__file__) for file in FILES]
     path = os.pathsep.join([str(folder), *sys.path])
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 1, done.stdout + done.stderr
     failures: dict[str, dict[str, str]] = {name: {} for name in CASES}
     ran = set()
     for case in ElementTree.parse(report).iter("testcase"):
-        name, test = case.attrib["classname"].rpartition(".")[2], case.attrib["name"].partition("[")[0]
+        name, test = ".".join(case.attrib["classname"].split(".")[-2:]), case.attrib["name"].partition("[")[0]
         ran.add(name)
         for failure in (*case.iter("failure"), *case.iter("error")):
             failures[name][test] = f"{failure.get('message')}\n{failure.text}"

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from pagexchange.testing import (
     CLAUSES,
+    DataCopierContract,
     DataMoverContract,
     FlagPolicyContract,
     MappingUpdaterContract,
+    MigratingStrategyContract,
     StrategyContract,
     test_plugins,
 )
@@ -45,16 +47,30 @@ NAMES = [
     "data-touches-nothing-else",
     "data-serves-two-threads",
     "data-says-what-it-chose",
+    "copy-copies-every-byte",
+    "copy-touches-nothing-else",
+    "copy-serves-two-threads",
+    "copy-says-what-it-chose",
     "mapping-finds-the-slot",
     "mapping-stores-nothing",
     "mapping-misses-what-is-gone",
     "mapping-answers-in-any-order",
+    "every-page-is-migrated",
+    "a-page-goes-whole",
+    "what-it-leaves-is-free",
+    "a-refused-page-is-as-it-was",
+    "what-it-takes-is-shown",
+    "threads-migrate-alike",
+    "a-dead-migration-is-finished",
     "a-plug-in-can-be-loaded",
     "a-wrapper-is-never-wrong",
 ]
 """Reports of other people quote these. New ones are added; none is renamed or taken away."""
 
-CONTRACTS = (FlagPolicyContract, DataMoverContract, MappingUpdaterContract, StrategyContract)
+CONTRACTS = (
+    FlagPolicyContract, DataMoverContract, DataCopierContract, MappingUpdaterContract, StrategyContract,
+    MigratingStrategyContract,
+)  # fmt: skip
 
 
 def test_the_names_of_the_clauses_stay():

@@ -30,8 +30,8 @@ def test_the_page_for_authors_works_to_the_letter(followed):
     for step in steps:
         assert step.code == 0, f"$ {step.command}\n{step.printed}"
         assert not step.missing(), f"$ {step.command}\nis to print {step.missing()!r}, and printed\n{step.printed}"
-    assert sum("pagexchange run" in step.command for step in steps) == 4
-    assert sum("pagexchange.testing" in step.command for step in steps) == 4
+    assert sum("pagexchange run" in step.command for step in steps) == 5
+    assert sum("pagexchange.testing" in step.command for step in steps) == 5
 
 
 def test_the_examples_are_the_files_of_the_page():
@@ -44,7 +44,7 @@ def test_the_examples_are_the_files_of_the_page():
     readmes = {name: there.pop(name) for name in list(there) if name.endswith("README.md")}
     del there["sweep.toml"]  # no plug-in: docs/cli.md has it
     assert there == files(PAGE.read_text(encoding="utf-8"))
-    assert len(readmes) == 4
+    assert len(readmes) == 5
     assert all("docs/write-a-plugin.md" in text for text in readmes.values())
 
 

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Final
 
 from pagexchange.bench.loops import LOOPS, LoopCell
-from pagexchange.bench.migrate import MigrationCell
 from pagexchange.bench.python_peers import by_blas, by_numpy
 from pagexchange.bench.scenes import Scene
 from pagexchange.bench.turn import Cell
@@ -52,9 +51,5 @@ OTHERS: Final[dict[str, Other]] = {
     "logged-ahead": _loop("peer", "logged-ahead", "one pair after the other, under the undo log", usual=False),
     "blas-dswap": Other("peer", "OpenBLAS's dswap, a call from Python for each pair", lambda scene, _: by_blas(scene)),
     "numpy-loop": Other("peer", "NumPy's fancy indexing, without an engine", lambda scene, _: by_numpy(scene)),
-    "two-migrations": Other(
-        "peer", "two one-way migrations through free frames, by the arena's calls: what Linux does today",
-        lambda scene, _: MigrationCell(scene),
-    ),
 }  # fmt: skip
 """In the order of tables: limits, then peers."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pagexchange.bench.scenes import Pairs, Scene
 from pagexchange.bench.turn import WrongError
 from pagexchange.oracle.findings import Collector
-from pagexchange.oracle.stamp import Stamps, stamp, verify_stamps
+from pagexchange.oracle.stamp import stamp, verify_stamps
 
 
 def check_exchanged(scene: Scene, pairs: Pairs, exchange: Callable[[], object]) -> None:
@@ -27,11 +26,6 @@ def check_exchanged(scene: Scene, pairs: Pairs, exchange: Callable[[], object]) 
     within = np.arange(1 << scene.setting.order)
     first, second = ((pairs[:, side, None] + within).ravel() for side in (0, 1))
     source[first], source[second] = second, first
-    refuse_wrong(scene, stamps, source)
-
-
-def refuse_wrong(scene: Scene, stamps: Stamps, source: NDArray[np.int64]) -> None:
-    """Raise WrongError where frame f does not hold the page that lay in `source[f]` when they were stamped."""
     findings = Collector()
     verify_stamps(scene.arena, stamps.moved(source), findings)
     verdict = findings.verdict()

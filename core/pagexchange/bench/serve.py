@@ -12,6 +12,7 @@ import numpy as np
 from pagexchange.arena import hugepages
 from pagexchange.arena.strategy import bind
 from pagexchange.bench.catalogue import OTHERS
+from pagexchange.bench.migrate import MigratingCell
 from pagexchange.bench.scenes import Pairs, Scene, Setting
 from pagexchange.bench.strategies import StrategyCell
 from pagexchange.bench.task import Ask, Done, Failed, Ready
@@ -80,7 +81,8 @@ class _Served:
         self.cell: Cell
         if task.kind == "strategy":
             strategy = bind(PagexchangeHost(config.block), config.strategy(task.name), self.scene.arena)
-            self.cell = StrategyCell(self.scene, strategy, point.threads)
+            kind = MigratingCell if strategy.built.spec.migrates else StrategyCell
+            self.cell = kind(self.scene, strategy, point.threads)
         else:
             self.cell = OTHERS[task.name].make(self.scene, point.threads)
         self.batch = min(point.batch, setting.folios)

@@ -9,13 +9,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from pagexchange.arena.result import ExchangeResult
+from pagexchange.arena.result import CallResult, ExchangeResult
 from pagexchange.arena.strategy import Strategy
 from pagexchange.bench.scenes import Pairs, Scene
 from pagexchange.bench.turn import Turn, timed
 from pagexchange.oracle import Oracle
-from pagexchange.runs.contenders import plugins
+from pagexchange.oracle import Verdict as Comparison
+from pagexchange.runs.contenders import isa_of, plugins
 from pagexchange.runs.tally import errno_names
 from pagexchange.runs.verdict import verdict_of
 from pagexchange_native.engine.steps import COSTS
@@ -36,46 +38,56 @@ class StrategyCell:
         call_ns, cpu_ns = timed(
             lambda pairs: keep(exchange(pairs, threads=threads, out=next(places))), lists, threads == 1
         )
-        parts: Counter[str] = Counter()
-        for result in results:
-            parts.update({name: ns for name, ns in result.ns.items() if name != "total"})
         return Turn(
             calls=len(lists),
             pairs=sum(map(len, lists)),
             exchanged=sum(int(np.count_nonzero(status == 0)) for status in statuses),
             wall_ns=sum(call_ns),
             cpu_ns=cpu_ns,
-            threads=_threads(results),
-            parts={name: float(parts[name]) for name in COSTS},
+            threads=threads_of(results),
+            parts=parts_of(results),
             call_ns=call_ns,
         )
 
     def check(self, pairs: Pairs) -> dict[str, Any]:
         """One call on stamped pages, and everything compared by the oracle."""
-        arena = self._scene.arena
-        oracle = Oracle.before(arena, seed=1)
+        oracle = Oracle.before(self._scene.arena, seed=1)
         result = self._strategy.exchange(pairs, threads=self._threads)
         comparison = oracle.after(pairs, result.status, taken=result.frames_got)
-        verdict = verdict_of(comparison, result.status)
-        serving = plugins(self._strategy.built)
-        isa = next((p.details["isa"] for p in serving if p.question == "data" and "isa" in p.details), "")
-        wrong = [finding.sentence for finding in comparison.findings[:3]] if verdict == "wrong" else []
-        return {
-            "verdict": verdict,
-            "lost": dict(comparison.lost),
-            "refused": errno_names(result.status),
-            "frames": result.frames_got,
-            "isa": isa,
-            "details": {
-                "expected": self._strategy.built.spec.expect,
-                "plugins": msgspec.to_builtins(serving),
-                "workers": result.workers,
-                **({"wrong": wrong} if wrong else {}),
-            },
-        }
+        return checked(self._strategy, result.status, comparison, [result])
 
 
-def _threads(results: list[ExchangeResult]) -> list[tuple[int, int]]:
+def checked(
+    strategy: Strategy, status: NDArray[np.int32], comparison: Comparison, results: Sequence[CallResult]
+) -> dict[str, Any]:
+    """What became of the pairs of a checked list, and who serves: fields of `samples.schema.Cell`."""
+    verdict = verdict_of(comparison, status)
+    serving = plugins(strategy.built)
+    wrong = [finding.sentence for finding in comparison.findings[:3]] if verdict == "wrong" else []
+    return {
+        "verdict": verdict,
+        "lost": dict(comparison.lost),
+        "refused": errno_names(status),
+        "frames": sum(result.frames_got for result in results),
+        "isa": isa_of(serving) or "",
+        "details": {
+            "expected": strategy.built.spec.expect,
+            "plugins": msgspec.to_builtins(serving),
+            "workers": min(result.workers for result in results),
+            **({"wrong": wrong} if wrong else {}),
+        },
+    }
+
+
+def parts_of(results: Sequence[CallResult]) -> dict[str, float]:
+    """Cost split, of all calls."""
+    parts: Counter[str] = Counter()
+    for result in results:
+        parts.update({name: ns for name, ns in result.ns.items() if name != "total"})
+    return {name: float(parts[name]) for name in COSTS}
+
+
+def threads_of(results: Sequence[CallResult]) -> list[tuple[int, int]]:
     """(wall, cpu) of each thread over all calls that several shared; empty where the caller's did all."""
     times = [result.thread_ns for result in results]
     return [

@@ -20,6 +20,7 @@ from typing import Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pagexchange.hookspecs import MOVES
 from pagexchange.host.discovery import Plugin
 from pagexchange.strangers import is_in, visible
 from pagexchange.trail import at
@@ -32,7 +33,7 @@ LOOKS: Final = 4
 """In `patience` seconds."""
 
 _INTENT, _DATA, _HELP = 1, 2, 5
-_CALLED_IN: Final = {_INTENT: ("flags", "mapping", "data"), _DATA: ("data",), _HELP: ("data",)}
+_CALLED_IN: Final = {_INTENT: ("flags", "mapping", *MOVES), _DATA: MOVES, _HELP: MOVES}
 """Phase of a slot's record -> the questions whose objects are called in it."""
 
 
@@ -157,7 +158,7 @@ def message(call: Call, states: bytes, seconds: float) -> str:
         return start + "no plug-in is being called. " + kill
     names = ", ".join(_named(plugin) for plugin in blamed.values())
     which = "" if len(blamed) == 1 else "one of "
-    step = "moving data" if questions == {"data"} else "computing flags, finding slots or preparing to move data"
+    step = "moving data" if questions == set(MOVES) else "computing flags, finding slots or preparing to move data"
     return start + f"{which}{names} does not return from {step}. " + kill
 
 

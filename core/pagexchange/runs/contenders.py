@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pagexchange.hookspecs import MOVES
 from pagexchange.host.built import BuiltStrategy
 from pagexchange.model.config import Config, StrategySpec
 from pagexchange.runs.result import PlugIn
@@ -53,6 +54,12 @@ def plugins(built: BuiltStrategy) -> list[PlugIn]:
         if use.plugin in known  # a blocked one is not
     ]
     return serving + wrapping
+
+
+def isa_of(serving: Sequence[PlugIn]) -> str | None:
+    """The instruction set that the first mover or copier says it has chosen; None: it says nothing."""
+    moving = [plugin.details for plugin in serving if plugin.question in MOVES]
+    return next((details["isa"] for details in moving if "isa" in details), None)
 
 
 def _options(options: dict[str, Any]) -> dict[str, str]:

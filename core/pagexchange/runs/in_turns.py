@@ -8,7 +8,6 @@ from functools import partial
 from typing import Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pagexchange.errors import PagexchangeError
 from pagexchange.host.tracing import untraced
@@ -197,9 +196,9 @@ class InTurns:
         _LOG.info("checked %s: %s, %.3f s", tally.spec.name, tally.verdict, tally.seconds)
         wrong = tally.verdict == "wrong"
         if comparison is not None and wrong:
-            tally.reason = _blame(bench, tally, comparison)
+            tally.reason = _blame(bench, tally, outcome, comparison)
         start = time.perf_counter()
-        self.go_back(outcome.status, wrong=wrong)
+        self.go_back(outcome, wrong=wrong)
         tally.seconds += time.perf_counter() - start
         self.say_what_is_not_shown(tally, outcome)
 
@@ -246,11 +245,11 @@ class InTurns:
         if comparison is not None and (wrong or (comparison.kind == "loses" and tally.verdict == "exact")):
             tally.verdict, tally.lost = comparison.kind, losses(comparison)
         if comparison is not None and wrong:
-            tally.reason = _blame(self.bench, tally, comparison)
+            tally.reason = _blame(self.bench, tally, outcome, comparison)
         elif tally.checked is not None and not np.array_equal(status, tally.checked.status):
             changed = int((status != tally.checked.status).sum())
             tally.reason = f"round {number + 1}: {counted(changed, 'pair')} got another status than in the checked call"
-        self.go_back(status, wrong=wrong)
+        self.go_back(outcome, wrong=wrong)
 
     def exchange(self, tally: Tally) -> Outcome | None:
         """Call a strategy; None: a plug-in raised, and the arena is as it was or made anew."""
@@ -267,12 +266,12 @@ class InTurns:
         self.last = tally
         return outcome
 
-    def go_back(self, status: NDArray[np.int32], *, wrong: bool) -> None:
+    def go_back(self, outcome: Outcome, *, wrong: bool) -> None:
         """Bring the arena back to where it was: a wrong one cannot be undone."""
         if wrong:
             self.rebuild()
         else:
-            self.bench.rewind(status)
+            self.bench.rewind(outcome.status, outcome.calls)
 
     def finish_all(self) -> None:
         """Tell the observers that it is over, interrupted or not, and keep what the plug-ins report."""
@@ -286,6 +285,6 @@ class InTurns:
             self.progress(self.total, self.total, "")
 
 
-def _blame(bench: Workbench, tally: Tally, comparison: Comparison) -> str:
+def _blame(bench: Workbench, tally: Tally, outcome: Outcome, comparison: Comparison) -> str:
     assert tally.strategy is not None, "nothing was exchanged"
-    return blame(bench, tally.strategy.built, comparison)
+    return blame(bench, tally.strategy.built, outcome, comparison)

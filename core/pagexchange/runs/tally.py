@@ -1,7 +1,7 @@
 """What a run knows of one strategy so far, call by call, and the result that it makes of this at the end."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from statistics import median
@@ -11,13 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
+from pagexchange.arena.migration import MigrationResult
+from pagexchange.arena.result import ExchangeResult
 from pagexchange.arena.strategy import Strategy
 from pagexchange.host.blame import with_cure
 from pagexchange.measure import clocks, trust
 from pagexchange.model.config import StrategySpec
 from pagexchange.model.statuses import errno_name
-from pagexchange.runs.contenders import plugins
+from pagexchange.oracle import Migration
+from pagexchange.runs.contenders import isa_of, plugins
 from pagexchange.runs.result import Costs, Lost, PlugIn, Round, StrategyResult, Verdict, judge
+from pagexchange.runs.two_migrations import Traded, TwoMigrations
 from pagexchange.runs.workbench import Workbench
 from pagexchange.samples import turns
 from pagexchange_native.engine.steps import COSTS
@@ -45,6 +49,8 @@ class Outcome:
     """(wall, CPU) ns of each thread, where every call says so."""
     waited: bool
     """It may wait by its mode, and something had to be tried again."""
+    calls: list[Migration] = field(default_factory=list)
+    """Of a migrating strategy, which moves pages elsewhere than a pair says."""
 
     def aside(self, above: float) -> bool:
         """Whether others had its CPU for more than this share of its time; one that waited knows no such thing."""
@@ -99,19 +105,47 @@ class Tally:
             self.generation = bench.generation
 
     def exchange(self, bench: Workbench) -> Outcome:
-        """Call it once for each list."""
+        """Call it once for each list; a migrating one twice for each part of a list."""
         assert self.strategy is not None, "it is bound"
         # The wall time of a call, and its parts, are the engine's own, taken inside of it.
+        if self.spec.migrates:
+            return self._migrate(bench, self.strategy)
         start = clocks.start()
         results = [self.strategy.exchange(pairs) for pairs in bench.lists]
         spent = clocks.since(start)
+        return self._outcome([result.status for result in results], results, spent)
+
+    def _migrate(self, bench: Workbench, strategy: Strategy) -> Outcome:
+        bench.remember()
+        way = TwoMigrations(strategy)
+        traded: list[Traded] = []
+        results: list[MigrationResult] = []
+        spent = clocks.Reading(0, 0, 0)
+        for pairs in bench.lists:
+            parts = way.parts(pairs)
+            start = clocks.start()
+            halves = way.move(parts)
+            spent = clocks.Reading(*map(sum, zip(spent, clocks.since(start), strict=True)))
+            results += [result for half in halves for result in half]
+            traded.append(way.settle(pairs, parts, halves))
+        outcome = self._outcome([one.status for one in traded], results, spent)
+        outcome.calls = [call for one in traded for call in one.calls]
+        return outcome
+
+    def _outcome(
+        self,
+        statuses: Sequence[NDArray[np.int32]],
+        results: Sequence[ExchangeResult] | Sequence[MigrationResult],
+        spent: clocks.Reading,
+    ) -> Outcome:
+        """The sum over all calls."""
         wall_ns = sum(result.ns["total"] for result in results)
         self.beside_ns = min(self.beside_ns, spent.wall_ns - wall_ns)
         # Of one thread the clocks here say enough; so they must where a call had one only.
         several = all(result.workers > 1 for result in results)
         each = zip_longest(*(result.thread_ns for result in results), fillvalue=(0, 0)) if several else ()
         return Outcome(
-            status=np.concatenate([np.zeros(0, dtype=np.int32), *(result.status for result in results)]),
+            status=np.concatenate([np.zeros(0, dtype=np.int32), *statuses]),
             ns={name: float(sum(result.ns[name] for result in results)) for name in ("total", *COSTS)},
             moved={name: sum(r.moved[name] for r in results) for name in results[0].moved} if results else {},
             retries=sum(result.retries for result in results),
@@ -137,7 +171,6 @@ class Tally:
         # A later call may have shown it: then the verdict is another one.
         unshown = self.unshown if self.verdict in ("exact", "refused") else ""
         expected = judge(spec.expect, self.verdict, pressure=bench.info.free is not None)
-        isa = next((p.details["isa"] for p in self.plugins if p.question == "data" and "isa" in p.details), None)
         return StrategyResult(
             name=spec.name,
             summary=spec.summary,
@@ -161,7 +194,7 @@ class Tally:
             mode=spec.mode,
             threads=spec.threads,
             workers=checked.workers if checked else 0,
-            isa=isa,
+            isa=isa_of(self.plugins),
             plugins=self.plugins,
             lost=self.lost,
             report=self.report,

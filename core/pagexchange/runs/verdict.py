@@ -1,19 +1,24 @@
 """From the oracle's comparison of an arena before and after a call to a verdict: what was lost, and by whose fault."""
 
 import errno
-from typing import Literal
+from collections.abc import Callable
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import ArenaError
+from pagexchange.hookspecs import MOVES
 from pagexchange.host.blame import CURE, suspects
 from pagexchange.host.built import BuiltStrategy
 from pagexchange.oracle import Finding, Oracle
 from pagexchange.oracle import Verdict as Comparison
+from pagexchange.pages.within import within
 from pagexchange.runs.result import Lost, Verdict
 from pagexchange.runs.tally import Outcome
 from pagexchange.runs.workbench import Workbench
+
+_AT_WORK: Final = ("flags", *MOVES, "mapping")
 
 
 class Stamping:
@@ -52,17 +57,22 @@ class Stamping:
         return None
 
     def after(self, bench: Workbench, outcome: Outcome) -> Comparison:
-        """Compare the arena with what the exchanged pairs must have made of it since `damage`."""
+        """Compare the arena with what exchanged pairs, or migrated pages, must have made of it since `damage`."""
+        if outcome.calls:
+            return self._judge(lambda known: known.after_migrations(outcome.calls, taken=outcome.taken))
         return self._compare(bench, bench.pairs, outcome.status, outcome.taken)
 
     def _compare(
         self, bench: Workbench, pairs: NDArray[np.int64], status: NDArray[np.int32], taken: int | None = None
     ) -> Comparison:
+        # Lists are exchanged one after the other, so a frame of one may be in the next: as a chain.
+        order: Literal["independent", "sequential"] = "independent" if len(bench.lists) <= 1 else "sequential"
+        return self._judge(lambda known: known.after(pairs, status, order, taken=taken))
+
+    def _judge(self, judge: Callable[[Oracle], Comparison]) -> Comparison:
         assert self._known is not None, "damage() comes first"
         try:
-            # Lists are exchanged one after the other, so a frame of one may be in the next: as a chain.
-            order: Literal["independent", "sequential"] = "independent" if len(bench.lists) <= 1 else "sequential"
-            return self._known.after(pairs, status, order, taken=taken)
+            return judge(self._known)
         except ArenaError as error:  # an arena that cannot even be read any more is wrong too
             finding = Finding("arena", -1, "", "", f"the arena cannot be read any more: {error}")
             return Comparison("wrong", {}, [finding], 1, {"arena": 1})
@@ -105,19 +115,29 @@ def unsound(comparison: Comparison) -> str:
     )
 
 
-def blame(bench: Workbench, built: BuiltStrategy, comparison: Comparison) -> str:
+def blame(bench: Workbench, built: BuiltStrategy, outcome: Outcome, comparison: Comparison) -> str:
     """Which plug-in a wrong arena is the work of, as far as the findings tell, and what to do."""
     contents = [finding for finding in comparison.findings if finding.what == "contents"]
-    movers = suspects(built.at_work("data"))
+    movers = suspects(built.at_work(*MOVES))
+    placed = _placed(bench, outcome)
     # Bytes in frames of no pair: no list of pairs explains them, so that is said first even if pairs are wrong too.
-    if any(not bench.names(finding.pfn) for finding in contents):
+    if any(not bench.names(finding.pfn) and finding.pfn not in placed for finding in contents):
         return f"{movers} wrote into frames that no pair names. {CURE}"
     if contents:
-        return f"{movers} did not exchange the contents of the pairs that it was given. {CURE}"
-    return f"{suspects(built.at_work('flags', 'data', 'mapping'))} changed what it must not. {CURE}"
+        done = "copy" if built.spec.migrates else "exchange"
+        return f"{movers} did not {done} the contents of the pairs that it was given. {CURE}"
+    return f"{suspects(built.at_work(*_AT_WORK))} changed what it must not. {CURE}"
+
+
+def _placed(bench: Workbench, outcome: Outcome) -> set[int]:
+    """The frames that pages were migrated to, tails included."""
+    heads = np.concatenate([np.zeros(0, np.int64), *(np.asarray(call.placed) for call in outcome.calls)])
+    heads = heads[(heads >= 0) & (heads < bench.arena.nframes)]
+    sizes = np.left_shift(1, np.minimum(bench.arena.entries["order"][heads], 9).astype(np.int64))
+    return set((np.repeat(heads, sizes) + within(sizes)).tolist())
 
 
 def blame_for_later(built: BuiltStrategy, comparison: Comparison) -> str:
     """The same where the arena was right at the end of the call and is wrong before the next one."""
-    who = suspects(built.at_work("flags", "data", "mapping"))
+    who = suspects(built.at_work(*_AT_WORK))
     return f"{who} wrote after its call was over, as far as can be told: {comparison.findings[0]}. {CURE}"

@@ -2,7 +2,9 @@
 
 Going back does not use an exchange, so that a strategy that loses something is undone as well as one that does not:
 the contents of the pairs that were exchanged are swapped by NumPy, and what an exchange may write elsewhere is put back
-from a copy. Where even the contents are wrong, the arena is built anew.
+from a copy. Pages that were migrated are brought back from where they are, the last ones first; with all entries and
+the allocator's lists from a copy their old frames hold them again, and the others are free. Where even the contents are
+wrong, the arena is built anew.
 """
 
 import logging
@@ -10,13 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
-from pagexchange.oracle.format import SLOT
+from pagexchange.oracle import Migration
+from pagexchange.oracle.format import NODE, SLOT
 from pagexchange.pages.within import within
 from pagexchange.runs.result import InputInfo
 
@@ -25,6 +28,8 @@ _WHOLE: Final = ("mappings", "spaces", "xanodes", "tables")
 """Parts of the arena that are put back as a whole: which words of them an exchange writes is its own affair."""
 _CHUNK_BYTES: Final = 8 << 20
 _STATISTICS: Final = ("asked", "got", "below_low", "below_min")
+_LISTS: Final = ["free", "list"]
+"""Of a node, what the allocator has: its entries have the links."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,16 @@ class _Saved:
     """Those of the frames that the pairs name, later frames of folios included."""
     parts: list[NDArray[np.uint8]]
     counters: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Allocator:
+    """How frames were handed out, and all that lay in them: copies."""
+
+    entries: NDArray[np.uint64]
+    """All of them."""
+    nodes: NDArray[Any]
+    """The columns of `_LISTS`."""
 
 
 class Workbench:
@@ -78,7 +93,14 @@ class Workbench:
         self.lists = [np.asarray(pairs, dtype=np.int64).reshape(-1, 2) for pairs in made.lists]
         self.pairs: NDArray[np.int64] = np.concatenate([np.zeros((0, 2), dtype=np.int64), *self.lists])
         self.generation += 1
+        self._allocator: _Allocator | None = None
         self._save()
+
+    def remember(self) -> None:
+        """Take down where every page lies: before the first call in this arena that moves pages to other frames."""
+        if self._allocator is None:
+            assert self._saved is not None, "closed"
+            self._allocator = _Allocator(self._saved.words.copy(), self._nodes().copy())
 
     def rebuild(self) -> None:
         """Throw the arena away and make it again, from the same input and seed."""
@@ -116,32 +138,48 @@ class Workbench:
         counters: NDArray[np.int64] = self._part("slots").view(SLOT)["counter"]
         return counters
 
+    def _nodes(self) -> NDArray[Any]:
+        """The free lists of the nodes, as a view."""
+        nodes: NDArray[Any] = self._part("nodes").view(NODE)[_LISTS]
+        return nodes
+
     def names(self, pfn: int) -> bool:
         """Whether a pair names this frame, or the folio that it is part of."""
         return bool(np.isin(pfn, self._touched))
 
-    def rewind(self, status: NDArray[np.int32]) -> None:
+    def rewind(self, status: NDArray[np.int32], calls: Sequence[Migration] = ()) -> None:
         """Undo an exchange whose contents are known to be right.
 
         Parameters
         ----------
         status : int32[n]
             Of that exchange, one per pair: 0 where the two pages changed places.
+        calls
+            Instead, what pages were migrated by whom; `remember` was called before them.
         """
         saved = self._saved
         assert saved is not None, "closed"
+        if calls:
+            assert self._allocator is not None, "remembered"
+            _bring_back(saved.frames, calls, self.arena.entries["order"].copy())
+            saved.words[:] = self._allocator.entries
+            self._nodes()[:] = self._allocator.nodes
+        else:
+            self._swap_back(saved.frames, status)
+        saved.words[self._touched] = saved.entries
+        for name, part in zip(_WHOLE, saved.parts, strict=True):
+            np.copyto(self._part(name), part)
+        self._counters()[:] = saved.counters
+
+    def _swap_back(self, frames: NDArray[np.uint64], status: NDArray[np.int32]) -> None:
         end = len(self.pairs)
         # Backwards: a page that two lists moved has to take the second step back first.
         for pairs in reversed(self.lists):
             start = end - len(pairs)
             done, orders = status[start:end] == 0, self.orders[start:end]
             for order in np.unique(orders[done]):
-                _swap_contents(saved.frames, pairs[done & (orders == order)], 1 << int(order))
+                _swap_contents(frames, pairs[done & (orders == order)], 1 << int(order))
             end = start
-        saved.words[self._touched] = saved.entries
-        for name, part in zip(_WHOLE, saved.parts, strict=True):
-            np.copyto(self._part(name), part)
-        self._counters()[:] = saved.counters
 
     def statistics(self) -> dict[str, int]:
         """Sums over the nodes of what the allocator counted so far: asked, got, below_low, below_min."""
@@ -149,7 +187,7 @@ class Workbench:
 
     def close(self) -> None:
         """Give the arena back: now if nobody looks at it any more, else with the last view of it."""
-        self._saved = None
+        self._saved = self._allocator = None
         with suppress(BufferError):
             self.arena.close()
 
@@ -164,3 +202,21 @@ def _swap_contents(frames: NDArray[np.uint64], pairs: NDArray[np.int64], size: i
         held = frames[a]
         frames[a] = frames[b]
         frames[b] = held
+
+
+def _bring_back(frames: NDArray[np.uint64], calls: Sequence[Migration], order: NDArray[np.uint8]) -> None:
+    """Copy migrated folios back to the frames that they have left, the last ones first, a few MiB at a time.
+
+    `order`: of the folio in each frame, as it is now; a copy, which is changed.
+    """
+    rows = max(1, _CHUNK_BYTES // (frames.shape[1] * 8))
+    for call in reversed(calls):
+        pfns, placed = np.asarray(call.pfns, np.int64), np.asarray(call.placed, np.int64)
+        pfns, placed = pfns[placed != pfns], placed[placed != pfns]
+        order[pfns] = order[placed]
+        sizes = np.left_shift(1, order[placed].astype(np.int64))
+        old, new = (np.repeat(side, sizes) + within(sizes) for side in (pfns, placed))
+        # In any order: they came to another node than they left, so that no frame is among both.
+        for start in range(0, len(old), rows):
+            part = slice(start, start + rows)
+            frames[old[part]] = frames[new[part]]

@@ -13,9 +13,11 @@ Needs pytest: `pip install pagexchange[testing]`.
 """
 
 from pagexchange.testing.contracts import (
+    DataCopierContract,
     DataMoverContract,
     FlagPolicyContract,
     MappingUpdaterContract,
+    MigratingStrategyContract,
     StrategyContract,
 )
 from pagexchange.testing.verdict.clauses import CLAUSES, Clause
@@ -23,8 +25,10 @@ from pagexchange.testing.verdict.clauses import CLAUSES, Clause
 __all__ = [
     "CLAUSES",
     "Clause",
+    "DataCopierContract",
     "DataMoverContract",
     "FlagPolicyContract",
     "MappingUpdaterContract",
+    "MigratingStrategyContract",
     "StrategyContract",
 ]

@@ -1,4 +1,4 @@
-"""The classes to subclass: one for each of the three objects, and one for whole strategies."""
+"""The classes to subclass: one for each of the objects, and two for whole strategies."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,14 +9,17 @@ from pagexchange.host import read
 from pagexchange.host.discovery import Registry
 from pagexchange.model.config import Expect
 from pagexchange.testing.candidates.candidate import Candidate, of_file, of_object
+from pagexchange.testing.checks.copies import CopyChecks
 from pagexchange.testing.checks.data import DataChecks
 from pagexchange.testing.checks.exchange import ExchangeChecks
 from pagexchange.testing.checks.flags import FlagChecks
 from pagexchange.testing.checks.mapping import MappingChecks
+from pagexchange.testing.checks.migration import MigrationChecks
 from pagexchange.testing.scene.layouts import SHIPPED
+from pagexchange.testing.session.axes import Judging
 
 
-class _Made(ExchangeChecks):
+class _Made(Judging):
     """What the classes for objects share: an object that a subclass makes, judged among neutral partners."""
 
     expect: ClassVar[Expect] = "exact"
@@ -38,7 +41,7 @@ class _Made(ExchangeChecks):
         return made
 
 
-class FlagPolicyContract(FlagChecks, _Made):
+class FlagPolicyContract(FlagChecks, ExchangeChecks, _Made):
     """Judge a flag policy, separately and in exchanges.
 
     class TestMine(FlagPolicyContract):
@@ -49,7 +52,7 @@ class FlagPolicyContract(FlagChecks, _Made):
     _question = "flags"
 
 
-class DataMoverContract(DataChecks, _Made):
+class DataMoverContract(DataChecks, ExchangeChecks, _Made):
     """Judge a data mover, separately and in exchanges.
 
     class TestMine(DataMoverContract):
@@ -60,7 +63,18 @@ class DataMoverContract(DataChecks, _Made):
     _question = "data"
 
 
-class MappingUpdaterContract(MappingChecks, _Made):
+class DataCopierContract(CopyChecks, MigrationChecks, _Made):
+    """Judge a data copier, separately and in migrations.
+
+    class TestMine(DataCopierContract):
+        def make(self):
+            return MyCopier()
+    """
+
+    _question = "copy"
+
+
+class MappingUpdaterContract(MappingChecks, ExchangeChecks, _Made):
     """Judge a mapping updater, separately and in exchanges.
 
     class TestMine(MappingUpdaterContract):
@@ -71,28 +85,50 @@ class MappingUpdaterContract(MappingChecks, _Made):
     _question = "mapping"
 
 
-class StrategyContract(ExchangeChecks):
-    """Judge one strategy of a file, with the plug-ins that are installed.
+class _OfFile(Judging):
+    """What the classes for strategies share: one of a file, with the plug-ins that are installed."""
+
+    file: ClassVar[str | Path | None] = None
+    """A strategies file, from the folder of the test's own file; None for the one that ships."""
+    strategy: ClassVar[str]
+    """Its name in the file."""
+    _migrates: ClassVar[bool]
+
+    @pytest.fixture
+    def candidate(self, request: pytest.FixtureRequest) -> Candidate:
+        """Return what is judged; it remembers its calls, for all tests of the class."""
+        cls = type(self)
+        if "_candidate" not in vars(cls):
+            # From the test's folder: where pytest was started says nothing about where the file is
+            file = None if cls.file is None else Path(request.path).parent / cls.file
+            config = read.load(file, only=[cls.strategy])
+            spec = config.strategy(cls.strategy)
+            if spec.migrates != cls._migrates:
+                does, base = ("migrates", "Migrating") if spec.migrates else ("exchanges", "")
+                pytest.fail(f"strategy {spec.name!r} {does}: judge it by {base}StrategyContract", pytrace=False)
+            own = None if config.layout.name in SHIPPED else config.layout
+            cls._candidate = of_file(spec, Registry(config.block), own)  # type: ignore[attr-defined]
+        made: Candidate = vars(cls)["_candidate"]
+        return made
+
+
+class StrategyContract(ExchangeChecks, _OfFile):
+    """Judge one strategy of a file that exchanges, with the plug-ins that are installed.
 
     class TestMine(StrategyContract):
         file = "my.toml"
         strategy = "mine"
     """
 
-    file: ClassVar[str | Path | None] = None
-    """A strategies file, from the folder of the test's own file; None for the one that ships."""
-    strategy: ClassVar[str]
-    """Its name in the file."""
+    _migrates = False
 
-    @pytest.fixture
-    def candidate(self, request: pytest.FixtureRequest) -> Candidate:
-        """Return what is judged; it remembers its exchanges, for all tests of the class."""
-        cls = type(self)
-        if "_candidate" not in vars(cls):
-            # From the test's folder: where pytest was started says nothing about where the file is
-            file = None if cls.file is None else Path(request.path).parent / cls.file
-            config = read.load(file, only=[cls.strategy])
-            own = None if config.layout.name in SHIPPED else config.layout
-            cls._candidate = of_file(config.strategy(cls.strategy), Registry(config.block), own)  # type: ignore[attr-defined]
-        made: Candidate = vars(cls)["_candidate"]
-        return made
+
+class MigratingStrategyContract(MigrationChecks, _OfFile):
+    """Judge one strategy of a file that migrates, with the plug-ins that are installed.
+
+    class TestMine(MigratingStrategyContract):
+        file = "my.toml"
+        strategy = "mine"
+    """
+
+    _migrates = True

@@ -6,6 +6,7 @@ import pytest
 
 from pagexchange.host.discovery import PluginInfo
 from pagexchange.testing.candidates.candidate import Candidate
+from pagexchange.testing.checks.copies import CopyChecks
 from pagexchange.testing.checks.data import DataChecks
 from pagexchange.testing.checks.flags import FlagChecks
 from pagexchange.testing.checks.mapping import MappingChecks
@@ -30,6 +31,15 @@ class TestDataMovers(DataChecks):
     def candidates(cls, config: pytest.Config) -> Sequence[Candidate]:
         """Return every plug-in that answers exchange_data."""
         return subjects(config).objects["data"]
+
+
+class TestDataCopiers(CopyChecks):
+    """The clauses of a data copier."""
+
+    @classmethod
+    def candidates(cls, config: pytest.Config) -> Sequence[Candidate]:
+        """Return every plug-in that answers copy_data."""
+        return subjects(config).objects["copy"]
 
 
 class TestMappingUpdaters(MappingChecks):

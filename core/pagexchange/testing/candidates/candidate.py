@@ -149,6 +149,8 @@ def _among_partners(name: str, question: str, use: PluginUse, expect: Expect, re
         spec = dataclasses.replace(neutral, flags=chain)
     elif question == "data":
         spec = dataclasses.replace(neutral, data=chain)
+    elif question == "copy":
+        spec = dataclasses.replace(neutral, data=(), copy=chain)
     else:
         spec = dataclasses.replace(neutral, mapping=chain)
     return Candidate(name, spec, registry)
@@ -164,7 +166,7 @@ def call_make(make: Callable[..., Any], arena: object) -> Any:  # noqa: ANN401 -
     return make(arena) if inspect.signature(make).parameters else make()
 
 
-# A class for each question, because pluggy finds hooks by the names of methods: one class with all three would answer
+# A class for each question, because pluggy finds hooks by the names of methods: one class with all of them would answer
 # questions that it was not made for.
 class _Hook:
     """A plug-in around a `make`: its hook is the one that the question asks for."""
@@ -178,7 +180,9 @@ class _Hook:
 
     @staticmethod
     def of(question: str, make: Callable[..., Any]) -> "_Hook":
-        made: _Hook = {"flags": _FlagsHook, "data": _DataHook, "mapping": _MappingHook}[question]()
+        made: _Hook = {
+            "flags": _FlagsHook, "data": _DataHook, "copy": _CopyHook, "mapping": _MappingHook,
+        }[question]()  # fmt: skip
         made.make = make
         return made
 
@@ -192,6 +196,12 @@ class _FlagsHook(_Hook):
 class _DataHook(_Hook):
     @hookimpl
     def exchange_data(self, arena: Any) -> Any:  # noqa: ANN401
+        return call_make(self.make, arena)
+
+
+class _CopyHook(_Hook):
+    @hookimpl
+    def copy_data(self, arena: Any) -> Any:  # noqa: ANN401
         return call_make(self.make, arena)
 
 

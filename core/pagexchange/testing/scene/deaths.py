@@ -1,4 +1,4 @@
-"""Kills a process after the stores that an exchange makes, from the questions on; the next one recovers the arena.
+"""Kills a process after the stores that an exchange or a migration makes, from the questions on; the next one recovers.
 
 The child is a fork with an arena of its own, in a file. It runs at full speed until the flag policy is asked, which is
 the suite's own and stops it; from there on it goes one instruction at a time: the mover takes what it needs, the bytes
@@ -25,11 +25,12 @@ from pagexchange.oracle.format import CALL_SLOTS, PHASES, SLOT, Dump, read
 from pagexchange.oracle.recovery import recover
 from pagexchange.testing.candidates.partners import swapped
 from pagexchange.testing.scene.cells import Cell
-from pagexchange.testing.scene.scene import Scene
+from pagexchange.testing.scene.scene import FAST, SLOW, Scene
 from pagexchange.testing.scene.stepping import Stepped, forked
 from pagexchange.testing.scene.watching import Remembered, Watch, without_logs
 from pagexchange_native.engine.exchange import Exchanger
 from pagexchange_native.engine.python_objects import PythonFlags
+from pagexchange_native.movers.copier import DataCopier
 from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.policies.find_slot import XArrayCursor
 
@@ -44,25 +45,44 @@ is not enough for these, `a-stopped-mover-can-be-finished` says so of each; a pr
 Memory = NDArray[np.uint8]
 Movers = Callable[[Arena], Sequence[Any]]
 """Makes the objects to be judged, for an arena."""
+Work = Callable[[Exchanger, Scene], Callable[[int], object]]
+"""Makes what is called three times, with the number of the call: there, back, there."""
 _WHERE: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def not_finished(movers: Movers) -> list[str]:
-    """Say after which stores a death cannot be finished or undone. Skips where no mover is native."""
+    """Say after which stores of an exchange a death cannot be finished or undone. Skips where no mover is native."""
+    return _not_finished(movers, DataMover, _exchange)
+
+
+def migration_not_finished(copiers: Movers) -> list[str]:
+    """Say the same of a migration."""
+    return _not_finished(copiers, DataCopier, _migrate)
+
+
+def _not_finished(movers: Movers, kind: type, work: Work) -> list[str]:
     survivor = Scene(CELL, workers=WORKER)
     made = movers(survivor.arena)
-    native = [place for place, mover in enumerate(made) if isinstance(mover, DataMover)]
+    native = [place for place, mover in enumerate(made) if isinstance(mover, kind)]
     if not native:
         pytest.skip("in Python: it writes no record, and what the engine writes for it is not its matter")
-    return [line for place in native for line in _judge(movers, place, made[place].name, survivor.arena)]
+    return [
+        line
+        for place in native
+        for line in _judge(
+            lambda path, place=place: _traced(movers, place, path, work),  # type: ignore[misc]
+            made[place].name,
+            survivor.arena,
+        )
+    ]
 
 
-def _judge(movers: Movers, place: int, name: str, survivor: Arena) -> list[str]:
+def _judge(traced: Callable[[Path], None], name: str, survivor: Arena) -> list[str]:
     verdict = Remembered(_verdict, without_logs(read(survivor)))
     ends: set[bytes | str] = set()
     tried: list[tuple[str, str, bytes | str]] = []
     last = None
-    for number, (memory, at_rest) in enumerate(_states(movers, place, name)):
+    for number, (memory, at_rest) in enumerate(_states(traced, name)):
         if at_rest:
             ends.add(essence(memory))
             continue
@@ -119,14 +139,14 @@ def _told(state: Memory) -> bytes:
     return slot.tobytes() + raw.nodes.tobytes() + raw.metadata[raw.offset["mappings"] :].tobytes()
 
 
-def _states(movers: Movers, place: int, name: str) -> Iterator[tuple[Memory, bool]]:
-    """Yield the arena before the exchange, after each of its stores from the questions on, and after it.
+def _states(traced: Callable[[Path], None], name: str) -> Iterator[tuple[Memory, bool]]:
+    """Yield the arena before the call, after each of its stores from the questions on, and after it.
 
-    And whether an exchange is not begun, or at its end. The memory is the child's, which goes on with the next one.
+    And whether it is not begun, or at its end. The memory is the child's, which goes on with the next one.
     """
     with tempfile.TemporaryDirectory(dir=_WHERE) as folder:
         path = Path(folder) / "arena"
-        with forked(lambda: _exchange(movers, place, path)) as child:
+        with forked(lambda: traced(path)) as child:
             try:
                 child.run()
                 memory = np.memmap(path, np.uint8, "r")
@@ -139,11 +159,11 @@ def _states(movers: Movers, place: int, name: str) -> Iterator[tuple[Memory, boo
                 pytest.fail(f"{name} ended the process that exchanged ({error})", pytrace=False)
 
 
-def _exchange(movers: Movers, place: int, path: Path) -> None:
-    """In the child: exchange there and back; then once more, stopping before it and when the flag policy is asked."""
+def _traced(movers: Movers, place: int, path: Path, work: Work) -> None:
+    """In the child: move there and back; then once more, stopping before it and when the flag policy is asked."""
     scene = Scene(CELL, path=path, workers=WORKER)
     scene.arena.set_flags(scene.pairs[0], ["writeback"])
-    arena, status, rounds = scene.arena, np.zeros(len(scene.pairs), np.int32), 0
+    arena, rounds = scene.arena, 0
 
     def flags(a: Words, b: Words) -> tuple[Words, Words]:
         words = swapped(arena.layout, a, b)
@@ -151,17 +171,32 @@ def _exchange(movers: Movers, place: int, path: Path) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
         return words
 
-    mover = movers(arena)[place]
-    exchanger = Exchanger(arena, PythonFlags(flags, arena), [mover], XArrayCursor())
+    once = work(Exchanger(arena, PythonFlags(flags, arena), [movers(arena)[place]], XArrayCursor()), scene)
     for rounds in range(3):
         if rounds == 2:
             os.kill(os.getpid(), signal.SIGSTOP)
-        exchanger.exchange(scene.pairs, status)
+        once(rounds)
     os.kill(os.getpid(), signal.SIGSTOP)  # the arena is closed behind this
 
 
+def _exchange(exchanger: Exchanger, scene: Scene) -> Callable[[int], object]:
+    status = np.zeros(len(scene.pairs), np.int32)
+    return lambda _: exchanger.exchange(scene.pairs, status)
+
+
+def _migrate(exchanger: Exchanger, scene: Scene) -> Callable[[int], object]:
+    status = np.zeros(len(scene.pairs), np.int32)
+    pages = np.repeat(scene.pairs[:, :1], 2, axis=1)
+
+    def once(number: int) -> None:
+        pages[:, 0] = pages[:, 1]
+        exchanger.migrate(pages, status, SLOW if number == 1 else FAST)
+
+    return once
+
+
 def _stepped(child: Stepped, memory: Memory) -> Iterator[None]:
-    """Step until the exchange's record says that nothing is under way."""
+    """Step until the call's record says that nothing is under way."""
     raw = read(Dump(memory))
     state, first = raw.slots["state"][WORKER:], raw.offset["slots"] + WORKER * SLOT.itemsize
     ranges = [(0, raw.offset["slots"]), (first, first + SLOT.itemsize), (raw.offset["mappings"], len(memory))]

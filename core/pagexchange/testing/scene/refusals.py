@@ -7,7 +7,7 @@ import numpy as np
 
 from pagexchange.model.statuses import EHWPOISON
 from pagexchange.testing.scene.cells import Cell
-from pagexchange.testing.scene.scene import FAST, SLOW, Pairs, Scene
+from pagexchange.testing.scene.scene import FAST, SLOW, Pairs, Pfns, Scene
 
 # Which of the two a busy page gets is free: a lock and a reference look alike where both are taken at once.
 _BUSY: Final = {-errno.EBUSY, -errno.EAGAIN}
@@ -76,3 +76,45 @@ class Refusals:
         a, b = (self.scene.page("anon", node, order=2) for node in (SLOW, FAST))
         self.scene.arena.set_flags(b + 3, self.scene.arena.layout.flag("hwpoison").mask)
         return a, b
+
+
+class PageRefusals:
+    """The same for a migration to the fast node: a scene, pages, and for each the statuses that it may have.
+
+    `no_frame`: all pages could be migrated, and the node has no free frame.
+    """
+
+    def __init__(self, *, no_frame: bool) -> None:
+        self.scene = scene = Scene(Cell(left="file", pairs=8))
+        self.node = FAST
+        arena, rows = scene.arena, list[tuple[int, set[int]]]()
+        fresh = iter(scene.pairs[:, 0].tolist())
+        good = set[int]()
+        if no_frame:
+            scene.use_up()
+            scene.stamp()
+            rows = [(pfn, {-errno.ENOMEM}) for pfn in fresh]
+        else:
+            there, large = int(scene.pairs[0, 1]), scene.page("anon", SLOW, order=2)
+            broken = scene.page("anon", SLOW, order=2)
+            reserved, unmovable, free = (scene.page("raw", SLOW) for _ in range(3))
+            arena.set_flags(broken + 3, arena.layout.flag("hwpoison").mask)
+            arena.cache_add(arena.new_mapping("unmovable", aops="unmovable"), 7, unmovable)
+            arena.reserve_frames(reserved)
+            pinned, locked, got, written, poisoned, twice, last, first = fresh
+            # Pages that can be migrated stand before, between and behind: a refusal may not stop or spoil the others.
+            rows += [(first, good), (-1, {-errno.EFAULT}), (arena.nframes, {-errno.EFAULT}), (large, good)]
+            rows += [(large + 1, {-errno.EINVAL}), (broken, {-EHWPOISON}), (reserved, {-errno.EBUSY}), (there, good)]
+            rows += [(pinned, _BUSY), (locked, {-errno.EAGAIN}), (got, _BUSY), (written, _BUSY), (twice, good)]
+            rows += [(poisoned, {-EHWPOISON}), (unmovable, {-errno.EOPNOTSUPP}), (twice, {-errno.EINVAL})]
+            rows += [(free, {-errno.ENOENT}), (last, good)]
+            arena.pin(pinned)
+            arena.lock(locked)
+            arena.get(got)
+            arena.set_flags(written, arena.layout.flag("writeback").mask)
+            arena.set_flags(poisoned, arena.layout.flag("hwpoison").mask)
+            # Only now: stamps need pages in use, and the free frame must be free in the end.
+            scene.stamp()
+            arena.free(free)
+        self.pfns: Pfns = np.array([pfn for pfn, _ in rows], dtype=np.int64)
+        self.want = [codes for _, codes in rows]

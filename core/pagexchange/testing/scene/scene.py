@@ -14,6 +14,7 @@ from pagexchange.testing.scene.layouts import OWN, layout_named
 from pagexchange_native.xarray.array import XArray
 
 Pairs = NDArray[np.int64]
+Pfns = NDArray[np.int64]
 
 FAST, SLOW = 0, 1
 _BYSTANDERS: Final[tuple[Kind, ...]] = ("anon", "file", "shmem", "raw")

@@ -120,6 +120,55 @@ DATA: Final = (
 )
 """Of a data mover alone."""
 
+COPY: Final = (
+    Clause(
+        "copy-copies-every-byte",
+        "copy_data, Must 1",
+        "all bytes of a folio are in its frame, of any size and number",
+    ),
+    Clause("copy-touches-nothing-else", "copy_data, Must 1", "no other byte is written, and none of the folios' own"),
+    Clause("copy-serves-two-threads", "copy_data", "two workers may call one copier at a time"),
+    Clause("copy-says-what-it-chose", "copy_data, Must 4", "describe(), if there is one, returns texts by topic"),
+)
+"""Of a data copier alone."""
+
+MIGRATION: Final = (
+    Clause(
+        "every-page-is-migrated",
+        "migration",
+        "anonymous, file and shared-memory pages of any order and size get a free frame of the node that is asked for",
+    ),
+    Clause(
+        "a-page-goes-whole",
+        "migration",
+        "contents, identity, counts and the flags that swap go with the page; its new frame keeps its own, and all"
+        " other pages keep everything",
+    ),
+    Clause(
+        "what-it-leaves-is-free",
+        "migration",
+        "the frames that pages have left are free; no lock, frozen count, migration entry, pin or frame is left behind",
+    ),
+    Clause(
+        "a-refused-page-is-as-it-was",
+        "migration",
+        "a page that cannot be migrated gets its -errno and keeps everything, and so does each that finds no free frame"
+        " (-ENOMEM)",
+    ),
+    Clause(
+        "what-it-takes-is-shown",
+        "migration",
+        "the frames asked for and got are what the allocator counts; as many are free afterwards as before",
+    ),
+    Clause("threads-migrate-alike", "migration", "any number of workers migrates the pages that one migrates"),
+    Clause(
+        "a-dead-migration-is-finished",
+        "migration",
+        "after a kill at any step the next process that needs the page finishes or undoes the migration",
+    ),
+)
+"""Of a whole strategy that migrates, and of a data copier among neutral partners."""
+
 MAPPING: Final = (
     Clause(
         "mapping-finds-the-slot",
@@ -142,5 +191,5 @@ PLUGIN: Final = (
 )
 """Of an installed plug-in."""
 
-CLAUSES: Final = {clause.name: clause for clause in (*EXCHANGE, *FLAGS, *DATA, *MAPPING, *PLUGIN)}
+CLAUSES: Final = {clause.name: clause for clause in (*EXCHANGE, *FLAGS, *DATA, *COPY, *MAPPING, *MIGRATION, *PLUGIN)}
 """All of them, by name."""

@@ -1,6 +1,6 @@
 """Exchanges in a cell, asks the oracle, and says which clause each of its findings breaks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pagexchange.arena.arena import Arena
 from pagexchange.arena.frame import LaidOutRegion
+from pagexchange.arena.migration import MigrationResult
 from pagexchange.arena.result import ExchangeResult
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginContractError, PluginError, in_words
@@ -18,11 +19,11 @@ from pagexchange.hookspecs import QUESTIONS, ArenaFacts
 from pagexchange.host.built import Served
 from pagexchange.model.config import Mode
 from pagexchange.model.statuses import errno_name
-from pagexchange.oracle import HELD, Finding, Oracle, Verdict
+from pagexchange.oracle import HELD, Finding, Migration, Oracle, Verdict
 from pagexchange.strangers import interrupt_in, said, visible_lines
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.scene.cells import Cell
-from pagexchange.testing.scene.scene import Pairs, Scene
+from pagexchange.testing.scene.scene import FAST, SLOW, Pairs, Pfns, Scene
 from pagexchange.testing.verdict.clauses import CLAUSES
 from pagexchange_native.arena.region import STATES
 
@@ -42,6 +43,12 @@ _BREAKS: Final = {
     "a-refused-pair-is-as-it-was": ("refused", "accepted", "status", "pair-twice"),
 }  # fmt: skip
 _CLAUSE_OF: Final = {kind: clause for clause, kinds in _BREAKS.items() for kind in kinds}
+# The same of a migration. What is named nowhere here breaks `a-page-goes-whole`.
+_MIGRATION_BREAKS: Final = {
+    "what-it-leaves-is-free": _BREAKS["nothing-stays-held"],
+    "a-refused-page-is-as-it-was": ("refused", "accepted", "status"),
+}
+_MIGRATION_CLAUSE_OF: Final = {kind: clause for clause, kinds in _MIGRATION_BREAKS.items() for kind in kinds}
 _OF_FRAMES: Final = ("contents", "flag", "private", "references", "mapcount", "held", "order", "state", "head", "index")
 """Findings whose number is a frame's: outside the pairs they break another clause."""
 _SHOWN: Final = 6
@@ -66,12 +73,7 @@ def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None, *, th
     """Exchange a list, the scene's own if not given, and let the oracle look."""
     arena = strategy.arena
     pairs = scene.pairs if pairs is None else pairs
-    oracle = Oracle.before(arena, stamped=scene.stamps)
-    # A case may hold a page, with a reference that nothing explains; else the suite has made a sound arena.
-    broken = oracle.broken(HELD | {"references"})
-    if broken is not None:
-        sentence = "before any exchange the suite's own arena is not sound, so nobody is judged: look at this machine"
-        pytest.fail(f"{sentence}, and at NumPy. {broken}", pytrace=False)
+    oracle = _before(arena, scene)
     result: ExchangeResult | None = None
     error: PluginError | None = None
     # Filled with what is no status: one that is not written shows.
@@ -84,6 +86,67 @@ def exchange(strategy: Strategy, scene: Scene, pairs: Pairs | None = None, *, th
     # the result says of both is the matter of clauses of their own.
     verdict = oracle.after(pairs, np.where(status > 0, -1, status))
     return Outcome(status, verdict, result, error, _sort(arena, pairs, verdict))
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What some calls that migrate did, one after the other."""
+
+    status: NDArray[np.int32]
+    """Of all their pages."""
+    verdict: Verdict
+    results: list[MigrationResult]
+    error: PluginError | None
+    """What a plug-in raised in the last call, instead of a result."""
+    broken: dict[str, list[str]]
+    """Clause -> sentences."""
+
+
+def migrate(
+    strategy: Strategy, scene: Scene, calls: Sequence[tuple[Pfns, int]] | None = None, *, threads: int | None = None
+) -> Migrated:
+    """Migrate pages, (first frames, number of the node) for each call, and let the oracle look.
+
+    Without calls the scene's pairs trade their nodes: the first pages go to the fast one, then the second to the slow.
+    """
+    arena = strategy.arena
+    calls = [(scene.pairs[:, 0], FAST), (scene.pairs[:, 1], SLOW)] if calls is None else calls
+    oracle = _before(arena, scene)
+    results: list[MigrationResult] = []
+    error: PluginError | None = None
+    told: list[Migration] = []
+    for pfns, node in calls:
+        status = np.full(len(pfns), 77, dtype=np.int32)
+        placed = pfns
+        try:
+            results.append(strategy.migrate(pfns, node, out=status, threads=threads))
+            placed = results[-1].placed
+        except PluginError as caught:
+            error, placed = caught, getattr(caught, "placed", pfns)
+        told.append(Migration(pfns, np.where(status > 0, -1, status), placed, node))
+        if error:
+            break
+    verdict = oracle.after_migrations(told)
+    broken: dict[str, list[str]] = {}
+    for name, pages in verdict.lost.items():
+        broken.setdefault("a-page-goes-whole", []).append(f"`{name}` did not go along with {pages} pages")
+    for finding in verdict.findings:
+        free = 0 <= finding.pfn < arena.nframes and arena.entries["state"][finding.pfn] == STATES["free"]
+        clause = "what-it-leaves-is-free" if finding.what == "flag" and free else "a-page-goes-whole"
+        broken.setdefault(_MIGRATION_CLAUSE_OF.get(finding.what, clause), []).append(finding.sentence)
+    status = np.concatenate([np.asarray(call.status, np.int32) for call in told])
+    return Migrated(status, verdict, results, error, broken)
+
+
+def _before(arena: LaidOutRegion, scene: Scene) -> Oracle:
+    """The oracle of a call, if the suite's own arena is sound."""
+    oracle = Oracle.before(arena, stamped=scene.stamps)
+    # A case may hold a page, with a reference that nothing explains; else the suite has made a sound arena.
+    broken = oracle.broken(HELD | {"references"})
+    if broken is not None:
+        sentence = "before any exchange the suite's own arena is not sound, so nobody is judged: look at this machine"
+        pytest.fail(f"{sentence}, and at NumPy. {broken}", pytrace=False)
+    return oracle
 
 
 def _sort(arena: LaidOutRegion, pairs: Pairs, verdict: Verdict) -> dict[str, list[str]]:
@@ -133,13 +196,23 @@ def statuses(
 
 def outcome_of(candidate: Candidate, cell: Cell) -> Outcome:
     """Exchange the pairs of a cell, once for all tests that ask."""
-    if cell not in candidate.outcomes:
-        # A dozen clauses look at one exchange: the matrix would take ten times as long otherwise.
-        scene = Scene(cell, candidate.own_layout)
-        candidate.outcomes[cell] = exchange(bound(candidate, scene.arena, mode=cell.mode), scene)
-        discard(scene.arena)
-    outcome: Outcome = candidate.outcomes[cell]
+    outcome: Outcome = _once(candidate, cell, exchange)
     return outcome
+
+
+def migrated_of(candidate: Candidate, cell: Cell) -> Migrated:
+    """Let the pairs of a cell trade their nodes by migrations, once for all tests that ask."""
+    outcome: Migrated = _once(candidate, cell, migrate)
+    return outcome
+
+
+def _once(candidate: Candidate, cell: Cell, do: Callable[[Strategy, Scene], Any]) -> Any:  # noqa: ANN401 - what it gives
+    if cell not in candidate.outcomes:
+        # A dozen clauses look at one call: the matrix would take ten times as long otherwise.
+        scene = Scene(cell, candidate.own_layout)
+        candidate.outcomes[cell] = do(bound(candidate, scene.arena, mode=cell.mode), scene)
+        discard(scene.arena)
+    return candidate.outcomes[cell]
 
 
 def bound(candidate: Candidate, arena: Arena, *, mode: Mode = "async", timeout: float | None = None) -> Strategy:
@@ -210,7 +283,7 @@ def discard(arena: Arena) -> None:
         arena.close()
 
 
-def show(clause: str, outcome: Outcome) -> None:
+def show(clause: str, outcome: Outcome | Migrated) -> None:
     """Fail if an outcome breaks a clause."""
     if outcome.broken.get(clause):
         breaks(clause, outcome.broken[clause])
@@ -226,11 +299,11 @@ def breaks(clause: str, sentences: Iterable[str]) -> NoReturn:
     ) from None  # what was raised before is in the sentences
 
 
-def refusals(status: NDArray[np.int32]) -> list[str]:
-    """Say which pairs have a status other than 0."""
+def refusals(status: NDArray[np.int32], what: str = "pair") -> list[str]:
+    """Say which pairs, or pages, have a status other than 0."""
     sentences = []
     for i in np.flatnonzero(status).tolist():
         code = int(status[i])
         # a status above 0 is no errno, and a name would make it look like one
-        sentences.append(f"pair {i} has status {f'-{errno_name(code)}' if code < 0 else code}")
+        sentences.append(f"{what} {i} has status {f'-{errno_name(code)}' if code < 0 else code}")
     return sentences
