@@ -231,6 +231,20 @@ def test_a_failed_allocation_refuses_its_page_alone() -> None:
     assert check(pages.arena) == []
 
 
+def test_no_more_frames_are_taken_at_a_time_than_linux_migrates_at_one_time() -> None:
+    arena = Arena.create([("fast", 2048), ("slow", 2048)])
+    pfns = np.concatenate([arena.alloc("fast", 2, 9), arena.alloc("fast", 40, 4)])
+    seen: list[int] = []
+
+    def copy_pieces(pieces: Any, source: Any, target: Any) -> None:
+        pieces[target] = pieces[source]
+        seen.append(sum(free(arena)))
+
+    before = sum(free(arena))
+    assert migrating(arena, copy_pieces).migrate(pfns, "slow")
+    assert set(seen) == {before - 512, before - 8 * 16}
+
+
 def test_frames_that_pages_left_serve_those_that_come_back() -> None:
     """With one free frame on each node above the watermark, two pages trade nodes by two calls, again and again."""
     arena = Arena.create([("fast", 64), ("slow", 64)], watermarks=(0, 0, 0))

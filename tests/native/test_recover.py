@@ -38,6 +38,8 @@ def claimed_by_dead(arena: Any, slot: int) -> Any:
     [
         "file and anonymous, word-swap", "anonymous, temporary page", "memory error half way, word-swap",
         "anonymous and file, temporary page, two threads", "split folio, file dirty and anonymous",
+        "migrate file dirty, folio-copy", "migrate folios of 8, anonymous, numpy-copy",
+        "migrate a split folio, folio-copy",
         "alloc, order 3", "free, order 3",
         "reserve, order 1", "cache_add, the tree grows", "unmap, order 6", "new mapping",
         "XArray: store over sub-trees",

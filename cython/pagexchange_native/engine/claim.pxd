@@ -52,6 +52,11 @@ cdef inline void record_side(Worker *w, uint32_t i, uint32_t side, const Page *p
     pgx_prefetch(&r.xanodes[word // PGX_XA_SLOTS].slot[word % PGX_XA_SLOTS])
 
 
+cdef inline uint64_t _not_at_rest(const Page *page, uint32_t owner) noexcept nogil:
+    """Bits that say that the page is frozen, or that somebody else than `owner` has it."""
+    return (page.word ^ pgx_state_of(0, owner)) & ~pgx_state_of(~PGX_FROZEN, 0)
+
+
 cdef inline int other_order(const Worker *w) noexcept nogil:
     """Of folios that differ in size: a free frame was taken for the page that was there, and now another one is."""
     return -EAGAIN if w.plan.copies else -EINVAL
@@ -69,7 +74,7 @@ cdef inline int check_pair(Worker *w, uint32_t i, Page *a, Page *b) noexcept nog
     if rc != 0:
         return rc
     p.order = a.order
-    if ((a.word ^ pgx_state_of(0, p.owner[0])) | (b.word ^ pgx_state_of(0, p.owner[1]))) & ~pgx_state_of(~PGX_FROZEN, 0) or ((a.flags | b.flags) & r.layout.locked):
+    if _not_at_rest(a, p.owner[0]) | _not_at_rest(b, p.owner[1]) or ((a.flags | b.flags) & r.layout.locked):
         return IS_HELD
     rc = movable(r, a)
     return movable(r, b) if rc == 0 else rc
