@@ -58,6 +58,7 @@ from pagexchange_native.movers.copier import DataCopier as NativeDataCopier
 from pagexchange_native.movers.mover import DataMover as NativeDataMover
 from pagexchange_native.policies.find_slot import MappingUpdater as NativeMappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy as NativeFlagPolicy
+from pagexchange_native.tier.pairing import Pairing as NativePairing
 
 PROJECT: Final = "pagexchange"
 GROUP: Final = "pagexchange.plugins"
@@ -169,14 +170,18 @@ class TierView(Protocol):
 
     @property
     def moved(self) -> npt.NDArray[np.uint32]:
-        """Step in which what lies in a block came there, or was refused to go; 0 neither: uint32 by block."""
+        """Step in which what lies in a block came there, or was refused to go; 0 neither: uint32 by block.
+
+        The numbers of steps begin again with 1 after 134 million, and all of these are 0 then.
+        """
         ...
 
     @property
     def order(self) -> npt.NDArray[np.int8]:
         """Order of the folio that lies in a block, or -1 where no page starts that could move: int8 by block.
 
-        Two blocks trade only if their orders are equal.
+        Two blocks trade only if their orders are equal. A block is looked at when the tier is made, when it is refused,
+        and, while there is nothing in it, when it is touched: what others do with its frames is not noticed before.
         """
         ...
 
@@ -236,7 +241,7 @@ FlagPolicy: TypeAlias = NativeFlagPolicy | PythonFlagPolicy
 DataMover: TypeAlias = NativeDataMover | PythonDataMover
 DataCopier: TypeAlias = NativeDataCopier | PythonDataCopier
 MappingUpdater: TypeAlias = NativeMappingUpdater | PythonMappingUpdater
-Pairing: TypeAlias = PythonPairing
+Pairing: TypeAlias = NativePairing | PythonPairing
 
 
 @hookspec(firstresult=True)
@@ -367,7 +372,8 @@ def pair_pages(arena: ArenaFacts) -> Pairing | None:
     2. answer from the view and the plug-in's options alone: equal views, equal pairs;
     3. change nothing, neither in the view nor in the arena.
 
-    Returns a `PythonPairing`; None: cannot serve this arena, ask the next plug-in that the strategy names.
+    Returns a `pagexchange_native.tier.pairing.Pairing` or a `PythonPairing`; None: cannot serve this arena, ask the
+    next plug-in that the strategy names.
 
     Raises NotImplementedError: cannot serve this arena either, and the message says why. Anything else: the strategy is
     not built, PluginError names the plug-in.

@@ -16,6 +16,7 @@ cdef enum ItemType:  # bytes of an item, negative when it has a sign
     INT32 = -4
     INT64 = -8
     UINT8 = 1
+    UINT32 = 4
     UINT64 = 8
 
 

@@ -255,3 +255,47 @@ def test_a_strategy_may_name_its_pairing(arena, tmp_path):
     tier = arena.tier(strategy=pagexchange.strategy("own", arena, file=tmp_path / "strategies.toml"))
     tier.touch([14, 15])
     assert tier.step().asked == 1
+
+
+def test_a_tier_keeps_ten_bytes_for_a_frame_at_most():
+    with pagexchange.Arena.create(nodes=[("fast", 1000), ("slow", 31000)]) as arena:
+        tier = arena.tier()
+        assert 0 < tier.nbytes <= 10 * arena.nframes
+
+
+def test_a_block_that_was_empty_is_known_again_once_it_is_touched(arena):
+    mapping = fill(arena)
+    gone = arena.cache_remove(mapping, 30)
+    tier = arena.tier(pairing={"plugin": "hottest-coldest", "rest": 0})
+    assert tier.step().asked == 0
+    arena.cache_add(mapping, [30], arena.alloc("slow", 1))
+    tier.touch([gone, gone])
+    assert tier.step().moves.tolist() == [[gone, 0], [0, gone]]
+
+
+def test_a_page_that_is_gone_is_refused_once_and_not_asked_for_again(arena):
+    mapping = fill(arena)
+    tier = arena.tier(pairing={"plugin": "hottest-coldest", "rest": 0, "batch": 1})
+    tier.touch([20, 20])
+    gone = arena.cache_remove(mapping, 20)
+    assert gone == 20
+    assert tier.step().refused == 1
+    assert tier.step().asked == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 31), st.integers(1, 1000)), min_size=1, max_size=60), st.integers(1, 40))
+@settings(max_examples=100, deadline=None)
+def test_the_best_are_found_whatever_the_last_search_has_found(accesses, batch):
+    """Bounds and hints of earlier steps say how long a search takes, never what it finds."""
+    with pagexchange.Arena.create(nodes=[("fast", FAST), ("slow", SLOW)]) as arena:
+        fill(arena)
+        tier = arena.tier(pairing={"plugin": "hottest-coldest", "batch": batch, "rest": 0}, half_life=1.0)
+        for count in range(0, len(accesses), 7):
+            for frame, times in accesses[count : count + 7]:
+                tier.touch(np.full(times, frame))
+            fresh = arena.tier(pairing={"plugin": "hottest-coldest", "batch": batch, "rest": 0}, half_life=1.0)
+            for frame, heat in enumerate(np.round(tier.heat * 1024).astype(np.int64)):
+                fresh.touch(np.full(heat, frame))
+            wanted = fresh.pairing.object(fresh._view(None, None))
+            assert tier.pairing.object(tier._view(None, None)).tolist() == wanted.tolist()
+            tier.step()

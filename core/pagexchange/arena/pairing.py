@@ -14,6 +14,7 @@ from pagexchange.hookspecs import ANSWERS, TierView
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.host.built import BuiltStrategy, Served
 from pagexchange.model.config import PluginUse
+from pagexchange_native.tier.heat import Heat
 
 DEFAULT: Final = "hottest-coldest"
 HOOK: Final = ANSWERS["pairing"]
@@ -48,7 +49,7 @@ def served(wanted: Wanted, built: BuiltStrategy, arena: LaidOutRegion) -> Served
     )
 
 
-def ask(pairing: Served, view: TierView) -> NDArray[np.int64]:
+def ask(pairing: Served, view: TierView, heat: Heat) -> NDArray[np.int64]:
     """Return the pairs that are to trade places, int64[n, 2], checked.
 
     PluginError: it raised. PluginContractError: another shape, a block of another node, one that stands there twice,
@@ -56,27 +57,32 @@ def ask(pairing: Served, view: TierView) -> NDArray[np.int64]:
     """
     with pairing.guard("failed to pair pages", HOOK):
         answer = pairing.object(view)
-    wrong = _wrong(answer, view)
+    wrong = _wrong(answer, view, heat)
     if wrong:
         facts = {"distribution": pairing.distribution, "version": pairing.version}
         raise PluginContractError(HOOK, pairing.plugin, wrong, answer, **facts)
-    pairs: NDArray[np.int64] = np.ascontiguousarray(answer, np.int64)
+    pairs: NDArray[np.int64] = np.ascontiguousarray(answer)
     return pairs
 
 
-def _wrong(answer: object, view: TierView) -> str:
+def _wrong(answer: object, view: TierView, heat: Heat) -> str:
     """Return what would be right, or nothing if it is."""
     if not isinstance(answer, np.ndarray) or answer.dtype != np.int64 or answer.ndim != 2 or answer.shape[1] != 2:
         return "an array int64[n, 2]"
     if len(answer) > view.limit:
         return f"{view.limit} pairs at most, not {len(answer)}"
-    for column, (side, blocks) in enumerate((("slow", view.slow), ("fast", view.fast))):
-        numbers = answer[:, column]
-        outside = numbers[(numbers < blocks.start) | (numbers >= blocks.stop)]
-        if len(outside):
-            where = f"blocks {blocks.start} to {blocks.stop - 1} of the {side} node in column {column}"
-            return f"{where}, not {int(outside[0])}"
-        values, times = np.unique(numbers, return_counts=True)
-        if len(values) < len(numbers):
-            return f"each block once, not block {int(values[times > 1][0])} twice"
-    return ""
+    found = heat.wrong(np.ascontiguousarray(answer))
+    if found is None:
+        return ""
+    what, row = found
+    slow, fast = (int(block) for block in answer[row])
+    return (
+        f"{_blocks(view.slow)} of the slow node in column 0, not {slow}",
+        f"{_blocks(view.fast)} of the fast node in column 1, not {fast}",
+        f"each block once, not block {slow} twice",
+        f"each block once, not block {fast} twice",
+    )[what - 1]
+
+
+def _blocks(blocks: range) -> str:
+    return f"blocks {blocks.start} to {blocks.stop - 1}"

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import errno
+import dataclasses
 import time
-from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pagexchange.arena import pairing as pairings
 from pagexchange.arena.frame import LaidOutRegion
-from pagexchange.arena.heat import Heat
 from pagexchange.arena.strategy import Strategy
 from pagexchange.arena.tier_step import TierStep
-from pagexchange.arena.tier_view import TierView
 from pagexchange_native.integers import as_number
+from pagexchange_native.tier.heat import Heat
+from pagexchange_native.tier.view import TierView
 
-CLOCK = time.perf_counter_ns
+CLOCK: Final = time.perf_counter_ns
+COUNTED: Final = ("steps", "accesses", "writes", "hits")
+SUMMED: Final = tuple(field.name for field in dataclasses.fields(TierStep) if field.name != "moves")
 
 
 class Tier:
@@ -45,12 +46,10 @@ class Tier:
             raise ValueError(f"run {self.run}: want 1 frame or more")
         self.half_life = _positive(half_life, "half_life", "steps")
         self.write_weight = _positive(write_weight, "write_weight", "accesses")
-        nodes = _two_nodes(arena, fast, slow)
-        self._number_fast = int(nodes[0]["number"])
-        self.fast, self.slow = (_blocks(node, self.run) for node in nodes)
+        numbers = _two_nodes(arena, fast, slow)
+        self._heat = Heat(arena, fast=numbers[0], slow=numbers[1], run=self.run, half_life=self.half_life)
         self.pairing = pairings.served(pairing, strategy.built, arena)
-        self._heat = Heat(max(self.fast.stop, self.slow.stop), self.half_life)
-        self._counts: Counter[str] = Counter(steps=0, accesses=0, writes=0, hits=0)
+        self._counts = dict.fromkeys((*COUNTED, *SUMMED), 0)
         self._before: float | None = None
 
     @property
@@ -60,6 +59,11 @@ class Tier:
         spread = np.repeat(self._heat.accesses(), self.run)
         values[: len(spread)] = spread
         return values
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it keeps for its blocks."""
+        return self._heat.nbytes
 
     @property
     def counts(self) -> dict[str, int]:
@@ -88,27 +92,17 @@ class Tier:
         TypeError, ValueError
             Other than integers, or `writes` does not fit.
         """
-        numbers = np.asarray(frames).reshape(-1)
-        if numbers.dtype.kind not in "iu":
-            if numbers.size:
-                raise TypeError(f"frames: want integers, got dtype {numbers.dtype}")
-            return 0
-        blocks = numbers.astype(np.int64) // self.run
-        hits = (blocks >= self.fast.start) & (blocks < self.fast.stop)
-        known = hits | (blocks >= self.slow.start) & (blocks < self.slow.stop)
-        if not known.all():
-            raise IndexError(f"frame {int(numbers[~known][0])}: not in a block of the two nodes; nothing was counted")
-        weights: float | NDArray[np.float64] = 1.0
-        if writes is not None:
-            wrote = np.asarray(writes).reshape(-1)
-            if wrote.dtype != np.bool_ or len(wrote) != len(numbers):
-                raise ValueError(f"writes: want bool[{len(numbers)}], got {wrote.dtype}[{len(wrote)}]")
-            weights = np.where(wrote, self.write_weight, 1.0)
-            self._counts["writes"] += int(np.count_nonzero(wrote))
-        self._heat.touch(blocks, weights)
-        self._counts["accesses"] += len(numbers)
-        self._counts["hits"] += (hit := int(np.count_nonzero(hits)))
-        return hit
+        numbers = _as_numbers(frames)
+        wrote = None if writes is None else np.ascontiguousarray(writes).reshape(-1)
+        if wrote is not None and (wrote.dtype != np.bool_ or len(wrote) != len(numbers)):
+            raise ValueError(f"writes: want bool[{len(numbers)}], one for each access; got {wrote.dtype}[{len(wrote)}]")
+        hits = self._heat.touch(numbers, wrote, self.write_weight)
+        counts = self._counts
+        counts["accesses"] += len(numbers)
+        counts["hits"] += hits
+        if wrote is not None:
+            counts["writes"] += int(np.count_nonzero(wrote))
+        return hits
 
     def step(self, *, pairs: int | None = None, max_us: float | None = None, now: float | None = None) -> TierStep:
         """Ask the pairing who is to trade places, and exchange these pages.
@@ -128,43 +122,37 @@ class Tier:
             The pairing raised; or answered what it may not (PluginContractError). Nothing was moved.
         """
         began, cpu_began = CLOCK(), time.thread_time_ns()
-        step = self._counts["steps"] + 1
-        view = self._view(step, pairs, now)
-        chosen = pairings.ask(self.pairing, view)
+        view = self._view(pairs, now)
+        chosen = pairings.ask(self.pairing, view, self._heat)
         chosen_at = CLOCK()
         result, statuses = self._exchange(chosen, max_us, began)
         moved_at = CLOCK()
-        done = np.flatnonzero(statuses == 0)
-        left = statuses == -errno.ETIME
-        a, b = chosen[done, 0], chosen[done, 1]
-        again = self._heat.recently(np.concatenate([a, b]), step, self.half_life)
-        self._heat.exchange(a, b, step)
-        self._heat.refuse(chosen[(statuses != 0) & ~left].reshape(-1), step)
+        moves, done, refused, left, again, frames = self._heat.settle(chosen, statuses, self.half_life)
         self._heat.grow()
-        moves = self._frames(np.concatenate([chosen[done], chosen[done][:, ::-1]]))
-        orders = self.arena.entries["order"][moves[:, 1]]
-        outcome = TierStep(
-            moves=moves,
+        step = TierStep(
+            moves=self._frames(moves),
             asked=len(chosen),
-            done=len(done),
-            refused=int(np.count_nonzero(statuses)) - int(np.count_nonzero(left)),
-            left=int(np.count_nonzero(left)),
-            promoted=len(moves) // 2,
-            demoted=len(moves) // 2,
+            done=done,
+            refused=refused,
+            left=left,
+            promoted=done * self.run,
+            demoted=done * self.run,
             stalls=0,
             frames_taken=result.frames_got,
             back_and_forth=again * self.run,
-            bytes=int((self.arena.page_size << orders.astype(np.int64)).sum()),
+            bytes=frames * self.arena.page_size,
             choose_ns=chosen_at - began,
             move_ns=moved_at - chosen_at,
             cpu_ns=time.thread_time_ns() - cpu_began + sum(cpu for _, cpu in result.thread_ns[1:]),
         )
-        self._counts["steps"] = step
-        self._counts.update(outcome.totals())
-        return outcome
+        counts = self._counts
+        counts["steps"] += 1
+        for name in SUMMED:
+            counts[name] += getattr(step, name)
+        return step
 
-    def _view(self, step: int, pairs: int | None, now: float | None) -> TierView:
-        limit = min(len(self.fast), len(self.slow))
+    def _view(self, pairs: int | None, now: float | None) -> TierView:
+        limit = self.arena.nframes
         if pairs is not None:
             limit = min(limit, as_number(pairs, "pairs"))
             if limit < 0:
@@ -172,14 +160,7 @@ class Tier:
         at = time.monotonic() if now is None else float(now)
         before, self._before = self._before, at
         done = self._counts["done"]
-        return TierView(
-            arena=self.arena,
-            counters=self._heat,
-            run=self.run,
-            fast=self.fast,
-            slow=self.slow,
-            free_fast=int(self.arena.nodes[self._number_fast]["free"]),
-            step=step,
+        return self._heat.view(
             limit=limit,
             seconds=0.0 if before is None else max(0.0, at - before),
             ns_per_pair=self._counts["move_ns"] / done if done else 0.0,
@@ -207,26 +188,28 @@ class Tier:
         return (pairs[:, None, :] * self.run + inside[None, :, None]).reshape(-1, 2)
 
 
-def _two_nodes(arena: LaidOutRegion, fast: str | None, slow: str | None) -> list[dict[str, Any]]:
-    nodes: dict[str, dict[str, Any]] = {str(node["name"]): node for node in arena.nodes}
-    names = list(nodes)
+def _two_nodes(arena: LaidOutRegion, fast: str | None, slow: str | None) -> list[int]:
+    """Return the numbers of the fast and the slow node; ValueError says which there are."""
+    names = [str(node["name"]) for node in arena.nodes]
     if len(names) < 2:
         raise ValueError(f"a tier needs two nodes; the arena has {', '.join(names)}")
     chosen = [names[0] if fast is None else fast, names[1] if slow is None else slow]
     for key, name in zip(("fast", "slow"), chosen, strict=True):
-        if name not in nodes:
+        if name not in names:
             raise ValueError(f"{key} {name!r}: no such node; the arena has {', '.join(names)}")
-    if chosen[0] == chosen[1]:
-        raise ValueError(f"fast and slow are one node, {chosen[0]!r}; want two of {', '.join(names)}")
-    return [nodes[name] for name in chosen]
+    return [names.index(name) for name in chosen]
 
 
-def _blocks(node: dict[str, Any], run: int) -> range:
-    """Return the numbers of a node's blocks; frames at its end that make no whole block belong to none."""
-    start, frames = int(node["start"]), int(node["frames"])
-    if start % run:
-        raise ValueError(f"run {run}: node {node['name']!r} starts at frame {start}, which must be a multiple of it")
-    return range(start // run, (start + frames) // run)
+def _as_numbers(frames: ArrayLike) -> NDArray[Any]:
+    """Return numbers of frames as the loops take them: uint32 as it is, others as int64."""
+    numbers = np.ascontiguousarray(frames).reshape(-1)
+    if numbers.dtype == np.uint32 or numbers.dtype == np.int64:
+        return numbers
+    if not numbers.size:
+        return np.zeros(0, np.int64)
+    if numbers.dtype.kind not in "iu":
+        raise TypeError(f"frames: want integers, got dtype {numbers.dtype}")
+    return numbers.astype(np.int64)  # what uint64 holds beyond it becomes negative: no frame
 
 
 def _positive(value: object, name: str, unit: str) -> float:

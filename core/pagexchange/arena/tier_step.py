@@ -1,7 +1,6 @@
 """What a step of a tier has done."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +38,3 @@ class TierStep:
     """Wall time of the exchanges or migrations."""
     cpu_ns: int
     """CPU time of the whole step, of all threads."""
-
-    def totals(self) -> dict[str, int]:
-        """Return all that can be summed over steps, by name."""
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del values["moves"]
-        return values

@@ -21,16 +21,17 @@ from pagexchange.strangers import Guard, said
 from pagexchange.trail import at
 from pagexchange_native.movers.copier import DataCopier
 from pagexchange_native.movers.mover import DataMover
-from pagexchange_native.plugin import NativeObject, check_table
+from pagexchange_native.plugin import check_table
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
+from pagexchange_native.tier.pairing import Pairing
 
 _NATIVE: Final[dict[str, type]] = {
     "exchange_flags": FlagPolicy,
     "exchange_data": DataMover,
     "copy_data": DataCopier,
     "update_mapping": MappingUpdater,
-    "pair_pages": NativeObject,
+    "pair_pages": Pairing,
 }
 _CALLABLE: Final = {
     "exchange_flags": "(a, b) -> (new_a, new_b)",

@@ -1,0 +1,348 @@
+# cython: language_level=3, cdivision=True
+# cython: freethreading_compatible=False
+"""How hot each block of a tier is, and when what lies in it came there: both follow the pages."""
+
+from libc.errno cimport ETIME
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+import numpy as np
+
+from pagexchange_native.arena.region cimport Region, Use
+from pagexchange_native.buffers cimport INT32, INT64, UINT8, UINT32, ItemType, address, extent, items, view_of
+from pagexchange_native.format cimport PGX_USED, pgx_entry, pgx_load8, pgx_load64
+from pagexchange_native.tier.format cimport (
+    PGX_TIER_GROUP, PGX_TIER_ORDER, PGX_TIER_ORDER_SHIFT, PGX_TIER_REFUSED, PGX_TIER_STEP, PGX_TIER_STRIDE, pgx_block,
+    pgx_block_order, pgx_tier, pgx_tier_fetch,
+)
+from pagexchange_native.tier.view cimport TierView
+
+ctypedef fused number:
+    uint32_t
+    int64_t
+
+cdef double HEAVIEST = 2.0 ** 32  # weight from which on all heat is divided by it: float32 goes up to 2^127
+
+# What is wrong with a list of pairs, see Heat.wrong.
+cdef enum Wrong:
+    NOTHING = 0
+    NOT_SLOW = 1
+    NOT_FAST = 2
+    SLOW_TWICE = 3
+    FAST_TWICE = 4
+
+cdef struct bounds:  # of the frames that count, in frames; `lost` ones at the end of a node are in no whole block
+    uint64_t fast
+    uint64_t nfast
+    uint64_t slow
+    uint64_t nslow
+
+
+cdef int64_t hits_of(const number *frames, Py_ssize_t n, const bounds *b, Py_ssize_t *bad) noexcept nogil:
+    """How many of the frames lie in the fast node; -1, and the place of the first, where one lies in neither."""
+    cdef int64_t fast = 0, slow = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        fast += <uint64_t>frames[i] - b.fast < b.nfast
+        slow += <uint64_t>frames[i] - b.slow < b.nslow
+    if fast + slow == n:
+        return fast
+    for i in range(n):
+        if not (<uint64_t>frames[i] - b.fast < b.nfast or <uint64_t>frames[i] - b.slow < b.nslow):
+            bad[0] = i
+            return -1
+    bad[0] = 0  # somebody changes the array meanwhile
+    return -1
+
+
+cdef inline void add(Heat h, uint64_t block, float accesses) noexcept nogil:
+    """Adds to a block's heat. A frame is looked at again: the caller's array may have changed since."""
+    cdef pgx_block *b
+    cdef float *bound
+    if block >= h.n:
+        return
+    b = &h.blocks[block]
+    b.heat += accesses
+    bound = h.bound_of(block) if block - h.slow < h.nslow else &h.nobody
+    bound[0] = max(bound[0], b.heat)
+    if not b.state & PGX_TIER_ORDER:
+        h.learn(block)
+
+
+cdef void count(Heat h, const number *frames, const uint8_t *writes, Py_ssize_t n, float once, float wrote) noexcept nogil:
+    cdef Py_ssize_t i
+    if h.run == 1 and writes == NULL:
+        for i in range(n):
+            add(h, <uint64_t>frames[i], once)
+        return
+    for i in range(n):
+        add(h, <uint64_t>frames[i] // h.run, wrote if writes != NULL and writes[i] else once)
+
+
+cdef class Heat:
+    """Heat and last move of blocks: 8 bytes for each, half a byte for its group's bound, and a bit.
+
+    Accesses of a later step weigh more, by 2^(1 / half_life), instead of all others less: so a step costs nothing for
+    pages that nobody touches. A block's heat is a float32: beyond 16.7 million accesses of one weight it grows no more.
+
+    Parameters
+    ----------
+    region : Region
+        The arena.
+    fast, slow : int
+        Numbers of the two nodes.
+    run : int
+        Frames of a block; both nodes start at a multiple of it.
+    half_life : float
+        Steps after which an access counts for half.
+    """
+
+    def __init__(self, Region region not None, *, uint32_t fast, uint32_t slow, uint64_t run, double half_life):
+        cdef Use use = region.use()
+        cdef uint32_t node
+        for node in (fast, slow):
+            if node >= region.region.nnodes:
+                raise ValueError(f"node {node}: the arena has {region.region.nnodes}")
+            if not run or region.region.node_start[node] % run:
+                raise ValueError(f"run {run}: node {region._node_name(node)!r} starts at frame "
+                                 f"{region.region.node_start[node]}, which must be a multiple of it")
+        if fast == slow:
+            raise ValueError(f"fast and slow are one node, {region._node_name(fast)!r}")
+        if not half_life > 0:
+            raise ValueError(f"half_life {half_life}: want steps above 0")
+        self.region, self.run, self.fast_node = region, run, fast
+        self.fast = region.region.node_start[fast] // run
+        self.slow = region.region.node_start[slow] // run
+        self.nfast = region.region.node_frames[fast] // run
+        self.nslow = region.region.node_frames[slow] // run
+        self.n = max(self.fast + self.nfast, self.slow + self.nslow)
+        self.words = np.zeros((self.n, 2), np.uint32)
+        self.marks = np.zeros((self.n + 63) // 64, np.uint64)
+        self.blocks = <pgx_block *>address(self.words)
+        self.mark = <uint64_t *>address(self.marks)
+        self.lay_bounds()
+        for node in range(self.n):
+            self.learn(node)
+        self.weight = 1.0
+        self.growth = 2.0 ** (1.0 / half_life)
+        self.step = 1
+
+    @property
+    def nbytes(self):
+        """Bytes that it keeps."""
+        return self.words.nbytes + self.marks.nbytes + self.bounds.nbytes
+
+    @property
+    def free_fast(self):
+        """Frames of the fast node that are free."""
+        cdef Use use = self.region.use()
+        return pgx_load64(&self.region.region.nodes[self.fast_node].free)
+
+    def accesses(self):
+        """Return the accesses to each block by now, older ones counted for less: float32."""
+        return self.words.view(np.float32)[:, 0] / np.float32(self.weight)
+
+    cdef int lay_bounds(self) except -1:
+        """Makes the bounds of the groups, the fast node's before the slow one's, of heat 0; what fills up passes never."""
+        cdef uint64_t stride = PGX_TIER_GROUP * PGX_TIER_STRIDE
+        cdef uint64_t fast = (self.nfast + stride - 1) // stride * PGX_TIER_STRIDE
+        cdef uint64_t slow = (self.nslow + stride - 1) // stride * PGX_TIER_STRIDE
+        self.bounds = np.zeros(fast + slow, np.float32)
+        self.bounds[(self.nfast + PGX_TIER_GROUP - 1) // PGX_TIER_GROUP : fast] = np.inf
+        self.fast_bounds = <float *>address(self.bounds)
+        self.slow_bounds = self.fast_bounds + fast
+        return 0
+
+    cdef inline float *bound_of(self, uint64_t block) noexcept nogil:
+        """The bound of a block's group; of either node."""
+        if block - self.slow < self.nslow:
+            return &self.slow_bounds[(block - self.slow) // PGX_TIER_GROUP]
+        return &self.fast_bounds[(block - self.fast) // PGX_TIER_GROUP]
+
+    cdef void learn(self, uint64_t block) noexcept nogil:
+        """Notes the order of the page that lies in a block, from its entry."""
+        cdef const pgx_entry *e = &self.region.region.entries[block * self.run]
+        cdef uint32_t order = 0
+        if pgx_load8(&e.state) == PGX_USED:
+            order = pgx_load8(&e.order) + 1
+        self.blocks[block].state = self.blocks[block].state & ~PGX_TIER_ORDER | order << PGX_TIER_ORDER_SHIFT
+
+    def touch(self, frames, writes=None, double write_weight=1.0):
+        """Count accesses; return how many of them hit the fast node.
+
+        Parameters
+        ----------
+        frames : uint32[n] or int64[n]
+        writes : bool[n], optional
+            Which of them count `write_weight` times.
+
+        Raises
+        ------
+        IndexError
+            A frame in no block of the two nodes; nothing is counted.
+        """
+        cdef bint wide = frames.dtype != np.uint32
+        cdef object view = view_of(frames, "frames", INT64 if wide else UINT32, 1)
+        cdef object flags = None if writes is None else view_of(writes.view(np.uint8), "writes", UINT8, 1)
+        cdef const uint8_t *wrote = NULL if flags is None else <const uint8_t *>items(flags)
+        cdef Py_ssize_t n = extent(view, 0), bad = 0
+        cdef int64_t hits
+        cdef bounds b
+        cdef float once = <float>self.weight
+        cdef float more = <float>(self.weight * write_weight)
+        cdef void *first = items(view)
+        cdef Use use = self.region.use()
+        if flags is not None and extent(flags, 0) != n:
+            raise ValueError(f"writes: want bool[{n}], one for each access; got {extent(flags, 0)}")
+        b.fast, b.nfast = self.fast * self.run, self.nfast * self.run
+        b.slow, b.nslow = self.slow * self.run, self.nslow * self.run
+        with nogil:
+            if wide:
+                hits = hits_of(<const int64_t *>first, n, &b, &bad)
+                if hits >= 0:
+                    count(self, <const int64_t *>first, wrote, n, once, more)
+            else:
+                hits = hits_of(<const uint32_t *>first, n, &b, &bad)
+                if hits >= 0:
+                    count(self, <const uint32_t *>first, wrote, n, once, more)
+        if hits < 0:
+            raise IndexError(f"frame {int(frames[bad])} (access {bad}): in no block of the two nodes; nothing was counted")
+        return hits
+
+    def view(self, *, uint64_t limit, double seconds, double ns_per_pair):
+        """Return what a pairing is shown in this step."""
+        cdef TierView view = TierView.__new__(TierView)
+        cdef pgx_tier *t = &view.tier
+        view.blocks, view.bounds, view.made = self.words, self.bounds, {}
+        t.blocks, t.fast_bounds, t.slow_bounds = self.blocks, self.fast_bounds, self.slow_bounds
+        t.weight, t.seconds, t.ns_per_pair = self.weight, seconds, ns_per_pair
+        t.run, t.step, t.limit = self.run, self.step, min(limit, self.nfast, self.nslow)
+        t.fast, t.nfast, t.slow, t.nslow = self.fast, self.nfast, self.slow, self.nslow
+        t.free_fast = self.free_fast
+        t.block_bytes = self.region.region.page_size * self.run
+        return view
+
+    def wrong(self, pairs):
+        """Return (what, place in the list) of the first wrong number of int64[n, 2], or None.
+
+        What: 1 no block of the slow node, 2 none of the fast node, 3 a slow block that stands there twice, 4 a fast one.
+        """
+        cdef object view = view_of(pairs, "pairs", INT64, 2)
+        cdef const int64_t *pair = <const int64_t *>items(view)
+        cdef Py_ssize_t n = extent(view, 0), at = 0
+        cdef int what
+        with nogil:
+            what = self.look(pair, n, &at)
+        return None if what == NOTHING else (what, at)
+
+    cdef int look(self, const int64_t *pair, Py_ssize_t n, Py_ssize_t *at) noexcept nogil:
+        cdef int what = NOTHING
+        cdef Py_ssize_t i, done = 2 * n
+        cdef uint64_t block, bit
+        for i in range(2 * n):
+            block = <uint64_t>pair[i]
+            if i % 2:
+                if block - self.fast >= self.nfast:
+                    what = NOT_FAST
+            elif block - self.slow >= self.nslow:
+                what = NOT_SLOW
+            if what == NOTHING:
+                bit = 1ull << block % 64
+                if self.mark[block // 64] & bit:
+                    what = FAST_TWICE if i % 2 else SLOW_TWICE
+                self.mark[block // 64] |= bit
+            if what != NOTHING:
+                done, at[0] = i, i // 2
+                break
+        for i in range(done):
+            self.mark[<uint64_t>pair[i] // 64] = 0
+        return what
+
+    def settle(self, pairs, statuses, double soon):
+        """Let heat follow the pages that have traded places, and note who was refused.
+
+        Parameters
+        ----------
+        pairs : int64[n, 2]
+            Blocks that `wrong` has found right.
+        statuses : int32[n]
+            0, -ETIME for a pair that was not reached, else why it was refused.
+        soon : float
+            Steps within which a page that moves again goes back and forth.
+
+        Returns
+        -------
+        moves : int64[2 * done, 2]
+            (old block, new block) of what was in the slow blocks, then of what was in the fast ones.
+        done, refused, left, again, frames : int
+            Pairs by what came of them; blocks that went back and forth; frames that hold what moved.
+        """
+        cdef object view = view_of(pairs, "pairs", INT64, 2)
+        cdef object verdicts = view_of(statuses, "statuses", INT32, 1)
+        cdef const int64_t *pair = <const int64_t *>items(view)
+        cdef const int32_t *status = <const int32_t *>items(verdicts)
+        cdef Py_ssize_t n = extent(view, 0), i, done, at = 0, left = 0
+        cdef uint64_t a, b, again = 0, frames = 0
+        cdef Use use = self.region.use()
+        if extent(verdicts, 0) != n:
+            raise ValueError(f"statuses: want int32[{n}], got {extent(verdicts, 0)}")
+        done = n - np.count_nonzero(statuses)
+        moves = np.empty((2 * done, 2), np.int64)
+        cdef int64_t *move = <int64_t *>address(moves)
+        with nogil:
+            for i in range(2 * n):
+                if <uint64_t>pair[i] < self.n:
+                    pgx_tier_fetch(&self.blocks[pair[i]])
+            for i in range(n):
+                a, b = <uint64_t>pair[2 * i], <uint64_t>pair[2 * i + 1]
+                if a >= self.n or b >= self.n:
+                    continue
+                if status[i] == -ETIME:
+                    left += 1
+                elif status[i]:
+                    self.refuse(a)
+                    self.refuse(b)
+                elif at < done:
+                    again += self.lately(a, soon) + self.lately(b, soon)
+                    frames += self.run << self.swap(a, b)
+                    move[2 * at] = move[2 * (done + at) + 1] = a
+                    move[2 * at + 1] = move[2 * (done + at)] = b
+                    at += 1
+        return moves, done, n - done - left, left, again, 2 * frames
+
+    cdef int swap(self, uint64_t a, uint64_t b) noexcept nogil:
+        """Lets the pages of two blocks trade places; their order."""
+        cdef pgx_block slow = self.blocks[a]
+        self.put(a, self.blocks[b])
+        self.put(b, slow)
+        return max(0, pgx_block_order(&slow))
+
+    cdef inline void put(self, uint64_t block, pgx_block page) noexcept nogil:
+        """Notes that a page has come to a block in this step, and loosens the bound of its group."""
+        cdef float *bound = self.bound_of(block)
+        page.state = page.state & PGX_TIER_ORDER | self.step
+        self.blocks[block] = page
+        if block - self.slow < self.nslow:
+            bound[0] = max(bound[0], page.heat)
+        else:
+            bound[0] = min(bound[0], page.heat)
+
+    cdef void refuse(self, uint64_t block) noexcept nogil:
+        self.learn(block)  # it may be another page than was thought
+        self.blocks[block].state = self.blocks[block].state & PGX_TIER_ORDER | PGX_TIER_REFUSED | self.step
+
+    cdef bint lately(self, uint64_t block, double soon) noexcept nogil:
+        cdef uint32_t state = self.blocks[block].state
+        cdef uint32_t came = state & PGX_TIER_STEP
+        return came != 0 and not state & PGX_TIER_REFUSED and self.step - came <= soon
+
+    def grow(self):
+        """End the step: accesses of the next one weigh more."""
+        self.weight *= self.growth
+        if self.weight > HEAVIEST:
+            self.words.view(np.float32)[:, 0] /= np.float32(self.weight)
+            self.bounds /= np.float32(self.weight)
+            self.weight = 1.0
+        if self.step == PGX_TIER_STEP:  # nothing is at rest then; that comes once in 134 million steps
+            self.words[:, 1] &= np.uint32(PGX_TIER_ORDER)
+            self.step = 0
+        self.step += 1
