@@ -1,11 +1,27 @@
 # cython: cdivision=True
-"""The page-table entries of a page, by its reverse map: what an exchange makes of them."""
+"""Page tables: the entry of a virtual page, looked up without a lock; those of a page, by its reverse map, rewritten."""
 
-from libc.errno cimport EUCLEAN
-from libc.stdint cimport uint32_t, uint64_t
+from libc.errno cimport ENOENT, EUCLEAN
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pagexchange_native.format cimport *
 from pagexchange_native.xarray.tree cimport xa_load
+
+
+cdef inline int64_t table_of(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
+    """Number of the table that covers `vpn`, or -ENOENT, -EUCLEAN."""
+    cdef uint64_t entry = xa_load(r, &r.spaces[space].tables, vpn // PGX_TABLE_SLOTS)
+    cdef uint64_t number
+    if entry == 0:
+        return -ENOENT
+    number = pgx_xa_value(entry)
+    return <int64_t>number if number < r.ntables else -EUCLEAN
+
+
+cdef inline uint64_t pte_word(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
+    """The page-table entry of a virtual page, 0 for none: a moment's, an exchange may store another one now."""
+    cdef int64_t number = table_of(r, space, vpn)
+    return pgx_load64(&r.tables[number].pte[vpn % PGX_TABLE_SLOTS].pte) if number >= 0 else 0
 
 
 cdef inline pgx_pte *pte_at(pgx_region *r, uint32_t number) noexcept nogil:

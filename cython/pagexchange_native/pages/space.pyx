@@ -51,6 +51,7 @@ from pagexchange_native.arena.undo cimport (
 )
 from pagexchange_native.buffers cimport INT64, extent, items, view_of
 from pagexchange_native.format cimport *
+from pagexchange_native.pages.page_tables cimport pte_word, table_of
 from pagexchange_native.pages.placing cimport (
     WAS_HELD,
     WAS_SWAPBACKED,
@@ -63,7 +64,6 @@ from pagexchange_native.pages.placing cimport (
 )
 from pagexchange_native.xarray.change cimport tree_enter, tree_leave
 from pagexchange_native.xarray.store cimport xa_back, xa_store
-from pagexchange_native.xarray.tree cimport xa_load
 
 ADDRESSES = Places(
     "space", "virtual page", "virtual pages", 52,
@@ -88,16 +88,6 @@ cdef inline Items _tables(pgx_region *r) noexcept nogil:
 
 cdef bint _in_use(const pgx_region *r, uint32_t number) noexcept nogil:
     return r.tables[number].space != 0
-
-
-cdef int64_t _table(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
-    """Number of the table that covers `vpn`, or -ENOENT, -EUCLEAN."""
-    cdef uint64_t entry = xa_load(r, &r.spaces[space].tables, vpn // PGX_TABLE_SLOTS)
-    cdef uint64_t number
-    if entry == 0:
-        return -ENOENT
-    number = pgx_xa_value(entry)
-    return <int64_t>number if number < r.ntables else -EUCLEAN
 
 
 cdef inline uint64_t _tables_of(uint64_t frames) noexcept nogil:
@@ -129,7 +119,7 @@ cdef void _drop_empty(Undo *u, uint32_t space, uint64_t vpn, uint64_t frames) no
     cdef uint64_t k
     cdef int64_t number
     for k in range(_tables_of(frames)):
-        number = _table(u.r, space, vpn + k * PGX_TABLE_SLOTS)
+        number = table_of(u.r, space, vpn + k * PGX_TABLE_SLOTS)
         if number >= 0 and u.r.tables[number].count == 0:
             xa_store(u, &u.r.spaces[space].tables, vpn // PGX_TABLE_SLOTS + k, 0, 0, NULL)
             put32(u, &u.r.tables[number].space, 0)
@@ -141,7 +131,7 @@ cdef int _make_room(Undo *u, uint32_t space, uint64_t vpn, uint64_t frames, int6
     cdef uint64_t here = min(frames, <uint64_t>PGX_TABLE_SLOTS)
     cdef uint64_t k, i, word
     for k in range(_tables_of(frames)):
-        numbers[k] = _table(u.r, space, vpn + k * PGX_TABLE_SLOTS)
+        numbers[k] = table_of(u.r, space, vpn + k * PGX_TABLE_SLOTS)
         if numbers[k] < 0:
             continue
         for i in range(here):
@@ -179,7 +169,7 @@ cdef void _empty(Undo *u, uint32_t space, uint64_t vpn, uint64_t frames) noexcep
     cdef int64_t number
     cdef pgx_table *t
     for k in range(_tables_of(frames)):
-        number = _table(u.r, space, vpn + k * PGX_TABLE_SLOTS)
+        number = table_of(u.r, space, vpn + k * PGX_TABLE_SLOTS)
         if number < 0:
             continue
         t = &u.r.tables[number]
@@ -260,7 +250,7 @@ cdef int _map(const Target *t, uint64_t vpn, uint64_t pfn, uint32_t *was, Refusa
 cdef int64_t _lock_at(const Target *t, uint64_t vpn) noexcept nogil:
     """Locks the page that the entry at `vpn` leads to, its first: its frame, or -errno."""
     cdef pgx_region *r = t.r
-    cdef uint64_t word = _read(r, t.number, vpn)
+    cdef uint64_t word = pte_word(r, t.number, vpn)
     cdef uint64_t pfn = word >> 12
     cdef pgx_entry *e
     cdef int rc = 0
@@ -274,7 +264,7 @@ cdef int64_t _lock_at(const Target *t, uint64_t vpn) noexcept nogil:
     rc = page_lock(r, e, t.slot, t.until)
     if rc:
         return rc
-    if _read(r, t.number, vpn) != word:
+    if pte_word(r, t.number, vpn) != word:
         rc = -EAGAIN
     elif e.order > PGX_MAX_ORDER or vpn & ((1ull << e.order) - 1) or e.mapcount == 0:
         rc = -EINVAL
@@ -314,7 +304,7 @@ cdef void _leave_space(Undo *u, const Target *t, uint64_t vpn, uint64_t pfn) noe
             put64(u, &first.nr_anon, first.nr_anon - frames)
         put64(u, &e.mapping, 0)
         put64(u, &e.index, 0)
-    _unchain(u, e, <uint32_t>(_table(r, t.number, vpn) * PGX_TABLE_SLOTS + vpn % PGX_TABLE_SLOTS + 1))
+    _unchain(u, e, <uint32_t>(table_of(r, t.number, vpn) * PGX_TABLE_SLOTS + vpn % PGX_TABLE_SLOTS + 1))
     _empty(u, t.number, vpn, frames)
     put64(u, &s.nr_ptes, s.nr_ptes - frames)
     put32(u, &e.mapcount, e.mapcount - 1)
@@ -376,7 +366,7 @@ cdef int _take_back(const Target *target, uint64_t vpn, uint32_t was, uint64_t u
 
 
 cdef int64_t _translate(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
-    cdef uint64_t word = _read(r, space, vpn)
+    cdef uint64_t word = pte_word(r, space, vpn)
     if word & PGX_PTE_MIGRATION:
         return -EAGAIN
     return <int64_t>(word >> 12) if word & PGX_PTE_PRESENT else -1
@@ -407,17 +397,12 @@ def translate(Region arena not None, space, vpn):
     return look_up(arena, as_number(space, "space"), ADDRESSES, vpn, _translate)
 
 
-cdef uint64_t _read(pgx_region *r, uint32_t space, uint64_t vpn) noexcept nogil:
-    cdef int64_t number = _table(r, space, vpn)
-    return pgx_load64(&r.tables[number].pte[vpn % PGX_TABLE_SLOTS].pte) if number >= 0 else 0
-
-
 cdef uint64_t _word(Region arena, object space, object vpn) except? 0xffffffffffffffff:
     _space(arena, space)
     at = as_number(vpn, "virtual page")
     if not 0 <= at < 1 << 52:
         raise ValueError(f"virtual page {at}: want 0 to 2^52 - 1")
-    return _read(arena.region, <uint32_t>as_number(space, "space"), <uint64_t>at)
+    return pte_word(arena.region, <uint32_t>as_number(space, "space"), <uint64_t>at)
 
 
 cdef int64_t _unmap_patiently(const Target *t, uint64_t vpn, Owner *owner) noexcept nogil:
