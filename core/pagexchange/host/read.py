@@ -151,6 +151,7 @@ class _File:
     arena: dict[str, Any] | None = None
     workload: dict[str, Any] | None = None
     bench: dict[str, Any] | None = None
+    tier: dict[str, Any] | None = None
     plugins: dict[str, Any] | None = None
     sweep: dict[str, Any] | None = None  # what is in it is for `pagexchange sweep` to say
     strategy: dict[str, Any] | None = None
@@ -224,6 +225,7 @@ class _Reader:
         arena = self.arena(convert(tables.get("arena", {}), c.ArenaConfig, self.bad, ("arena",)))
         workload = self.workload(convert(tables.get("workload", {}), c.WorkloadConfig, self.bad, ("workload",)))
         bench = self.bench(convert(tables.get("bench", {}), c.BenchConfig, self.bad, ("bench",)))
+        tier = self.tier(convert(tables.get("tier", {}), c.TierConfig, self.bad, ("tier",)))
         blocked = convert(tables.get("plugins", {}), _Plugins, self.bad, ("plugins",)).get("block", ())
         strategies = {name: self.strategy(name, table, run) for name, table in tables.get("strategy", {}).items()}
         for name in only or ():
@@ -247,6 +249,7 @@ class _Reader:
             arena=c.ArenaConfig(**arena),
             workload=c.WorkloadConfig(**workload),
             bench=c.BenchConfig(**bench),
+            tier=c.TierConfig(**tier),
             block=blocked,
             strategies=strategies,
             layout=self.layout,
@@ -337,6 +340,17 @@ class _Reader:
                 self.bad(("bench", "page_size", number), f"{size} bytes: want a power of two from 4096 to 2 MiB")
         if values.get("memory") is not None:
             values["memory"] = self.size(("bench", "memory"), values["memory"])
+        return values
+
+    def tier(self, values: dict[str, Any]) -> dict[str, Any]:
+        for key in ("fast", "slow"):
+            values[key] = self.size(("tier", key), values.get(key, getattr(c.TierConfig(), key)))
+        self.name(("tier", "input"), values.get("input"))
+        for key in ("ways", "policies"):
+            for number, name in enumerate(values.get(key, ())):
+                self.name(("tier", key, number), name)
+            if key in values:
+                values[key] = tuple(dict.fromkeys(values[key]))
         return values
 
     def size(self, path: KeyPath, value: int | str) -> int | None:

@@ -178,6 +178,56 @@ AXES: Final = ("size", "page_size", "order", "batch", "threads", "backing", "sor
 """Those of `[bench]`: the first one varies slowest."""
 
 
+NOTHING: Final = "nothing"
+"""The way of `[tier]` that leaves every page where it is: always there, and what the others are compared with."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TierConfig:
+    """`[tier]`: what `pagexchange tier` plays: a stream of accesses to pages on a full fast node and a slow one."""
+
+    fast: Size = "32 MiB"
+    """Bytes of the fast node: of each way its own, instead of what `[arena]` says; names and the rest are as there."""
+    slow: Size = "96 MiB"
+    """Bytes of the slow node."""
+    free: Count | None = None
+    """Frames that are left free on each node; by default the fast node is full to its high watermark, and a sixteenth
+    of the slow one is free."""
+    input: str | None = None
+    """File with accesses (from the folder of this one); by default they are drawn from the four keys below."""
+    zipf: Annotated[float, msgspec.Meta(ge=0.0, le=4.0)] = 0.9
+    """Drawn: the page of rank k gets 1/k^zipf of the accesses; 0: all pages the same."""
+    phase: Positive = 40
+    """Drawn: ticks after which other pages are hot."""
+    shift: Share = 0.05
+    """Drawn: by what share of all pages the ranks move on then."""
+    scan: Share = 0.1
+    """Drawn: share of the accesses that go through all pages in turn, as a scan does."""
+    tick_ms: Annotated[float, msgspec.Meta(ge=0.001, le=3.6e6)] | None = None
+    """Milliseconds of the stream from one step of the tier to the next; by default 10, or what makes a file last for
+    all ticks."""
+    ticks: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 160
+    """Steps of a round."""
+    rate: Annotated[float, msgspec.Meta(ge=1.0, le=1e12)] = 1e7
+    """Accesses per second: those that reach memory. One core that waits for each makes about as many."""
+    accesses: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)] = 100_000
+    """Accesses of a tick that are drawn, at most; where there would be more, each stands for several."""
+    ways: tuple[str, ...] = ()
+    """What plays: `nothing`, or the name of a strategy; by default nothing and each strategy of the file."""
+    policies: tuple[str, ...] = ()
+    """Plug-ins that say who trades with whom; with several each way plays with each; by default the strategy's own."""
+    pairs: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)] = 256
+    """Pairs that a step may ask for, the same for all ways."""
+    max_step_us: Microseconds | None = None
+    """Microseconds that a step may take; by default as long as it takes."""
+    half_life: Annotated[float, msgspec.Meta(gt=0.0, le=1e6)] = 8.0
+    """Steps after which an access counts half of one for a page's heat."""
+    slow_ns: Annotated[float, msgspec.Meta(gt=0.0, le=1e9)] = 80.0
+    """Nanoseconds that an access takes longer on the slow node. It is assumed: the nodes of an arena are one memory."""
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 5
+    """Times that the stream is played by each way and timed; once more it is played beside a reader."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class PluginUse:
     """A plug-in as a strategy names it."""
@@ -256,6 +306,7 @@ class Config:
     arena: ArenaConfig
     workload: WorkloadConfig
     bench: BenchConfig
+    tier: TierConfig
     block: tuple[str, ...]
     strategies: dict[str, StrategySpec]
     layout: Layout
