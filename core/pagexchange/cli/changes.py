@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pagexchange.cli.layout import Layouts, Paragraph, nanoseconds, table
 from pagexchange.model.words import counted
+from pagexchange.samples.schema import CLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,9 +170,9 @@ def _legend(found: Comparison) -> Paragraph:
     beside = sorted({name for change in found.cells for name in change.against})
     less = f"; what {', '.join(beside)} did in the same rounds is taken out of it" if beside else ""
     clocks = sorted({change.clock for change in found.cells})
-    by = f", by {' or '.join({'cpu': 'CPU time', 'wall': 'wall time'}[clock] for clock in clocks)}" if clocks else ""
+    what = " or ".join(CLOCKS[clock] for clock in clocks) or "time per exchanged pair"
     words = (
-        f"How to read: ns per exchanged pair{by}, medians; ratio new to old, above 1 is slower{less}; faster or slower "
+        f"How to read: ns of {what}, medians; ratio new to old, above 1 is slower{less}; faster or slower "
         f"only beyond the noise between runs, all cells taken together, and beyond {found.threshold:.0%}."
     )
     return Paragraph((words, "dim"))

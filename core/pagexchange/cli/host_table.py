@@ -12,6 +12,7 @@ from pagexchange.cli.layout import Layouts, Paragraph, nanoseconds, table
 from pagexchange.measure import trust
 from pagexchange.model.words import counted
 from pagexchange.samples import statistics, turns
+from pagexchange.samples.schema import CLOCKS
 from pagexchange.sweep.axes import words
 
 if TYPE_CHECKING:
@@ -126,9 +127,8 @@ class _Table:
     def _legend(self) -> str:
         to = self.what.manifest.reference or "the fastest"
         clocks = {cell.clock for cell in self.what.manifest.cells}
-        times = {"cpu": "CPU time", "wall": "wall time"}
         return (
-            f"Medians of {' and '.join(times[clock] for clock in sorted(clocks))} per exchanged pair; ratios to {to} "
+            f"Medians of {' and '.join(CLOCKS[clock] for clock in sorted(clocks))}; ratios to {to} "
             "of the same point and host, with their 95 % intervals. level: these samples do not tell them apart."
         )
 

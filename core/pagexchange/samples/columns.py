@@ -22,6 +22,13 @@ _UNITS: Final = {
 }  # fmt: skip
 """Of axes; any other number's is `value`, as its axis has it."""
 _PRESSURE: Final = ("some_cpu", "some_memory", "some_io", "steal", "throttled")
+_TIER: Final = {
+    "accesses_count": "accesses", "hits_count": "hits", "cost_ns": "cost_ns", "promoted_pages": "promoted",
+    "demoted_pages": "demoted", "back_and_forth_pages": "back_and_forth", "stalls_count": "stalls",
+    "taken_frames": "frames", "below_low_count": "below_low", "below_min_count": "below_min", "moved_bytes": "bytes",
+    "choose_ns": "choose_ns", "move_ns": "move_ns",
+}  # fmt: skip
+"""Column of a run of `tier` -> what a sample calls it."""
 _PERCENTILES: Final = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "worst": 100.0}
 CALLS: Final = "calls_ns"
 """The column with every call's time: too long for a field of text."""
@@ -37,6 +44,7 @@ def columns(folder: Folder) -> dict[str, Kind]:
         **dict.fromkeys(("calls_count", "pairs_count", "exchanged_count", "wall_ns", "cpu_ns"), "integer"),
         **dict.fromkeys(("wall_ns_per_pair", "cpu_ns_per_pair"), "number"),
         **dict.fromkeys((f"{part}_ns" for part in COSTS), "number"),
+        **(dict.fromkeys(_TIER, "integer") if folder.manifest.verb == "tier" else {}),
         "aside": "truth",
         **dict.fromkeys((f"{name}_share" for name in _PRESSURE), "number"),
         **dict.fromkeys((f"call_{name}_ns" for name in _PERCENTILES), "number"),
@@ -88,6 +96,7 @@ def _row(sample: Sample, cell: Planned, axes: dict[str, tuple[str, Kind]]) -> Ro
         "wall_ns_per_pair": _per(sample.wall_ns, sample.exchanged),
         "cpu_ns_per_pair": _per(sample.cpu_ns, sample.exchanged),
         **{f"{part}_ns": sample.parts.get(part) for part in COSTS},
+        **{column: getattr(sample.tier, name, None) for column, name in _TIER.items()},
         "aside": sample.aside,
         **{f"{name}_share": getattr(pressure, name, None) for name in _PRESSURE},
         **{f"call_{name}_ns": _percentile(sample.call_ns, share) for name, share in _PERCENTILES.items()},

@@ -17,7 +17,8 @@ def table(folder: Folder) -> bytes:
     manifest = folder.manifest
     samples = by_cell(folder.samples())
     axes = list(dict.fromkeys(axis for cell in manifest.cells for axis in cell.point))
-    head = ["name", *axes, "host", "verdict", "clock", "samples", "median ns per pair", "95 % from", "to"]
+    each = "access" if any(cell.clock == "cost" for cell in manifest.cells) else "pair"
+    head = ["name", *axes, "host", "verdict", "clock", "samples", f"median ns per {each}", "95 % from", "to"]
     lines = [head, ["---", *["---"] * len(axes), "---", "---", "---", "---:", "---:", "---:", "---:"]]
     for cell in manifest.cells:
         for host in folder.hosts:

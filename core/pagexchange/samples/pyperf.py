@@ -1,7 +1,8 @@
 """A run as the JSON of pyperf, version 1.0 of its format: for `pyperf compare_to`, `hist`, `stats` and the like.
 
-A cell is a benchmark, its values are seconds per exchanged pair, by the cell's clock, of the samples that figures are
-made of. What exchanged nothing has no value, and is left out: pyperf knows no benchmark without one.
+A cell is a benchmark, its values are seconds per exchanged pair by the cell's clock, of `tier` seconds lost per access,
+of the samples that figures are made of. What exchanged nothing has no value, and is left out: pyperf knows no benchmark
+without one.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pagexchange.errors import FolderError, Problem
+from pagexchange.samples.schema import CLOCKS
 from pagexchange.samples.turns import by_cell, costs, counted
 
 if TYPE_CHECKING:
     from pagexchange.samples.folder import Folder
-    from pagexchange.samples.schema import Planned
+    from pagexchange.samples.schema import Manifest, Planned
 
 
 def suite(folder: Folder) -> bytes:
@@ -39,7 +41,7 @@ def suite(folder: Folder) -> bytes:
         raise FolderError(Problem(str(folder.path), "no cell has a sample that exchanged anything: nothing to compare"))
     metadata = {
         "unit": "second",
-        "description": f"seconds per exchanged pair; pagexchange {manifest.verb}, {manifest.name}",
+        "description": f"seconds: {_told(manifest)}; pagexchange {manifest.verb}, {manifest.name}",
         "pagexchange_version": manifest.versions.pagexchange,
         "python_version": manifest.versions.python,
         "command": " ".join(manifest.command),
@@ -47,6 +49,11 @@ def suite(folder: Folder) -> bytes:
     }
     known = {key: value for key, value in metadata.items() if value}
     return msgspec.json.encode({"version": "1.0", "metadata": known, "benchmarks": benchmarks}) + b"\n"
+
+
+def _told(manifest: Manifest) -> str:
+    """What the seconds are of."""
+    return ", ".join(CLOCKS[clock] for clock in dict.fromkeys(cell.clock for cell in manifest.cells))
 
 
 def _name(cell: Planned, host: str) -> str:

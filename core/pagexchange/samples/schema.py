@@ -23,8 +23,14 @@ Kind: TypeAlias = Literal["strategy", "peer", "limit"]
 """strategy: of a strategies.toml, with everything on. peer: another way to exchange the same pages, without the engine.
 limit: what no exchange can be faster than, as reading both pages."""
 
-Clock: TypeAlias = Literal["cpu", "wall"]
-"""cpu: time of the threads that work, for what something costs. wall: time that passes, for latency and for threads."""
+Clock: TypeAlias = Literal["cpu", "wall", "cost"]
+"""cpu: time of the threads that work, for what something costs. wall: time that passes, for latency and for threads.
+cost: of `tier`, the time that a way loses: what accesses to the slow node take longer, and the CPU time of moving."""
+
+CLOCKS: Final[dict[Clock, str]] = {
+    "cpu": "CPU time per exchanged pair", "wall": "wall time per exchanged pair", "cost": "time lost per access",
+}  # fmt: skip
+"""What the nanoseconds of a figure are, in words."""
 
 CellId: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{12}$")]
 HostId: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
@@ -53,7 +59,7 @@ class Input(Record, frozen=True, kw_only=True):
     name: str
     """As it was given: for people."""
     kind: str
-    """`snapshot`, `live` or `synthetic`."""
+    """`snapshot`, `live` or `synthetic`; of `tier` `drawn` or `file`."""
     digest: str = ""
     """sha256 of what it was read from; of synthetic pages, of their configuration and seed."""
 
@@ -88,7 +94,7 @@ class Manifest(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     schema: int = SCHEMA
     verb: str
-    """`run`, `bench` or `sweep`."""
+    """`run`, `bench`, `sweep` or `tier`."""
     name: str
     """Of the folder."""
     started: str
@@ -156,6 +162,32 @@ class Cell(Record, frozen=True, kw_only=True, omit_defaults=False):
     """What else is known: plug-ins and their options, huge pages that came."""
 
 
+class Tiered(Record, frozen=True, kw_only=True):
+    """What a way of `tier` did in one round."""
+
+    accesses: Count
+    """Of the stream."""
+    hits: Count
+    """Of them on the fast node."""
+    cost_ns: Count
+    """Time lost: what the others took longer, at the price that was given, and the CPU time of choosing and moving."""
+    promoted: Count = 0
+    """Pages that came to the fast node."""
+    demoted: Count = 0
+    back_and_forth: Count = 0
+    """Pages that moved back soon after they had moved."""
+    stalls: Count = 0
+    """Promotions that found no free frame."""
+    frames: Count = 0
+    """Frames that the allocator gave."""
+    below_low: Count = 0
+    below_min: Count = 0
+    bytes: Count = 0
+    """Of the pages that moved."""
+    choose_ns: Count = 0
+    move_ns: Count = 0
+
+
 class Sample(Record, frozen=True, kw_only=True):
     """One line of `samples.jsonl`: one turn of a cell, all its calls together."""
 
@@ -187,3 +219,5 @@ class Sample(Record, frozen=True, kw_only=True):
     pressure: Pressure | None = None
     aside: bool = False
     """Pushed aside: others had its CPU for so long that its wall time says nothing."""
+    tier: Tiered | None = None
+    """Of `tier`: what else there is to say of the round. Pairs are those that its steps asked for."""

@@ -1,15 +1,16 @@
-"""Which samples a cell's figures are made of, and what each of them says: nanoseconds per pair, by one clock."""
+"""Which samples a cell's figures are made of, and what each says: nanoseconds per pair, or access, by a clock."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from pagexchange.measure import trust
+from pagexchange.samples.schema import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pagexchange.samples.schema import Clock, Sample
+    from pagexchange.samples.schema import Clock
 
 Key: TypeAlias = tuple[str, str]
 """A cell's id, and the host that it ran on."""
@@ -70,12 +71,20 @@ def counted(turns: Iterable[T]) -> list[T]:
 
 
 def costs(turns: Iterable[Turn], clock: Clock) -> dict[int, float]:
-    """Return nanoseconds per pair that was exchanged, by round.
+    """Return nanoseconds per pair that was exchanged, or by the clock `cost` those lost per access, by round.
 
     A turn that exchanged none has no cost, nor has one in which the clock has not moved.
     """
-    times = ((turn, turn.cpu_ns if clock == "cpu" else turn.wall_ns) for turn in turns)
-    return {turn.round: ns / turn.exchanged for turn, ns in times if turn.exchanged and ns > 0}
+    times = ((turn, *_measured(turn, clock)) for turn in turns)
+    return {turn.round: ns / n for turn, ns, n in times if n and ns > 0}
+
+
+def _measured(turn: Turn, clock: Clock) -> tuple[int, int]:
+    """Nanoseconds, and of how many pairs or accesses."""
+    if clock == "cost":
+        tier = turn.tier if isinstance(turn, Sample) else None
+        return (tier.cost_ns, tier.accesses) if tier is not None else (0, 0)
+    return (turn.cpu_ns if clock == "cpu" else turn.wall_ns), turn.exchanged
 
 
 def off_cpu(turn: Turn) -> float:
