@@ -15,10 +15,10 @@ BUILT_IN = [e.name for e in entry_points(group="pagexchange.plugins") if e.dist 
 # What is read first stands lowest: a room imports from those above it in this list, never from one below.
 ORDER = {
     "pagexchange_native": ("errors", "format", "integers", "procfs", "buffers", "plugin", "arena", "xarray", "pages",
-                           "movers", "policies", "tier", "engine", "recovery", "wrappers", "bench", ""),
+                           "movers", "policies", "tier", "engine", "recovery", "wrappers", "bench", "reader", ""),
     "pagexchange": ("version", "trail", "signals", "strangers", "exits", "errors", "model", "statuses", "hookspecs",
-                    "host", "arena", "", "pages", "oracle", "testing", "measure", "samples", "runs", "bench", "compare",
-                    "html", "sweep", "cli", "__main__"),
+                    "host", "arena", "", "pages", "oracle", "testing", "measure", "samples", "runs", "bench", "tier",
+                    "compare", "html", "sweep", "cli", "__main__"),
 }  # fmt: skip
 # Beyond the order: what stays apart, so that it can be believed (the oracle) or replaced (the rest).
 ONLY = {

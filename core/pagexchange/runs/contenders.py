@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pagexchange.hookspecs import MOVES
-from pagexchange.host.built import BuiltStrategy
+from pagexchange.host.built import BuiltStrategy, Served
 from pagexchange.model.config import Config, StrategySpec
 from pagexchange.runs.result import PlugIn
 
@@ -31,16 +31,7 @@ def plugins(built: BuiltStrategy) -> list[PlugIn]:
     PluginError
         The object of one fails when it is asked to describe itself.
     """
-    serving = [
-        PlugIn(
-            question=served.question,
-            name=served.plugin,
-            distribution=served.distribution,
-            version=served.version or None,
-            details=served.describe() | _options(served.options),
-        )
-        for served in built.served
-    ]
+    serving = [plugin_of(served) for served in built.served]
     known = {plugin.name: plugin for question, plugin in built.plugins if question == "wrap"}
     wrapping = [
         PlugIn(
@@ -60,6 +51,17 @@ def isa_of(serving: Sequence[PlugIn]) -> str | None:
     """The instruction set that the first mover or copier says it has chosen; None: it says nothing."""
     moving = [plugin.details for plugin in serving if plugin.question in MOVES]
     return next((details["isa"] for details in moving if "isa" in details), None)
+
+
+def plugin_of(served: Served) -> PlugIn:
+    """Who serves a question, as a value of a result. PluginError as of `plugins`."""
+    return PlugIn(
+        question=served.question,
+        name=served.plugin,
+        distribution=served.distribution,
+        version=served.version or None,
+        details=served.describe() | _options(served.options),
+    )
 
 
 def _options(options: dict[str, Any]) -> dict[str, str]:
