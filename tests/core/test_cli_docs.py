@@ -12,6 +12,7 @@ from pagexchange.cli import command as cli
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.model import config, statuses, tomltext
 from pagexchange.runs import result
+from pagexchange.tier import result as tier
 from pagexchange_native.engine.steps import COSTS, POINT_OF_NO_RETURN, STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,12 @@ RESULTS = {
     "strategies[]": result.StrategyResult,
     "ns_per_pair": result.Costs,
     "rounds[]": result.Round,
+    "tier": tier.TierResult,
+    "stream": tier.StreamInfo,
+    "nodes[]": tier.NodeInfo,
+    "ways[]": tier.WayResult,
+    "moved": tier.Moved,
+    "reads": tier.Reads,
 }
 SECTIONS = {
     "[run]": config.RunConfig,
@@ -32,6 +39,7 @@ SECTIONS = {
     "[arena] nodes.NAME": config.NodeConfig,
     "[workload]": config.WorkloadConfig,
     "[bench]": config.BenchConfig,
+    "[tier]": config.TierConfig,
 }
 
 

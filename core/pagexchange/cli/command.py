@@ -26,6 +26,7 @@ DEBUG_VARIABLE: Final = "PAGEXCHANGE_DEBUG"
 VERBS: Final = {
     "run": "run.run",
     "bench": "bench.bench",
+    "tier": "tier.tier",
     "sweep": "sweep.sweep",
     "merge": "merge.merge",
     "compare": "compare.compare",

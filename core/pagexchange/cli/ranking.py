@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pagexchange.cli.layout import count, nanoseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pagexchange.cli.layout import Words
-    from pagexchange.runs.result import Figure, RunResult, StrategyResult
+    from pagexchange.runs.result import Figure, Meanwhile, RunResult, StrategyResult
 
 
 ORDER: Final = {
@@ -31,7 +33,7 @@ def winner(result: RunResult) -> StrategyResult | None:
 def closing(result: RunResult) -> list[list[Words]]:
     """What came out of it, the words of each paragraph: warnings, doubts, the winner and whether all is as expected."""
     said: list[list[Words]] = [[(warning, "bad")] for warning in result.warnings]
-    if doubt := doubts(result):
+    if doubt := doubts(result.strategies, result.machine):
         said.append([(doubt, "bad")])
     best = winner(result)
     words: list[Words] = []
@@ -59,20 +61,32 @@ def closing(result: RunResult) -> list[list[Words]]:
     return [*said, words] if words else said
 
 
-def doubts(result: RunResult) -> str:
+class Timed(Protocol):
+    """What was timed: a strategy of `run`, or a way of `tier`."""
+
+    # As properties: a field of a frozen struct can be read only.
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def trusted(self) -> bool | None: ...  # noqa: D102
+    @property
+    def off_cpu(self) -> float | None: ...  # noqa: D102
+
+
+def doubts(several: Sequence[Timed], machine: Meanwhile) -> str:
     """Whose times cannot be trusted, and what the machine did meanwhile; empty if all can."""
-    pushed = [s for s in result.strategies if s.trusted is False]
+    pushed = [s for s in several if s.trusted is False]
     if not pushed:
         return ""
-    everybody = len(pushed) == sum(s.trusted is not None for s in result.strategies)
+    everybody = len(pushed) == sum(s.trusted is not None for s in several)
     names = "all" if everybody else ", ".join(s.name for s in pushed)
     away = list(dict.fromkeys(_percent(share) for share in sorted(s.off_cpu or 0.0 for s in pushed)))
-    machine = result.machine.during
+    during = machine.during
     facts = [
-        "" if machine.some_cpu is None else f"somebody waited for a CPU {_percent(machine.some_cpu)} of the time",
-        f"the hypervisor took {_percent(machine.steal)}" if machine.steal else "",
-        f"the control group was throttled {_percent(machine.throttled)} of the time" if machine.throttled else "",
-        f"load {machine.load[0]:.1f}" if machine.load else "",
+        "" if during.some_cpu is None else f"somebody waited for a CPU {_percent(during.some_cpu)} of the time",
+        f"the hypervisor took {_percent(during.steal)}" if during.steal else "",
+        f"the control group was throttled {_percent(during.throttled)} of the time" if during.throttled else "",
+        f"load {during.load[0]:.1f}" if during.load else "",
     ]
     return (
         f"Not to be trusted, marked !: {names}. Others had the CPU for {' to '.join([*away[:1], *away[1:][-1:]])} "

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "PAGEXCHANGE_SUPERVISE"
 DESCRIPTORS: Final = 32
 """With a lower limit of open files a second process takes what a run needs itself."""
-VERBS: Final = ("run", "bench", "sweep", "check", "explain", "list")
+VERBS: Final = ("run", "bench", "tier", "sweep", "check", "explain", "list")
 """Those that call plug-ins."""
 _PR_SET_PDEATHSIG: Final = 1
 _PASSED_ON: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from pagexchange.html import ways
 from pagexchange.html.ratios import crossings
 from pagexchange.html.words import axis_name, figure, interval, point_words, value_of
 from pagexchange.model.words import counted
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
     from pagexchange.html.facts import Facts, Measured
     from pagexchange.html.words import Point
 
+TIER = "tier"
+"""The verb whose cells are ways, and whose figures are of accesses."""
 CROSSINGS = 8
 """At most so many are told; the map has all."""
 
 
 def leads(facts: Facts) -> list[str]:
     """What is fastest, a sentence for each host."""
+    if facts.manifest.verb == TIER:
+        return ways.leads(facts)
     said = [_of_one(facts, host) if len(facts.points) < 2 else _of_many(facts, host) for host in facts.hosts]
     if len(said) == 1:
         return [_upper(said[0])]

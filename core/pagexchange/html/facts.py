@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pagexchange.html.words import Point, Value
 from pagexchange.measure import trust
 from pagexchange.samples import statistics, turns
+from pagexchange.samples.schema import CLOCKS
 from pagexchange.samples.statistics import Interval
 
 if TYPE_CHECKING:
@@ -48,23 +49,27 @@ class Measured:
         """Whether most of its turns were not pushed aside."""
         return trust.clean([sample.aside for sample in turns.final(self.samples)])
 
-    @cached_property
+    @property
     def cpu(self) -> Interval | None:
         """CPU time, nanoseconds per pair; None: no pair was exchanged."""
-        return self._median("cpu")
+        return self._values["cpu"]
 
-    @cached_property
+    @property
     def wall(self) -> Interval | None:
         """Time that passed, nanoseconds per pair."""
-        return self._median("wall")
+        return self._values["wall"]
 
     @property
     def value(self) -> Interval | None:
         """By the clock that ratios are made of."""
-        return self.cpu if self.planned.clock == "cpu" else self.wall
+        return self._values[self.planned.clock]
+
+    @cached_property
+    def _values(self) -> dict[Clock, Interval | None]:
+        return {clock: self._median(clock) for clock in CLOCKS}
 
     def costs(self, clock: Clock) -> dict[int, float]:
-        """Nanoseconds per pair, by round; those that clocks could not tell from nothing are left out."""
+        """Nanoseconds per pair, or per access, by round; those that clocks could not tell from nothing are left out."""
         return {round: cost for round, cost in turns.costs(self.counted, clock).items() if cost > 0}
 
     def to(self, reference: Measured) -> Interval | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from pagexchange.html.elements import Element, element, number
-from pagexchange.html.scale import LogScale, around
+from pagexchange.html.scale import Scale, around
 
 WIDTH: Final = 500
 LEFT: Final = 62
@@ -48,10 +48,10 @@ class Base(NamedTuple):
     """One for each place."""
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
     """Where values and places are."""
 
-    scale: LogScale
+    scale: Scale
     xs: Sequence[float]
     bottom: float
 
@@ -83,15 +83,15 @@ def chart(
     bottom = TOP + max(190.0, LINE * (len(series) + 2))
     step = (WIDTH - LEFT - RIGHT - 24) / max(len(places) - 1, 1)
     scale = around([*known, *(base.values if base is not None else ())], bottom, TOP)
-    frame = _Frame(scale, [LEFT + 12 + n * step for n in range(len(places))], bottom)
+    frame = Frame(scale, [LEFT + 12 + n * step for n in range(len(places))], bottom)
     return element(
         "svg",
         element("title", title),
-        *_upright(frame, up, label),
+        *upright(frame, up, label),
         *_level(frame, places, across),
-        element("path", d=_path(frame, base.values), class_="base") if base is not None else None,
+        element("path", d=path_of(frame, base.values), class_="base") if base is not None else None,
         *(_line(line, frame) for line in series),
-        *_names([*([(base.name, base.values, "ink")] if base is not None else []),
+        *names([*([(base.name, base.values, "ink")] if base is not None else []),
                  *((line.name, line.values, line.colour) for line in series)], frame),
         width=WIDTH, height=bottom + BOTTOM, viewBox=f"0 0 {WIDTH} {number(bottom + BOTTOM)}", role="img",
         class_="lines",
@@ -99,9 +99,10 @@ def chart(
     )  # fmt: skip
 
 
-def _upright(frame: _Frame, up: str, label: Callable[[float], str]) -> list[Element]:
+def upright(frame: Frame, up: str, label: Callable[[float], str], *, end: float = WIDTH - RIGHT) -> list[Element]:
+    """The upright axis: lines at its ticks, words, and what it is."""
     ticks = frame.scale.ticks(7)
-    lines = "".join(f"M{LEFT} {number(frame.scale(value))}H{WIDTH - RIGHT}" for value in ticks)
+    lines = "".join(f"M{LEFT} {number(frame.scale(value))}H{number(end)}" for value in ticks)
     words = [element("text", label(value), x=LEFT - 6, y=frame.scale(value) + 4) for value in ticks]
     middle = number((TOP + frame.bottom) / 2)
     return [
@@ -111,7 +112,7 @@ def _upright(frame: _Frame, up: str, label: Callable[[float], str]) -> list[Elem
     ]
 
 
-def _level(frame: _Frame, places: Sequence[str], across: str) -> list[Element]:
+def _level(frame: Frame, places: Sequence[str], across: str) -> list[Element]:
     # Words that would meet are left out; the last one stays.
     room = max((len(word) for word in places), default=1) * 6.2 + 8
     step = frame.xs[1] - frame.xs[0] if len(places) > 1 else room
@@ -125,7 +126,8 @@ def _level(frame: _Frame, places: Sequence[str], across: str) -> list[Element]:
     return [element("g", *words, name, class_="mid")]
 
 
-def _path(frame: _Frame, values: Sequence[float | None]) -> str:
+def path_of(frame: Frame, values: Sequence[float | None]) -> str:
+    """What a line through values is drawn by."""
     drawn, pen = "", "M"
     for x, value in zip(frame.xs, values, strict=True):
         drawn += "" if value is None else f"{pen}{number(x)} {number(frame.scale(value))}"
@@ -133,8 +135,8 @@ def _path(frame: _Frame, values: Sequence[float | None]) -> str:
     return drawn
 
 
-def _line(line: Series, frame: _Frame) -> Element:
-    path = _path(frame, line.values)
+def _line(line: Series, frame: Frame) -> Element:
+    path = path_of(frame, line.values)
     marks = path.replace("M", "L")[1:].replace("L", "h0M")
     bars = "".join(
         f"M{number(x)} {number(frame.scale(low))}V{number(frame.scale(high))}"
@@ -151,7 +153,9 @@ def _line(line: Series, frame: _Frame) -> Element:
     )
 
 
-def _names(lines: Sequence[tuple[str, Sequence[float | None], str]], frame: _Frame) -> list[Element]:
+def names(
+    lines: Sequence[tuple[str, Sequence[float | None], str]], frame: Frame, *, start: float = WIDTH - RIGHT + 12
+) -> list[Element]:
     """Names at the ends of their lines, moved apart where they would lie on each other."""
     ends = []
     for name, values, colour in lines:
@@ -168,9 +172,8 @@ def _names(lines: Sequence[tuple[str, Sequence[float | None], str]], frame: _Fra
         places[n] = min(places[n], limit)
         limit = places[n] - LINE
     drawn = []
-    start = WIDTH - RIGHT + 12
     for (x, y, name, colour), place in zip(ends, places, strict=True):
-        leader = f"M{number(x + 6)} {number(y)}L{start - 4} {number(place)}"
+        leader = f"M{number(x + 6)} {number(y)}L{number(start - 4)} {number(place)}"
         drawn.append(element("path", d=leader, class_=f"leader {colour}"))
         drawn.append(element("text", name, x=start, y=place + 4, class_=f"label {colour}"))
     return drawn

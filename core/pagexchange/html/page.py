@@ -145,6 +145,7 @@ def _data(facts: Facts, points: list[Point]) -> dict[str, Any]:
     drawn = [one for point in points for host in facts.hosts for one in facts.at(host, point)]
     every = [(n, sample) for n, one in enumerate(drawn) for sample in one.samples]
     columns = ("round", "exchanged", "wall_ns", "cpu_ns", "aside")
+    tiered = ("accesses", "hits", "cost_ns") if facts.manifest.verb == answer.TIER else ()
     return {
         "schema": facts.manifest.schema,
         "name": facts.manifest.name,
@@ -154,5 +155,6 @@ def _data(facts: Facts, points: list[Point]) -> dict[str, Any]:
         "samples": {
             "cell": [n for n, _ in every],
             **{column: [int(getattr(sample, column)) for _, sample in every] for column in columns},
+            **{column: [getattr(sample.tier, column, 0) for _, sample in every] for column in tiered},
         },
     }

@@ -1,10 +1,10 @@
-"""From a value to a place in a picture, by the logarithm: ratios are what counts, and they are distances then."""
+"""From a value to a place in a picture: by the logarithm where ratios are what counts, in proportion for shares."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from math import ceil, floor, log, log10
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 STEPS: Final = (
     (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2, 2.2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9),
@@ -12,6 +12,32 @@ STEPS: Final = (
     (1, 2, 5),
 )
 """Ticks of a decade: the first that are not too many; if all are, decades."""
+SHARES: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Between two ticks of a scale of shares: the first with which there are not too many."""
+
+
+class Scale(Protocol):
+    """From a value to its place."""
+
+    def __call__(self, value: float) -> float: ...  # noqa: D102
+    def ticks(self, most: int = 8) -> list[float]: ...  # noqa: D102
+
+
+class ShareScale(NamedTuple):
+    """Shares from 0 to `high` lie from `start` to `end`."""
+
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """The place of a share."""
+        return self.start + (self.end - self.start) * value / self.high
+
+    def ticks(self, most: int = 8) -> list[float]:
+        """Shares for lines and labels, in order, not more than `most`."""
+        step = next((step for step in SHARES if self.high / step <= most - 1), 1.0)
+        return [n * step for n in range(int(self.high / step + 1e-9) + 1)]
 
 
 class LogScale(NamedTuple):

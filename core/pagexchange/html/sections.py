@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from pagexchange.html import crossover, dots, failures, latency, losses, machine, ratios, repeat, split, told
+from pagexchange.html import crossover, dots, failures, latency, losses, machine, ratios, repeat, split, told, ways
 from pagexchange.html import threads as scaling
+from pagexchange.html.answer import TIER
 from pagexchange.html.elements import Element, element
 from pagexchange.html.words import axis_name, point_words
 from pagexchange.model.words import counted
@@ -26,7 +28,13 @@ class Section(NamedTuple):
 
 
 def first(facts: Facts) -> Iterator[Section]:
-    """What compares all points."""
+    """What compares all points, or the ways of a tier."""
+    if facts.manifest.verb == TIER:
+        yield from _section(
+            "over-time", "Hits over time", told.OVER_TIME, _hosts(facts, partial(ways.over_time, facts))
+        )
+        yield from _section("ways", "What each way did", told.WAYS, _hosts(facts, partial(ways.table, facts)))
+        return
     if len(facts.points) > 1:
         reference = facts.manifest.reference
         text = told.RATIOS.format(reference=reference) if reference else told.RATIOS_FASTEST
@@ -37,7 +45,9 @@ def first(facts: Facts) -> Iterator[Section]:
 
 
 def only(facts: Facts) -> Iterator[Section]:
-    """What there is to see of the one point of a run without axes."""
+    """What there is to see of the one point of a run without axes; of a tier all is said by then."""
+    if facts.manifest.verb == TIER:
+        return
     for id, title, text, views in _of_point(facts, facts.points[0]):
         yield from _section(id, title, text, views)
 

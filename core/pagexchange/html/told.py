@@ -39,6 +39,16 @@ LOSSES: Final = (
     "The oracle compares every page before and after a checked call. These are the flags that pages should have "
     "kept, and the pairs that were refused, by errno."
 )
+OVER_TIME: Final = (
+    "The share of accesses that hit the fast node, of the first round. All ways play the same stream from the same "
+    "start, in turns from tick to tick."
+)
+WAYS: Final = (
+    "Lost is what accesses to the slow node took longer, at an assumed price, and the CPU time of choosing and moving, "
+    "by all accesses. Small print is the 95 % interval over the rounds. The reader reads pages on another CPU while "
+    "pages move; its worst case may be another program's turn. A number with ! was pushed aside too often to be "
+    "trusted."
+)
 FAILED: Final = "Each cell runs in a process of its own: one that fails takes nothing of the others with it."
 MACHINE: Final = "All that a result depends on and that the machine says."
 WORDS: Final = {
