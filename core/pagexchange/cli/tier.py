@@ -38,7 +38,7 @@ def _ways(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
     return [*strategy_names(ctx, param, incomplete), *([NOTHING] if NOTHING.startswith(incomplete) else [])]
 
 
-@click.command(cls=results.Verb, short_help="A full fast node: migrate, exchange, or do nothing?")
+@click.command(cls=results.Verb, short_help="Migrate, exchange or do nothing, on a full fast node.")
 @click.argument("file", metavar="[STRATEGIES.TOML]", required=False, type=click.Path(dir_okay=False))
 @click.option("--input", "source", metavar="FILE", type=click.Path(),
               help="Accesses from this file: a damo record and others, see `pagexchange docs tiers`.")  # fmt: skip
