@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
+from pagexchange.cli import from_files
 from pagexchange.cli.terminal import print_json, say
 from pagexchange.model.sizes import format_size, parse_size
 from pagexchange.pages.snapshot import format as file_format
 from pagexchange.pages.snapshot import nodes, take
 from pagexchange.pages.snapshot.proc.tree import PROC
 from pagexchange.pages.snapshot.save import save
+
+_WITH_FROM: Final = frozenset({"out", "from_file", "force", "as_json"})
+_UNSAID: Final = ParameterSource.DEFAULT
 
 
 @click.command(short_help="Record a machine's page frames into a file.")
@@ -30,10 +35,14 @@ from pagexchange.pages.snapshot.save import save
 @click.option("--proc", metavar="DIR", default=str(PROC), type=click.Path(),
               help="Not this machine, but the one whose /proc and /sys are saved in DIR.")  # fmt: skip
 @click.option("--page-size", metavar="SIZE", help="Of that machine's base page, where DIR does not say it.")
+@click.option("--from", "from_file", metavar="FILE", type=click.Path(),
+              help="Keep what a file of another tool says: damo, perf, page-types and more.")  # fmt: skip
 @click.option("--save-proc", metavar="DIR", type=click.Path(), help="Save /proc and /sys in DIR, which must not exist.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.pass_context
 def snapshot(
+    ctx: click.Context,
     out: str | None,
     pids: tuple[int, ...],
     contents: bool,
@@ -43,6 +52,7 @@ def snapshot(
     heat_file: str | None,
     proc: str,
     page_size: str | None,
+    from_file: str | None,
     save_proc: str | None,
     force: bool,
     as_json: bool,
@@ -56,8 +66,21 @@ def snapshot(
     --save-proc saves what OUT is made from, as files that --proc and `run --input` take on any machine; OUT may be
     left out then.
 
+    --from makes OUT of a file that another tool wrote: a snapshot of a dump of /proc/kpageflags or a listing of
+    page-types, a small file of accesses (.pgxtrace) of all else.
+
     Use it with `pagexchange run --input OUT`. Exit codes: 0 written, 2 wrong usage, 3 /proc, DIR or OUT cannot be used.
     """
+    if from_file is not None:
+        others = [
+            option.opts[0]
+            for option in ctx.command.params
+            if option.name not in _WITH_FROM and ctx.get_parameter_source(option.name or "") is not _UNSAID
+        ]
+        if others:
+            raise click.UsageError(f"--from and {others[0]} exclude each other: FILE says all that OUT will say")
+        if out is None:
+            raise click.UsageError("Missing argument 'OUT': what --from makes has to lie somewhere")
     if out is None and save_proc is None:
         raise click.UsageError("Missing argument 'OUT'; or give --save-proc DIR")
     if out is None and heat_file is not None:
@@ -79,7 +102,10 @@ def snapshot(
         summary |= {"tree": save_proc, "tree_bytes": saved.bytes, "tree_notes": saved.notes}
         said.append(f"{save_proc}: {_processes(saved.processes['saved'])}, {format_size(saved.bytes)}")
         proc = save_proc  # so that both are of one instant
-    if out is not None:
+    if from_file is not None and out is not None:
+        kept, said, notes = from_files.keep(from_file, out, replace=force)
+        summary |= kept
+    elif out is not None:
         taken = take(
             pids=pids or None, contents=contents, names=names, limit=limit, seed=seed, proc=proc,
             page_size=_bytes(page_size), heat_file=heat_file,

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 
 from pagexchange.arena import hugepages
 from pagexchange.arena.arena import Arena
-from pagexchange.errors import ArenaError
+from pagexchange.errors import ArenaError, SnapshotError
 from pagexchange.model.config import Config
 from pagexchange.pages import Population, arena_from_snapshot, populate_synthetic
 from pagexchange.pages.choose import choose, leave_free
+from pagexchange.pages.files import as_snapshot
 from pagexchange.pages.replay import refuse_too_many
 from pagexchange.pages.snapshot import Snapshot, take
 from pagexchange.pages.snapshot import format as file_format
@@ -72,6 +74,7 @@ def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, I
         name, kind = f"saved tree {Path(file).name}", "snapshot"
     else:
         # A snapshot may hold far more pages than fit: that is found out before all of it is unpacked.
+        _refuse_other_forms(file)
         sieve = partial(refuse_too_many, page_size=int(config.arena.page_size))
         snapshot = file_format.load(file, sieve=sieve, seen=read.update)
         name, kind = f"snapshot {Path(file).name}", "snapshot"
@@ -80,6 +83,17 @@ def _snapshot(config: Config, file: str | None, live: bool) -> tuple[Snapshot, I
         for array in (getattr(snapshot, name) for name in ARRAYS):
             read.update(b"" if array is None else np.ascontiguousarray(array).data)
     return snapshot, Input(name=name, kind=kind, digest=read.hexdigest())
+
+
+def _refuse_other_forms(file: str) -> None:
+    """SnapshotError where a file is of a form that people have, and no snapshot: what it is, and what takes it."""
+    path = Path(file)
+    if not path.is_file() or not os.access(path, os.R_OK):  # a pipe is read once; the rest says what it is
+        return
+    with path.open("rb") as stream:
+        begins = stream.read(len(file_format.MAGIC))
+    if begins and begins != file_format.MAGIC and (why := as_snapshot.why_not(path)):
+        raise SnapshotError(why)
 
 
 def synthetic_digest(config: Config) -> str:

@@ -37,6 +37,12 @@ def test_there_is_a_sample_of_every_form():
     assert {path.name for path in DATA.iterdir()} == {*SAMPLES, "README.md", "moving_hot_set.c"}
 
 
+def test_the_manual_has_each_form_and_the_command_that_makes_it():
+    text = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `([^`]+)` \| [^|`\n]*`[^`|\n]+`", text, re.MULTILINE)
+    assert table == [form.name for form in FORMS]
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_sample_is_known_by_its_content_whatever_its_name(tmp_path, name):
     path = tmp_path / "file"

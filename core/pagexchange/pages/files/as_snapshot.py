@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pagexchange.errors import SnapshotError
+from pagexchange.pages.files import smallfile
 from pagexchange.pages.files.form import About
-from pagexchange.pages.files.read import guess
+from pagexchange.pages.files.read import guess, recognised
 from pagexchange.pages.files.source import Progress, Source
 from pagexchange.pages.snapshot import Snapshot
 from pagexchange.pages.snapshot.facts import Facts
@@ -68,6 +69,31 @@ def snapshot(path: str | os.PathLike[str], *, progress: Progress | None = None) 
         if len(pfn) < kept:  # of a listing by process
             notes.append(f"{kept - len(pfn):,} frames are in the list more than once.")
         return _made(pfn.astype(np.uint64), words[row], count[row], looked_at, free, [*notes, *about.notes])
+
+
+def why_not(path: str | os.PathLike[str]) -> str:
+    """Why a file that is not a snapshot's is none, and what it is good for; empty: it is of no form that is known.
+
+    Raises
+    ------
+    TraceError
+        The file cannot be read.
+    """
+    name = os.fspath(path)
+    if smallfile.is_one(path):
+        return (
+            f"{name}: a {smallfile.NAME}, which has no pages for an arena: `pagexchange tier --input {name}` takes it"
+        )
+    with Source(path) as source:
+        form = recognised(source)
+    if form is None:
+        return ""
+    if form.words is not None:
+        cure = f"`pagexchange snapshot --from {name} OUT.pgxsnap` makes one of it"
+        return f"{name}: a {form.name}, no snapshot: {cure}"
+    return (
+        f"{name}: of the form {form.name}, which has no pages for an arena: `pagexchange tier --input {name}` takes it"
+    )
 
 
 def _made(

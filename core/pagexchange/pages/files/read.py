@@ -61,13 +61,17 @@ def guess(source: Source) -> Form:
     """The form of a file. TraceError: of none; it names them all, and what each is recognised by."""
     if not source.head:
         raise source.error("empty")
-    for form in FORMS:
-        if form.fits(source):
-            return form
+    if (form := recognised(source)) is not None:
+        return form
     known = "\n".join(f"  {form.name}: {form.sign}" for form in FORMS)
     known += f"\n  {smallfile.NAME}: {smallfile.SIGN}"
     begins = f"it begins with {source.head[:24]!r}"
     raise source.error(f"of no form that is known here: {begins}. The forms, and what each is recognised by:\n{known}")
+
+
+def recognised(source: Source) -> Form | None:
+    """The form of a file; None: none that is known."""
+    return next((form for form in FORMS if form.fits(source)), None)
 
 
 def _checked(source: Source, form: Form, about: About) -> Iterator[Access]:
