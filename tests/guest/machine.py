@@ -1,4 +1,4 @@
-"""A virtual machine with three NUMA nodes: two with a processor and memory, one with memory only."""
+"""A virtual machine with three NUMA nodes: two with a processor and memory, one with memory only, a tier of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from tests.guest.archive import Entry, folder, newc
 from tests.guest.parts import Parts
 
 NODES_MIB = (768, 768, 256)
+PROCESSORS = (0, 1)
+# What the firmware says of memory (ACPI HMAT), from near to far: nanoseconds and bandwidth. Nothing is slower for it,
+# but newer kernels make tiers of it.
+_NEAR, _OTHER, _SLOW = ("10", "100G"), ("20", "80G"), ("60", "20G")
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "== guest: begin", "== guest: exit code"
 _INIT = """#!/bin/busybox sh
@@ -89,11 +93,26 @@ def _listen(machine: subprocess.Popen[str], log: Path, echo: bool) -> int | None
 def _qemu(parts: Parts, disk: Path, initramfs: Path, results: Path) -> list[str]:
     command = ["nice", "-n", "5", *parts.qemu]
     # QEMU 7.2 computes wrong results with AVX2, which this processor does not have
-    command += ["-machine", "pc,accel=tcg", "-cpu", "Nehalem", "-smp", "2", "-m", f"{sum(NODES_MIB)}M"]
+    command += [
+        "-machine",
+        "pc,accel=tcg,hmat=on",
+        "-cpu",
+        "Nehalem",
+        "-smp",
+        str(len(PROCESSORS)),
+        "-m",
+        f"{sum(NODES_MIB)}M",
+    ]
     for number, size in enumerate(NODES_MIB):
         command += ["-object", f"memory-backend-ram,id=m{number},size={size}M"]
-        cpus = f",cpus={number}" if number < 2 else ""
-        command += ["-numa", f"node,nodeid={number},memdev=m{number}{cpus}"]
+        own = f"cpus={number}" if number in PROCESSORS else f"initiator={PROCESSORS[0]}"
+        command += ["-numa", f"node,nodeid={number},memdev=m{number},{own}"]
+    for processor in PROCESSORS:
+        for number in range(len(NODES_MIB)):
+            latency, bandwidth = _NEAR if number == processor else _OTHER if number in PROCESSORS else _SLOW
+            said = f"hmat-lb,initiator={processor},target={number},hierarchy=memory"
+            command += ["-numa", f"{said},data-type=access-latency,latency={latency}"]
+            command += ["-numa", f"{said},data-type=access-bandwidth,bandwidth={bandwidth}"]
     command += [
         "-drive",
         f"file={disk},format=raw,if=virtio,snapshot=on",
