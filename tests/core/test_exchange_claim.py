@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pagexchange.arena.arena import Arena
 from pagexchange.model.layout import Layout
 from pagexchange.oracle import format as f
 from tests.stepping import Stepped
@@ -84,3 +85,18 @@ def test_a_pin_that_came_before_the_freeze_keeps_the_page(path: Path) -> None:
         raw.pins[5, 0] = np.uint64(f.PIN_LONG | 1 << 32 | pair[1] + 1)
         assert json.loads(child.end()) == [-errno.EBUSY]
         np.testing.assert_array_equal(raw.entries[pair], rest)
+
+
+def test_a_page_is_not_moved_between_two_steps_of_its_put() -> None:
+    """It has lost its last user; its put has dropped the reference, and is about to free what is in its frame."""
+    with Arena.create([("fast", 64), ("slow", 64)], watermarks=(0, 0, 0)) as arena:
+        (mine,), (other,), mapping = arena.alloc("fast"), arena.alloc("slow"), arena.new_mapping()
+        arena.cache_add(mapping, 0, mine)
+        assert arena.get(mine)
+        arena.cache_remove(mapping, 0)
+        f.read(arena).pins[:] = 0
+        rest = arena.entries.copy()
+        assert arena.exchange([(mine, other)]).status.tolist() == [-errno.EAGAIN]
+        np.testing.assert_array_equal(arena.entries, rest)
+        arena.put(mine)
+        assert arena.entries["state"][[mine, other]].tolist() == [f.FREE, f.USED]

@@ -141,7 +141,8 @@ def put() -> Prepared:
     assert arena.get(warm)
     arena.put(warm)
     assert arena.get(pfn)
-    return lambda: arena.put(pfn), [first_pin(arena), field(arena, "held", pfn), field(arena, "state", pfn)]
+    told = [first_pin(arena), *(field(arena, name, pfn) for name in ("held", "state", "refs"))]
+    return lambda: arena.put(pfn), told
 
 
 def removal() -> Prepared:
@@ -159,7 +160,7 @@ def removal() -> Prepared:
 def put_without_last_user(instructions: int) -> int | None:
     """What becomes of a page that loses its last user so many instructions into its put. None: too late."""
     with stepped(put) as child:
-        pin, held, state = child.told
+        pin, held, state, _ = child.told
         for _ in range(instructions):
             child.step()
         if child.word(pin) == 0:
@@ -169,15 +170,49 @@ def put_without_last_user(instructions: int) -> int | None:
         return child.word(state, 1)
 
 
-def test_a_put_frees_a_page_whose_last_user_goes_before_its_reference_does() -> None:
-    """The call that took the user away has seen the reference, and left the page to it."""
+@pytest.fixture(scope="module")
+def dropped() -> int:
+    """After how many instructions a put has dropped the reference."""
     with stepped(put) as child:
         dropped = 0
         while child.word(child.told[0]):
             assert child.step()
             dropped += 1
+        return dropped
+
+
+def test_a_put_frees_a_page_whose_last_user_goes_before_its_reference_does(dropped: int) -> None:
+    """The call that took the user away has seen the reference, and left the page to it."""
     states = {put_without_last_user(dropped - before) for before in (1, 4, 16)}
     assert states - {None} == {f.FREE}
+
+
+def put_of_freed(dropped: int, after: int) -> int | None:
+    """What is left of a reference by `get` whose page is held for it, and freed so many instructions after the put has
+    dropped it. None: too late, the put has taken it again, and the removal would see that."""
+    with stepped(put) as child:
+        pin, held, state, refs = child.told
+        for _ in range(dropped - 1):
+            child.step()
+        child.set_word(held, child.word(held, 2) | BY_GET, 2)
+        for _ in range(1 + after):
+            child.step()
+        if child.word(pin):
+            return None
+        for address, size, value in ((refs, 4, 0), (held, 2, 0), (state, 1, f.FREE)):
+            child.set_word(address, value, size)
+        child.rest()
+        return child.word(pin)
+
+
+def test_a_put_leaves_no_reference_to_a_page_that_the_removal_has_freed(dropped: int) -> None:
+    """Both have seen that the page is held for a reference which has gone; the removal was first."""
+    left, after = [], 0
+    while (pin := put_of_freed(dropped, after)) is not None:
+        left.append(pin)
+        after += 4
+    assert len(left) > 2
+    assert set(left) == {0}
 
 
 def test_a_removal_frees_a_page_whose_reference_goes_as_it_is_held_for_that() -> None:

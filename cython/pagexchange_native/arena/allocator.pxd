@@ -36,7 +36,7 @@ from pagexchange_native.format cimport (
     PGX_TAIL,
     PGX_USED,
     pgx_and64,
-    pgx_cas32,
+    pgx_change_owner,
     pgx_entry,
     pgx_fail_alloc,
     pgx_load32,
@@ -139,7 +139,7 @@ cdef inline void _let_go(pgx_entry *e, uint32_t slot) noexcept nogil:
     """Ends the lock of a frame that is no page, if it is the slot's."""
     cdef uint32_t owner = pgx_load32(&e.owner)
     if owner & PGX_OWNER_SLOT == slot + 1:
-        pgx_cas32(&e.owner, owner, 0)
+        pgx_change_owner(e, owner, 0)
 
 
 cdef inline int64_t _take(Undo *u, uint32_t n, pgx_node *node, uint32_t order, bint locked,
@@ -161,7 +161,7 @@ cdef inline int64_t _take(Undo *u, uint32_t n, pgx_node *node, uint32_t order, b
     undo_note(u, <uint64_t>pfn << 8 | PGX_SAVED_TAKEN, order)
     # Locked before it looks like a page, so that no worker can exchange it. A worker that has a free frame
     # locked is about to see that it is free, and to let it go.
-    if locked and not pgx_cas32(&e.owner, 0, u.slot + 1):
+    if locked and not pgx_change_owner(e, 0, u.slot + 1):
         return -EAGAIN
     if _unlink(u, n, node, pfn, o) != 0:
         if locked:

@@ -21,7 +21,7 @@ from pagexchange_native.format cimport (
     PGX_OWNER_KEEPER,
     PGX_OWNER_KEEPER_SHIFT,
     PGX_TAIL,
-    pgx_cas32,
+    pgx_change_owner,
     pgx_entry,
     pgx_load8,
     pgx_load32,
@@ -48,12 +48,12 @@ cdef inline bint page_is_kept(const pgx_entry *e) noexcept nogil:
 
 
 cdef inline bint page_trylock(pgx_entry *e, uint32_t slot) noexcept nogil:
-    return pgx_load32(&e.owner) == 0 and pgx_cas32(&e.owner, 0, call_owner(slot))
+    return pgx_change_owner(e, 0, call_owner(slot))
 
 
 cdef inline void page_unlock(pgx_entry *e, uint32_t slot) noexcept nogil:
     """Ends `page_lock`. Changes nothing where the slot has not locked the page."""
-    pgx_cas32(&e.owner, call_owner(slot), 0)
+    pgx_change_owner(e, call_owner(slot), 0)
 
 
 cdef inline int page_lock(const pgx_region *r, pgx_entry *e, uint32_t slot, uint64_t until) noexcept nogil:
@@ -70,13 +70,13 @@ cdef inline int page_lock(const pgx_region *r, pgx_entry *e, uint32_t slot, uint
 cdef inline bint page_enter(pgx_entry *e, uint32_t slot) noexcept nogil:
     """Locks a page for a change of flags, also one that `Region.lock` keeps."""
     cdef uint32_t owner = pgx_load32(&e.owner)
-    return owner & ~PGX_OWNER_KEEPER == 0 and pgx_cas32(&e.owner, owner, owner | call_owner(slot))
+    return owner & ~PGX_OWNER_KEEPER == 0 and pgx_change_owner(e, owner, owner | call_owner(slot))
 
 
 cdef inline void page_leave(pgx_entry *e, uint32_t slot) noexcept nogil:
     """Ends `page_enter`; the page stays kept, unless `Region.unlock` came in between."""
     cdef uint32_t owner = pgx_load32(&e.owner)
-    while owner & ~PGX_OWNER_KEEPER == call_owner(slot) and not pgx_cas32(&e.owner, owner, owner & PGX_OWNER_KEEPER):
+    while owner & ~PGX_OWNER_KEEPER == call_owner(slot) and not pgx_change_owner(e, owner, owner & PGX_OWNER_KEEPER):
         owner = pgx_load32(&e.owner)
 
 

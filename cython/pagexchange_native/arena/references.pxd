@@ -141,9 +141,14 @@ cdef inline uint32_t structural_refs(const pgx_region *r, const pgx_entry *e) no
     return refs
 
 
+cdef inline bint is_held_by_get(const pgx_region *r, uint64_t pfn) noexcept nogil:
+    """Whether the page is held because this process has it by `get`, or had it a moment ago."""
+    return r.entries[pfn].held == (PGX_HELD_BY_GET | (r.process + 1))
+
+
 cdef inline bint is_left(const pgx_region *r, uint64_t pfn) noexcept nogil:
     """Whether the page is held because this process had it by `get`, and has no longer."""
-    return r.entries[pfn].held == (PGX_HELD_BY_GET | (r.process + 1)) and find_pin(r, pfn, 0) == NULL
+    return is_held_by_get(r, pfn) and find_pin(r, pfn, 0) == NULL
 
 
 cdef inline int drop_last(Undo *u, uint32_t pfn, uint64_t until) noexcept nogil:
@@ -199,7 +204,7 @@ cdef inline void finish_drop(pgx_region *r, uint32_t pfn, uint32_t slot) noexcep
 cdef inline bint is_last_get(const pgx_region *r, uint64_t pfn) noexcept nogil:
     """Whether the page is held just because this process has it by `get`, once."""
     cdef const uint64_t *pin = find_pin(r, pfn, 0)
-    return r.entries[pfn].held == (PGX_HELD_BY_GET | (r.process + 1)) and pin != NULL and _times(pgx_load64(pin)) <= 1
+    return is_held_by_get(r, pfn) and pin != NULL and _times(pgx_load64(pin)) <= 1
 
 
 cdef inline int _put_last_get(Undo *u, uint32_t pfn, uint64_t until) noexcept nogil:

@@ -62,6 +62,7 @@ from pagexchange_native.arena.references cimport (
     drop_pin,
     drop_pins,
     find_pin,
+    is_held_by_get,
     is_last_get,
     is_left,
     may_put,
@@ -262,7 +263,7 @@ cdef bint _has_page(const pgx_entry *e) noexcept nogil:
 cdef void _let_keep_go(pgx_entry *e) noexcept nogil:
     """Ends `Region.lock`. A call of another thread that changes flags at this moment goes on, and leaves the page unlocked."""
     cdef uint32_t owner = pgx_load32(&e.owner)
-    while not pgx_cas32(&e.owner, owner, owner & ~PGX_OWNER_KEEPER):
+    while not pgx_change_owner(e, owner, owner & ~PGX_OWNER_KEEPER):
         owner = pgx_load32(&e.owner)
 
 
@@ -946,18 +947,23 @@ cdef class Region:
         cdef int64_t number = e - self.region.entries
         cdef uint32_t first
         cdef int64_t done = 0
-        cdef int why
+        cdef int why = MAY_PUT
+        cdef bint again = False
         # Without the page's lock: whoever has it, or waits with it, may be waiting for just this.
         if not is_last_get(self.region, number) and drop_pin(self.region, number, 0):
             pgx_fence()
             if not is_left(self.region, number):
                 trim_pins(self.region)
                 return
-            add_pin(self.region, number, 0)  # its last user has just gone: it is freed below, under its lock
+            again = add_pin(self.region, number, 0) == 0  # its last user has just gone: it is freed below, under its lock
         cdef CallSlot slot = self.call_slot()
         self.enter(slot, &number, 1, &first)
         try:
-            why = self._put(slot, &number, 1, &done)
+            if again and not is_held_by_get(self.region, number):  # whoever took the last user away has freed it
+                drop_pin(self.region, number, 0)
+                trim_pins(self.region)
+            else:
+                why = self._put(slot, &number, 1, &done)
         finally:
             page_leave(&self.region.entries[first], slot.number)
         if why != MAY_PUT:
@@ -1013,7 +1019,7 @@ cdef class Region:
         cdef uint32_t turn = 0
         if pgx_load8(&e.state) != PGX_USED:
             raise ValueError(f"frame {e - self.region.entries}: not the first frame of a folio in use")
-        while not pgx_cas32(&e.owner, 0, owner):
+        while not pgx_change_owner(e, 0, owner):
             if pgx_load32(&e.owner) & PGX_OWNER_KEEPER or not wait_until(&turn, 0):
                 return False
         # Freed or set through a view: the flag says that it is locked, whoever did that.

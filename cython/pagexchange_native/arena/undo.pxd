@@ -17,6 +17,7 @@ from pagexchange_native.format cimport (
     PGX_SAVED_SET,
     PGX_TABLE_SLOTS,
     pgx_and64,
+    pgx_load64,
     pgx_or64,
     pgx_pte,
     pgx_publish,
@@ -91,7 +92,7 @@ cdef inline void put8(Undo *u, uint8_t *word, uint8_t value) noexcept nogil:
 
 cdef inline uint64_t set_bits(Undo *u, uint64_t *word, uint64_t bits) noexcept nogil:
     """Sets bits of a word of which others change other bits meanwhile; those that were clear."""
-    cdef uint64_t new = bits & ~word[0]  # only who writes this record changes these
+    cdef uint64_t new = bits & ~pgx_load64(word)  # only who writes this record changes these
     if new:
         undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | PGX_SAVED_SET, new)
         pgx_or64(word, new)
@@ -100,7 +101,7 @@ cdef inline uint64_t set_bits(Undo *u, uint64_t *word, uint64_t bits) noexcept n
 
 cdef inline uint64_t clear_bits(Undo *u, uint64_t *word, uint64_t bits) noexcept nogil:
     """Clears bits of such a word; those that were set."""
-    cdef uint64_t old = bits & word[0]
+    cdef uint64_t old = bits & pgx_load64(word)
     if old:
         undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | PGX_SAVED_CLEARED, old)
         pgx_and64(word, ~old)

@@ -132,7 +132,7 @@ cdef inline void let_go(Worker *w, uint32_t i) noexcept nogil:
         if p.done & (FROZEN_0 << side):
             pgx_store64(pgx_state_word(&w.r.entries[p.pfn[side]]), pgx_state_of(p.refs[side], p.owner[side]))
         elif p.done & (LOCKED_0 << side):
-            pgx_store32(&w.r.entries[p.pfn[side]].owner, 0)
+            pgx_change_owner(&w.r.entries[p.pfn[side]], w.slot + 1, 0)
     p.done &= ~<uint32_t>(LOCKED_0 | LOCKED_1 | FROZEN_0 | FROZEN_1)
 
 

@@ -44,12 +44,12 @@ cdef inline void _store_entry(Worker *w, uint32_t i, uint32_t side) noexcept nog
     cdef pgx_entry *e = &w.r.entries[w.work[i].pfn[side]]
     cdef const pgx_side *page = &w.rec.pair[i].side[1 - side]
     pgx_store64(&e.mapping, page.mapping)
-    e.index = page.index
-    e.private_ = page.private_
-    e.mapcount = page.mapcount
-    e.rmap = page.rmap
-    e.held = page.held
-    e.slot = page.slot
+    pgx_relaxed_store64(&e.index, page.index)
+    pgx_relaxed_store64(&e.private_, page.private_)
+    pgx_relaxed_store32(&e.mapcount, page.mapcount)
+    pgx_relaxed_store32(&e.rmap, page.rmap)
+    pgx_relaxed_store16(&e.held, page.held)
+    pgx_relaxed_store32(&e.slot, page.slot)
 
 
 cdef inline void _store_word(Worker *w, uint32_t i, uint32_t side) noexcept nogil:

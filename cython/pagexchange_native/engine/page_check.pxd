@@ -2,7 +2,7 @@
 """What forbids to exchange a page: looked at before it is locked, and again, or for the first time, under its lock."""
 
 from libc.errno cimport EBUSY, EINVAL, ENOENT, ENXIO, EOPNOTSUPP, EUCLEAN
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from pagexchange_native.format cimport *
 
@@ -14,6 +14,24 @@ cdef enum:  # not errors: whether it is one depends on how long the exchange may
     IS_HELD = 1       # locked, or frozen
     IS_REFERENCED = 2  # has another number of references than those that are accounted for
     IS_WRITTEN = 3    # under write-back
+
+cdef struct MapsFields:  # these two of an entry, side by side there
+    uint32_t mapcount
+    uint32_t rmap
+
+cdef union Maps:
+    uint64_t word
+    MapsFields field
+
+cdef struct TailFields:  # and these four
+    uint32_t head
+    uint8_t order
+    uint8_t state
+    uint16_t held
+
+cdef union Tail:
+    uint64_t word
+    TailFields field
 
 cdef struct Page:  # one look at a frame's entry
     uint64_t word      # `refs` and `owner`
@@ -31,15 +49,19 @@ cdef struct Page:  # one look at a frame's entry
 
 cdef inline void look(const pgx_region *r, uint32_t pfn, Page *page) noexcept nogil:
     cdef pgx_entry *e = &r.entries[pfn]
+    cdef Maps maps
+    cdef Tail tail
     page.word = pgx_load64(pgx_state_word(e))
     page.flags = pgx_load64(&e.flags)
     page.mapping = pgx_load64(&e.mapping)
-    page.maps = pgx_load64(<const uint64_t *>&e.mapcount)
-    page.tail = pgx_load64(<const uint64_t *>&e.head)
-    page.mapcount = e.mapcount
-    page.order = e.order
-    page.state = e.state
-    page.held = e.held
+    maps.word = pgx_load64(<const uint64_t *>&e.mapcount)
+    tail.word = pgx_load64(<const uint64_t *>&e.head)
+    page.maps = maps.word
+    page.tail = tail.word
+    page.mapcount = maps.field.mapcount
+    page.order = tail.field.order
+    page.state = tail.field.state
+    page.held = tail.field.held
 
 
 cdef inline bint same(const Page *a, const Page *b) noexcept nogil:
@@ -95,7 +117,9 @@ cdef inline int movable(const pgx_region *r, Page *page) noexcept nogil:
     cdef uint64_t file = <uint64_t>(page.mapping & 3 == 0) & <uint64_t>(page.mapping != 0)
     cdef int rc
     page.file = 0
-    page.refs = page.mapcount + (page.held != 0)
+    # A reference by `get` that alone keeps the page counts as one too many here, also while its `put` looks for the page
+    # without a pin, to free it: it must not find another page in the frame.
+    page.refs = page.mapcount + (page.held != 0) + page.held // PGX_HELD_BY_GET
     if page.flags & (l.refuse | l.writeback | l.swapcache | l.private_):
         rc = _odd_flags(r, page)
         if rc != 0:
@@ -105,7 +129,7 @@ cdef inline int movable(const pgx_region *r, Page *page) noexcept nogil:
         return -EOPNOTSUPP
     number = ((page.mapping >> 2) - file) & -file
     if number >= r.nmappings:
-        return -EUCLEAN if file else 0
+        return -EUCLEAN
     m = &r.mappings[number]
     if file & <uint64_t>((m.used != 1) | (m.aops != PGX_AOPS_MIGRATE)):
         if m.used != 1:

@@ -60,10 +60,10 @@ cdef inline void _pause(const Worker *w) noexcept nogil:
 
 cdef inline bint _trylock(Worker *w, uint32_t pfn) noexcept nogil:
     cdef pgx_entry *e = &w.r.entries[pfn]
-    if pgx_load32(&e.owner) != 0 or not pgx_cas32(&e.owner, 0, w.slot + 1):
+    if not pgx_change_owner(e, 0, w.slot + 1):
         return False
     if pgx_load64(&e.flags) & w.r.layout.locked:
-        pgx_store32(&e.owner, 0)  # set by hand, not by a lock: it is not ours to clear
+        pgx_change_owner(e, w.slot + 1, 0)  # set by hand, not by a lock: it is not ours to clear
         return False
     return True
 
@@ -134,7 +134,8 @@ cdef inline int _check_side(Worker *w, uint32_t pfn, uint32_t order, Page *page)
 
 cdef inline int _freeze_side(Worker *w, uint32_t i, uint32_t side) noexcept nogil:
     cdef Work *p = &w.work[i]
-    cdef pgx_entry *e = &w.r.entries[p.pfn[side]]
+    cdef uint64_t *word = pgx_state_word(&w.r.entries[p.pfn[side]])
+    cdef uint64_t mark = pgx_state_of(PGX_FROZEN | w.slot, w.slot + 1)
     cdef uint32_t tries = tries_of(w)
     cdef uint32_t t
     cdef Page page
@@ -143,7 +144,7 @@ cdef inline int _freeze_side(Worker *w, uint32_t i, uint32_t side) noexcept nogi
         rc = _check_side(w, p.pfn[side], p.order, &page)
         if rc != 0:
             return rc
-        if page.refs and pgx_cas32(&e.refs, page.refs, PGX_FROZEN | w.slot):
+        if page.refs and pgx_cas64(word, pgx_state_of(page.refs, w.slot + 1), mark):
             p.done |= FROZEN_0 << side
             record_side(w, i, side, &page)
             return 0

@@ -163,7 +163,7 @@ cdef inline void _put_back_frame(Worker *w, uint32_t i, uint32_t side) noexcept 
     if frozen:
         pgx_store64(pgx_state_word(e), pgx_state_of(structural_refs(w.r, e) + (e.held != 0), owner))
     else:
-        pgx_store32(&e.owner, owner)
+        pgx_change_owner(e, w.slot + 1, owner)
 
 
 cdef inline void put_back_pairs(Worker *w, bint all) noexcept nogil:

@@ -22,7 +22,7 @@ cdef inline uint32_t refs_at_rest(const pgx_region *r, const pgx_entry *e) noexc
 
 cdef inline void _let_owner_go(pgx_entry *e, uint32_t mask) noexcept nogil:
     cdef uint32_t owner = pgx_load32(&e.owner)
-    while not pgx_cas32(&e.owner, owner, owner & mask):
+    while not pgx_change_owner(e, owner, owner & mask):
         owner = pgx_load32(&e.owner)
 
 

@@ -374,6 +374,26 @@ static inline uint64_t pgx_state_of(uint32_t refs, uint32_t owner) {
     return (uint64_t)refs << 32 | owner;
 #endif
 }
+static inline uint32_t pgx_owner_of(uint64_t word) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return (uint32_t)(word >> 32);
+#else
+    return (uint32_t)word;
+#endif
+}
+
+/* Compare and swap of `owner`, whatever becomes of `refs` meanwhile: 1 when it was `old` and now is `now`. A step of the whole
+ * word, as those of an exchange are: between atomic operations on words of different sizes no language promises an order. */
+static inline int pgx_change_owner(pgx_entry *e, uint32_t old, uint32_t now) {
+    uint64_t *state = pgx_state_word(e);
+    for (;;) {
+        uint64_t word = pgx_load64(state);
+        if (pgx_owner_of(word) != old)
+            return 0;
+        if (pgx_cas64(state, word, word ^ pgx_state_of(0, old ^ now)))
+            return 1;
+    }
+}
 
 /* Step of a pair's data, out of a slot's `state`; of a whole-page log the step of the batch. */
 static inline uint64_t pgx_step_of(uint64_t state) { return state >> 8 & ((1ull << 40) - 1); }

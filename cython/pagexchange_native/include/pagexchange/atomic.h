@@ -11,6 +11,11 @@ static inline void pgx_store64(uint64_t *p, uint64_t v) { __atomic_store_n(p, v,
 static inline void pgx_store32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline void pgx_store8(uint8_t *p, uint8_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 
+/* No order: for words that whoever looks without the lock compares with a second look, and that a later store releases. */
+static inline void pgx_relaxed_store64(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+static inline void pgx_relaxed_store32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+static inline void pgx_relaxed_store16(uint16_t *p, uint16_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+
 /* Compare and swap: 1 when `*p` was `expected` and now is `desired`. */
 static inline int pgx_cas64(uint64_t *p, uint64_t expected, uint64_t desired) {
     return __atomic_compare_exchange_n(p, &expected, desired, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
