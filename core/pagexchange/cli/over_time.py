@@ -43,7 +43,7 @@ class OverTime:
         low, high = self._bars[0], self._bars[-1]
         yield Text.assemble(
             ("Accesses that hit the fast node", "bold"),
-            f"  over {self._seconds:.3g} s; {low} is 0 %, {high} {top:.0%}",
+            f"  over {self._seconds:.3g} s; {low} is 0%, {high} {top:.0%}",
             no_wrap=False,
         )
         yield Text()

@@ -86,7 +86,8 @@ def tier(
     stream from the same start, with the same policy and budget, and real pages move. Shown is how many accesses hit the
     fast node, what moving took, and the time that each way loses in all, at an assumed price of a slow access.
 
-    Without --input the accesses are drawn: a hot set that moves, and a scan.
+    Without --input a packaged record is played: a hot set that moves, as DAMON saw it. With --set tier.source=drawn the
+    accesses are drawn.
 
     Exit codes: 0 every page is where it should be, 1 one is not, 2 usage or configuration, 3 the input cannot be read,
     4 a plug-in failed, 6 others had the CPU for so long that the times cannot be trusted, 130 interrupted (what was
@@ -109,7 +110,9 @@ def tier(
     settings = [*overrides, *(f"{key}={value(item)}" for key, item in given if item is not None)]
     config = read.load(file, overrides=settings, broken=False, blocking=blocking)
     if source is not None:  # from the working directory, not from the file's folder
-        config = dataclasses.replace(config, tier=dataclasses.replace(config.tier, input=_absolute(source)))
+        config = dataclasses.replace(
+            config, tier=dataclasses.replace(config.tier, source="record", input=_absolute(source))
+        )
     chosen = ways_of(_strategies(config), config.tier.policies)
     host, watchdog = PagexchangeHost(config.block, blocking=blocking), Watchdog.from_environment()
     _refuse_unknown_policies(config, host.registry.names())

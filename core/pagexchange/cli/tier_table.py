@@ -144,7 +144,8 @@ def _taken(way: WayResult) -> dict[str, Words]:
 
 def _remarks(result: TierResult) -> Iterator[RenderableType]:
     """What there is to say of the stream, and of each way that something is wrong with."""
-    notes: list[tuple[str, str, str]] = [("stream", note, "") for note in result.stream.notes]
+    labels = ["stream", *[""] * len(result.stream.notes)]
+    notes = [(label, note.rstrip("."), "") for label, note in zip(labels, result.stream.notes, strict=False)]
     for way in result.ways:
         if way.reason:
             notes.append((way.name, way.reason, "bad"))

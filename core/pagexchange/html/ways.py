@@ -56,7 +56,7 @@ def table(facts: Facts, host: str) -> list[Element | None]:
     notes: list[str] = next((found for one in ways if (found := _detail(one, "notes"))), [])
     return [
         figures(element("table", head, element("tbody", *body))),
-        *(element("p", f"{note[:1].upper()}{note[1:]}.", class_="dim") for note in notes),
+        *(element("p", f"{note[:1].upper()}{note[1:].rstrip('.')}.", class_="dim") for note in notes),
     ]
 
 

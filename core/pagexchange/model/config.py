@@ -18,6 +18,7 @@ Sorting = Literal["random", "sorted"]
 Population = Literal["half", "anon", "file"]
 Load = Literal["idle", "busy"]
 Interleave = Literal["even", "weighted"]
+Accesses = Literal["record", "drawn"]
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
@@ -193,8 +194,10 @@ class TierConfig:
     free: Count | None = None
     """Frames that are left free on each node; by default the fast node is full to its high watermark, and a sixteenth
     of the slow one is free."""
+    source: Accesses = "record"
+    """Accesses as a file has them, or drawn from the four keys below `input`."""
     input: str | None = None
-    """File with accesses (from the folder of this one); by default they are drawn from the four keys below."""
+    """File with accesses (from the folder of this one); by default the one that ships with pagexchange."""
     zipf: Annotated[float, msgspec.Meta(ge=0.0, le=4.0)] = 0.9
     """Drawn: the page of rank k gets 1/k^zipf of the accesses; 0: all pages the same."""
     phase: Positive = 40

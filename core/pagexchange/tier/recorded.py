@@ -7,7 +7,6 @@ accesses of a tick are drawn from what the file says of that time; where it says
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -15,21 +14,24 @@ from numpy.typing import NDArray
 
 from pagexchange.errors import TraceError
 from pagexchange.model.words import counted
+from pagexchange.pages import files
 from pagexchange.samples.schema import Input
 from pagexchange.tier.moving import TICK_MS
 from pagexchange.tier.stream import LEAST_PAGES, Stream, drawn_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from pagexchange.model.config import TierConfig
-    from pagexchange.pages.files import Trace
+    from pagexchange.pages.files.source import Progress
     from pagexchange.pages.files.table import Access
+    from pagexchange.pages.files.trace import Trace
     from pagexchange.tier.stream import Pages
 
 Ints = NDArray[np.int64]
 
-_BLOCK: Final = 1 << 20
+PACKAGED: Final = "packaged damo record of a hot set that moves"
 
 
 class Ranges(NamedTuple):
@@ -65,6 +67,8 @@ class Recorded(Stream):
     ----------
     trace
         As `pagexchange.pages.files.read` gives it.
+    given
+        What it is: its name is in what is raised.
     most
         Pages that the arena has room for. Where the file has more, neighbours count as one.
 
@@ -74,7 +78,7 @@ class Recorded(Stream):
         The file names fewer than two pages, or no access.
     """
 
-    def __init__(self, trace: Trace, path: Path, config: TierConfig, most: int, seed: int) -> None:
+    def __init__(self, trace: Trace, given: Input, config: TierConfig, most: int, seed: int) -> None:
         self._trace, self._seed = trace, seed
         none = np.zeros(0, np.int64)
         ranges, last, seen = Ranges(none, none), 0, 0.0
@@ -85,9 +89,9 @@ class Recorded(Stream):
                 last = max(last, int(known["time"].max()))
                 seen += float((known["heat"].astype(np.float64) * known["pages"]).sum())
         if ranges.pages < LEAST_PAGES:
-            raise TraceError(f"{path}: names {counted(ranges.pages, 'page')}: a tier needs two at least")
+            raise TraceError(f"{given.name}: names {counted(ranges.pages, 'page')}: a tier needs two at least")
         if not seen > 0:
-            raise TraceError(f"{path}: says of no page that it was accessed: there is nothing to play")
+            raise TraceError(f"{given.name}: says of no page that it was accessed: there is nothing to play")
         self._ranges, self._before = ranges, ranges.before
         self._granule = -(-ranges.pages // most)
         self.pages = -(-ranges.pages // self._granule)
@@ -96,7 +100,7 @@ class Recorded(Stream):
         self.tick_ns = whole if config.tick_ms is None else 1e6 * config.tick_ms
         self.ticks = min(config.ticks, int(last // self.tick_ns) + 1) if last else config.ticks
         self.accesses, self.weight = drawn_of(config.rate, self.tick_ns, config.accesses)
-        self.given = Input(name=f"{path.name} ({trace.form})", kind="file", digest=_digest(path))
+        self.given = given
         self.notes = (*trace.notes, *self._said())
 
     def play(self, round: int) -> Iterator[Pages]:  # noqa: D102 - as the base says
@@ -162,10 +166,23 @@ def by_tick(chunks: Iterable[Access], tick_ns: float, ticks: int) -> Iterator[Ac
         tick, empty = tick + 1, empty[:0]
 
 
-def _digest(path: Path) -> str:
-    """sha256 of a file."""
+def packaged(config: TierConfig, most: int, seed: int) -> Recorded:
+    """Return the stream that ships with pagexchange; arguments as of `Recorded`."""
+    trace = files.packaged()
+    return Recorded(trace, Input(name=PACKAGED, kind="file", digest=_digest(trace)), config, most, seed)
+
+
+def from_file(path: Path, config: TierConfig, most: int, seed: int, progress: Progress | None = None) -> Recorded:
+    """Return the stream of a file; arguments as of `Recorded`. TraceError: it cannot be read, or has none in it."""
+    trace = files.read(path, progress=progress)
+    return Recorded(
+        trace, Input(name=f"{path.name} ({trace.form})", kind="file", digest=_digest(trace)), config, most, seed
+    )
+
+
+def _digest(trace: Trace) -> str:
+    """sha256 of all rows: of a file and of what `pagexchange snapshot --from` keeps of it the same."""
     found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            found.update(block)
+    for rows in trace.chunks():
+        found.update(np.ascontiguousarray(rows).tobytes())
     return found.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagexchange import __version__
@@ -15,7 +14,7 @@ from pagexchange.runs.result import Meanwhile
 from pagexchange.tier import answer, figures, price
 from pagexchange.tier.moving import MovingHotSet
 from pagexchange.tier.play import Rounds
-from pagexchange.tier.recorded import Recorded
+from pagexchange.tier.recorded import from_file, packaged
 from pagexchange.tier.result import StreamInfo, TierResult
 from pagexchange.tier.scene import Room, room
 
@@ -41,14 +40,13 @@ def stream_of(config: Config, progress: Progress | None = None) -> tuple[Stream,
     ArenaError
         No page is left on one of the nodes.
     """
-    size = room(config)
-    if config.tier.input is None:
-        return MovingHotSet(config.tier, size.pages, config.run.seed), size
-    from pagexchange.pages.files import read
-
-    path = Path(config.resolve(config.tier.input))
-    trace = read(path, progress=progress)
-    stream = Recorded(trace, path, config.tier, size.pages, config.run.seed)
+    tier, size, seed = config.tier, room(config), config.run.seed
+    if tier.source == "drawn":
+        return MovingHotSet(tier, size.pages, seed), size
+    if tier.input is None:
+        stream = packaged(tier, size.pages, seed)
+    else:
+        stream = from_file(config.resolve(tier.input), tier, size.pages, seed, progress)
     return stream, room(config, stream.pages)
 
 

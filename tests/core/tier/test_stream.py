@@ -10,10 +10,11 @@ import pytest
 
 from pagexchange.errors import TraceError
 from pagexchange.model.config import TierConfig
-from pagexchange.pages.files import read
+from pagexchange.pages import files
 from pagexchange.pages.files.table import table
+from pagexchange.samples.schema import Input
 from pagexchange.tier.moving import MovingHotSet
-from pagexchange.tier.recorded import Ranges, Recorded, by_tick
+from pagexchange.tier.recorded import Ranges, Recorded, by_tick, from_file, packaged
 from pagexchange.tier.weighted import Alias
 from tests.core.files.damo_made import as_json, record
 
@@ -74,13 +75,11 @@ def test_more_accesses_than_are_drawn_are_stood_for():
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-def recorded(tmp_path, *chunks, config=CONFIG, most=PAGES, kind="accesses"):
-    path = tmp_path / "trace"
-    path.write_bytes(b"what the digest is of")
+def recorded(*chunks, config=CONFIG, most=PAGES, kind="accesses"):
     trace: Any = SimpleNamespace(
         form="made", numbers="vpn", page_size=4096, kind=kind, notes=(), chunks=lambda: iter(chunks)
     )
-    return Recorded(trace, path, config, most, 1)
+    return Recorded(trace, Input(name="made", kind="file"), config, most, 1)
 
 
 def test_ranges_that_touch_are_one_and_gaps_have_no_pages():
@@ -98,27 +97,27 @@ def test_rows_are_cut_at_ticks_and_a_tick_without_any_is_empty():
     assert [len(part) for part in by_tick([rows], 10.0, 2)] == [2, 2]
 
 
-def test_accesses_are_drawn_by_the_heat_of_their_time_and_stay_where_the_file_is_silent(tmp_path):
+def test_accesses_are_drawn_by_the_heat_of_their_time_and_stay_where_the_file_is_silent():
     config = dataclasses.replace(CONFIG, tick_ms=1e-3, ticks=4, rate=1e9, accesses=1000)
     rows = table([0, 0, 1000, 3000], [1000, 5000, 1000, 5004], [4, 8, 2, 1], [1.0, 0.0, 3.0, 7.0])
-    ticks = played(recorded(tmp_path, rows, config=config))
+    ticks = played(recorded(rows, config=config))
     assert [sorted(set(pages.tolist())) for pages in ticks] == [[0, 1, 2, 3], [0, 1], [0, 1], [8]]
     counts = np.bincount(ticks[0])
     assert (abs(counts - 250) < 100).all()
 
 
-def test_where_the_file_has_more_pages_neighbours_are_one_and_it_is_said(tmp_path):
-    stream = recorded(tmp_path, table(0, [0, 10_000], [900, 100], 1.0), most=100)
+def test_where_the_file_has_more_pages_neighbours_are_one_and_it_is_said():
+    stream = recorded(table(0, [0, 10_000], [900, 100], 1.0), most=100)
     assert stream.pages == 100
     assert any("10 neighbours count as one" in note for note in stream.notes)
     assert max(pages.max() for pages in stream.play(0)) == 99
 
 
-def test_a_file_lasts_for_all_ticks_unless_a_tick_is_given(tmp_path):
+def test_a_file_lasts_for_all_ticks_unless_a_tick_is_given():
     rows = table([0, 5_000_000_000], [0, 1], 1, 1.0)
-    assert recorded(tmp_path, rows).tick_ns == 1e9
-    assert recorded(tmp_path, rows).ticks == 6
-    given = recorded(tmp_path, rows, config=dataclasses.replace(CONFIG, tick_ms=2500.0))
+    assert recorded(rows).tick_ns == 1e9
+    assert recorded(rows).ticks == 6
+    given = recorded(rows, config=dataclasses.replace(CONFIG, tick_ms=2500.0))
     assert (given.tick_ns, given.ticks) == (2.5e9, 3)
 
 
@@ -126,9 +125,9 @@ def test_a_file_lasts_for_all_ticks_unless_a_tick_is_given(tmp_path):
     ("rows", "said"),
     [(table(0, [7], [1], 1.0), "names 1 page"), (table(0, [7], [9], 0.0), "no page that it was accessed")],
 )
-def test_a_file_with_nothing_to_play_is_refused_by_name(tmp_path, rows, said):
+def test_a_file_with_nothing_to_play_is_refused_by_name(rows, said):
     with pytest.raises(TraceError, match=said):
-        recorded(tmp_path, rows)
+        recorded(rows)
 
 
 def test_a_damo_record_is_played(tmp_path):
@@ -137,8 +136,19 @@ def test_a_damo_record_is_played(tmp_path):
     hot = [(0, 64 * page, 9, 1), (64 * page, 128 * page, 0, 1)]
     path = Path(tmp_path / "damon.data")
     path.write_bytes(as_json(record([(10**9, quiet), (2 * 10**9, hot), (3 * 10**9, hot)])))
-    stream = Recorded(read(path), path, CONFIG, PAGES, 1)
+    stream = from_file(path, CONFIG, PAGES, 1)
     assert stream.pages == 128
     ticks = played(stream)
     assert len(ticks[0]) == 0  # nothing was seen yet
     assert ticks[-1].max() == 63
+
+
+def test_the_packaged_record_is_a_hot_set_that_moves_and_the_same_as_a_file(tmp_path):
+    stream = packaged(dataclasses.replace(CONFIG, ticks=60), 4000, 1)
+    hot = []
+    for pages in stream.play(0):
+        counts = np.bincount(pages, minlength=stream.pages)
+        hot.append(set(np.argsort(-counts)[: stream.pages // 10].tolist()))
+    assert len(hot[20] & hot[21]) > len(hot[20] & hot[50])
+    files.save(files.packaged(), tmp_path / "same.pgxtrace")
+    assert from_file(tmp_path / "same.pgxtrace", CONFIG, 4000, 1).given.digest == stream.given.digest
