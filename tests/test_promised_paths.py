@@ -23,7 +23,7 @@ PROMISED = {
 }
 BUILT_IN = (
     "per-flag whole-word masked-word two-pass word-swap temp-page list-exchange numpy-swap null xarray radix-tree "
-    "hottest-coldest timing trace faults"
+    "hottest-coldest quota timing trace faults"
 )
 
 

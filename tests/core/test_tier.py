@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pagexchange
-from pagexchange.errors import PluginContractError, PluginError
+from pagexchange.errors import ConfigError, PluginContractError, PluginError
 from tests.core.tier_model import TierModel
 
 FAST, SLOW = 12, 20
@@ -299,3 +299,110 @@ def test_the_best_are_found_whatever_the_last_search_has_found(accesses, batch):
             wanted = fresh.pairing.object(fresh._view(None, None))
             assert tier.pairing.object(tier._view(None, None)).tolist() == wanted.tolist()
             tier.step()
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams, st.integers(1, 8), st.integers(0, 3), st.integers(0, 3))
+def test_migrations_end_on_the_nodes_where_a_plain_model_puts_them(stream, batch, rest, low):
+    nodes = [("fast", FAST), ("slow", SLOW)]
+    with pagexchange.Arena.create(nodes=nodes, watermarks=(0, low, low)) as arena:
+        mapping = fill(arena, FAST - 2, SLOW - 3)
+        indexes = np.arange(FAST + SLOW - 5)
+        options = {"batch": batch, "hysteresis": 1.0, "rest": rest}
+        tier = arena.tier(strategy="migrate", pairing={"plugin": "hottest-coldest", **options}, half_life=1.0)
+        model = TierModel(arena.cache_load(mapping, indexes).tolist(), FAST, **options)
+        for accesses in stream:
+            tier.touch(arena.cache_load(mapping, np.array(accesses, np.int64)))
+            model.touch(accesses)
+            free = [FAST - sum(page.place < FAST for page in model.pages)]
+            free.append(FAST + SLOW - len(model.pages) - free[0])
+            went = model.migrate(*free, low)
+            step = tier.step()
+            assert (step.promoted, step.demoted, step.stalls) == went
+            now = arena.cache_load(mapping, indexes)
+            assert [bool(place < FAST) for place in now] == [page.place < FAST for page in model.pages]
+            for page, place in zip(model.pages, now.tolist(), strict=True):
+                page.place = place  # which of the free frames it got is the allocator's choice
+            assert tier.heat[now].tolist() == [page.heat for page in model.pages]
+
+
+def test_a_promotion_without_a_free_frame_is_a_stall(arena):
+    fill(arena)
+    tier = arena.tier(strategy="migrate")
+    tier.touch([20, 20])
+    step = tier.step()
+    assert (step.asked, step.done, step.refused, step.stalls, step.promoted, step.demoted) == (1, 0, 1, 1, 0, 0)
+
+
+def test_blocks_of_several_frames_are_not_migrated(arena):
+    with pytest.raises(ValueError, match="run 4: strategy 'migrate' migrates"):
+        arena.tier(strategy="migrate", run=4)
+
+
+def test_a_step_of_migrations_stops_when_its_time_is_over():
+    with pagexchange.Arena.create(nodes=[("fast", 512), ("slow", 1024)]) as arena:
+        fill(arena, 500, 900)
+        tier = arena.tier(strategy="migrate")
+        tier.touch(np.arange(512, 1024))
+        step = tier.step(max_us=1e-3, pairs=200)
+        assert step.asked == 200
+        assert step.done == 64
+        assert step.left == 136
+
+
+def quota(arena, **options):
+    """A tier whose pairing is `quota`, after a first step that begins its time."""
+    tier = arena.tier(pairing={"plugin": "quota", **options}, half_life=1e9)
+    tier.step(now=0.0)
+    return tier
+
+
+def test_a_quota_of_bytes_holds_from_second_to_second(arena):
+    fill(arena)
+    tier = quota(arena, bytes_per_second=6.0 * 4096)
+    tier.touch(np.arange(12, 32))
+    assert [tier.step(now=float(second)).asked for second in (1, 2)] == [3, 3]
+    assert tier.step(now=2.0).asked == 0
+    halves = [tier.step(now=2.0 + part / 6).asked for part in range(1, 7)]
+    assert (sum(halves), max(halves)) == (3, 1)
+
+
+def test_a_quota_of_time_counts_what_a_pair_has_taken(arena):
+    fill(arena)
+    tier = quota(arena, bytes_per_second=0.0, ms_per_second=1.0, batch=2)
+    tier.touch(np.arange(12, 32))
+    view = tier._heat.view(limit=12, seconds=1e-3, ns_per_pair=0.0)
+    assert len(tier.pairing.object(view)) == 2
+    view = tier._heat.view(limit=12, seconds=1e-3, ns_per_pair=1000.0)
+    assert len(tier.pairing.object(view)) == 1
+
+
+def test_a_quota_takes_the_hot_and_leaves_the_hot_of_the_fast_node(arena):
+    fill(arena)
+    tier = quota(arena, bytes_per_second=0.0, hot=2.0)
+    tier.touch([20, 20, 21, 22, 22, 22, *[0] * 5, *[1] * 5, 2])
+    step = tier.step(now=1.0)
+    pairs = step.moves[: step.done].tolist()
+    assert sorted(a for a, _ in pairs) == [20, 22]
+    assert not {b for _, b in pairs} & {0, 1}
+
+
+def test_a_quota_prefers_what_is_hotter_and_then_what_is_longer_there(arena):
+    fill(arena)
+    tier = quota(arena, bytes_per_second=2.0 * 4096, by_age=0.0)
+    tier.touch([20] * 4 + [25] * 9 + [30] * 2)
+    assert tier.step(now=1.0).moves[0].tolist()[0] == 25
+    tier = arena.tier(
+        pairing={"plugin": "quota", "bytes_per_second": 2.0 * 4096, "by_heat": 0.0, "by_age": 1.0}, half_life=1e9
+    )
+    for number in range(6):
+        tier.step(now=0.0)
+        if number == 4:
+            tier._heat.refused(np.array([12, 13]))
+    tier.touch([12, 13, 14])
+    assert tier.step(now=1.0).moves[0].tolist()[0] == 14
+
+
+def test_a_quota_wants_a_weight(arena):
+    with pytest.raises(ConfigError, match="by_heat and by_age are both 0"):
+        arena.tier(pairing={"plugin": "quota", "by_heat": 0.0, "by_age": 0.0})

@@ -20,7 +20,7 @@ ANSWERS = {
     "exchange_data": {"word-swap", "temp-page", "list-exchange", "numpy-swap", "null"},
     "copy_data": {"folio-copy", "streaming-copy", "numpy-copy"},
     "update_mapping": {"xarray", "radix-tree"},
-    "pair_pages": {"hottest-coldest"},
+    "pair_pages": {"hottest-coldest", "quota"},
 }
 WRAPPERS = {"timing", "trace", "faults"}
 

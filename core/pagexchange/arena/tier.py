@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from pagexchange.arena import pairing as pairings
 from pagexchange.arena.frame import LaidOutRegion
+from pagexchange.arena.pairs import as_microseconds
 from pagexchange.arena.strategy import Strategy
+from pagexchange.arena.tier_moves import CLOCK, exchanged, migrated
 from pagexchange.arena.tier_step import TierStep
 from pagexchange_native.integers import as_number
 from pagexchange_native.tier.heat import Heat
 from pagexchange_native.tier.view import TierView
 
-CLOCK: Final = time.perf_counter_ns
 COUNTED: Final = ("steps", "accesses", "writes", "hits")
 SUMMED: Final = tuple(field.name for field in dataclasses.fields(TierStep) if field.name != "moves")
 
@@ -46,8 +47,13 @@ class Tier:
             raise ValueError(f"run {self.run}: want 1 frame or more")
         self.half_life = _positive(half_life, "half_life", "steps")
         self.write_weight = _positive(write_weight, "write_weight", "accesses")
-        numbers = _two_nodes(arena, fast, slow)
-        self._heat = Heat(arena, fast=numbers[0], slow=numbers[1], run=self.run, half_life=self.half_life)
+        if self.run > 1 and strategy.built.spec.migrates:
+            raise ValueError(
+                f"run {self.run}: strategy {strategy.name!r} migrates, and free frames need not lie in a row; "
+                "want run 1, or a strategy that exchanges"
+            )
+        self._nodes = _two_nodes(arena, fast, slow)
+        self._heat = Heat(arena, fast=self._nodes[0], slow=self._nodes[1], run=self.run, half_life=self.half_life)
         self.pairing = pairings.served(pairing, strategy.built, arena)
         self._counts = dict.fromkeys((*COUNTED, *SUMMED), 0)
         self._before: float | None = None
@@ -107,6 +113,9 @@ class Tier:
     def step(self, *, pairs: int | None = None, max_us: float | None = None, now: float | None = None) -> TierStep:
         """Ask the pairing who is to trade places, and exchange these pages.
 
+        A strategy that migrates demotes the coldest of them first, as many as it takes for the hot ones to find frames
+        and the fast node's low watermark to stay free, then promotes; a page is done when it was promoted.
+
         Parameters
         ----------
         pairs : int, optional
@@ -122,28 +131,31 @@ class Tier:
             The pairing raised; or answered what it may not (PluginContractError). Nothing was moved.
         """
         began, cpu_began = CLOCK(), time.thread_time_ns()
+        until = None if max_us is None else began + int(as_microseconds(max_us) * 1000)
         view = self._view(pairs, now)
         chosen = pairings.ask(self.pairing, view, self._heat)
         chosen_at = CLOCK()
-        result, statuses = self._exchange(chosen, max_us, began)
+        if self.strategy.built.spec.migrates:
+            moved = migrated(self.strategy, self._heat, chosen, self._nodes, self.half_life, until)
+        else:
+            moved = exchanged(self.strategy, self._heat, chosen, self.run, self.half_life, until)
         moved_at = CLOCK()
-        moves, done, refused, left, again, frames = self._heat.settle(chosen, statuses, self.half_life)
         self._heat.grow()
         step = TierStep(
-            moves=self._frames(moves),
+            moves=moved.moves,
             asked=len(chosen),
-            done=done,
-            refused=refused,
-            left=left,
-            promoted=done * self.run,
-            demoted=done * self.run,
-            stalls=0,
-            frames_taken=result.frames_got,
-            back_and_forth=again * self.run,
-            bytes=frames * self.arena.page_size,
+            done=moved.done,
+            refused=moved.refused,
+            left=moved.left,
+            promoted=moved.promoted,
+            demoted=moved.demoted,
+            stalls=moved.stalls,
+            frames_taken=moved.frames_taken,
+            back_and_forth=moved.back_and_forth,
+            bytes=moved.frames * self.arena.page_size,
             choose_ns=chosen_at - began,
             move_ns=moved_at - chosen_at,
-            cpu_ns=time.thread_time_ns() - cpu_began + sum(cpu for _, cpu in result.thread_ns[1:]),
+            cpu_ns=time.thread_time_ns() - cpu_began + moved.others_cpu_ns,
         )
         counts = self._counts
         counts["steps"] += 1
@@ -166,29 +178,8 @@ class Tier:
             ns_per_pair=self._counts["move_ns"] / done if done else 0.0,
         )
 
-    def _exchange(self, chosen: NDArray[np.int64], max_us: float | None, began: int) -> tuple[Any, NDArray[np.int32]]:
-        """Exchange blocks; return the result and the status of each pair of blocks."""
-        rest = None if max_us is None else max(1.0, max_us - (CLOCK() - began) / 1000)
-        pairs = self._frames(chosen)
-        result = self.strategy.exchange(pairs, max_call_us=rest)
-        if self.run == 1:
-            return result, result.status
-        statuses = result.status.reshape(-1, self.run)
-        whole = statuses.min(axis=1)  # of several refusals the one with the largest errno; ETIME where nothing else
-        torn = (statuses == 0) & (whole[:, None] != 0)
-        if torn.any():
-            self.strategy.exchange(pairs[torn.reshape(-1)]).raise_for_status()
-        return result, whole
 
-    def _frames(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the frames of pairs of blocks, one row for each frame of a block."""
-        if self.run == 1:
-            return pairs
-        inside = np.arange(self.run, dtype=np.int64)
-        return (pairs[:, None, :] * self.run + inside[None, :, None]).reshape(-1, 2)
-
-
-def _two_nodes(arena: LaidOutRegion, fast: str | None, slow: str | None) -> list[int]:
+def _two_nodes(arena: LaidOutRegion, fast: str | None, slow: str | None) -> tuple[int, int]:
     """Return the numbers of the fast and the slow node; ValueError says which there are."""
     names = [str(node["name"]) for node in arena.nodes]
     if len(names) < 2:
@@ -197,7 +188,7 @@ def _two_nodes(arena: LaidOutRegion, fast: str | None, slow: str | None) -> list
     for key, name in zip(("fast", "slow"), chosen, strict=True):
         if name not in names:
             raise ValueError(f"{key} {name!r}: no such node; the arena has {', '.join(names)}")
-    return [names.index(name) for name in chosen]
+    return names.index(chosen[0]), names.index(chosen[1])
 
 
 def _as_numbers(frames: ArrayLike) -> NDArray[Any]:

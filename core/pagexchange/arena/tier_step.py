@@ -15,9 +15,9 @@ class TierStep:
     asked: int
     """Pairs of blocks that the pairing asked for."""
     done: int
-    """Of these, whose pages have traded places."""
+    """Of these, whose pages have traded places; of migrations, whose hot page was promoted."""
     refused: int
-    """Of these, that were refused: both blocks are as they were."""
+    """Of these, that were refused: both blocks, of migrations the hot page, are as they were. Stalls are among them."""
     left: int
     """Of these, that were not reached in the time that the step had."""
     promoted: int
@@ -35,6 +35,6 @@ class TierStep:
     choose_ns: int
     """Wall time until the pairs were chosen and checked."""
     move_ns: int
-    """Wall time of the exchanges or migrations."""
+    """Wall time of the exchanges or migrations, with what it takes for heat to follow the pages."""
     cpu_ns: int
     """CPU time of the whole step, of all threads."""

@@ -30,4 +30,6 @@ cdef class Heat:
     cdef void learn(self, uint64_t block) noexcept nogil
     cdef int swap(self, uint64_t a, uint64_t b) noexcept nogil
     cdef void put(self, uint64_t block, pgx_block page) noexcept nogil
+    cdef bint knows(self, uint64_t block) noexcept nogil
+    cdef void empty(self, uint64_t block) noexcept nogil
     cdef void refuse(self, uint64_t block) noexcept nogil

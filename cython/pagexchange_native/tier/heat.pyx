@@ -137,6 +137,12 @@ cdef class Heat:
         cdef Use use = self.region.use()
         return pgx_load64(&self.region.region.nodes[self.fast_node].free)
 
+    @property
+    def low_fast(self):
+        """Frames of the fast node's low watermark."""
+        cdef Use use = self.region.use()
+        return self.region.region.nodes[self.fast_node].wm_low
+
     def accesses(self):
         """Return the accesses to each block by now, older ones counted for less: float32."""
         return self.words.view(np.float32)[:, 0] / np.float32(self.weight)
@@ -334,6 +340,57 @@ cdef class Heat:
         cdef uint32_t state = self.blocks[block].state
         cdef uint32_t came = state & PGX_TIER_STEP
         return came != 0 and not state & PGX_TIER_REFUSED and self.step - came <= soon
+
+    def follow(self, old, new, double soon):
+        """Let heat follow pages that have gone to free frames; return how many went back and forth, and their frames.
+
+        Parameters
+        ----------
+        old, new : int64[n]
+            Where each page was, and where it is; what is in neither node is not followed.
+        """
+        cdef object olds = view_of(old, "old", INT64, 1)
+        cdef object news = view_of(new, "new", INT64, 1)
+        cdef const int64_t *source = <const int64_t *>items(olds)
+        cdef const int64_t *target = <const int64_t *>items(news)
+        cdef Py_ssize_t i, n = extent(olds, 0)
+        cdef uint64_t a, b, again = 0, frames = 0
+        if extent(news, 0) != n:
+            raise ValueError(f"new: want int64[{n}], got {extent(news, 0)}")
+        with nogil:
+            for i in range(n):
+                a, b = <uint64_t>source[i], <uint64_t>target[i]
+                if self.knows(a) and self.knows(b):
+                    again += self.lately(a, soon)
+                    frames += 1ull << max(0, pgx_block_order(&self.blocks[a]))
+                    self.put(b, self.blocks[a])
+                    self.empty(a)
+        return again, frames
+
+    def refused(self, blocks):
+        """Note that what lies in these blocks, int64[n], was refused to go in this step."""
+        cdef object view = view_of(blocks, "blocks", INT64, 1)
+        cdef const int64_t *block = <const int64_t *>items(view)
+        cdef Py_ssize_t i
+        cdef Use use = self.region.use()
+        for i in range(extent(view, 0)):
+            if self.knows(<uint64_t>block[i]):
+                self.refuse(<uint64_t>block[i])
+
+    def frames(self, blocks):
+        """Return the frames of what lies in each of these blocks of the two nodes: int64[n] of int64[n]."""
+        orders = (self.words[blocks, 1] & np.uint32(PGX_TIER_ORDER)) >> PGX_TIER_ORDER_SHIFT
+        return np.int64(self.run) << np.maximum(orders.astype(np.int64) - 1, 0)
+
+    cdef bint knows(self, uint64_t block) noexcept nogil:
+        return block - self.fast < self.nfast or block - self.slow < self.nslow
+
+    cdef void empty(self, uint64_t block) noexcept nogil:
+        """Notes that nothing lies in a block."""
+        cdef float *bound = self.bound_of(block)
+        self.blocks[block].heat = 0.0
+        self.blocks[block].state = 0
+        bound[0] = max(bound[0], <float>0.0) if block - self.slow < self.nslow else <float>0.0
 
     def grow(self):
         """End the step: accesses of the next one weigh more."""
