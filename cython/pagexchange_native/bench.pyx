@@ -264,3 +264,50 @@ def time_record(int words, int operations, *, bint save):
         cpu = now(CLOCK_THREAD_CPUTIME_ID) - cpu
     free(s)
     return cpu
+
+
+def time_remap(uint64_t[:, ::1] pairs, uint64_t size, uint64_t through):
+    """Let two pages of each pair trade their addresses, by three calls of mremap each, and time it.
+
+    Parameters
+    ----------
+    pairs : uint64[n, 2]
+        Addresses of private anonymous memory of this process.
+    size : int
+        Bytes at each address: multiples of the page size.
+    through : int
+        Where as many bytes are mapped that nobody needs.
+
+    Returns
+    -------
+    cpu_ns, wall_ns : int
+        CLOCK_THREAD_CPUTIME_ID and CLOCK_MONOTONIC of the calling thread.
+
+    Raises
+    ------
+    OSError
+        Linux refused a call. Pairs before that one were exchanged; of that one, pages may lie at `through`.
+    """
+    cdef int64_t i, n = pairs.shape[0], cpu, wall
+    cdef int code = 0
+    with nogil:
+        wall = now(CLOCK_MONOTONIC)
+        cpu = now(CLOCK_THREAD_CPUTIME_ID)
+        for i in range(n):
+            code = remap(pairs[i, 0], through, size) or remap(pairs[i, 1], pairs[i, 0], size) \
+                or remap(through, pairs[i, 1], size)
+            if code:
+                break
+        cpu = now(CLOCK_THREAD_CPUTIME_ID) - cpu
+        wall = now(CLOCK_MONOTONIC) - wall
+    if code:
+        raise OSError(code, f"mremap, pair {i}: {os.strerror(code)}")
+    return cpu, wall
+
+
+cdef inline int remap(uint64_t old, uint64_t new, uint64_t size) noexcept nogil:
+    """Moves a range's pages to where another range is mapped; 0, or an errno."""
+    # The range that is left stays mapped, without pages: else another thread could get the hole, and lose it again.
+    if mremap(<void *>old, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, <void *>new) == MAP_FAILED:
+        return errno
+    return 0

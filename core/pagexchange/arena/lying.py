@@ -32,7 +32,7 @@ class Lying:
     on: dict[int, int] = field(default_factory=dict)
     """Real node -> how many of them."""
     untouched: int = 0
-    """How many have no memory yet."""
+    """How many this process has not touched yet."""
     why: str = ""
     """Why Linux does not say; empty: it does."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # linux/mempolicy.h
+DEFAULT: Final = 0
 BIND: Final = 2
 INTERLEAVE: Final = 3
 WEIGHTED_INTERLEAVE: Final = 6
