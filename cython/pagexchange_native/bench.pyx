@@ -2,6 +2,9 @@
 # cython: freethreading_compatible=False
 """Bare loops over many pairs, timed without Python in between: what the strategies are compared with."""
 
+import os
+
+from libc.errno cimport errno as c_errno
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -9,8 +12,9 @@ from libc.string cimport memset
 from posix.stdlib cimport posix_memalign
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
+from pagexchange_native.arena.mapping cimport MAP_FAILED
 from pagexchange_native.arena.undo cimport Undo, put64, undo_commit
-from pagexchange_native.buffers cimport INT64, UINT8, extent, items, view_of
+from pagexchange_native.buffers cimport INT64, UINT64, UINT8, extent, items, view_of
 from pagexchange_native.movers.mover cimport isa_of
 from pagexchange_native.movers.moves cimport (
     PGX_SHARE,
@@ -33,6 +37,22 @@ from pagexchange_native.format cimport (
     pgx_saved,
     pgx_store64,
 )
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
+    #include <sys/mman.h>
+    #ifndef MREMAP_DONTUNMAP
+    #define MREMAP_DONTUNMAP 4  /* Linux 5.7; the C library's headers may be older */
+    #endif
+    """
+    void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...) nogil
+    enum:
+        MREMAP_MAYMOVE
+        MREMAP_FIXED
+        MREMAP_DONTUNMAP
 
 LOOPS = {
     "rfc": "8 bytes at a time, not vectorised: the loop of the 2019 RFC",
@@ -266,7 +286,7 @@ def time_record(int words, int operations, *, bint save):
     return cpu
 
 
-def time_remap(uint64_t[:, ::1] pairs, uint64_t size, uint64_t through):
+def time_remap(object pairs, uint64_t size, uint64_t through):
     """Let two pages of each pair trade their addresses, by three calls of mremap each, and time it.
 
     Parameters
@@ -288,14 +308,18 @@ def time_remap(uint64_t[:, ::1] pairs, uint64_t size, uint64_t through):
     OSError
         Linux refused a call. Pairs before that one were exchanged; of that one, pages may lie at `through`.
     """
-    cdef int64_t i, n = pairs.shape[0], cpu, wall
+    cdef object view = view_of(pairs, "pairs", UINT64, 2)
+    cdef const uint64_t *pair = <const uint64_t *>items(view)
+    cdef int64_t i = 0, n = extent(view, 0), cpu, wall
     cdef int code = 0
+    if extent(view, 1) != 2:
+        raise ValueError(f"pairs: want uint64[n, 2], got {extent(view, 1)} columns")
     with nogil:
         wall = now(CLOCK_MONOTONIC)
         cpu = now(CLOCK_THREAD_CPUTIME_ID)
         for i in range(n):
-            code = remap(pairs[i, 0], through, size) or remap(pairs[i, 1], pairs[i, 0], size) \
-                or remap(through, pairs[i, 1], size)
+            code = remap(pair[2 * i], through, size) or remap(pair[2 * i + 1], pair[2 * i], size) \
+                or remap(through, pair[2 * i + 1], size)
             if code:
                 break
         cpu = now(CLOCK_THREAD_CPUTIME_ID) - cpu
@@ -309,5 +333,5 @@ cdef inline int remap(uint64_t old, uint64_t new, uint64_t size) noexcept nogil:
     """Moves a range's pages to where another range is mapped; 0, or an errno."""
     # The range that is left stays mapped, without pages: else another thread could get the hole, and lose it again.
     if mremap(<void *>old, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, <void *>new) == MAP_FAILED:
-        return errno
+        return c_errno
     return 0

@@ -145,18 +145,21 @@ def plan(
         if spec.name in names
     ]
     reference = config.bench.reference
+    missing = {name: why for name in names if name in OTHERS and (why := OTHERS[name].why_not(config))}
+    left_out = [f"{name}: {why}" for name, why in missing.items()]
+    names = [name for name in names if name not in missing]
     everybody = [*names, *(spec.name for spec in strategies)]
     if reference not in everybody:
         # Without its peers a run still has somebody to be compared with.
         if asked is None or reference != type(config.bench)().reference:
-            problems.append(f"bench.reference: {reference!r} is not measured{did_you_mean(reference, everybody)}")
+            why = f": {missing[reference]}" if reference in missing else did_you_mean(reference, everybody)
+            problems.append(f"bench.reference: {reference!r} is not measured{why}")
         reference = strategies[0].name if strategies else ""
     found = points(config.bench, caches, cpus)
     if not found.points:
         problems += [f"bench: not one point is possible: {why}" for why in found.left_out]
     if problems:
         raise ConfigError([Problem(config.origin, problem) for problem in problems])
-    left_out: list[str] = []
     cells: list[PlannedCell] = []
     registry = Registry(config.block)
     for point in found.points:

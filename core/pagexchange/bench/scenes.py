@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.arena import hugepages
+from pagexchange.arena import hugepages, lying
 from pagexchange.arena.arena import Arena
+from pagexchange.arena.given_nodes import NodeTable
 from pagexchange.bench.axes import PAGES
 from pagexchange.model.config import Backing, Population, Sorting
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import format_size
+from pagexchange_native.arena.places import as_place, border
 
 Pairs: TypeAlias = NDArray[np.int64]
 
@@ -47,49 +49,25 @@ class Setting:
         return self.size // 2 // (self.page_size << self.order)
 
 
-class Scene:
-    """An arena of two equal nodes full of pages, and lists of pairs across them.
+class Stage:
+    """Folios by number on two sides, and lists of pairs across them.
 
     Parameters
     ----------
     seed
-        Decides which pages are files' and the lists: the same in all processes that are compared.
-    flags
-        Let pages have flags at random.
+        Decides the lists: the same in all processes that are compared.
     """
 
-    def __init__(
-        self, setting: Setting, seed: int, *, layout: Layout | str = "linux-6.18", flags: bool = False
-    ) -> None:
-        self.setting = setting
-        frames = setting.folios << setting.order
-        self.arena = Arena.create(
-            nodes=[("fast", frames + SPARE), ("slow", frames + SPARE)],
-            page_size=setting.page_size,
-            layout=layout,
-            watermarks=(0, 0, 0),
-            huge=HUGE[setting.backing],  # type: ignore[arg-type]
-        )
-        self.rng = np.random.default_rng(seed)
-        self.sides = [self._fill(node, number, setting.folios, flags) for number, node in enumerate(("fast", "slow"))]
-        self.arena.frames[:] = 1  # every page is there before anything is timed
-        self.huge_bytes = hugepages.mapped(self.arena)
+    sides: list[Pairs]
+    """int64[n] of each side: numbers of the folios, as `lists` names them."""
 
-    def _fill(self, node: str, number: int, folios: int, flags: bool) -> Pairs:
-        arena, kind = self.arena, self.setting.pages
-        pfns = arena.alloc(node, folios, self.setting.order)
-        share = {"anon": 0, "file": folios, "half": folios // 2}[kind]
-        file = self.rng.permutation(folios) < share
-        where = np.arange(number * folios, (number + 1) * folios, dtype=np.int64) << self.setting.order
-        if file.any():
-            arena.cache_add(arena.new_mapping(f"file of {node}"), where[file], pfns[file])
-        if not file.all():
-            arena.map(arena.new_space(f"space of {node}"), where[~file], pfns[~file])
-        if flags:
-            for name in SET:
-                if name in arena.layout:
-                    arena.set_flags(pfns[self.rng.random(folios) < 0.25], name)
-        return pfns
+    def __init__(self, setting: Setting, seed: int) -> None:
+        self.setting = setting
+        self.rng = np.random.default_rng(seed)
+
+    def details(self) -> dict[str, Any]:
+        """Return what there is to say of the pages, for the folder."""
+        raise NotImplementedError
 
     def draw_one(self, pairs: int, part: slice = slice(None)) -> Pairs:
         """Return one list of so many pairs, from a part of both nodes' folios."""
@@ -110,3 +88,69 @@ class Scene:
             pairs = np.stack([side[where] for side, where in zip(self.sides, order, strict=True)], axis=2)
             lists += [np.ascontiguousarray(one) for one in pairs[: calls - len(lists)]]
         return lists
+
+
+class Scene(Stage):
+    """An arena of two equal nodes full of pages.
+
+    Parameters
+    ----------
+    seed
+        Decides which pages are files', too.
+    flags
+        Let pages have flags at random.
+    places
+        Where the frames of the two nodes lie, as of `Arena.create`.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        seed: int,
+        *,
+        layout: Layout | str = "linux-6.18",
+        flags: bool = False,
+        places: tuple[NodeTable, NodeTable] = ({}, {}),
+    ) -> None:
+        super().__init__(setting, seed)
+        frames = (setting.folios << setting.order) + SPARE
+        whole = border(list(map(as_place, places)), setting.page_size, huge=bool(HUGE[setting.backing]))
+        frames = -(-frames * setting.page_size // whole) * whole // setting.page_size
+        self.arena = Arena.create(
+            nodes={name: {"frames": frames, **place} for name, place in zip(("fast", "slow"), places, strict=True)},
+            page_size=setting.page_size,
+            layout=layout,
+            watermarks=(0, 0, 0),
+            huge=HUGE[setting.backing],  # type: ignore[arg-type]
+        )
+        self.sides = [self._fill(node, number, setting.folios, flags) for number, node in enumerate(("fast", "slow"))]
+        self.arena.frames[:] = 1  # every page is there before anything is timed
+        self.huge_bytes = hugepages.mapped(self.arena)
+
+    def details(self) -> dict[str, Any]:
+        """Bytes of frames and arena, huge pages that came, where the frames lie."""
+        arena = self.arena
+        lay = lying.lie(arena)
+        found: dict[str, Any] = {"page_size": arena.page_size, "arena_bytes": arena.total_bytes}
+        if arena.huge:
+            found["huge_bytes"] = hugepages.mapped(arena)
+        if where := lying.words(lay):
+            found["real_nodes"] = where
+            found["remarks"] = lying.remarks(lay)
+        return found
+
+    def _fill(self, node: str, number: int, folios: int, flags: bool) -> Pairs:
+        arena, kind = self.arena, self.setting.pages
+        pfns = arena.alloc(node, folios, self.setting.order)
+        share = {"anon": 0, "file": folios, "half": folios // 2}[kind]
+        file = self.rng.permutation(folios) < share
+        where = np.arange(number * folios, (number + 1) * folios, dtype=np.int64) << self.setting.order
+        if file.any():
+            arena.cache_add(arena.new_mapping(f"file of {node}"), where[file], pfns[file])
+        if not file.all():
+            arena.map(arena.new_space(f"space of {node}"), where[~file], pfns[~file])
+        if flags:
+            for name in SET:
+                if name in arena.layout:
+                    arena.set_flags(pfns[self.rng.random(folios) < 0.25], name)
+        return pfns

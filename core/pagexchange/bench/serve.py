@@ -9,11 +9,10 @@ from typing import IO, TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from pagexchange.arena import hugepages
 from pagexchange.arena.strategy import bind
-from pagexchange.bench.catalogue import OTHERS
+from pagexchange.bench.catalogue import OTHERS, arena_scene
 from pagexchange.bench.migrate import MigratingCell
-from pagexchange.bench.scenes import Pairs, Scene, Setting
+from pagexchange.bench.scenes import Pairs, Setting, Stage
 from pagexchange.bench.strategies import StrategyCell
 from pagexchange.bench.task import Ask, Done, Failed, Ready
 from pagexchange.bench.turn import WrongError
@@ -77,14 +76,17 @@ class _Served:
             plugins=task.kind == "strategy",
         )
         setting = Setting(point.pages, point.size, point.order, point.backing, point.page_size)
-        self.scene = Scene(setting, task.seed, layout=config.layout, flags=True)
+        self.stage: Stage
         self.cell: Cell
         if task.kind == "strategy":
-            strategy = bind(PagexchangeHost(config.block), config.strategy(task.name), self.scene.arena)
+            self.stage = scene = arena_scene(setting, task.seed, config)
+            strategy = bind(PagexchangeHost(config.block), config.strategy(task.name), scene.arena)
             kind = MigratingCell if strategy.built.spec.migrates else StrategyCell
-            self.cell = kind(self.scene, strategy, point.threads)
+            self.cell = kind(scene, strategy, point.threads)
         else:
-            self.cell = OTHERS[task.name].make(self.scene, point.threads)
+            other = OTHERS[task.name]
+            self.stage = other.stage(setting, task.seed, config)
+            self.cell = other.make(self.stage, point.threads)
         self.batch = min(point.batch, setting.folios)
         self.calls = max(1, min(task.calls, task.pairs // self.batch))
 
@@ -92,13 +94,9 @@ class _Served:
         """Check one list."""
         found = {}
         if self.task.verify:
-            (pairs,) = self.scene.lists(self.batch, 1, self.task.point.sorting, np.random.default_rng(self.task.seed))
+            (pairs,) = self.stage.lists(self.batch, 1, self.task.point.sorting, np.random.default_rng(self.task.seed))
             found = self.cell.check(pairs)
-        arena = self.scene.arena
-        details = found.setdefault("details", {})
-        details |= {"page_size": arena.page_size, "arena_bytes": arena.total_bytes}
-        if arena.huge:
-            details["huge_bytes"] = hugepages.mapped(arena)
+        found.setdefault("details", {}).update(self.stage.details())
         idle = found.get("verdict") in ("refused", "starved", "wrong")
         return Ready(found=found, idle=idle)
 
@@ -106,11 +104,11 @@ class _Served:
         """Warm up, then the lists of the turn: the same ones in all cells of a point."""
         rng = np.random.default_rng([self.task.seed, number])
         self.cell.turn(self.warming(rng))
-        return self.cell.turn(self.scene.lists(self.batch, self.calls, self.task.point.sorting, rng))
+        return self.cell.turn(self.stage.lists(self.batch, self.calls, self.task.point.sorting, rng))
 
     def warming(self, rng: np.random.Generator) -> list[Pairs]:
         """Lists before the clock runs: of a set that a cache may hold all, in long lists, then some as they come."""
-        folios, sorting = self.scene.setting.folios, self.task.point.sorting
+        folios, sorting = self.stage.setting.folios, self.task.point.sorting
         long = min(folios, LONG)
-        whole = self.scene.lists(long, folios // long, sorting, rng) if self.task.point.size <= WARM else []
-        return whole + self.scene.lists(self.batch, min(self.calls, SOME), sorting, rng)
+        whole = self.stage.lists(long, folios // long, sorting, rng) if self.task.point.size <= WARM else []
+        return whole + self.stage.lists(self.batch, min(self.calls, SOME), sorting, rng)

@@ -178,6 +178,12 @@ def _notes(point: PointFigures) -> Iterator[Paragraph]:
             style = "dim" if missing(cell) else "bad"
             yield Paragraph((f"{cell.error}" if missing(cell) else f"exit status {cell.exit}: {cell.error}", style),
                             label=(f"{figure.name}: ", style))  # fmt: skip
+    remarks: dict[str, list[str]] = {}
+    for figure in point.figures:
+        for sentence in figure.cell.details.get("remarks", ()) if figure.cell else ():
+            remarks.setdefault(sentence, []).append(figure.name)
+    for sentence, names in remarks.items():  # what is true of the arenas of all cells is said once
+        yield Paragraph((sentence, "dim"), label=(f"{names[0]}: " if len(names) == 1 else "", "dim"))
     doubtful = [f"{f.name} ({f.aside} of {f.turns})" for f in point.figures if not f.clean]
     if doubtful:
         yield Paragraph((f"Not to be trusted, others had the CPU in most turns: {', '.join(doubtful)}.", "warn"))

@@ -37,7 +37,7 @@ class Exchanged(NamedTuple):
 class MovePages:
     """Moves of some pages between the two nodes that they begin on.
 
-    A call that meets one page that cannot be moved writes no status of its batch (its result says how many are left), so
+    A call that meets one page that cannot be moved writes no status of its batch (its result says how many are left):
     then Linux is asked again, without targets, where each page is.
 
     Parameters
@@ -52,7 +52,7 @@ class MovePages:
         self._slow_first = False
 
     def move(self, numbers: Numbers, node: int) -> tuple[NDArray[np.int32], int, int, bool]:
-        """Move pages to a node by one call: statuses as of `Exchanged`, wall and CPU time, whether Linux was asked again."""
+        """Move pages by one call: statuses as of `Exchanged`, wall and CPU time, whether Linux was asked again."""
         addresses = self.pages.addresses[numbers]
         targets = np.full(len(addresses), node, np.int32)
         cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
@@ -77,7 +77,8 @@ class MovePages:
     def fixed_cost(self, most: int = 512) -> tuple[float, float]:
         """Return nanoseconds of wall time: what a call takes whatever it moves, and what each page takes besides.
 
-        From calls of one page against calls of many (`most`, or all of a half), there and back, medians.
+        From calls of one page against calls of many (`most`, or all of a half), there and back, medians. The pages are
+        the first ones, and end on the fast node.
         """
         many = np.arange(min(most, self.pages.count), dtype=np.int64)
         times: dict[int, list[int]] = {1: [], len(many): []}

@@ -59,7 +59,7 @@ class OwnPages:
         """Where each page is: what of a page does not change when Linux moves it."""
         if hasattr(mmap, "MADV_HUGEPAGE"):
             advice = mmap.MADV_HUGEPAGE if size == HUGE else mmap.MADV_NOHUGEPAGE
-            self._area.madvise(advice, _down(lead), 2 * half)
+            self._area.madvise(advice, lead, 2 * half)
         for number, node in enumerate(nodes or ()):
             _bind(int(self.addresses[number * count]), half, numa.BIND, [node])
         self.memory[:: min(size, 4096)] = 1
@@ -133,7 +133,3 @@ def _bind(address: int, size: int, mode: int, nodes: list[int]) -> None:
         real_nodes.HERE.mbind(address, size, mode, nodes)
     except OSError as error:
         raise LookupError(f"pages cannot be placed on {several(nodes)}: {error.strerror}") from None
-
-
-def _down(offset: int) -> int:
-    return offset & ~(mmap.PAGESIZE - 1)

@@ -22,8 +22,8 @@ _OTHERS: Final = 1024
 class Remap:
     """Pairs of pages of one process, each of which gets the other's address: three calls of mremap a pair.
 
-    The contents trade addresses, as after an exchange. The frames stay on their nodes, so nothing becomes faster or slower to
-    read: it is what user space has for the mapping's side of an exchange, and not for the memory's.
+    The contents trade addresses, as after an exchange. They stay in their frames, so on their nodes, and nothing is
+    faster to read: it is what user space has for the mapping's side of an exchange, and not for the memory's.
 
     Raises
     ------
@@ -37,14 +37,14 @@ class Remap:
         # A page that has left its neighbours is a mapping of its own.
         if 2 * pages.count + now + _OTHERS > most:
             raise LookupError(
-                f"{2 * pages.count:,} pages may become as many mappings, and vm.max_map_count is {most:,}; want a smaller set"
+                f"{2 * pages.count:,} pages may become as many mappings, vm.max_map_count is {most:,}; want fewer"
             )
         self._scratch = mmap.mmap(-1, 2 * pages.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         here = np.frombuffer(self._scratch, np.uint8).ctypes.data
         self._through = here + -here % pages.size
 
     def exchange(self, first: Numbers, second: Numbers) -> tuple[int, int]:
-        """Exchange pairs of pages; CPU and wall time, nanoseconds. OSError: Linux refused one, those before it are done."""
+        """Exchange pairs; return CPU and wall time in ns. OSError: Linux refused one; those before it are done."""
         pairs = np.column_stack([self.pages.addresses[first], self.pages.addresses[second]])
         return time_remap(pairs, self.pages.size, self._through)
 
