@@ -17,8 +17,8 @@ ORDER = {
     "pagexchange_native": ("errors", "format", "integers", "procfs", "buffers", "plugin", "arena", "xarray", "pages",
                            "movers", "policies", "tier", "engine", "recovery", "wrappers", "bench", "reader", ""),
     "pagexchange": ("version", "trail", "signals", "strangers", "exits", "errors", "model", "statuses", "hookspecs",
-                    "host", "arena", "", "pages", "oracle", "testing", "measure", "samples", "runs", "bench", "tier",
-                    "compare", "html", "sweep", "cli", "__main__"),
+                    "host", "arena", "linux", "", "pages", "oracle", "testing", "measure", "samples", "runs", "bench",
+                    "tier", "compare", "html", "sweep", "cli", "__main__"),
 }  # fmt: skip
 # Beyond the order: what stays apart, so that it can be believed (the oracle) or replaced (the rest).
 ONLY = {

@@ -68,7 +68,7 @@ class TwoNodes(Machine):
         if address in self.moved:
             return self.moved[address]
         for start, size, mode, nodes in reversed(self.bound):
-            if start <= address < start + size:
+            if nodes and start <= address < start + size:  # a policy that ends leaves pages where they are
                 return nodes[(address >> 12) % len(nodes)] if mode != numa.BIND else nodes[0]
         return 0
 
