@@ -336,7 +336,7 @@ def test_each_shell_gets_its_script(shell):
         ("ru", {"run"}),
         ("run --strategy li", {"list-exchange"}),
         ("explain t", {"two-pass"}),
-        ("list numpy-", {"numpy-swap"}),
+        ("list numpy-", {"numpy-copy", "numpy-swap"}),
         ("run --verify a", {"all"}),
         ("run --li", {"--live"}),
     ],

@@ -146,11 +146,18 @@ def _steps(built: BuiltStrategy) -> list[dict[str, Words]]:
     """The rows of the table: the engine's steps, with what mode and chain change about them."""
     mode = built.spec.mode
     # The table of steps is the engine's and knows no mode; what a mode or a chain changes is said here.
-    without = "gets ENOMEM" if len(built.movers) == 1 else "goes to the next mover"
+    last = len(built.movers) == 1
+    without = "gets ENOMEM" if last else "goes to the next mover"
     details = {
         "claim": f"{LOCK.get(mode, LOCK['sync-light'])}; write-back: {WRITEBACK.get(mode, WRITEBACK['async'])}",
         "prepare": f"a pair that finds no frame {without}",
     }
+    if built.spec.migrates:
+        details |= {
+            "validate": "then takes free frames for up to 512 base pages at a time; a page that finds none gets ENOMEM",
+            "prepare": f"a page that is refused with ENOMEM {'gets it' if last else 'goes to the next copier'}",
+            "finish": "the frame that a page has left is freed",
+        }
     rows: list[dict[str, Words]] = []
     for number, step in enumerate(STEPS, 1):
         if step.name == POINT_OF_NO_RETURN:

@@ -50,7 +50,7 @@ def list_plugins(names: tuple[str, ...], block: tuple[str, ...], blocking: Block
     \b
     Hooks:
       flags, data, mapping  the question that it answers: a strategy names a plug-in for each
-      copy                  it copies pages to free frames: a strategy that migrates names it instead of data
+      copy                  the same in the place of data, for a strategy that migrates
       pairing               it says which pages of a tier trade places: a strategy may name one
       wraps                 it may stand around the plug-in of a question, or of the first three
       observes              it is told of runs and exchanges, or reports at their end

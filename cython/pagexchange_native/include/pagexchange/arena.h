@@ -242,7 +242,7 @@ typedef struct pgx_side {
 typedef struct pgx_pair {
     pgx_side side[2];
     int32_t status; /* 0 going on; above 0 left to another mover; -errno dropped out */
-    uint32_t temp;  /* frame taken by PGX_LOG_TEMP, pfn + 1: stored and cleared under the node's lock and undo record */
+    uint32_t temp;  /* frame taken for the pair, a temporary page or a side's own, pfn + 1: stored and cleared under the node's lock and undo record */
     uint8_t order;
     uint8_t kind;   /* enum pgx_log_kind */
     uint8_t pad[6];
