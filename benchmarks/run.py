@@ -24,10 +24,13 @@ from benchmarks.rows import (
     TABLES,
     THREADS_LIST,
     THREADS_NULL,
+    TIER_LOOP,
+    TIER_TOUCH,
     CellRow,
     Row,
 )
 from benchmarks.threads import two_against_one
+from benchmarks.tier import tier
 from pagexchange.bench.scenes import Scene, Setting
 from pagexchange.model.sizes import format_size
 
@@ -157,4 +160,9 @@ def _others(plan: Plan, word: str, large: bool, say: Say) -> list[Line]:
     if _asked(RECOVERY, word):
         say("recovery ...")
         found.append(line(RECOVERY, recovery(plan.cached_rounds, plan.repeats, plan.seed)))
+    tiers = [row for row in (TIER_LOOP, TIER_TOUCH) if _asked(row, word)]
+    if tiers:
+        say("a tier ...")
+        samples = tier(plan.cached_rounds, plan.seed)
+        found += [line(row, samples[row.key]) for row in tiers]
     return found

@@ -50,6 +50,8 @@ LIMITS = {
     "record-map": 1.00,
     "record-unmap": 1.00,
     "recovery": 1.00,
+    "tier-loop": 0.05,
+    "tier-touch": 1.00,
 }
 """What the engine was asked to reach: a limit is moved here and there, on purpose."""
 

@@ -88,3 +88,27 @@ def test_the_mover_that_goes_backwards_moves_everything(step: int) -> None:
     assert (pieces[20:30] == before[:10]).all()
     with pytest.raises(ValueError, match="at least 1"):
         example("backward-swap").BackwardSwap(0)
+
+
+def test_the_buffer_pool_reads_what_the_file_has_and_hits_the_fast_node_more_often_with_a_tier(tmp_path: Path) -> None:
+    pool = example("buffer-pool")
+    path = tmp_path / "blocks"
+    np.repeat(np.arange(1024, dtype=np.uint64), pool.BLOCK // 8).tofile(path)
+    shares = []
+    for tiered in (False, True):
+        opened = pool.BufferPool(path, 128, 600, tiered)
+        for batch in pool.accesses(40_000, 1024):
+            frames = opened.read(batch)
+            assert (opened.arena.frames[frames, 0] == batch).all()
+            opened.tier.step(pairs=64 if tiered else 0)
+        shares.append(opened.tier.counts["hits"] / 40_000)
+    assert shares[1] > shares[0] + 0.2
+
+
+def test_the_buffer_pool_prints_both_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    example("buffer-pool").main(20_000, 512)
+    without, tiered = capsys.readouterr().out.splitlines()
+    assert without.startswith("without ")
+    assert without.endswith(" 0 pages moved")
+    assert tiered.startswith("with a tier ")
+    assert not tiered.endswith(" 0 pages moved")

@@ -211,3 +211,10 @@ def test_no_time_is_no_limit(arena, wrong, error) -> None:
 def test_one_batch_cannot_be_cut(arena) -> None:
     with pytest.raises(ValueError, match="split=False"):
         arena.exchange([(0, 1)], max_call_us=10, split=False)
+
+
+def test_a_list_without_pairs_has_nothing_to_cut() -> None:
+    with pagexchange.Arena.create(nodes=[("fast", 4), ("slow", 4)]) as arena:
+        result = arena.exchange([], max_call_us=1.0)
+        assert result.ok
+        assert len(result.status) == 0

@@ -316,7 +316,7 @@ def test_migrations_end_on_the_nodes_where_a_plain_model_puts_them(stream, batch
             model.touch(accesses)
             free = [FAST - sum(page.place < FAST for page in model.pages)]
             free.append(FAST + SLOW - len(model.pages) - free[0])
-            went = model.migrate(*free, low)
+            went = model.migrate(free[0], free[1], low)
             step = tier.step()
             assert (step.promoted, step.demoted, step.stalls) == went
             now = arena.cache_load(mapping, indexes)

@@ -171,6 +171,8 @@ class Strategy:
         max_ns = self._max_ns if max_call_us is None else as_microseconds(max_call_us) * 1000
         if max_ns is not None and not split:
             raise ValueError("split=False does a list as one batch, and max_call_us cuts it: pass one of them")
+        if not len(result.status):
+            max_ns = None  # nothing to cut into slices
         if self._threads_from and threads is None and len(result.status) < self._threads_from:
             threads = 1
         if self._alone and foreign is None and max_ns is None:
