@@ -215,6 +215,22 @@ def test_explain_shows_each_step_in_order_who_serves_it_and_what_it_allocates():
     assert "a pair that finds no frame gets ENOMEM" in flat
 
 
+def test_explain_shows_what_a_migration_takes_and_frees_and_who_copies():
+    ran = pagexchange("explain", "migrate", "--set", 'strategy.migrate.copy=["folio-copy", "numpy-copy"]')
+    assert (ran.code, ran.err) == (0, "")
+    flat = " ".join(ran.out.split())
+    for words in (
+        "then takes free frames for up to 512 base pages at a time; a page that finds none gets ENOMEM",
+        "8 prepare folio-copy then numpy-copy",
+        "a page that is refused with ENOMEM goes to the next copier",
+        "9 data folio-copy then numpy-copy",
+        "the frame that a page has left is freed",
+        "copy: numpy-copy (built in",
+        "Python in each batch",
+    ):
+        assert words in flat
+
+
 @pytest.mark.parametrize(
     ("mode", "said"),
     [("async", ["the pair gets EAGAIN", "EBUSY at once"]), ("sync-light", ["waited for in", "EBUSY at once"])],

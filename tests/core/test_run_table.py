@@ -10,7 +10,7 @@ from pagexchange.cli import run_table
 from pagexchange.cli.layout import nanoseconds, render
 from pagexchange.cli.ranking import ranked
 from pagexchange.measure.pressure import Pressure
-from pagexchange.runs.result import Lost, Meanwhile, RunResult, StrategyResult
+from pagexchange.runs.result import Lost, Meanwhile, PlugIn, RunResult, StrategyResult
 from tests.core.fake_runs import costs, seven, strategy, timed
 
 
@@ -386,3 +386,11 @@ def test_what_a_strange_name_holds_is_shown_and_does_nothing() -> None:
         assert f"two lines of {shown}" in printed
         assert not re.search(r"\x1b(?!\[[0-9;]*m)|[\x9b\u202e]", printed)
         assert ("\x1b" in printed) == (colour is not None)
+
+
+def test_a_pair_that_migrates_and_is_refused_is_not_said_to_be_untouched():
+    copier = PlugIn(question="copy", name="folio-copy", distribution="pagexchange")
+    moved = strategy("migrate", 900.0, refused={"ENOMEM": 4}, plugins=[copier])
+    said = " ".join(text(seven(strategies=[moved, strategy("word-swap", 761.9, refused={"EBUSY": 3})])).split())
+    assert "migrate refuses 4 pairs: 4 ENOMEM" in said
+    assert "word-swap refuses 3 pairs, untouched: 3 EBUSY" in said

@@ -60,7 +60,9 @@ def _of(s: StrategyResult, shared: dict[str, int]) -> Iterator[Words]:
     own = {name: n for name, n in s.refused.items() if shared.get(name) != n or not s.exchanged}
     if own:
         refuses = f"refuses {_pairs(own)}" if s.exchanged else "refuses every pair"
-        yield f"{refuses}, untouched: {_refusals(own, s.reason)}"
+        # Of a pair that migrates, the first page may have moved before the second one was refused.
+        halves = s.exchanged > 0 and any(plugin.question == "copy" for plugin in s.plugins)
+        yield f"{refuses}{'' if halves else ', untouched'}: {_refusals(own, s.reason)}"
     if len(s.moved) > 1:
         first, *others = [f"{name} exchanges {count(n)}" for name, n in s.moved.items()]
         yield f"of its movers {first}, {', '.join(others)} for want of a frame"
