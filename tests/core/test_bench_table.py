@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from pagexchange.bench.axes import Point
+from pagexchange.bench.catalogue import OTHERS
 from pagexchange.bench.plan import plan
 from pagexchange.bench.summary import summary
 from pagexchange.cli import bench_table
@@ -89,8 +90,9 @@ def test_where_the_table_is_too_wide_calls_stand_below_and_nothing_is_cut(tmp_pa
 def test_the_plan_says_points_cells_memory_and_time(tmp_path) -> None:
     _, made = shown(tmp_path)
     text = " ".join(render(bench_table.plan_blocks(made), 100).split())
-    assert "Would measure 9 cells at 1 point, 15 rounds, seed 1, ratios to rfc-loop" in text
-    assert "1 MiB, folios of 4 KiB, 8 pairs per call 9 1 " in text
+    cells = 1 + sum(other.usual and not other.why_not(made.config) for other in OTHERS.values())
+    assert f"Would measure {cells} cells at 1 point, 15 rounds, seed 1, ratios to rfc-loop" in text
+    assert f"1 MiB, folios of 4 KiB, 8 pairs per call {cells} 1 " in text
     assert "on an idle machine. Nothing was measured." in text
 
 
