@@ -13,6 +13,7 @@ FLAGS = (
 )
 COMMANDS = (
     "python -P -m tests.guest.inside.real_nodes",
+    "python -P -m tests.guest.inside.own_pages",
     "pagexchange env",
     "pagexchange snapshot /guest/taken.pgxsnap",
     "pagexchange run --live --pairs 64 --rounds 1 --strategy list-exchange --strategy rfc-2019",
