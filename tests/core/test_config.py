@@ -199,6 +199,25 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, old, new, expected):
         read.load(tmp_path / "s.toml")
 
 
+MIGRATES = 'schema = 1\n[strategy.m]\nflags = "masked-word"\ncopy = "folio-copy"\nmapping = "xarray"\n'
+
+
+def test_a_strategy_exchanges_or_migrates(tmp_path):
+    (tmp_path / "s.toml").write_text(MIGRATES)
+    spec = read.load(tmp_path / "s.toml").strategy("m")
+    assert spec.migrates
+    assert (spec.data, spec.copy) == ((), (PluginUse("folio-copy"),))
+    assert spec.questions == ("flags", "copy", "mapping", "pairing")
+    both = "strategy.m.copy: a strategy exchanges by 'data' or migrates by 'copy': leave one of them out"
+    assert wrong(tmp_path, f'{MIGRATES}data = "word-swap"\n') == [f"s.toml:4:1: {both}"]
+    limited = "strategy.m.max_call_us: a strategy that migrates takes its whole list: leave this out"
+    assert wrong(tmp_path, f"{MIGRATES}max_call_us = 5\n") == [f"s.toml:6:1: {limited}"]
+    (mover,) = wrong(tmp_path, MIGRATES.replace("folio-copy", "word-swap"))
+    assert "is named under 'copy', but does not answer copy_data; it has exchange_data" in mover
+    (copier,) = wrong(tmp_path, MIGRATES.replace("copy =", "data ="))
+    assert "is named under 'data', but does not answer exchange_data; it has copy_data" in copier
+
+
 def test_all_that_is_wrong_is_said_at_once_and_in_order(tmp_path):
     text = GOOD.replace("seed", "sede").replace('"sync"', '"x"').replace("masked", "maksed").replace("scalar", "s")
     found = wrong(tmp_path, text)

@@ -5,6 +5,7 @@ import errno
 import numpy as np
 import pytest
 
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ConfigError, PluginContractError, PluginError
 from pagexchange.hookspecs import QUESTIONS
 from pagexchange.host.build import Facts, PagexchangeHost
@@ -12,6 +13,7 @@ from pagexchange.host.discovery import Registry
 from pagexchange.model.config import PluginUse, StrategySpec
 from pagexchange.model.layout import Layout
 from pagexchange_native.movers import mover
+from tests.core.pages import Pages
 
 FACTS = Facts(Layout.load("linux-6.18"))
 
@@ -182,6 +184,25 @@ def test_wrong_options_of_wrappers_are_said(plugin, options, expected):
     with pytest.raises(ConfigError) as caught:
         build(wrap=[use(plugin, **options)])
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("copier", sorted(ANSWERS["copy_data"]))
+def test_wrappers_time_and_fail_copiers(copier):
+    arena = Pages().arena
+    pfns = arena.alloc("fast", 6)
+    faults = use("faults", question="copy", error="EBUSY", every=6)
+    wrap = (use("timing"), faults)
+    spec = StrategySpec("m", (use("masked-word"),), (), (use("xarray"),), wrap, copy=(use(copier),))
+    strategy = Strategy(arena, PagexchangeHost(registry=Registry()).build(spec, arena))
+    if strategy.native:
+        assert strategy.migrate(pfns, "slow").status.tolist() == [0] * 5 + [-errno.EBUSY]
+    else:  # an object in Python fails as a whole
+        with pytest.raises(PluginError, match=r"\[Errno 16\] injected into copy"):
+            strategy.migrate(pfns, "slow")
+    report = strategy.finish()
+    assert report["faults"] == {"failed": 1}
+    assert report["timing"]["copy"]["calls"] == 1
+    assert report["timing"]["copy"]["items"] == (5 if strategy.native else 6)
 
 
 @pytest.mark.parametrize("wrapper", ["timing", "trace"])
