@@ -150,7 +150,7 @@ def _remarks(result: TierResult) -> Iterator[RenderableType]:
         if way.reason:
             notes.append((way.name, way.reason, "bad"))
         elif way.moved is not None and way.way != result.reference and not way.moved.done:
-            notes.append((way.name, _still(way.moved.asked, way.moved.stalls), "warn"))
+            notes.append((way.name, _still(way.moved.asked, way.moved.stalls or way.moved.below_min), "warn"))
         if way.reads is not None and way.reads.wrong:
             notes.append((way.name, f"a reader met {counted(way.reads.wrong, 'wrong page')} meanwhile", "bad"))
     indent = max((len(label) for label, _, _ in notes), default=0) + 2
@@ -160,10 +160,10 @@ def _remarks(result: TierResult) -> Iterator[RenderableType]:
         yield Text()
 
 
-def _still(asked: int, stalls: int) -> str:
+def _still(asked: int, starved: int) -> str:
     if not asked:
         return "moved no page: its policy asked for none"
-    return "moved no page" + (": there was no free frame to move one to" if stalls else ": all were refused")
+    return "moved no page" + (": no frame was free to move one to, or through" if starved else ": all were refused")
 
 
 def _closing(result: TierResult) -> list[list[Words]]:

@@ -11,7 +11,7 @@ from pagexchange.tier.way import ways
 SMALL = (
     "tier.fast=512 KiB", "tier.slow=1536 KiB", "tier.ticks=12", "tier.phase=4", "tier.accesses=3000",
     "tier.rate=3e5", "tier.source=drawn", "tier.pairs=16",
-    "tier.rounds=1", 'tier.ways=["list-exchange", "copy-page"]',
+    "tier.rounds=1", 'tier.ways=["migrate", "list-exchange", "copy-page"]',
 )  # fmt: skip
 FLAGS = [word for setting in SMALL for word in ("--set", setting)]
 """The same for the command line."""

@@ -86,7 +86,7 @@ def test_report_export_and_compare_take_the_folder(kept, tmp_path):
     assert "ns per pair" not in made.out
     rows = FORMATS["csv"](folder).decode().splitlines()
     assert "cost_ns" in rows[0]
-    assert len(rows) == 1 + 3 * 2
+    assert len(rows) == 1 + 4 * 2
     assert "ns per access" in FORMATS["markdown"](folder).decode()
     assert "time lost per access" in FORMATS["pyperf"](folder).decode()
     other = tmp_path / "other"
@@ -101,12 +101,12 @@ def test_report_export_and_compare_take_the_folder(kept, tmp_path):
 def test_a_dry_run_says_what_would_play_and_plays_nothing(tmp_path):
     ran = tier("--dry-run", "--out", str(tmp_path / "run"))
     assert ran.code == 0, ran.err
-    assert "3 ways" in ran.out
+    assert "4 ways" in ran.out
     assert "Nothing was moved" in ran.out
     assert not (tmp_path / "run").exists()
     plan = json.loads(tier("--dry-run", "--json").out)
-    assert [way["name"] for way in plan["ways"]] == ["nothing", "list-exchange", "copy-page"]
-    assert "list-exchange" in plan["ways"][1]["served_by"]
+    assert [way["name"] for way in plan["ways"]] == ["nothing", "migrate", "list-exchange", "copy-page"]
+    assert "list-exchange" in plan["ways"][2]["served_by"]
 
 
 def test_quiet_says_nothing():

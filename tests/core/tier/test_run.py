@@ -34,7 +34,7 @@ def result():
 
 
 def test_every_way_plays_the_same_accesses_and_keeps_every_page(result):
-    assert [way.name for way in result.ways] == ["nothing", "list-exchange", "copy-page"]
+    assert [way.name for way in result.ways] == ["nothing", "migrate", "list-exchange", "copy-page"]
     assert {way.verdict for way in result.ways} == {"exact"}
     assert {turn.moved.accesses for way in result.ways for turn in way.rounds} == {12 * 3000}
     assert result.exit_code == EXIT_OK
@@ -49,21 +49,25 @@ def test_in_the_first_tick_all_ways_hit_alike_and_later_those_that_move_hit_more
         assert one.hit_share > idle.hit_share + 0.1
 
 
-def test_an_exchange_in_place_takes_no_frame_and_one_by_a_temporary_page_one_for_each_pair(result):
-    in_place, by_copy = way(result, "list-exchange"), way(result, "copy-page")
+def test_an_exchange_in_place_takes_no_frame_by_a_temporary_page_one_for_a_pair_and_a_migration_one_for_a_page(result):
+    in_place, by_copy, migrates = (way(result, name) for name in ("list-exchange", "copy-page", "migrate"))
+    assert migrates.moved.frames == migrates.moved.promoted + migrates.moved.demoted > 0
     assert (in_place.moved.frames, in_place.moved.below_low) == (0, 0)
     assert by_copy.moved.frames == by_copy.moved.done > 0
     assert in_place.moved.bytes == 2 * 4096 * in_place.moved.done
     assert in_place.moved.promoted == in_place.moved.demoted == in_place.moved.done
 
 
-def test_without_a_free_frame_a_temporary_page_moves_nothing_and_an_exchange_in_place_as_ever():
+def test_without_a_free_frame_only_an_exchange_in_place_moves_anything():
     result = played("tier.free=0")
-    idle, in_place, by_copy = result.ways
-    assert by_copy.moved.done == 0
-    assert by_copy.moved.refused == by_copy.moved.asked > 0
-    assert by_copy.hit_share == idle.hit_share
+    idle, migrates, in_place, by_copy = result.ways
+    for stuck in (migrates, by_copy):
+        assert stuck.moved.done == stuck.moved.promoted == stuck.moved.demoted == 0
+        assert stuck.moved.refused == stuck.moved.asked > 0
+        assert stuck.hit_share == idle.hit_share
+    assert migrates.moved.stalls > 0
     assert in_place.moved.done > 0
+    assert in_place.hit_share > idle.hit_share
 
 
 def test_what_is_lost_is_slow_accesses_at_their_price_and_cpu_time(result):
@@ -119,7 +123,7 @@ def test_a_policy_that_raises_fails_its_ways_and_no_other(tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     stranger(tmp_path, RAISES, raises="stranger_plugins:Raises")
     result = played('tier.policies=["raises"]')
-    assert [way.verdict for way in result.ways] == ["exact", "failed", "failed"]
+    assert [way.verdict for way in result.ways] == ["exact", "failed", "failed", "failed"]
     assert "no pairs today" in result.ways[1].reason
     assert result.exit_code == EXIT_PLUGIN
 
