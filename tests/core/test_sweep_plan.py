@@ -139,6 +139,8 @@ def test_what_cannot_be_sent_is_refused_with_the_cure(tmp_path: Path) -> None:
         small_plan(tmp_path, snapshot=str(tmp_path / "none"))
     with pytest.raises(ConfigError, match=r"arena\.path: want an absolute path"):
         small_plan(tmp_path, overrides=["arena.path=here"])
+    with pytest.raises(ConfigError, match=r"arena\.nodes\.slow\.path: want an absolute path"):
+        small_plan(tmp_path, overrides=['arena.nodes.slow={size="1 MiB", path="here"}'])
 
 
 def test_the_cache_keeps_what_its_digest_says_and_nothing_else(tmp_path: Path) -> None:

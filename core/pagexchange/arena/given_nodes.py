@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from pagexchange.errors import ArenaError
 from pagexchange.model.sizes import parse_size
@@ -29,7 +29,8 @@ def as_nodes(nodes: Nodes, page_size: int) -> tuple[list[tuple[str, int]], list[
         return list(nodes), []
     counts: list[tuple[str, int]] = []
     places: list[Place] = []
-    for name, given in nodes.items():
+    by_name = cast("Mapping[str, int | str | NodeTable]", nodes)  # an Iterable of pairs is no Mapping
+    for name, given in by_name.items():
         table: NodeTable = given if isinstance(given, Mapping) else {"size": given}
         if ("size" in table) == ("frames" in table):
             raise ValueError(f"node {name!r}: want size or frames, one of the two")

@@ -130,7 +130,7 @@ def _available(root: Path, nodes: list[dict[str, Any]]) -> dict[str, int]:
     """Bytes that an arena can take, by node."""
     machine = Machine(root)
     known = [int(node["name"].removeprefix("node")) for node in nodes if node["bytes"]]
-    return {f"node{number}": machine.available(number) for number in known}
+    return {f"node{each_node}": machine.available(each_node) for each_node in known}
 
 
 def _binding() -> str:

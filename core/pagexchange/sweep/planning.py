@@ -12,6 +12,7 @@ from pagexchange.host import read
 from pagexchange.host.blocking import NOTHING, Blocking
 from pagexchange.host.discovery import Registry
 from pagexchange.host.resolved import resolved
+from pagexchange.model.config import NodeConfig
 from pagexchange.model.layout import is_file_name
 from pagexchange.model.tomltext import toml
 from pagexchange.runs.cells import cells
@@ -120,10 +121,14 @@ def _point(
     if snapshot is not None:
         work = dataclasses.replace(config.workload, source="snapshot", snapshot=str(Path(snapshot).absolute()))
         config = dataclasses.replace(config, workload=work)
-    if config.arena.path is not None and not Path(config.arena.path).is_absolute():
-        raise ConfigError(
-            Problem(config.origin, "want an absolute path: it is made on other hosts", where="arena.path")
-        )
+    paths = {"arena.path": config.arena.path} | {
+        f"arena.nodes.{name}.path": node.path
+        for name, node in config.arena.nodes.items()
+        if isinstance(node, NodeConfig)
+    }
+    if relative := [where for where, path in paths.items() if path is not None and not Path(path).is_absolute()]:
+        what = "want an absolute path: it is made on other hosts"
+        raise ConfigError([Problem(config.origin, what, where=where) for where in relative])
     data = resolved(config, specs)
     given, sent = _input(config, made)
     data["workload"]["snapshot"] = sent

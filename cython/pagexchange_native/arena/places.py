@@ -114,7 +114,8 @@ def refuse(spans: Sequence[Span], path: str | bytes | None, *, hugetlb: bool, th
 def _unusable(span: Span, thp: bool) -> Iterator[str]:
     place, machine = span.place, real_nodes.HERE
     there, allowed = machine.with_memory(), machine.allowed()
-    given = f"node {span.name!r}: numa = {list(place.numa) if len(place.numa) > 1 else place.numa[0]}"
+    first, *others = place.numa
+    given = f"node {span.name!r}: numa = {list(place.numa) if others else first}"
     if missing := [node for node in place.numa if node not in there]:
         verb = "has" if len(missing) == 1 else "have"
         yield (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from pagexchange.arena.given_nodes import NodeTable
 from pagexchange.arena.lying import lie, words
 from pagexchange.linux.move_pages import MovePages, migrated
 from pagexchange.linux.own_pages import HUGE, OwnPages, two_nodes
+from pagexchange_native.arena import real_nodes
 
 Huge = Literal["", "thp", "hugetlb"]
 
@@ -35,7 +37,17 @@ class Span(ctypes.Structure):
 
 def main() -> int:
     """Return how many things are not as they should be."""
-    return sum((_exchanged(4096, 256), _exchanged(HUGE, 4), _pinned(), _in_a_folder(), _in_huge_pages()))
+    return sum(
+        (
+            _exchanged(4096, 256),
+            _exchanged(HUGE, 4),
+            _pinned(),
+            _in_a_folder(),
+            _in_huge_pages(),
+            _by_weight(),
+            _touched_by_others(),
+        )
+    )
 
 
 def _exchanged(size: int, count: int) -> int:
@@ -53,7 +65,8 @@ def _exchanged(size: int, count: int) -> int:
     good = seen == [(count, 0, {slow}, {fast}), (count, 0, {fast}, {slow})]
     good = good and whole and counted == 4 * count * (size // 4096)
     return _said(
-        f"{count} pairs of {size} bytes between nodes {fast} and {slow}, twice: {seen}, {counted} counted", good
+        f"{count} pairs of {size} bytes, nodes {fast}, {slow}, there and back: {seen}, {counted} counted",
+        good,
     )
 
 
@@ -91,6 +104,34 @@ def _in_huge_pages() -> int:
     except pagexchange.PagexchangeError as error:
         return wrong + _said(str(error), "'slow' on node 1: 32 huge pages of 2 MiB are needed" in str(error))
     return wrong + _said("an arena that the pool has no pages for", False)
+
+
+def _by_weight() -> int:
+    """Three pages of four on the node that the machine gives three times the weight."""
+    weight = Path("/sys/kernel/mm/mempolicy/weighted_interleave/node0")
+    if not weight.exists():
+        return _said("this Linux has no weights", True)
+    weight.write_text("3")
+    node: NodeTable = {"size": "4 MiB", "numa": [0, 1], "interleave": "weighted"}
+    return _lies("interleaved by weight", [{0: 768, 1: 256}], {"both": node})
+
+
+def _touched_by_others() -> int:
+    """A policy of shared memory lies in the file: pages come from the same node whoever touches them first."""
+    with pagexchange.Arena.create({"slow": {"size": "4 MiB", "numa": 1}}) as arena:
+        (fd,) = [int(fd.name) for fd in Path("/proc/self/fd").iterdir() if "memfd:pagexchange" in _target(fd)]
+        other = np.frombuffer(mmap.mmap(fd, arena.total_bytes), np.uint8)[-(4 << 20) :]
+        other[::4096] = 1
+        pages = np.uint64(other.ctypes.data) + np.arange(1024, dtype=np.uint64) * np.uint64(4096)
+        there = set(real_nodes.HERE.where(pages).tolist())
+        return _said(f"frames that another mapping touched first are on nodes {there}", there == {1})
+
+
+def _target(fd: Path) -> str:
+    try:
+        return str(fd.readlink())
+    except OSError:  # the one that the folder was read by
+        return ""
 
 
 def _lies(what: str, where: list[dict[int, int]], nodes: dict[str, NodeTable], huge: Huge = "") -> int:
