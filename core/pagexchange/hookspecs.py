@@ -172,7 +172,7 @@ class TierView(Protocol):
     def moved(self) -> npt.NDArray[np.uint32]:
         """Step in which what lies in a block came there, or was refused to go; 0 neither: uint32 by block.
 
-        The numbers of steps begin again with 1 after 134 million, and all of these are 0 then.
+        The numbers of steps begin again with 1 after 67 million, and all of these are 0 then.
         """
         ...
 

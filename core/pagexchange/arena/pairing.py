@@ -55,8 +55,11 @@ def ask(pairing: Served, view: TierView, heat: Heat) -> NDArray[np.int64]:
     PluginError: it raised. PluginContractError: another shape, a block of another node, one that stands there twice,
     more pairs than the limit.
     """
-    with pairing.guard("failed to pair pages", HOOK):
+    if pairing.native:
         answer = pairing.object(view)
+    else:
+        with pairing.guard("failed to pair pages", HOOK):
+            answer = pairing.object(view)
     wrong = _wrong(answer, view, heat)
     if wrong:
         facts = {"distribution": pairing.distribution, "version": pairing.version}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import Any, Final
 
@@ -20,7 +19,8 @@ from pagexchange_native.tier.heat import Heat
 from pagexchange_native.tier.view import TierView
 
 COUNTED: Final = ("steps", "accesses", "writes", "hits")
-SUMMED: Final = tuple(field.name for field in dataclasses.fields(TierStep) if field.name != "moves")
+SUMMED: Final = TierStep._fields[1:]  # all but the moves
+_DONE, _MOVE_NS = SUMMED.index("done"), SUMMED.index("move_ns")
 
 
 class Tier:
@@ -55,7 +55,8 @@ class Tier:
         self._nodes = _two_nodes(arena, fast, slow)
         self._heat = Heat(arena, fast=self._nodes[0], slow=self._nodes[1], run=self.run, half_life=self.half_life)
         self.pairing = pairings.served(pairing, strategy.built, arena)
-        self._counts = dict.fromkeys((*COUNTED, *SUMMED), 0)
+        self._counts = dict.fromkeys(COUNTED, 0)
+        self._sums: list[int] = [0] * len(SUMMED)
         self._before: float | None = None
 
     @property
@@ -74,7 +75,7 @@ class Tier:
     @property
     def counts(self) -> dict[str, int]:
         """Totals by name: `steps`, `accesses`, `writes`, `hits` of the fast node, and the fields of TierStep."""
-        return dict(self._counts)
+        return self._counts | dict(zip(SUMMED, self._sums, strict=True))
 
     def touch(self, frames: ArrayLike, writes: ArrayLike | None = None) -> int:
         """Count accesses.
@@ -157,10 +158,8 @@ class Tier:
             move_ns=moved_at - chosen_at,
             cpu_ns=time.thread_time_ns() - cpu_began + moved.others_cpu_ns,
         )
-        counts = self._counts
-        counts["steps"] += 1
-        for name in SUMMED:
-            counts[name] += getattr(step, name)
+        self._counts["steps"] += 1
+        self._sums = [total + value for total, value in zip(self._sums, step[1:], strict=True)]
         return step
 
     def _view(self, pairs: int | None, now: float | None) -> TierView:
@@ -171,11 +170,11 @@ class Tier:
                 raise ValueError(f"pairs {pairs}: want 0 or more")
         at = time.monotonic() if now is None else float(now)
         before, self._before = self._before, at
-        done = self._counts["done"]
+        done, move_ns = self._sums[_DONE], self._sums[_MOVE_NS]
         return self._heat.view(
             limit=limit,
             seconds=0.0 if before is None else max(0.0, at - before),
-            ns_per_pair=self._counts["move_ns"] / done if done else 0.0,
+            ns_per_pair=move_ns / done if done else 0.0,
         )
 
 

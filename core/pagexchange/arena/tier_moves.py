@@ -40,16 +40,20 @@ class Moved(NamedTuple):
 def exchanged(strategy: Strategy, heat: Heat, chosen: Pairs, run: int, soon: float, until: int | None) -> Moved:
     """Exchange the pages of pairs of blocks, in place or as the strategy does it."""
     pairs = frames_of(chosen, run)
+    by_frame = np.full(len(pairs), -errno.ECANCELED, np.int32)  # as it stays where a plug-in raises
     rest = None if until is None else max(1.0, (until - CLOCK()) / 1000)
-    result = strategy.exchange(pairs, max_call_us=rest)
-    statuses = result.status
-    if run > 1:
-        by_block = statuses.reshape(-1, run)
-        statuses = by_block.min(axis=1)  # of several refusals the one with the largest errno
-        torn = (by_block == 0) & (statuses[:, None] != 0)
-        if torn.any():
-            strategy.exchange(pairs[torn.reshape(-1)]).raise_for_status()
-    moves, done, refused, left, again, frames = heat.settle(chosen, statuses, soon)
+    before = heat.swap(chosen)
+    try:
+        result = strategy.exchange(pairs, max_call_us=rest, out=by_frame)
+    finally:
+        statuses = by_frame
+        if run > 1:
+            by_block = by_frame.reshape(-1, run)
+            statuses = by_block.min(axis=1)  # of several refusals the one with the largest errno
+            torn = (by_block == 0) & (statuses[:, None] != 0)
+            if torn.any():
+                strategy.exchange(pairs[torn.reshape(-1)]).raise_for_status()
+        moves, done, refused, left, again, frames = heat.settle(chosen, statuses, before, soon)
     cpu_ns = sum(cpu for _, cpu in result.thread_ns[1:])
     return Moved(
         frames_of(moves, run), done, refused, left, done * run, done * run, 0, result.frames_got, again * run, frames,

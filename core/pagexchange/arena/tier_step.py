@@ -1,13 +1,12 @@
 """What a step of a tier has done."""
 
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class TierStep:
+class TierStep(NamedTuple):
     """What came of a step. Pages are folios: a block of `run` frames has as many."""
 
     moves: NDArray[np.int64]

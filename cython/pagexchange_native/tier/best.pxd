@@ -1,11 +1,12 @@
 """The k hottest or coldest blocks of a node that may move: bounds of groups are compared first, blocks where they pass."""
 
+from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from pagexchange_native.tier.format cimport (
-    PGX_TIER_GROUP, PGX_TIER_STRIDE, pgx_block, pgx_block_order, pgx_block_stayed, pgx_tier, pgx_tier_beyond,
-    pgx_tier_fetch, pgx_tier_first,
+    PGX_TIER_GROUP, PGX_TIER_STRIDE, pgx_block, pgx_block_order, pgx_block_stayed, pgx_group_beyond, pgx_tier,
+    pgx_tier_beyond, pgx_tier_fetch, pgx_tier_first,
 )
 
 cdef enum:
@@ -99,24 +100,29 @@ cdef inline void keep_best(best_search *s, best_list *l) noexcept nogil:
 cdef inline void look_at(const pgx_tier *t, best_search *s, uint64_t group, best_list *l) noexcept nogil:
     """Adds the group's blocks that are beyond the list's bound, and tightens the group's."""
     cdef uint64_t at = s.first + group * PGX_TIER_GROUP
-    cdef uint64_t end = min(at + PGX_TIER_GROUP, s.first + s.n)
+    cdef uint64_t place
     cdef const pgx_block *b
-    cdef float value
-    cdef float tight = t.blocks[at].heat
-    while at < end:
-        b = &t.blocks[at]
-        value = b.heat
-        if value > tight if s.hottest else value < tight:
-            tight = value
-        if (value > l.bound if s.hottest else value < l.bound):
-            if pgx_block_stayed(t, b) > s.rest and pgx_block_order(b) >= 0:
-                l.items[l.n] = item_of(value, at, s.hottest)
-                l.n += 1
-                s.found += 1
-                if l.n == 2 * s.k:
-                    keep_best(s, l)
-        at += 1
-    s.bounds[group] = tight
+    cdef pgx_block[PGX_TIER_GROUP] padded  # of the node's last group, with blocks that are never beyond a bound
+    cdef const pgx_block *blocks = &t.blocks[at]
+    cdef uint32_t passing
+    if at + PGX_TIER_GROUP > s.first + s.n:
+        for place in range(PGX_TIER_GROUP):
+            padded[place].heat = 0.0 if s.hottest else INFINITY
+            if at + place < s.first + s.n:
+                padded[place] = t.blocks[at + place]
+        blocks = padded
+    passing = pgx_group_beyond(blocks, l.bound, s.hottest, &s.bounds[group])
+    while passing:
+        place = pgx_tier_first(passing)
+        passing &= passing - 1
+        b = &blocks[place]
+        if pgx_block_stayed(t, b) > s.rest and pgx_block_order(b) >= 0:
+            # Beyond the bound as it was before this group: what should not have been added is the first to be left out.
+            l.items[l.n] = item_of(b.heat, at + place, s.hottest)
+            l.n += 1
+            s.found += 1
+            if l.n == 2 * s.k:
+                keep_best(s, l)
 
 
 cdef inline uint64_t best_of(const pgx_tier *t, best_search *s, float bound, uint64_t *items) noexcept nogil:

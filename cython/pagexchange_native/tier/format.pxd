@@ -9,6 +9,7 @@ cdef extern from "pagexchange/tier.h" nogil:
         PGX_TIER_STRIDE
     const uint32_t PGX_TIER_STEP
     const uint32_t PGX_TIER_ORDER
+    const uint32_t PGX_TIER_TAKEN
     const uint32_t PGX_TIER_REFUSED
 
     ctypedef struct pgx_block:
@@ -35,6 +36,7 @@ cdef extern from "pagexchange/tier.h" nogil:
     int pgx_block_order(const pgx_block *block)
     uint32_t pgx_block_stayed(const pgx_tier *tier, const pgx_block *block)
     uint32_t pgx_tier_beyond(const float *values, float bound, bint above)
+    uint32_t pgx_group_beyond(const pgx_block *group, float bound, bint above, float *tight)
     uint32_t pgx_tier_first(uint32_t bits)
     void pgx_tier_fetch(const void *p)
 

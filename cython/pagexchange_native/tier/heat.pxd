@@ -9,12 +9,10 @@ cdef class Heat:
     cdef Region region
     cdef object words        # uint32[n, 2]: heat's bits and state, by block
     cdef object bounds       # float32, by group of blocks
-    cdef object marks        # a bit for each block, all 0 between two calls
     cdef pgx_block *blocks
     cdef float *fast_bounds
     cdef float *slow_bounds
     cdef float nobody        # the bound of groups that have none to raise
-    cdef uint64_t *mark
     cdef uint64_t n          # blocks, of all nodes up to the later one of the two
     cdef uint64_t run
     cdef uint64_t fast, nfast, slow, nslow
@@ -24,11 +22,11 @@ cdef class Heat:
     cdef readonly uint32_t step
 
     cdef int look(self, const int64_t *pair, Py_ssize_t n, Py_ssize_t *at) noexcept nogil
-    cdef bint lately(self, uint64_t block, double soon) noexcept nogil
+    cdef bint lately(self, uint32_t state, double soon) noexcept nogil
     cdef int lay_bounds(self) except -1
     cdef float *bound_of(self, uint64_t block) noexcept nogil
     cdef void learn(self, uint64_t block) noexcept nogil
-    cdef int swap(self, uint64_t a, uint64_t b) noexcept nogil
+    cdef void trade(self, uint64_t a, uint64_t b) noexcept nogil
     cdef void put(self, uint64_t block, pgx_block page) noexcept nogil
     cdef bint knows(self, uint64_t block) noexcept nogil
     cdef void empty(self, uint64_t block) noexcept nogil

@@ -11,8 +11,8 @@ from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.buffers cimport INT32, INT64, UINT8, UINT32, ItemType, address, extent, items, view_of
 from pagexchange_native.format cimport PGX_USED, pgx_entry, pgx_load8, pgx_load64
 from pagexchange_native.tier.format cimport (
-    PGX_TIER_GROUP, PGX_TIER_ORDER, PGX_TIER_ORDER_SHIFT, PGX_TIER_REFUSED, PGX_TIER_STEP, PGX_TIER_STRIDE, pgx_block,
-    pgx_block_order, pgx_tier, pgx_tier_fetch,
+    PGX_TIER_GROUP, PGX_TIER_ORDER, PGX_TIER_ORDER_SHIFT, PGX_TIER_REFUSED, PGX_TIER_STEP, PGX_TIER_STRIDE, PGX_TIER_TAKEN,
+    pgx_block, pgx_tier,
 )
 from pagexchange_native.tier.view cimport TierView
 
@@ -78,8 +78,14 @@ cdef void count(Heat h, const number *frames, const uint8_t *writes, Py_ssize_t 
         add(h, <uint64_t>frames[i] // h.run, wrote if writes != NULL and writes[i] else once)
 
 
+cdef inline int frames_order(uint32_t state) noexcept nogil:
+    """Order of the folio that a state is of; 0 where there is none."""
+    cdef uint32_t order = (state & PGX_TIER_ORDER) >> PGX_TIER_ORDER_SHIFT
+    return order - 1 if order else 0
+
+
 cdef class Heat:
-    """Heat and last move of blocks: 8 bytes for each, half a byte for its group's bound, and a bit.
+    """Heat and last move of blocks: 8 bytes for each, and half a byte for its group's bound.
 
     Accesses of a later step weigh more, by 2^(1 / half_life), instead of all others less: so a step costs nothing for
     pages that nobody touches. A block's heat is a float32: beyond 16.7 million accesses of one weight it grows no more.
@@ -116,9 +122,7 @@ cdef class Heat:
         self.nslow = region.region.node_frames[slow] // run
         self.n = max(self.fast + self.nfast, self.slow + self.nslow)
         self.words = np.zeros((self.n, 2), np.uint32)
-        self.marks = np.zeros((self.n + 63) // 64, np.uint64)
         self.blocks = <pgx_block *>address(self.words)
-        self.mark = <uint64_t *>address(self.marks)
         self.lay_bounds()
         for node in range(self.n):
             self.learn(node)
@@ -129,7 +133,7 @@ cdef class Heat:
     @property
     def nbytes(self):
         """Bytes that it keeps."""
-        return self.words.nbytes + self.marks.nbytes + self.bounds.nbytes
+        return self.words.nbytes + self.bounds.nbytes
 
     @property
     def free_fast(self):
@@ -243,7 +247,7 @@ cdef class Heat:
     cdef int look(self, const int64_t *pair, Py_ssize_t n, Py_ssize_t *at) noexcept nogil:
         cdef int what = NOTHING
         cdef Py_ssize_t i, done = 2 * n
-        cdef uint64_t block, bit
+        cdef uint64_t block
         for i in range(2 * n):
             block = <uint64_t>pair[i]
             if i % 2:
@@ -251,27 +255,51 @@ cdef class Heat:
                     what = NOT_FAST
             elif block - self.slow >= self.nslow:
                 what = NOT_SLOW
-            if what == NOTHING:
-                bit = 1ull << block % 64
-                if self.mark[block // 64] & bit:
-                    what = FAST_TWICE if i % 2 else SLOW_TWICE
-                self.mark[block // 64] |= bit
+            if what == NOTHING and self.blocks[block].state & PGX_TIER_TAKEN:
+                what = FAST_TWICE if i % 2 else SLOW_TWICE
             if what != NOTHING:
                 done, at[0] = i, i // 2
                 break
+            self.blocks[block].state |= PGX_TIER_TAKEN
         for i in range(done):
-            self.mark[<uint64_t>pair[i] // 64] = 0
+            self.blocks[<uint64_t>pair[i]].state &= ~PGX_TIER_TAKEN
         return what
 
-    def settle(self, pairs, statuses, double soon):
-        """Let heat follow the pages that have traded places, and note who was refused.
+    def swap(self, pairs):
+        """Let heat follow the pages of pairs as if all had traded places; return what `settle` needs to put it right.
+
+        Before the exchange, because what is known of these blocks is in cache then, and not after it.
 
         Parameters
         ----------
         pairs : int64[n, 2]
             Blocks that `wrong` has found right.
+        """
+        cdef object view = view_of(pairs, "pairs", INT64, 2)
+        cdef const int64_t *pair = <const int64_t *>items(view)
+        cdef Py_ssize_t n = extent(view, 0), i
+        before = np.empty((n, 2), np.uint32)
+        cdef uint32_t *states = <uint32_t *>address(before)
+        cdef uint64_t a, b
+        with nogil:
+            for i in range(n):
+                a, b = <uint64_t>pair[2 * i], <uint64_t>pair[2 * i + 1]
+                if self.knows(a) and self.knows(b):
+                    states[2 * i], states[2 * i + 1] = self.blocks[a].state, self.blocks[b].state
+                    self.trade(a, b)
+        return before
+
+    def settle(self, pairs, statuses, before, double soon):
+        """Put right what `swap` has noted of pairs that have not traded places, and count.
+
+        Parameters
+        ----------
+        pairs : int64[n, 2]
+            As `swap` got them.
         statuses : int32[n]
             0, -ETIME for a pair that was not reached, else why it was refused.
+        before : uint32[n, 2]
+            What `swap` has returned.
         soon : float
             Steps within which a page that moves again goes back and forth.
 
@@ -284,43 +312,44 @@ cdef class Heat:
         """
         cdef object view = view_of(pairs, "pairs", INT64, 2)
         cdef object verdicts = view_of(statuses, "statuses", INT32, 1)
+        cdef object olds = view_of(before, "before", UINT32, 2)
         cdef const int64_t *pair = <const int64_t *>items(view)
         cdef const int32_t *status = <const int32_t *>items(verdicts)
+        cdef const uint32_t *states = <const uint32_t *>items(olds)
         cdef Py_ssize_t n = extent(view, 0), i, done, at = 0, left = 0
         cdef uint64_t a, b, again = 0, frames = 0
         cdef Use use = self.region.use()
-        if extent(verdicts, 0) != n:
-            raise ValueError(f"statuses: want int32[{n}], got {extent(verdicts, 0)}")
+        if extent(verdicts, 0) != n or extent(olds, 0) != n or extent(olds, 1) != 2 or extent(view, 1) != 2:
+            raise ValueError(f"want int64[{n}, 2], int32[{n}] and uint32[{n}, 2]")
         done = n - np.count_nonzero(statuses)
         moves = np.empty((2 * done, 2), np.int64)
         cdef int64_t *move = <int64_t *>address(moves)
         with nogil:
-            for i in range(2 * n):
-                if <uint64_t>pair[i] < self.n:
-                    pgx_tier_fetch(&self.blocks[pair[i]])
             for i in range(n):
                 a, b = <uint64_t>pair[2 * i], <uint64_t>pair[2 * i + 1]
-                if a >= self.n or b >= self.n:
+                if not (self.knows(a) and self.knows(b)):
                     continue
-                if status[i] == -ETIME:
-                    left += 1
-                elif status[i]:
-                    self.refuse(a)
-                    self.refuse(b)
-                elif at < done:
-                    again += self.lately(a, soon) + self.lately(b, soon)
-                    frames += self.run << self.swap(a, b)
+                if status[i] == 0 and at < done:
+                    again += self.lately(states[2 * i], soon) + self.lately(states[2 * i + 1], soon)
+                    frames += self.run << frames_order(states[2 * i])
                     move[2 * at] = move[2 * (done + at) + 1] = a
                     move[2 * at + 1] = move[2 * (done + at)] = b
                     at += 1
+                    continue
+                self.trade(a, b)
+                if status[i] == -ETIME:
+                    left += 1
+                    self.blocks[a].state, self.blocks[b].state = states[2 * i], states[2 * i + 1]
+                else:
+                    self.refuse(a)
+                    self.refuse(b)
         return moves, done, n - done - left, left, again, 2 * frames
 
-    cdef int swap(self, uint64_t a, uint64_t b) noexcept nogil:
-        """Lets the pages of two blocks trade places; their order."""
+    cdef void trade(self, uint64_t a, uint64_t b) noexcept nogil:
+        """Notes that the pages of a slow and a fast block have traded places in this step."""
         cdef pgx_block slow = self.blocks[a]
         self.put(a, self.blocks[b])
         self.put(b, slow)
-        return max(0, pgx_block_order(&slow))
 
     cdef inline void put(self, uint64_t block, pgx_block page) noexcept nogil:
         """Notes that a page has come to a block in this step, and loosens the bound of its group."""
@@ -336,8 +365,8 @@ cdef class Heat:
         self.learn(block)  # it may be another page than was thought
         self.blocks[block].state = self.blocks[block].state & PGX_TIER_ORDER | PGX_TIER_REFUSED | self.step
 
-    cdef bint lately(self, uint64_t block, double soon) noexcept nogil:
-        cdef uint32_t state = self.blocks[block].state
+    cdef bint lately(self, uint32_t state, double soon) noexcept nogil:
+        """Whether what had this state came to its block so few steps ago."""
         cdef uint32_t came = state & PGX_TIER_STEP
         return came != 0 and not state & PGX_TIER_REFUSED and self.step - came <= soon
 
@@ -361,8 +390,8 @@ cdef class Heat:
             for i in range(n):
                 a, b = <uint64_t>source[i], <uint64_t>target[i]
                 if self.knows(a) and self.knows(b):
-                    again += self.lately(a, soon)
-                    frames += 1ull << max(0, pgx_block_order(&self.blocks[a]))
+                    again += self.lately(self.blocks[a].state, soon)
+                    frames += 1ull << frames_order(self.blocks[a].state)
                     self.put(b, self.blocks[a])
                     self.empty(a)
         return again, frames
@@ -399,7 +428,7 @@ cdef class Heat:
             self.words.view(np.float32)[:, 0] /= np.float32(self.weight)
             self.bounds /= np.float32(self.weight)
             self.weight = 1.0
-        if self.step == PGX_TIER_STEP:  # nothing is at rest then; that comes once in 134 million steps
+        if self.step == PGX_TIER_STEP:  # nothing is at rest then; that comes once in 67 million steps
             self.words[:, 1] &= np.uint32(PGX_TIER_ORDER)
             self.step = 0
         self.step += 1

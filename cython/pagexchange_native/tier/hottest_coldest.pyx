@@ -15,8 +15,8 @@ cdef enum:
     ORDERS = 16
 
 cdef struct hint:  # where a search begins. It says how long one takes, and nothing else
-    double bound    # of the last one, in accesses
-    double factor   # by which the next one begins beyond it
+    double last     # heat of the last block that the last search took, in accesses; 0.0 it took fewer than k
+    double margin   # how far from there the next one begins, as a share of it
 
 
 cdef struct chosen:
@@ -27,30 +27,24 @@ cdef struct chosen:
     hint cold
 
 
-cdef void learn(hint *h, const pgx_tier *t, const best_search *s, uint64_t n, const uint64_t *items, bint missed) noexcept nogil:
-    """Keeps the bound of this step, and how far beyond it the next one begins: so that a little more than k are found."""
-    cdef double step = 1.05
-    if missed:
-        step = 0.8  # too near
-    elif s.found <= s.k + s.k // 2:
-        step = 1.0
-    h.factor = h.factor * step if s.hottest else h.factor / step
-    h.factor = min(max(h.factor, 0.05), 0.98) if s.hottest else min(max(h.factor, 1.02), 20.0)
-    h.bound = value_of(items[n - 1], s.hottest) / t.weight if n == s.k else 0.0
-
-
 cdef uint64_t search(const pgx_tier *t, best_search *s, hint *h, float most, uint64_t *items) noexcept nogil:
-    """The best k beyond `most`. Begins where the last search has ended; if that was too near, once more from `most` on."""
-    cdef uint64_t n
-    cdef float bound = <float>(h.bound * h.factor * t.weight)
-    cdef bint nearer = bound > most if s.hottest else 0.0 < bound < most
-    if nearer:
+    """The best k beyond `most`. Begins near where the last search has ended, and goes farther until it finds k."""
+    cdef uint64_t n = 0
+    cdef float bound
+    cdef double margin = h.margin
+    cdef int turn
+    for turn in range(3):
+        bound = <float>(h.last * t.weight * (1.0 - margin if s.hottest else 1.0 + margin))
+        if turn == 2 or not (bound > most if s.hottest else 0.0 < bound < most):
+            bound = most
         n = best_of(t, s, bound, items)
-        if n == s.k:
-            learn(h, t, s, n, items, False)
-            return n
-    n = best_of(t, s, most, items)
-    learn(h, t, s, n, items, nearer)
+        if n == s.k or bound == most:
+            break
+        margin = min(4.0 * margin, 0.9)
+        h.margin = min(1.3 * h.margin, 0.5)
+    if s.found > s.k + s.k // 2:
+        h.margin = max(0.8 * h.margin, 0.01)
+    h.last = value_of(items[n - 1], s.hottest) / t.weight if n == s.k else 0.0
     return n
 
 
@@ -119,8 +113,8 @@ cdef class HottestColdest(Pairing):
         self.chosen.batch = batch
         self.chosen.hysteresis = hysteresis
         self.chosen.rest = rest
-        self.chosen.hot.bound = self.chosen.cold.bound = 0.0
-        self.chosen.hot.factor, self.chosen.cold.factor = 0.8, 1.25
+        self.chosen.hot.last = self.chosen.cold.last = 0.0
+        self.chosen.hot.margin = self.chosen.cold.margin = 0.1
         self.name = "hottest-coldest"
         self.ops.ctx = &self.chosen
         self.ops.most = batch

@@ -16,7 +16,8 @@ typedef struct pgx_block {
     uint32_t state; /* PGX_TIER_: since which step what lies there does, its order, and whether it was refused to go */
 } pgx_block;
 
-#define PGX_TIER_STEP 0x07ffffffu /* step in which it came or was refused; 0 neither */
+#define PGX_TIER_STEP 0x03ffffffu /* step in which it came or was refused; 0 neither */
+#define PGX_TIER_TAKEN 0x04000000u /* the pairs of this step have it */
 #define PGX_TIER_ORDER_SHIFT 27   /* order + 1 of the folio that starts there; 0 none that could move */
 #define PGX_TIER_ORDER 0x78000000u
 #define PGX_TIER_REFUSED 0x80000000u
@@ -67,6 +68,34 @@ static inline uint32_t pgx_tier_beyond(const float *values, float bound, int abo
     uint32_t found = 0;
     for (int i = 0; i < PGX_TIER_STRIDE; i++)
         found |= (uint32_t)(above ? values[i] > bound : values[i] < bound) << i;
+    return found;
+#endif
+}
+
+/* Which blocks of a whole group are hotter than a bound, or colder: a bit for each; and the hottest, or coldest, heat. */
+static inline uint32_t pgx_group_beyond(const pgx_block *group, float bound, int above, float *tight) {
+#if defined(__SSE2__)
+    const float *at = (const float *)group;
+    __m128 b = _mm_set1_ps(bound);
+    __m128 x = _mm_shuffle_ps(_mm_loadu_ps(at), _mm_loadu_ps(at + 4), _MM_SHUFFLE(2, 0, 2, 0));
+    __m128 y = _mm_shuffle_ps(_mm_loadu_ps(at + 8), _mm_loadu_ps(at + 12), _MM_SHUFFLE(2, 0, 2, 0));
+    __m128 t = above ? _mm_max_ps(x, y) : _mm_min_ps(x, y);
+    __m128 u = _mm_movehl_ps(t, t);
+    t = above ? _mm_max_ps(t, u) : _mm_min_ps(t, u);
+    u = _mm_shuffle_ps(t, t, 1);
+    *tight = _mm_cvtss_f32(above ? _mm_max_ss(t, u) : _mm_min_ss(t, u));
+    x = above ? _mm_cmpgt_ps(x, b) : _mm_cmplt_ps(x, b);
+    y = above ? _mm_cmpgt_ps(y, b) : _mm_cmplt_ps(y, b);
+    return (uint32_t)(_mm_movemask_ps(x) | _mm_movemask_ps(y) << 4);
+#else
+    uint32_t found = 0;
+    *tight = group[0].heat;
+    for (int i = 0; i < PGX_TIER_GROUP; i++) {
+        float heat = group[i].heat;
+        if (above ? heat > *tight : heat < *tight)
+            *tight = heat;
+        found |= (uint32_t)(above ? heat > bound : heat < bound) << i;
+    }
     return found;
 #endif
 }
