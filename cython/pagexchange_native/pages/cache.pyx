@@ -44,7 +44,6 @@ from pagexchange_native.arena.undo cimport (
     structure_undo,
     undo_commit,
 )
-from pagexchange_native.buffers cimport INT64, extent, items, view_of
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.placing cimport (
     WAS_HELD,
@@ -320,43 +319,6 @@ def remove(Region arena not None, mapping, index):
             who(owner.slot, owner.phase, arena.region.workers),
         )
     return pfn
-
-
-def remove_all(Region arena not None, mapping, indexes not None):
-    """Take the pages at several positions out of a mapping, one after the other: their frames, int64[n].
-
-    Parameters
-    ----------
-    indexes : int64[n], C-contiguous
-
-    Errors as of `remove`, where there is no page, too; the pages before the one that it names are out.
-    """
-    view = view_of(indexes, "indexes", INT64, 1)
-    cdef const int64_t *at = <const int64_t *>items(view)
-    cdef int64_t n = extent(view, 0), i
-    frames = np.empty(n, np.int64)
-    cdef int64_t *pfn = <int64_t *>items(view_of(frames, "frames", INT64, 1, writable=True))
-    cdef CallSlot call = arena.call_slot()
-    cdef pgx_mapping *m = _mapping(arena, mapping)
-    cdef Target t = Target(
-        arena.region, as_number(mapping, "mapping"), pgx_load32(&m.generation), 0, call.number, call.until
-    )
-    cdef Owner owner = Owner(0, 0)
-    refuse_plugin_of(arena, "remove pages from a mapping")
-    with nogil:
-        i = 0
-        while i < n and 0 <= at[i] < 1ll << 56:
-            pfn[i] = _remove_patiently(&t, <uint64_t>at[i], &owner)
-            if pfn[i] < 0:
-                break
-            i += 1
-    if i < n:
-        _index(at[i])
-        raise not_taken(
-            f"mapping {t.number}, index {at[i]}", -pfn[i], "the page is pinned; unpin it first",
-            who(owner.slot, owner.phase, arena.region.workers),
-        )
-    return frames
 
 
 cdef int _give_up(const Target *t, uint64_t *pages, Owner *owner) noexcept nogil:

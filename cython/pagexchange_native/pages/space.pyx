@@ -6,8 +6,6 @@ structure lock; its identity is stored last when it comes, and first when it goe
 saved one by one, a larger one fills whole tables, each of which is one record (PGX_SAVED_ROW).
 """
 
-import numpy as np
-
 from pagexchange_native.arena.owners import who
 from pagexchange_native.integers import as_number
 from pagexchange_native.pages.refusals import Places, not_removed, not_taken
@@ -49,7 +47,6 @@ from pagexchange_native.arena.undo cimport (
     set_bits,
     structure_undo,
 )
-from pagexchange_native.buffers cimport INT64, extent, items, view_of
 from pagexchange_native.format cimport *
 from pagexchange_native.pages.page_tables cimport pte_word, table_of
 from pagexchange_native.pages.placing cimport (
@@ -435,42 +432,6 @@ def unmap(Region arena not None, space, vpn):
             who(owner.slot, owner.phase, arena.region.workers),
         )
     return pfn
-
-
-def unmap_all(Region arena not None, space, vpns not None):
-    """Remove the mappings of several pages of a space, one after the other: their frames, int64[n].
-
-    Parameters
-    ----------
-    vpns : int64[n], C-contiguous
-
-    Errors as of `unmap`, where nothing is mapped, too; the pages before the one that it names are unmapped.
-    """
-    view = view_of(vpns, "vpns", INT64, 1)
-    cdef const int64_t *at = <const int64_t *>items(view)
-    cdef int64_t n = extent(view, 0), i
-    frames = np.empty(n, np.int64)
-    cdef int64_t *pfn = <int64_t *>items(view_of(frames, "frames", INT64, 1, writable=True))
-    cdef CallSlot call = arena.call_slot()
-    cdef pgx_space *s = _space(arena, space)
-    cdef Target t = Target(
-        arena.region, as_number(space, "space"), pgx_load32(&s.generation), 0, call.number, call.until
-    )
-    cdef Owner owner = Owner(0, 0)
-    with nogil:
-        i = 0
-        while i < n and 0 <= at[i] < 1ll << 52:
-            pfn[i] = _unmap_patiently(&t, <uint64_t>at[i], &owner)
-            if pfn[i] < 0:
-                break
-            i += 1
-    if i < n:
-        _word(arena, space, at[i])
-        raise not_taken(
-            f"virtual page {at[i]}", -pfn[i], "the page is pinned, and this would free it; unpin it first",
-            who(owner.slot, owner.phase, arena.region.workers),
-        )
-    return frames
 
 
 cdef int _give_up(const Target *t, uint64_t *pages, Owner *owner) noexcept nogil:
