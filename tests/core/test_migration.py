@@ -481,15 +481,16 @@ def test_observers_are_told_where_pages_were_and_where_they_are() -> None:
 # ---- beside others ---------------------------------------------------------------------------------------------------
 
 
-def test_migrations_and_exchanges_beside_each_other_lose_no_page() -> None:
+def test_migrations_exchanges_and_readers_beside_each_other_lose_and_tear_no_page() -> None:
     arena = Arena.create([("fast", 512), ("slow", 512)], workers=8)
     n = 300
     pfns = arena.alloc("fast", n)
     file = arena.new_mapping("file")
     arena.cache_add(file, np.arange(n), pfns)
-    arena.frames[pfns, 5] = np.arange(n) + 1
+    arena.frames[pfns] = (np.arange(n, dtype=np.uint64) + np.uint64(1))[:, None]
     there, back, trade = migrating(arena), migrating(arena, "streaming-copy"), strategy(arena)
     unknown: list[int] = []
+    torn: list[int] = []
     known = {0, EAGAIN, EBUSY, ENOENT, EINVAL, ENOMEM}
 
     def work(call: Callable[[np.random.Generator, Pfns], Any], seed: int) -> None:
@@ -504,13 +505,31 @@ def test_migrations_and_exchanges_beside_each_other_lose_no_page() -> None:
         lambda random, chosen: trade.exchange(chosen.reshape(-1, 2)),
         lambda random, chosen: trade.exchange(np.column_stack([chosen, random.integers(0, 1024, len(chosen))])),
     ]
+    over = threading.Event()
+
+    def read() -> None:
+        """By a look-up that may be old by now: who has a reference, and looks again, has the page."""
+        random = np.random.default_rng(9)
+        while not over.is_set():
+            page = int(random.integers(n))
+            pfn = arena.cache_load(file, page)
+            if pfn >= 0 and arena.get(pfn):
+                if arena.cache_load(file, page) == pfn and (arena.frames[pfn] != page + 1).any():
+                    torn.append(page)
+                arena.put(pfn)
+
+    reader = threading.Thread(target=read)
+    reader.start()
     threads = [threading.Thread(target=work, args=(call, seed)) for seed, call in enumerate(calls)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert unknown == []
-    assert np.array_equal(arena.frames[arena.cache_load(file, np.arange(n)), 5], np.arange(n) + 1)
+    over.set()
+    reader.join()
+    assert (unknown, torn) == ([], [])
+    found = arena.frames[arena.cache_load(file, np.arange(n))]
+    assert (found == (np.arange(n, dtype=np.uint64) + np.uint64(1))[:, None]).all()
     assert sum(free(arena)) == 1024 - n
     assert check(arena) == []
     assert resting(arena)
