@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ COMMANDS = (
     "pagexchange env",
     "pagexchange snapshot /guest/taken.pgxsnap",
     "pagexchange run --live --pairs 64 --rounds 1 --strategy list-exchange --strategy rfc-2019",
+    "pagexchange tier --rounds 1 --set tier.ticks=20 --set tier.accesses=5000 --set tier.fast='\"2 MiB\"' "
+    '--set tier.slow=\'"6 MiB"\' --set \'arena.nodes={fast={size="2 MiB",numa=0},slow={size="6 MiB",numa=2}}\'',
 )
 BUSY = 6  # the exit code of a run that was pushed aside, and whose times mean nothing: here they never do
 
@@ -28,7 +31,7 @@ def main() -> int:
     for command in FLAGS if sys.argv[1:] == ["--flags"] else FLAGS + COMMANDS:
         print(f"\n-- {command}", flush=True)
         began = time.monotonic()
-        code = subprocess.run(command.split()).returncode
+        code = subprocess.run(shlex.split(command)).returncode
         print(f"-- exit code {code} after {time.monotonic() - began:.0f} s", flush=True)
         if code not in (0, BUSY):
             failed.append(command)
