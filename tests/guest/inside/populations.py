@@ -12,12 +12,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.guest.inside import calls
+from tests.guest.inside import calls, damon
 from tests.guest.inside.calls import PAGE
+from tests.guest.inside.pages import Linux
 
 N = 16
 HUGE = 2 << 20
-_COLD, _PAGEOUT, _FREE = 20, 21, 8
+_COLD, _PAGEOUT = 20, 21  # advice that the module mmap has no names for
 
 Population = Callable[[], list[int]]
 ALL: dict[str, Population] = {}
@@ -37,7 +38,7 @@ def _anonymous(**options: bool) -> list[int]:
     """New pages that were written to."""
     start = calls.mapped(N * PAGE, **options)
     calls.bind(start, N * PAGE, 0)
-    calls.advise(start, N * PAGE, 15)  # MADV_NOHUGEPAGE
+    calls.advise(start, N * PAGE, mmap.MADV_NOHUGEPAGE)
     pages = _pages(start)
     calls.write(pages)
     return pages
@@ -95,7 +96,7 @@ def anon_mlocked() -> list[int]:
 def anon_madv_free() -> list[int]:
     pages = _anonymous()
     settle()
-    calls.advise(pages[0], N * PAGE, _FREE)
+    calls.advise(pages[0], N * PAGE, mmap.MADV_FREE)
     return pages
 
 
@@ -110,6 +111,14 @@ def anon_prot_none() -> list[int]:
 def anon_forked() -> list[int]:
     pages = _anonymous()
     _child()
+    return pages
+
+
+@population
+def anon_idle_young() -> list[int]:
+    linux, pages = Linux(), _anonymous()
+    settle()
+    damon.watch(pages, lambda: all(state and "IDLE" in state.shown for state in linux.states(pages)))
     return pages
 
 
@@ -131,7 +140,7 @@ def swap_cache() -> list[int]:
 def _thp(number: int = 2) -> int:
     start = calls.mapped(number * HUGE)
     calls.bind(start, number * HUGE, 0)
-    calls.advise(start, number * HUGE, 14)  # MADV_HUGEPAGE
+    calls.advise(start, number * HUGE, mmap.MADV_HUGEPAGE)
     calls.write(_pages(start, number * HUGE // PAGE))  # Linux frees what is all zeros when it splits a folio
     return start
 
@@ -180,7 +189,7 @@ def mthp_64k() -> list[int]:
     switch.write_text("madvise")
     start = calls.mapped(4 * (64 << 10))
     calls.bind(start, 4 * (64 << 10), 0)
-    calls.advise(start, 4 * (64 << 10), 14)
+    calls.advise(start, 4 * (64 << 10), mmap.MADV_HUGEPAGE)
     calls.write(_pages(start, 64))
     switch.write_text("never")
     return _pages(start, 4, 64 << 10)
@@ -236,7 +245,7 @@ def shmem_huge() -> list[int]:
     Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled").write_text("advise")
     start = calls.mapped(2 * HUGE, shared=True)
     calls.bind(start, 2 * HUGE, 0)
-    calls.advise(start, 2 * HUGE, 14)
+    calls.advise(start, 2 * HUGE, mmap.MADV_HUGEPAGE)
     calls.write(_pages(start, 2, HUGE))
     return _pages(start, 2, HUGE)
 
