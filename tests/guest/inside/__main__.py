@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+HERE = Path(__file__).parent
 FLAGS = (
     "python -P -m tests.guest.inside.differential classic",
     "python -P -m tests.guest.inside.differential mglru",
@@ -18,8 +19,8 @@ COMMANDS = (
     "pagexchange env",
     "pagexchange snapshot /guest/taken.pgxsnap",
     "pagexchange run --live --pairs 64 --rounds 1 --strategy list-exchange --strategy rfc-2019",
-    "pagexchange tier --rounds 1 --set tier.ticks=20 --set tier.accesses=5000 --set tier.fast='\"2 MiB\"' "
-    '--set tier.slow=\'"6 MiB"\' --set \'arena.nodes={fast={size="2 MiB",numa=0},slow={size="6 MiB",numa=2}}\'',
+    f"pagexchange tier {HERE}/tiered.toml",
+    f"pagexchange bench {HERE}/tiered.toml --out /guest/bench",
 )
 BUSY = 6  # the exit code of a run that was pushed aside, and whose times mean nothing: here they never do
 
