@@ -112,3 +112,15 @@ def test_the_buffer_pool_prints_both_ways(capsys: pytest.CaptureFixture[str]) ->
     assert without.endswith(" 0 pages moved")
     assert tiered.startswith("with a tier ")
     assert not tiered.endswith(" 0 pages moved")
+
+
+def test_the_pairing_by_chance_pairs_hot_pages_with_cold_ones() -> None:
+    with Arena.create(nodes=[("fast", 16), ("slow", 16)]) as arena:
+        mapping = arena.new_mapping()
+        arena.cache_add(mapping, np.arange(30), np.concatenate([arena.alloc("fast", 15), arena.alloc("slow", 15)]))
+        tier = arena.tier(pairing=example("random-hot").RandomHot(hot=3.0).pair_pages(arena))
+        hot = arena.cache_load(mapping, np.array([0, 20, 21, 22]))
+        tier.touch(np.repeat(hot, 3))
+        step = tier.step()
+        assert set(step.moves[:3, 0].tolist()) == set(hot[1:].tolist())
+        assert hot[0] not in step.moves[:3, 1]

@@ -45,7 +45,7 @@ def test_the_examples_are_the_files_of_the_page():
     del there["sweep.toml"]  # no plug-in: docs/cli.md has it
     del there["buffer-pool/buffer_pool.py"]  # none either: docs/tiers.md
     assert there == files(PAGE.read_text(encoding="utf-8"))
-    assert len(readmes) == 5
+    assert len(readmes) == 6
     assert all("docs/write-a-plugin.md" in text for text in readmes.values())
 
 
