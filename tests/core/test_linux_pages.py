@@ -13,6 +13,7 @@ from pagexchange.bench.scenes import Setting
 from pagexchange.bench.turn import WrongError
 from pagexchange.errors import ConfigError
 from pagexchange.host import read
+from pagexchange.linux.beside import beside
 from pagexchange.linux.move_pages import MovePages, migrated, warnings
 from pagexchange.linux.own_pages import OwnPages, two_nodes
 from pagexchange.linux.remap import Remap
@@ -254,3 +255,22 @@ def test_bench_measures_mremap_where_it_is_asked_for(tmp_path: Path) -> None:
     assert "mremap" in done.out
     if len(real_nodes.HERE.with_memory()) < 2:
         assert "Left out: move-pages: Linux moves pages between nodes of memory" in " ".join(done.out.split())
+
+
+# ---- beside a tier's figures -----------------------------------------------------------------------------------------
+
+
+def test_linux_s_own_exchange_is_said_with_its_nodes_or_why_it_is_not_here(two: TwoNodes) -> None:
+    config = read.load(overrides=["arena.nodes.fast.numa=2", "arena.nodes.slow.numa=[0,2]"])
+    assert config.real_nodes == (2, 0)
+    said = beside(config.real_nodes, 16)
+    assert said.startswith(
+        "Linux itself, two calls of move_pages for 16 pairs of this process's own pages of 4 KiB between"
+    )
+    assert "between node 2 and node 0: " in said
+    assert "could not be moved" not in said
+    put(two.root / "sys/devices/system/node/has_memory", "0\n")
+    assert beside((), 16).startswith(
+        "Linux itself is not here: Linux moves pages between nodes of memory, and this machi"
+    )
+    assert read.load(overrides=["arena.nodes.fast.numa=2"]).real_nodes == ()

@@ -38,7 +38,7 @@ class OwnStage(Stage):
 
 def two_places(setting: Setting, seed: int, config: Config) -> OwnStage:
     """Make pages of which one half begins on a real node, and the other on another: those of the file, if it says."""
-    return OwnStage(setting, seed, two_nodes(_wanted(config)))
+    return OwnStage(setting, seed, two_nodes(config.real_nodes))
 
 
 def one_place(setting: Setting, seed: int, config: Config) -> OwnStage:
@@ -50,19 +50,12 @@ def one_place(setting: Setting, seed: int, config: Config) -> OwnStage:
 def why_not_between_nodes(config: Config) -> str:
     """Say why Linux moves no page between nodes here, in a sentence; empty: it may."""
     try:
-        OwnPages(1, nodes=two_nodes(_wanted(config))).where(np.arange(2))
+        OwnPages(1, nodes=two_nodes(config.real_nodes)).where(np.arange(2))
     except LookupError as error:
         return str(error)
     except OSError as error:
         return f"Linux does not say where pages are: {error.strerror}"
     return ""
-
-
-def _wanted(config: Config) -> tuple[int, ...]:
-    """The first real node of each node of the arena, where the file binds both."""
-    given = [place.get("numa") for place in config.placed().values()]
-    nodes = [node if isinstance(node, int) else node[0] for node in given if node is not None]
-    return tuple(nodes) if len(nodes) == len(given) else ()
 
 
 class MovePagesCell:

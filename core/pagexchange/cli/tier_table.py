@@ -173,6 +173,8 @@ def _closing(result: TierResult) -> list[list[Words]]:
     if result.interrupted:
         said.append([("Interrupted: what was played until then is shown.", "warn")])
     said += [[(sentence, "bold" if n == 0 else "")] for n, sentence in enumerate(result.answer)]
+    if result.linux:
+        said.append([(result.linux, "dim")])
     wrong = [way.name for way in result.ways if way.verdict in ("wrong", "failed")]
     if wrong:
         said.append([(f"NOT as it should be: {', '.join(wrong)}.", "bad")])

@@ -338,6 +338,13 @@ class Config:
             for name, place in places.items()
         }
 
+    @property
+    def real_nodes(self) -> tuple[int, ...]:
+        """The first real node of each node of the arena, if it binds all of them; else nothing."""
+        given = [place.get("numa") for place in self.placed().values()]
+        nodes = [node if isinstance(node, int) else node[0] for node in given if node is not None]
+        return tuple(nodes) if len(nodes) == len(given) else ()
+
     def resolve(self, path: str) -> Path:
         """Return a path of this file as one that can be opened."""
         return Path(path) if self.base is None else self.base / path

@@ -211,6 +211,8 @@ class TierResult(msgspec.Struct, frozen=True, kw_only=True):
     """The way with the least cost of those that are exact; empty: there is none."""
     answer: list[str] = []
     """Who wins and by how much, in sentences."""
+    linux: str = ""
+    """What Linux's own exchange of as many pairs took on the same real nodes, in a sentence; or why it is not here."""
     warnings: list[str] = []
     machine: Meanwhile = Meanwhile()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pagexchange import __version__
 from pagexchange.arena import lying
+from pagexchange.linux.beside import beside
 from pagexchange.measure import pressure
 from pagexchange.model.config import NOTHING
 from pagexchange.runs.environment import collect
@@ -110,6 +111,7 @@ def run(
         reference=NOTHING,
         best=best,
         answer=answer.sentences(lost, config.tier.slow_ns),
+        linux="" if interrupted else beside(config.real_nodes, config.tier.pairs),
         warnings=lying.remarks(rounds.lay),
         machine=Meanwhile(before=pressure.at(before), during=pressure.between(before, after), after=pressure.at(after)),
     )
