@@ -87,6 +87,13 @@ def test_the_snapshot_that_damo_adds_to_say_a_time_is_left_out(read_bytes):
     assert read_bytes(damo_made.as_text(added)).rows == 4
 
 
+def test_what_stands_in_quotes_opens_and_closes_nothing(read_bytes):
+    said = r'a "quoted" } ] \\ { [ \"'
+    with_words = damo_made.record(SNAPSHOTS, comment={"said": [said, said + "\\"]})
+    with_words["snapshots"][0]["regions"][0]["note"] = said
+    assert read_bytes(damo_made.as_json({"before": [said, {"}": said}]}, with_words)).rows == 4
+
+
 def test_targets_that_follow_each_other_in_the_file_are_merged_by_time(read_bytes):
     trace = read_bytes(damo_made.as_json(damo_made.record(SNAPSHOTS), damo_made.record(SNAPSHOTS, target=1)))
     table = rows(trace)

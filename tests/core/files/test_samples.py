@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pagexchange.errors import TraceError
-from pagexchange.pages.files import ACCESS, packaged, read, save
+from pagexchange.pages.files import ACCESS, packaged, read, save, source
 from pagexchange.pages.files.forms import FORMS
 from tests.rooms import ROOT
 
@@ -58,6 +58,16 @@ def test_a_sample_is_known_by_its_content_whatever_its_name(tmp_path, name):
     again = read(tmp_path / "small")
     assert again.facts == trace.facts
     assert np.array_equal(np.concatenate(list(again.chunks())), table)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("step", [1, 7, 333])
+def test_a_sample_gives_the_same_table_however_large_the_pieces_are_that_it_is_read_in(monkeypatch, name, step):
+    path = DATA / name
+    expected = np.concatenate(list(read(path).chunks()))
+    monkeypatch.setattr(source, "STEP", step)
+    monkeypatch.setattr(source, "HEAD", 2100 if name == "kpageflags.bin" else 700)  # the dump begins with zeros
+    assert np.array_equal(np.concatenate(list(read(path).chunks())), expected)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

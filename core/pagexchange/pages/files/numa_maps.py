@@ -23,7 +23,7 @@ HOTTEST: Final = 7
 _LINE: Final = re.compile(
     rb"([0-9a-f]{1,16}) (?:default|local|prefer|bind|interleave|weighted interleave)[^ ]*(?: \([a-z ]+\))?((?: .*)?)"
 )
-_COUNT: Final = re.compile(rb"(?:^| )(N\d{1,4}|active|kernelpagesize_kB)=(\d{1,12})(?= |$)")
+_COUNT: Final = re.compile(rb"(?:^| )(N\d{1,9}|active|kernelpagesize_kB)=(\d{1,12})(?= |$)")
 _WANTED: Final = "ADDRESS POLICY [NAME=VALUE ...] is expected"
 
 

@@ -51,7 +51,7 @@ def fault(rows: Access) -> str:
     checks: Sequence[tuple[str, NDArray[np.bool_]]] = (
         ("a time that is out of range", (rows["time"] < 0) | (rows["time"] >= MAX_TIME)),
         ("a page number that is out of range", (rows["page"] < 0) | (rows["page"] >= MAX_PAGE)),
-        ("a number of pages that is out of range", (rows["pages"] < 1) | (rows["pages"] > MAX_PAGE)),
+        ("a number of pages that is out of range", (rows["pages"] < 1) | (rows["pages"] > MAX_PAGE - rows["page"])),
         ("accesses that are no number of 0 or more", ~((rows["heat"] >= 0) & (rows["heat"] < np.inf))),
         ("a value of write that is none of 1, 0 and -1", (rows["write"] < -1) | (rows["write"] > 1)),
         ("a node below -1", rows["node"] < -1),
