@@ -49,7 +49,9 @@ def _ways(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
               help="Only this strategy, beside nothing; may be repeated.")  # fmt: skip
 @click.option("--slow-ns", metavar="N", type=click.FloatRange(0, 1e9, min_open=True),
               help="Nanoseconds that an access to the slow node takes longer. Default: 80.")  # fmt: skip
-@click.option("--rounds", metavar="N", type=click.IntRange(1, 10_000), help="Timed rounds of each way. Default: 5.")
+@click.option(
+    "--rounds", metavar="N", type=click.IntRange(1, 10_000), help="Timed rounds of each way. Default: 3 to 5, by time."
+)
 @click.option("--seed", metavar="N", type=click.IntRange(0, (1 << 63) - 1),
               help="Draws the accesses, where pages begin, and whose turn it is.")  # fmt: skip
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True,

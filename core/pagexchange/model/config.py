@@ -227,8 +227,9 @@ class TierConfig:
     """Steps after which an access counts half of one for a page's heat."""
     slow_ns: Annotated[float, msgspec.Meta(gt=0.0, le=1e9)] = 80.0
     """Nanoseconds that an access takes longer on the slow node. It is assumed: the nodes of an arena are one memory."""
-    rounds: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 5
-    """Times that the stream is played by each way and timed; once more it is played beside a reader."""
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    """Times that the stream is played by each way and timed, and once more beside a reader; by default 3 to 5, by time.
+    """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

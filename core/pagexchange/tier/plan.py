@@ -10,6 +10,7 @@ from pagexchange.errors import PagexchangeError
 from pagexchange.host.blame import with_cure
 from pagexchange.runs.inputs import still_taken
 from pagexchange.tier.cells import planned
+from pagexchange.tier.play import ROUNDS
 from pagexchange.tier.result import NodeInfo, StreamInfo
 from pagexchange.tier.run import described
 from pagexchange.tier.scene import Scene
@@ -80,14 +81,15 @@ def plan(
     frames, nodes = scene.arena.nframes, scene.nodes
     scene.close()
     tier = config.tier
+    rounds = ROUNDS[1] if tier.rounds is None else tier.rounds
     each = frames * _FRAME + stream.ticks * (stream.accesses * _ACCESS + tier.pairs * _PAIR)
     drawn = stream.ticks * stream.accesses * _ACCESS
     return TierPlan(
         stream=described(stream, config),
         nodes=nodes,
         ways=planning,
-        rounds=tier.rounds,
+        rounds=rounds,
         bytes=len(ways) * taken + backing.OWN,
         bytes_available=backing.memory_available(),
-        seconds=round(1.0 + (tier.rounds + 1) * (len(ways) * each + drawn), 1),
+        seconds=round(1.0 + (rounds + 1) * (len(ways) * each + drawn), 1),
     )

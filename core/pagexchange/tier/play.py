@@ -39,8 +39,12 @@ if TYPE_CHECKING:
     from pagexchange.tier.way import Way
 
 _LOG: Final = logging.getLogger(__name__)
-AGAIN: Final = 0.5
-"""What rounds that were pushed aside may cost once more: this share of the time of all rounds."""
+ROUNDS: Final = (3, 5)
+"""Least and most where nobody says how many."""
+BUDGET: Final = 20.0
+"""Seconds after which no further round begins then."""
+AGAIN: Final = (0.5, 10.0)
+"""What rounds that were pushed aside may cost once more: this share of the time of all rounds, and so many seconds."""
 ATTEMPTS: Final = 2
 """How often one is played again."""
 QUIET_NS: Final = 500_000
@@ -81,7 +85,9 @@ class Rounds:
         """As they are when a round begins; empty until the first one has begun."""
         self.lay: list[Lying] = []
         """Where their frames really lie; empty until a round has ended."""
-        self.total = (config.tier.rounds + 1) * stream.ticks
+        self.rounds = ROUNDS[1] if config.tier.rounds is None else config.tier.rounds
+        """Asked for; or at most, and those that there were time for once they are over."""
+        self.total = (self.rounds + 1) * stream.ticks
         self.done = 0
 
     def play_all(self) -> None:
@@ -95,14 +101,18 @@ class Rounds:
         self.play(0, self._playing(), None)  # not pinned: the reader is to have a CPU of its own
 
     def _timed(self, pinning: Pinning) -> None:
-        rounds = self.config.tier.rounds
         began = time.monotonic()
-        for number in range(rounds):
+        for number in range(self.rounds):
             self.play(number, self._playing(), 0)
-        budget = trust.Budget(AGAIN * (time.monotonic() - began))
-        each = (time.monotonic() - began) / rounds
+            late = number + 1 >= ROUNDS[0] and time.monotonic() - began > BUDGET
+            if late and self.config.tier.rounds is None:
+                self.total -= (self.rounds - number - 1) * self.stream.ticks
+                self.rounds = number + 1
+                break
+        took = time.monotonic() - began
+        budget, each = trust.Budget(min(AGAIN[0] * took, AGAIN[1])), took / self.rounds
         for attempt in range(1, ATTEMPTS + 1):
-            for number in range(rounds):
+            for number in range(self.rounds):
                 pushed = [tally for tally in self._playing() if self._pushed(tally, number)]
                 if pushed and budget.left >= each:
                     pinning.choose()
@@ -126,7 +136,7 @@ class Rounds:
             How often it was played before; None: beside a reader, and not timed.
         """
         started = time.monotonic_ns() - self.began
-        what = "beside a reader" if attempt is None else f"round {number + 1} of {self.config.tier.rounds}"
+        what = "beside a reader" if attempt is None else f"round {number + 1} of {self.rounds}"
         playing: dict[int, Playing] = {}
         beside: dict[int, Beside] = {}
         first: list[int] = []

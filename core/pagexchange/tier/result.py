@@ -200,6 +200,7 @@ class TierResult(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
     """That a step may ask for."""
     rounds: int
+    """Timed rounds asked for, or that there was time for."""
     rounds_done: int = 0
     interrupted: bool = False
     seconds: float

@@ -103,7 +103,7 @@ def run(
         slow_ns=config.tier.slow_ns,
         slow_source=price.source(config.tier.slow_ns, rounds.lay),
         pairs=config.tier.pairs,
-        rounds=config.tier.rounds,
+        rounds=rounds.rounds,
         rounds_done=max((len({played.round for played in way.rounds}) for way in results), default=0),
         interrupted=interrupted,
         seconds=round(time.perf_counter() - started, 3),
