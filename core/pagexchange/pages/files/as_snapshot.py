@@ -43,7 +43,9 @@ def snapshot(path: str | os.PathLike[str], *, progress: Progress | None = None) 
         about = About()
         room, kept, looked_at, free = backing.memory_available() // _ROW, 0, 0, 0
         parts: list[tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]] = []
+        counted = False
         for first, frames, flags, mapped in form.words(source, about):
+            counted = mapped is not None
             page = kpageflags.is_page(flags)
             looked_at += int(frames.sum())
             free += int(frames[kpageflags.is_free(flags)].sum())
@@ -62,7 +64,7 @@ def snapshot(path: str | os.PathLike[str], *, progress: Progress | None = None) 
         if not kept:
             raise SnapshotError(f"{source.path}: of {looked_at:,} frames none is a page of a user")
         notes = [f"made from a {form.name}: who maps a page, and of which file it is, is not known."]
-        if mapped is None:
+        if not counted:
             notes.append("how often a page is mapped is not said: a page with MMAP counts as mapped once.")
         pfn, words, count = (np.concatenate(column) for column in zip(*parts, strict=True))
         pfn, row = np.unique(pfn, return_index=True)
