@@ -38,23 +38,23 @@ class Copies(DataCopierContract):
         return np.uint64(self.arena.layout.flag(name).mask)
 
 
-class TestRightCopier(Copies):
+class TestCopyingRightCopier(Copies):
     breaks = ()
 
 
-class TestRightNativeCopier(DataCopierContract):
+class TestCopyingRightNativeCopier(DataCopierContract):
     breaks = ()
 
     def make(self):
         return FolioCopy()
 
 
-class TestRightStrategy(MigratingStrategyContract):
+class TestCopyingRightStrategy(MigratingStrategyContract):
     breaks = ()
     strategy = "migrate"
 
 
-class TestForgetsTheLastByte(Copies):
+class TestCopyingForgetsTheLastByte(Copies):
     breaks = ("copy-copies-every-byte",)
 
     def besides(self, pieces, source, target):
@@ -62,7 +62,7 @@ class TestForgetsTheLastByte(Copies):
             pieces.view(np.uint8)[target[-1], -1] ^= 1
 
 
-class TestWritesToTheSource(Copies):
+class TestCopyingWritesToTheSource(Copies):
     """As one that exchanges does: a page must be whole in its old frame until it is in the new one."""
 
     breaks = ("copy-touches-nothing-else",)
@@ -72,7 +72,7 @@ class TestWritesToTheSource(Copies):
             pieces[source[0], 0] ^= np.uint64(1)
 
 
-class TestSharesAScratch(Copies):
+class TestCopyingSharesAScratch(Copies):
     breaks = ("copy-serves-two-threads",)
     scratch = np.zeros((16, 512), np.uint64)
 
@@ -86,7 +86,7 @@ class TestSharesAScratch(Copies):
         pieces[target] = self.scratch[:n]
 
 
-class TestDescribesInNumbers(Copies):
+class TestCopyingDescribesInNumbers(Copies):
     breaks = ("copy-says-what-it-chose",)
 
     def make(self, arena):
@@ -102,7 +102,7 @@ class TestDescribesInNumbers(Copies):
         return Copier()
 
 
-class TestFailsForSomePages(Copies):
+class TestCopyingFailsForSomePages(Copies):
     breaks = ("every-page-is-migrated",)
 
     def spoil(self, pieces, source, target):
@@ -110,28 +110,28 @@ class TestFailsForSomePages(Copies):
             raise ValueError("a page without a mapping")
 
 
-class TestWritesToABystander(Copies):
+class TestCopyingWritesToABystander(Copies):
     breaks = ("a-page-goes-whole",)
 
     def spoil(self, pieces, source, target):
         pieces[0, 0] = 1
 
 
-class TestMarksTheFrame(Copies):
+class TestCopyingMarksTheFrame(Copies):
     breaks = ("a-page-goes-whole",)
 
     def spoil(self, pieces, source, target):
         self.arena.entries["flags"][target[0]] |= self.bit("arch_1")
 
 
-class TestLocksABystander(Copies):
+class TestCopyingLocksABystander(Copies):
     breaks = ("what-it-leaves-is-free",)
 
     def spoil(self, pieces, source, target):
         self.arena.entries["owner"][0] = 3
 
 
-class TestWritesToARefusedPage(Copies):
+class TestCopyingWritesToARefusedPage(Copies):
     breaks = ("a-refused-page-is-as-it-was",)
 
     def besides(self, pieces, source, target):
@@ -139,7 +139,7 @@ class TestWritesToARefusedPage(Copies):
             pieces[np.flatnonzero(self.arena.flags & self.bit("hwpoison")), 0] = 1
 
 
-class TestMiscounts(Copies):
+class TestCopyingMiscounts(Copies):
     breaks = ("what-it-takes-is-shown",)
 
     def besides(self, pieces, source, target):
@@ -147,7 +147,7 @@ class TestMiscounts(Copies):
             read(self.arena).nodes["asked"][0] += 1
 
 
-class TestFailsInThreads(Copies):
+class TestCopyingFailsInThreads(Copies):
     breaks = ("threads-migrate-alike",)
 
     def besides(self, pieces, source, target):
@@ -155,7 +155,7 @@ class TestFailsInThreads(Copies):
             raise ValueError("not the main thread")
 
 
-class TestExchangesWithoutALog(DataCopierContract):
+class TestCopyingExchangesWithoutALog(DataCopierContract):
     """The page is in its old frame no more before it is in the new one: only a death shows it."""
 
     breaks = ("a-dead-migration-is-finished",)
@@ -170,7 +170,7 @@ class TestExchangesWithoutALog(DataCopierContract):
         return copier
 
 
-class TestRaisesForSomeArenas(Copies):
+class TestCopyingRaisesForSomeArenas(Copies):
     breaks = ("a-plug-in-serves-or-declines",)
 
     def make(self, arena):
@@ -179,6 +179,6 @@ class TestRaisesForSomeArenas(Copies):
         return super().make(arena)
 
 
-class TestCopiesAndSaysItRefuses(Copies):
+class TestCopyingCopiesAndSaysItRefuses(Copies):
     breaks = ("the-declaration-is-true",)
     expect = "refused"

@@ -13,7 +13,7 @@ from tests.testing import broken, broken_copiers
 pytestmark = pytest.mark.slow
 FILES = (broken, broken_copiers)
 CASES = {
-    f"{file.__name__.rpartition('.')[2]}.{name}": case
+    name: case
     for file in FILES
     for name, case in vars(file).items()
     if name.startswith("Test") and case.__module__ == file.__name__
@@ -54,7 +54,7 @@ def failed(tmp_path_factory):
     failures: dict[str, dict[str, str]] = {name: {} for name in CASES}
     ran = set()
     for case in ElementTree.parse(report).iter("testcase"):
-        name, test = ".".join(case.attrib["classname"].split(".")[-2:]), case.attrib["name"].partition("[")[0]
+        name, test = case.attrib["classname"].rpartition(".")[2], case.attrib["name"].partition("[")[0]
         ran.add(name)
         for failure in (*case.iter("failure"), *case.iter("error")):
             failures[name][test] = f"{failure.get('message')}\n{failure.text}"

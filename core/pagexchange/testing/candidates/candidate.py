@@ -23,8 +23,10 @@ AROUND: Final = {
     "python": (partners.FLAGS, partners.DATA, partners.UPDATER),
     "native": (native_partners.FLAGS, native_partners.DATA, native_partners.UPDATER),
     "native-temp": (native_partners.FLAGS, native_partners.TEMP, native_partners.UPDATER),
+    "python-copy": (partners.FLAGS, partners.COPY, partners.UPDATER),
+    "native-copy": (native_partners.FLAGS, native_partners.COPY, native_partners.UPDATER),
 }
-"""What a wrapper is put around: who answers for flags, data and mapping."""
+"""What a wrapper is put around: who answers for flags, data or copy, and mapping."""
 
 
 class WithPartners(Registry):
@@ -104,8 +106,9 @@ class Candidate:
 
     def around(self, partners: str) -> "Candidate":
         """Return the same wrapper around other partners."""
-        flags, data, mapping = (PluginUse(name) for name in AROUND[partners])
-        spec = dataclasses.replace(self.spec, flags=(flags,), data=(data,), mapping=(mapping,))
+        flags, mover, mapping = (PluginUse(name) for name in AROUND[partners])
+        moves = {"data": (), "copy": (mover,)} if partners.endswith("copy") else {"data": (mover,)}
+        spec = dataclasses.replace(self.spec, flags=(flags,), mapping=(mapping,), **moves)
         return dataclasses.replace(self, spec=spec)
 
     def _built(self, arena: ArenaFacts) -> BuiltStrategy:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pagexchange.hookspecs import ArenaFacts, hookimpl
+from pagexchange_native.movers.folio_copy import FolioCopy
 from pagexchange_native.movers.temp_page import TempPage
 from pagexchange_native.movers.word_swap import WordSwap
 from pagexchange_native.policies.find_slot import XArrayCursor
@@ -14,6 +15,7 @@ from pagexchange_native.policies.flag_policy import MaskedWord
 FLAGS: Final = "native-flags"
 DATA: Final = "native-data"
 TEMP: Final = "native-temp"
+COPY: Final = "native-copy"
 UPDATER: Final = "native-mapping"
 
 
@@ -48,6 +50,16 @@ class NativeTemp:
 
 
 @dataclass(frozen=True)
+class NativeCopy:
+    """Copy to a free frame."""
+
+    @hookimpl
+    def copy_data(self, arena: ArenaFacts) -> Any:  # noqa: ANN401
+        """Serve any arena."""
+        return FolioCopy()
+
+
+@dataclass(frozen=True)
 class NativeMapping:
     """Walk with a cursor."""
 
@@ -57,5 +69,7 @@ class NativeMapping:
         return XArrayCursor()
 
 
-PARTNERS: Final = {FLAGS: NativeFlags, DATA: NativeData, TEMP: NativeTemp, UPDATER: NativeMapping}
+PARTNERS: Final = {
+    FLAGS: NativeFlags, DATA: NativeData, TEMP: NativeTemp, COPY: NativeCopy, UPDATER: NativeMapping,
+}  # fmt: skip
 """Name in a strategy -> plug-in."""

@@ -15,6 +15,7 @@ from pagexchange.oracle.format import MAPPING, XANODE, Raw, read
 
 FLAGS: Final = "reference-flags"
 DATA: Final = "reference-data"
+COPY: Final = "reference-copy"
 UPDATER: Final = "reference-mapping"
 
 _NODE_BIAS: Final = 4097
@@ -86,6 +87,21 @@ class ReferenceData:
 
 
 @dataclass(frozen=True)
+class ReferenceCopy:
+    """Copy row by row."""
+
+    @hookimpl
+    def copy_data(self, arena: ArenaFacts) -> Any:  # noqa: ANN401 - a callable
+        """Serve any arena."""
+
+        def copy(pieces: Words, source: Numbers, target: Numbers) -> None:
+            for x, y in zip(source.tolist(), target.tolist(), strict=True):
+                pieces[y] = pieces[x]
+
+        return copy
+
+
+@dataclass(frozen=True)
 class ReferenceMapping:
     """Walk each mapping from the top."""
 
@@ -102,5 +118,5 @@ class ReferenceMapping:
         return find
 
 
-PARTNERS: Final = {FLAGS: ReferenceFlags, DATA: ReferenceData, UPDATER: ReferenceMapping}
+PARTNERS: Final = {FLAGS: ReferenceFlags, DATA: ReferenceData, COPY: ReferenceCopy, UPDATER: ReferenceMapping}
 """Name in a strategy -> plug-in."""

@@ -1,4 +1,4 @@
-"""The clauses of a wrapper, judged by exchanges of objects that it has wrapped."""
+"""The clauses of a wrapper, judged by exchanges and migrations of objects that it has wrapped."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from pagexchange.testing.checks.serves import arenas, serves_or_declines
 from pagexchange.testing.scene.cells import MANY, Cell
 from pagexchange.testing.scene.scene import Scene
 from pagexchange.testing.session.axes import Judging, over
-from pagexchange.testing.verdict.judge import bound, breaks, exchange
+from pagexchange.testing.verdict.judge import bound, breaks, exchange, migrate
 
 # A wrapper is called once for each batch and worker: one call, several, several at a time, and one folio that several
 # workers move in parts.
@@ -35,6 +35,7 @@ class WrapperChecks(Judging):
         """Wrapped objects, in Python or native, may refuse pairs; they do not lose anything."""
         cell, threads = _LISTS[pairs]
         scene = Scene(cell)
-        outcome = exchange(bound(candidate.around(partners), scene.arena), scene, threads=threads)
+        strategy = bound(candidate.around(partners), scene.arena)
+        outcome = (migrate if strategy.built.spec.migrates else exchange)(strategy, scene, threads=threads)
         if outcome.verdict.kind != "exact":
             breaks("a-wrapper-is-never-wrong", [line for lines in outcome.broken.values() for line in lines])
