@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
-from importlib.metadata import distribution
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from tests.guest.errors import SkippedError
@@ -65,8 +65,7 @@ def _files() -> list[Path]:
     found = list(_python())
     for name in PACKAGES:
         found += _below(Path(_location(name)))
-    for name in sorted(_needed("pagexchange")):
-        one = distribution(name)
+    for one in _needed("pagexchange"):
         found += [Path(str(one.locate_file(file))) for file in one.files or []]
     found += _below_editable()
     present = {Path(os.path.normpath(file)) for file in found if file.is_file() and file.suffix not in _SOURCES}
@@ -101,24 +100,28 @@ def _location(package: str) -> str:
     return next(iter(spec.submodule_search_locations))
 
 
-def _needed(name: str) -> set[str]:
+def _needed(name: str) -> list[Distribution]:
     """A distribution and those that it needs, without extras."""
-    names, left = set[str](), [name]
+    found: dict[str, Distribution] = {}
+    left = [name]
     while left:
         one = left.pop()
-        if one not in names:
-            names.add(one)
-            needs = [need for need in distribution(one).requires or [] if "extra ==" not in need]
-            left += [match[0] for need in needs if (match := re.match(r"[\w.-]+", need)) and _installed(match[0])]
-    return names
+        there = _installed(one)
+        if one not in found and there is not None:
+            found[one] = there
+            needs = [need for need in there.requires or [] if "extra ==" not in need]
+            left += [match[0] for need in needs if (match := re.match(r"[\w.-]+", need))]
+    return list(found.values())
 
 
-def _installed(name: str) -> bool:
-    try:
-        distribution(name)
-    except ModuleNotFoundError:  # for another system, or another version of Python
-        return False
-    return True
+def _installed(name: str) -> Distribution | None:
+    """A distribution in this environment, and not what a build has left in the folder that we are started in.
+
+    None: it is for another system, or another version of Python.
+    """
+    return next(
+        iter(distributions(name=name, path=[sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])), None
+    )
 
 
 def _libraries(files: set[Path]) -> set[Path]:
