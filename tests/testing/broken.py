@@ -26,6 +26,7 @@ from pagexchange.testing import (
     DataMoverContract,
     FlagPolicyContract,
     MappingUpdaterContract,
+    PairingContract,
     StrategyContract,
 )
 from pagexchange.testing.candidates.candidate import Candidate
@@ -795,6 +796,78 @@ class TestAnswersEachPageOnce(Mapping):
     def spoil(self, arena, pages, offset, entries):
         again = np.append(False, pages[1:] == pages[:-1])
         offset[again] = 0
+
+
+# ---- pairings -------------------------------------------------------------------------------------------------------
+
+
+class Pairing(PairingContract):
+    """A right pairing, of any blocks; subclasses spoil its answer."""
+
+    def make(self, arena):
+        def pairing(view):
+            n = min(view.limit, len(view.fast), 20)
+            pairs = np.array([view.slow[:n], view.fast[:n]], np.int64).T.copy()
+            return self.spoil(arena, view, pairs)
+
+        return pairing
+
+    def spoil(self, arena, view, pairs):
+        return pairs
+
+
+class TestRightPairing(Pairing):
+    breaks = ()
+
+
+class TestPairsTheWrongWayRound(Pairing):
+    breaks = ("pairing-keeps-to-its-sides",)
+
+    def spoil(self, arena, view, pairs):
+        return pairs[:, ::-1].copy()
+
+
+class TestPairsOneBlockTwice(Pairing):
+    breaks = ("pairing-keeps-to-its-sides",)
+
+    def spoil(self, arena, view, pairs):
+        pairs[-1, 1] = pairs[0, 1]
+        return pairs
+
+
+class TestPairsMoreThanItMay(Pairing):
+    breaks = ("pairing-keeps-to-its-sides",)
+
+    def spoil(self, arena, view, pairs):
+        return np.array([view.slow[:8], view.fast[:8]], np.int64).T.copy()
+
+
+class TestPairsInAnotherType(Pairing):
+    breaks = ("pairing-keeps-to-its-sides",)
+
+    def spoil(self, arena, view, pairs):
+        return pairs.tolist()
+
+
+class TestRemembersHowOftenItWasAsked(Pairing):
+    breaks = ("pairing-follows-the-view-alone",)
+
+    def make(self, arena):
+        right, asked = super().make(arena), [0]
+
+        def pairing(view):
+            asked[0] += 1
+            return right(view)[asked[0] % 2 :]
+
+        return pairing
+
+
+class TestPairingMovesWhatItPairs(Pairing):
+    breaks = ("pairing-changes-nothing",)
+
+    def spoil(self, arena, view, pairs):
+        arena.frames[pairs[0], 0] += np.uint64(1)
+        return pairs
 
 
 # ---- strategies -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pagexchange.testing import (
     FlagPolicyContract,
     MappingUpdaterContract,
     MigratingStrategyContract,
+    PairingContract,
     StrategyContract,
     test_plugins,
 )
@@ -55,6 +56,9 @@ NAMES = [
     "mapping-stores-nothing",
     "mapping-misses-what-is-gone",
     "mapping-answers-in-any-order",
+    "pairing-keeps-to-its-sides",
+    "pairing-follows-the-view-alone",
+    "pairing-changes-nothing",
     "every-page-is-migrated",
     "a-page-goes-whole",
     "what-it-leaves-is-free",
@@ -69,7 +73,7 @@ NAMES = [
 
 CONTRACTS = (
     FlagPolicyContract, DataMoverContract, DataCopierContract, MappingUpdaterContract, StrategyContract,
-    MigratingStrategyContract,
+    MigratingStrategyContract, PairingContract,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from pagexchange.testing.contracts import (
     FlagPolicyContract,
     MappingUpdaterContract,
     MigratingStrategyContract,
+    PairingContract,
     StrategyContract,
 )
 from pagexchange.testing.verdict.clauses import CLAUSES, Clause
@@ -30,5 +31,6 @@ __all__ = [
     "FlagPolicyContract",
     "MappingUpdaterContract",
     "MigratingStrategyContract",
+    "PairingContract",
     "StrategyContract",
 ]

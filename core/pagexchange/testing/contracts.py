@@ -15,6 +15,7 @@ from pagexchange.testing.checks.exchange import ExchangeChecks
 from pagexchange.testing.checks.flags import FlagChecks
 from pagexchange.testing.checks.mapping import MappingChecks
 from pagexchange.testing.checks.migration import MigrationChecks
+from pagexchange.testing.checks.pairing import PairingChecks
 from pagexchange.testing.scene.layouts import SHIPPED
 from pagexchange.testing.session.axes import Judging
 
@@ -83,6 +84,17 @@ class MappingUpdaterContract(MappingChecks, ExchangeChecks, _Made):
     """
 
     _question = "mapping"
+
+
+class PairingContract(PairingChecks, _Made):
+    """Judge a pairing.
+
+    class TestMine(PairingContract):
+        def make(self):
+            return my_pairing
+    """
+
+    _question = "pairing"
 
 
 class _OfFile(Judging):

@@ -10,6 +10,7 @@ from pagexchange.testing.checks.copies import CopyChecks
 from pagexchange.testing.checks.data import DataChecks
 from pagexchange.testing.checks.flags import FlagChecks
 from pagexchange.testing.checks.mapping import MappingChecks
+from pagexchange.testing.checks.pairing import PairingChecks
 from pagexchange.testing.checks.wrappers import WrapperChecks
 from pagexchange.testing.plugin import subjects
 from pagexchange.testing.verdict.judge import breaks
@@ -49,6 +50,15 @@ class TestMappingUpdaters(MappingChecks):
     def candidates(cls, config: pytest.Config) -> Sequence[Candidate]:
         """Return every plug-in that answers update_mapping."""
         return subjects(config).objects["mapping"]
+
+
+class TestPairings(PairingChecks):
+    """The clauses of a pairing."""
+
+    @classmethod
+    def candidates(cls, config: pytest.Config) -> Sequence[Candidate]:
+        """Return every plug-in that answers pair_pages."""
+        return subjects(config).objects["pairing"]
 
 
 class TestWrappers(WrapperChecks):

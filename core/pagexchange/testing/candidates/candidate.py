@@ -9,7 +9,7 @@ from typing import Any, Final
 from pagexchange.arena.arena import Arena
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import ConfigError, PluginError
-from pagexchange.hookspecs import QUESTIONS, ArenaFacts, hookimpl
+from pagexchange.hookspecs import ANSWERS, ArenaFacts, hookimpl
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.host.built import BuiltStrategy, Served
 from pagexchange.host.discovery import Plugin, Registry, hooks_of
@@ -102,7 +102,7 @@ class Candidate:
         return [self._origin(question, use) for question, use in self.spec.by_question() if use.plugin not in _PARTNERS]
 
     def _origin(self, question: str, use: PluginUse) -> Origin:
-        return Origin(QUESTIONS.get(question, "a wrapper"), use.plugin, *self.registry.origin(use.plugin))
+        return Origin(ANSWERS.get(question, "a wrapper"), use.plugin, *self.registry.origin(use.plugin))
 
     def around(self, partners: str) -> "Candidate":
         """Return the same wrapper around other partners."""
@@ -154,6 +154,8 @@ def _among_partners(name: str, question: str, use: PluginUse, expect: Expect, re
         spec = dataclasses.replace(neutral, data=chain)
     elif question == "copy":
         spec = dataclasses.replace(neutral, data=(), copy=chain)
+    elif question == "pairing":
+        spec = dataclasses.replace(neutral, pairing=chain)
     else:
         spec = dataclasses.replace(neutral, mapping=chain)
     return Candidate(name, spec, registry)
@@ -185,6 +187,7 @@ class _Hook:
     def of(question: str, make: Callable[..., Any]) -> "_Hook":
         made: _Hook = {
             "flags": _FlagsHook, "data": _DataHook, "copy": _CopyHook, "mapping": _MappingHook,
+            "pairing": _PairingHook,
         }[question]()  # fmt: skip
         made.make = make
         return made
@@ -211,4 +214,10 @@ class _CopyHook(_Hook):
 class _MappingHook(_Hook):
     @hookimpl
     def update_mapping(self, arena: Any) -> Any:  # noqa: ANN401
+        return call_make(self.make, arena)
+
+
+class _PairingHook(_Hook):
+    @hookimpl
+    def pair_pages(self, arena: Any) -> Any:  # noqa: ANN401
         return call_make(self.make, arena)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from pagexchange.errors import ConfigError, PluginError
-from pagexchange.hookspecs import QUESTIONS
+from pagexchange.hookspecs import ANSWERS, QUESTIONS
 from pagexchange.host import read
 from pagexchange.host.build import Facts
 from pagexchange.host.discovery import Plugin, PluginInfo
@@ -69,6 +69,7 @@ class Subjects:
         unused = [
             (question, candidate)
             for question, candidates in self._installed.items()
+            if question in QUESTIONS  # exchanges do not ask the others
             for name, candidate in candidates.items()
             if not self._among(PluginUse(name), self._uses(question)) and (question, name) not in self.declined
         ]
@@ -163,7 +164,7 @@ class Subjects:
                 for info in self.plugins
                 if info.state == "ok" and hook in info.hooks and info.name not in self.not_made
             }
-            for question, hook in QUESTIONS.items()
+            for question, hook in ANSWERS.items()
         }
 
     def _plugin(self, name: str, question: str, use: PluginUse) -> Candidate:

@@ -185,11 +185,28 @@ MAPPING: Final = (
 )
 """Of a mapping updater alone."""
 
+PAIRING: Final = (
+    Clause(
+        "pairing-keeps-to-its-sides",
+        "pair_pages, Must 1",
+        "pairs of a block of the slow node and one of the fast node, none twice, no more than the limit",
+    ),
+    Clause(
+        "pairing-follows-the-view-alone",
+        "pair_pages, Must 2",
+        "the same view gives the same pairs, whatever was asked before",
+    ),
+    Clause("pairing-changes-nothing", "pair_pages, Must 3", "no byte of the arena changes, and nothing of the view"),
+)
+"""Of a pairing alone."""
+
 PLUGIN: Final = (
     Clause("a-plug-in-can-be-loaded", "discovery", "it can be imported, and pluggy takes each hook that it marks"),
     Clause("a-wrapper-is-never-wrong", "hooks", "wrapped objects may refuse pairs; they do not lose anything"),
 )
 """Of an installed plug-in."""
 
-CLAUSES: Final = {clause.name: clause for clause in (*EXCHANGE, *FLAGS, *DATA, *COPY, *MAPPING, *MIGRATION, *PLUGIN)}
+CLAUSES: Final = {
+    clause.name: clause for clause in (*EXCHANGE, *FLAGS, *DATA, *COPY, *MAPPING, *PAIRING, *MIGRATION, *PLUGIN)
+}
 """All of them, by name."""

@@ -15,7 +15,7 @@ from pagexchange.arena.migration import MigrationResult
 from pagexchange.arena.result import ExchangeResult
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginContractError, PluginError, in_words
-from pagexchange.hookspecs import QUESTIONS, ArenaFacts
+from pagexchange.hookspecs import ANSWERS, ArenaFacts
 from pagexchange.host.built import Served
 from pagexchange.model.config import Mode
 from pagexchange.model.statuses import errno_name
@@ -246,14 +246,14 @@ def two_arrays(clause: str, served: Served, answer: Any) -> tuple[NDArray[Any], 
     # Only that there are two: a wrong shape or dtype is the clause's own sentence, with what was expected.
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         shown = said(answer, repr, 120)
-        reason = f"its object for {QUESTIONS[served.question]} returned {shown}, must be two arrays"
+        reason = f"its object for {ANSWERS[served.question]} returned {shown}, must be two arrays"
         breaks(clause, [str(about(served, f"{reason}. Cure: let it answer as pagexchange/hookspecs.py says"))])
     return ask(clause, served, np.asarray, answer[0]), ask(clause, served, np.asarray, answer[1])
 
 
 def raised(served: Served, error: BaseException) -> str:
     """Say who raised what, where, and what to do."""
-    reason = f"its object for {QUESTIONS[served.question]} raised {in_words(error, served.file)}"
+    reason = f"its object for {ANSWERS[served.question]} raised {in_words(error, served.file)}"
     return str(about(served, f"{reason}. Cure: let it answer as pagexchange/hookspecs.py says; a call may not raise"))
 
 
