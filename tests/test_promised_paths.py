@@ -17,12 +17,13 @@ PROMISED = {
     "pagexchange.oracle": "Oracle check",
     "pagexchange.statuses": "EHWPOISON REASONS errno_name reason",
     "pagexchange.testing": "CLAUSES Clause DataMoverContract FlagPolicyContract MappingUpdaterContract "
-    "StrategyContract",
+    "PairingContract StrategyContract",
     "pagexchange.testing.plugin": "pytest_addoption",
     "pagexchange_native": "get_cython_include get_include",
 }
 BUILT_IN = (
     "per-flag whole-word masked-word two-pass word-swap temp-page list-exchange numpy-swap null xarray radix-tree "
+    "folio-copy streaming-copy numpy-copy "
     "hottest-coldest quota timing trace faults"
 )
 
