@@ -20,7 +20,7 @@ ENOUGH = {f"exchanged by {name}": 200 for name, _, _ in EXCHANGERS} | {
     "locks": 5,
     "pages that came and went": 50,
 }
-SECONDS = 60.0
+SECONDS = 300.0
 """At most; as a rule two are enough."""
 
 

@@ -143,7 +143,7 @@ cdef inline uint32_t structural_refs(const pgx_region *r, const pgx_entry *e) no
 
 cdef inline bint is_held_by_get(const pgx_region *r, uint64_t pfn) noexcept nogil:
     """Whether the page is held because this process has it by `get`, or had it a moment ago."""
-    return r.entries[pfn].held == (PGX_HELD_BY_GET | (r.process + 1))
+    return pgx_load16(&r.entries[pfn].held) == (PGX_HELD_BY_GET | (r.process + 1))
 
 
 cdef inline bint is_left(const pgx_region *r, uint64_t pfn) noexcept nogil:
