@@ -172,7 +172,8 @@ def _closing(result: TierResult) -> list[list[Words]]:
         said.append([(doubt, "bad")])
     if result.interrupted:
         said.append([("Interrupted: what was played until then is shown.", "warn")])
-    said += [[(sentence, "bold" if n == 0 else "")] for n, sentence in enumerate(result.answer)]
+    for n, sentence in enumerate(result.answer):
+        said.append([(sentence, "bold" if n == 0 else "")])
     if result.linux:
         said.append([(result.linux, "dim")])
     wrong = [way.name for way in result.ways if way.verdict in ("wrong", "failed")]

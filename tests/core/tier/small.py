@@ -1,6 +1,7 @@
 """A tier that is played in a moment: 128 frames on the fast node, 384 on the slow one."""
 
 from functools import partial
+from typing import Any
 
 from pagexchange.arena.strategy import bind
 from pagexchange.host import read
@@ -21,7 +22,7 @@ def config_of(*settings, file=None):
     return read.load(file, overrides=[*SMALL, *settings])
 
 
-def played(*settings, names=None, file=None, **options):
+def played(*settings: str, names: Any = None, file: Any = None, **options: Any) -> Any:
     """Play what a configuration says."""
     config = config_of(*settings, file=file)
     stream, size = stream_of(config)
@@ -31,5 +32,5 @@ def played(*settings, names=None, file=None, **options):
     return run(config, stream, size, chosen, options.pop("bind", binds), **options)
 
 
-def way(result, name):
+def way(result: Any, name: str) -> Any:
     return next(way for way in result.ways if way.name == name)
