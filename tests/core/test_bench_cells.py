@@ -8,7 +8,7 @@ from pagexchange.bench.catalogue import OTHERS
 from pagexchange.bench.loops import LOOPS
 from pagexchange.bench.migrate import MigratingCell
 from pagexchange.bench.python_peers import CalledCell
-from pagexchange.bench.scenes import Scene, Setting
+from pagexchange.bench.scenes import Scene, Setting, Stage
 from pagexchange.bench.strategies import StrategyCell
 from pagexchange.bench.turn import WrongError
 from pagexchange.host import read
@@ -22,7 +22,7 @@ def scene_of(order: int = 0, pages: Population = "half", **kwargs) -> Scene:
     return Scene(Setting(pages, 1 << 20, order, "base"), 1, flags=True, **kwargs)
 
 
-def lists_of(scene: Scene, batch: int, calls: int, sorting: Sorting = "random"):
+def lists_of(scene: Stage, batch: int, calls: int, sorting: Sorting = "random"):
     return scene.lists(batch, calls, sorting, np.random.default_rng(5))
 
 

@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,8 +243,9 @@ def test_a_call_that_linux_refuses_is_an_error_and_a_wrong_array_a_wrong_value()
         time_remap(np.array([[1, 2]], np.uint64), 4096, 4096)
     with pytest.raises(ValueError, match="3 columns"):
         time_remap(np.zeros((1, 3), np.uint64), 4096, 4096)
+    signed: Any = np.zeros((1, 2), np.int64)
     with pytest.raises(ValueError, match="pairs: want a C-contiguous uint64 array of 2 dimensions"):
-        time_remap(np.zeros((1, 2), np.int64), 4096, 4096)
+        time_remap(signed, 4096, 4096)
 
 
 def test_bench_measures_mremap_where_it_is_asked_for(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ class _Reader:
                 self.bad(path, "a node's name has 1 to 31 bytes", False)
             table = given if isinstance(given, c.NodeConfig) else None
             at_size = (*path, "size") if table else path
-            bytes_ = self.size(at_size, table.size if table else given)
+            bytes_ = self.size(at_size, given.size if isinstance(given, c.NodeConfig) else given)
             if bytes_ and page_size and bytes_ % page_size:
                 self.bad(at_size, f"{bytes_} bytes are not a multiple of the page size, {page_size}")
             nodes[name] = self.node(path, table, bytes_ or 0) if table else bytes_

@@ -27,7 +27,7 @@ Clock: TypeAlias = Literal["cpu", "wall", "cost"]
 """cpu: time of the threads that work, for what something costs. wall: time that passes, for latency and for threads.
 cost: of `tier`, the time that a way loses: what accesses to the slow node take longer, and the CPU time of moving."""
 
-CLOCKS: Final[dict[Clock, str]] = {
+CLOCKS: Final[dict[str, str]] = {
     "cpu": "CPU time per exchanged pair", "wall": "wall time per exchanged pair", "cost": "time lost per access",
 }  # fmt: skip
 """What the nanoseconds of a figure are, in words."""
