@@ -35,6 +35,11 @@ cdef struct Seen:
     uint64_t longest   # ns
 
 
+cdef inline void one_more(uint64_t *count) noexcept nogil:
+    """Adds 1 to what only the reader writes and others may look at meanwhile."""
+    pgx_relaxed_store64(count, count[0] + 1)
+
+
 cdef inline uint32_t bucket(uint64_t ns) noexcept nogil:
     """Number of a time's bucket: its octave, and which sixteenth of that."""
     cdef uint32_t octave = 0
@@ -55,18 +60,18 @@ cdef uint64_t read_word(pgx_region *r, uint32_t space, uint64_t vpn, uint64_t wo
     while pgx_load32(state) != ENDED:
         pte = pte_word(r, space, vpn)
         if pte & PGX_PTE_MIGRATION:
-            seen.waits += 1
+            one_more(&seen.waits)
             pgx_pause()
             continue
         pfn = pte >> 12
         if not pte & PGX_PTE_PRESENT or pfn >= r.nframes:
-            seen.missing += 1
+            one_more(&seen.missing)
             return 0
         value = pgx_load64(<uint64_t *>pgx_frame_at(r, pfn) + word)
         if pte_word(r, space, vpn) == pte:
             there[0] = True
             return value
-        seen.waits += 1
+        one_more(&seen.waits)
     return 0
 
 
@@ -92,6 +97,9 @@ cdef class Reader:
     cdef Seen seen
     cdef uint32_t state, resting
 
+    def __cinit__(self, *args, **kwargs):
+        self.state, self.resting = IDLE, 1
+
     def __init__(self, Region arena not None, space, vpns, bases, pattern):
         cdef Py_ssize_t i
         cdef const int64_t *vpn
@@ -114,7 +122,6 @@ cdef class Reader:
             if not 0 <= vpn[i] < 1 << 52:
                 raise ValueError(f"virtual page {vpn[i]}: want 0 to 2^52 - 1")
         self.buckets = np.zeros(OCTAVES * FINE, np.uint64)
-        self.state, self.resting = IDLE, 1
 
     def run(self):
         """Read whenever it is told to, until `end`: in a thread of its own, without the GIL."""
@@ -143,10 +150,12 @@ cdef class Reader:
                 value = read_word(r, self.space, <uint64_t>vpn[at], word, &self.state, seen, &there)
                 took = now_ns() - start
                 if there:
-                    seen.reads += 1
+                    one_more(&seen.reads)
                     count[bucket(took)] += 1
-                    seen.longest = max(seen.longest, took)
-                    seen.wrong += value != base[at] ^ pattern[word]
+                    if took > seen.longest:
+                        pgx_relaxed_store64(&seen.longest, took)
+                    if value != base[at] ^ pattern[word]:
+                        one_more(&seen.wrong)
                 at = at + 1 if at + 1 < n else 0
                 word = (word + 8 * 37) % words  # another cache line each time
 
@@ -176,8 +185,11 @@ cdef class Reader:
     @property
     def facts(self):
         """reads, waits, missing, wrong, longest (ns), as a dict."""
-        return {"reads": self.seen.reads, "waits": self.seen.waits, "missing": self.seen.missing,
-                "wrong": self.seen.wrong, "longest": self.seen.longest}
+        return {
+            "reads": pgx_load64(&self.seen.reads), "waits": pgx_load64(&self.seen.waits),
+            "missing": pgx_load64(&self.seen.missing), "wrong": pgx_load64(&self.seen.wrong),
+            "longest": pgx_load64(&self.seen.longest),
+        }
 
 
 def edges():

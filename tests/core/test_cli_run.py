@@ -13,7 +13,7 @@ from pagexchange.pages.snapshot.proc import reader
 from pagexchange.runs.result import from_json
 from tests.core.command_line import SMALL, pagexchange, stranger
 
-SHIPPED = ["rfc-2019", "whole-word", "copy-page", "word-swap", "two-pass", "list-exchange", "numpy"]
+SHIPPED = ["rfc-2019", "whole-word", "copy-page", "word-swap", "two-pass", "list-exchange", "migrate", "numpy"]
 
 STRANGER = """
 from dataclasses import dataclass, field

@@ -239,7 +239,7 @@ def test_a_strategy_and_a_plug_in_of_one_name_have_names_of_their_own(stranger, 
 def test_without_a_file_the_packaged_strategies_are_judged(stranger):
     code, output = run(stranger(), *COMMAND, "--collect-only")
     assert code == 0, output
-    assert "7 strategies of the packaged strategies.toml: " in output
+    assert "8 strategies of the packaged strategies.toml: " in output
     assert "[list-exchange-linux-5.0-anon-anon-order0]" in output
     assert "[rfc-2019-unknown-flag-file-file-order0-one-mapping]" in output
 

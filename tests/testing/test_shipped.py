@@ -15,6 +15,6 @@ def test_the_shipped_strategies_and_plug_ins_keep_every_clause(tmp_path):
     assert code == 0, output[-5000:]
     passed = re.findall(r"::(test_\w+)\[(.+)\] PASSED", output)
     assert {test for test, _ in passed} == {clause.test for clause in CLAUSES.values()}
-    for strategy in read.load(plugins=False).strategies:
+    for strategy, spec in read.load(plugins=False).strategies.items():
         judged = {test for test, where in passed if where == strategy or where.startswith(f"{strategy}-")}
-        assert len(judged) >= 15, strategy
+        assert len(judged) >= (8 if spec.migrates else 15), strategy

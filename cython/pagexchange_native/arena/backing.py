@@ -128,7 +128,11 @@ def fill(fd: int, total: int, parts: Iterable[tuple[int, int]], *, what: str = "
     """
     parts = list(parts)
     taken = sum(size for _, size in parts)
-    if os.fstat(fd).st_size != total:
+    try:
+        size = os.fstat(fd).st_size
+    except OSError as error:
+        raise _cannot_take(error, taken, total, what) from None
+    if size != total:
         if file_system(fd) in _OF_MEMORY:
             _refuse_at_once(taken, total, what)
         _set_size(fd, total, taken, what)

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from pagexchange_native.arena.region cimport Region
+from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.tier.format cimport pgx_block
 
 cdef class Heat:
@@ -21,6 +21,7 @@ cdef class Heat:
     cdef double growth       # of the weight in a step
     cdef readonly uint32_t step
 
+    cdef Use used(self)
     cdef int look(self, const int64_t *pair, Py_ssize_t n, Py_ssize_t *at) noexcept nogil
     cdef bint lately(self, uint32_t state, double soon) noexcept nogil
     cdef int lay_bounds(self) except -1

@@ -10,6 +10,7 @@ import numpy as np
 from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.buffers cimport INT32, INT64, UINT8, UINT32, ItemType, address, extent, items, view_of
 from pagexchange_native.format cimport PGX_USED, pgx_entry, pgx_load8, pgx_load64
+from pagexchange_native.plugin cimport init_was_called
 from pagexchange_native.tier.format cimport (
     PGX_TIER_GROUP, PGX_TIER_ORDER, PGX_TIER_ORDER_SHIFT, PGX_TIER_REFUSED, PGX_TIER_STEP, PGX_TIER_STRIDE, PGX_TIER_TAKEN,
     pgx_block, pgx_tier,
@@ -130,6 +131,11 @@ cdef class Heat:
         self.growth = 2.0 ** (1.0 / half_life)
         self.step = 1
 
+    cdef Use used(self):
+        """Keeps the region open while it is used; TypeError: `__init__` was never called."""
+        init_was_called(self, self.region is not None)
+        return self.region.use()
+
     @property
     def nbytes(self):
         """Bytes that it keeps."""
@@ -138,13 +144,13 @@ cdef class Heat:
     @property
     def free_fast(self):
         """Frames of the fast node that are free."""
-        cdef Use use = self.region.use()
+        cdef Use use = self.used()
         return pgx_load64(&self.region.region.nodes[self.fast_node].free)
 
     @property
     def low_fast(self):
         """Frames of the fast node's low watermark."""
-        cdef Use use = self.region.use()
+        cdef Use use = self.used()
         return self.region.region.nodes[self.fast_node].wm_low
 
     def accesses(self):
@@ -200,7 +206,7 @@ cdef class Heat:
         cdef float once = <float>self.weight
         cdef float more = <float>(self.weight * write_weight)
         cdef void *first = items(view)
-        cdef Use use = self.region.use()
+        cdef Use use = self.used()
         if flags is not None and extent(flags, 0) != n:
             raise ValueError(f"writes: want bool[{n}], one for each access; got {extent(flags, 0)}")
         b.fast, b.nfast = self.fast * self.run, self.nfast * self.run
@@ -318,7 +324,7 @@ cdef class Heat:
         cdef const uint32_t *states = <const uint32_t *>items(olds)
         cdef Py_ssize_t n = extent(view, 0), i, done, at = 0, left = 0
         cdef uint64_t a, b, again = 0, frames = 0
-        cdef Use use = self.region.use()
+        cdef Use use = self.used()
         if extent(verdicts, 0) != n or extent(olds, 0) != n or extent(olds, 1) != 2 or extent(view, 1) != 2:
             raise ValueError(f"want int64[{n}, 2], int32[{n}] and uint32[{n}, 2]")
         done = n - np.count_nonzero(statuses)
@@ -401,7 +407,7 @@ cdef class Heat:
         cdef object view = view_of(blocks, "blocks", INT64, 1)
         cdef const int64_t *block = <const int64_t *>items(view)
         cdef Py_ssize_t i
-        cdef Use use = self.region.use()
+        cdef Use use = self.used()
         for i in range(extent(view, 0)):
             if self.knows(<uint64_t>block[i]):
                 self.refuse(<uint64_t>block[i])
