@@ -19,7 +19,7 @@ def test_accesses_become_a_small_file_that_gives_the_same_table(tmp_path):
     ran = pagexchange("snapshot", "--from", str(DATA / "damon.json"), str(out))
     assert ran.code == 0
     assert ran.out.startswith(f"{out}: 12 rows of accesses over 0.300 s, frames 1,024 to 16,383, ")
-    assert ran.out.endswith(", from a damo record (JSON)\n")
+    assert ran.out.endswith(", read as damo record (JSON)\n")
     assert "note: whether addresses are physical a record does not say" in ran.err
     made, read = files.read(out), files.read(DATA / "damon.json")
     assert made.facts == read.facts

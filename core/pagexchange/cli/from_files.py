@@ -50,4 +50,4 @@ def _line(out: str, size: int, trace: Trace) -> str:
     names = {"pfn": "frames", "vpn": "virtual pages", "block": "blocks"}
     over = f" over {trace.duration / 1e9:.3f} s" if trace.kind == "accesses" else ""
     where = f"{names[trace.numbers]} {trace.facts.lowest:,} to {trace.facts.end - 1:,}"
-    return f"{out}: {trace.rows:,} rows of {trace.kind}{over}, {where}, {format_size(size)}, from a {trace.form}"
+    return f"{out}: {trace.rows:,} rows of {trace.kind}{over}, {where}, {format_size(size)}, read as {trace.form}"

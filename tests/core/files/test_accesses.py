@@ -54,7 +54,7 @@ def test_lackey_counts_the_accesses_of_each_page_and_leaves_instructions_out(rea
     assert rows(trace, "page", "pages", "heat", "write") == [
         (0x421D, 2, 1.0, 0), (0x1FFF000, 1, 1.0, 0), (0x421D, 1, 1.0, 1), (0x1FFF000, 1, 1.0, 1),
     ]  # fmt: skip
-    assert trace.notes[-1] == "passed over: 1 instructions, 2 lines of valgrind's own."
+    assert trace.notes[-1] == "passed over: instructions (1), lines of valgrind's own (2)."
 
 
 def test_what_a_program_prints_between_lackeys_lines_is_refused_with_the_cure(read_bytes):
@@ -83,7 +83,7 @@ def test_perf_mem_gives_frames_where_it_knows_them(read_bytes):
     trace = read_bytes(PERF_MEM)
     assert (trace.form, trace.numbers) == ("perf mem", "pfn")
     assert rows(trace, "page", "heat", "write") == [(0x1A2B3C, 1.0, 0), (0x1A2B3D, 1.0, 1)]
-    assert "1 samples without an address" in trace.notes[-1]
+    assert "samples without an address (1)" in trace.notes[-1]
     without = b"\n".join(b",".join(line.split(b",")[:4] + line.split(b",")[5:]) for line in PERF_MEM.split(b"\n"))
     trace = read_bytes(without)
     assert trace.numbers == "vpn"
@@ -119,7 +119,7 @@ def test_requests_of_a_cache_become_blocks_in_order_of_time(read_bytes):
     assert rows(trace, "time", "page", "pages") == [
         (0, 46, 3), (27 * ms, 46, 1), (27 * ms, 90, 1), (30 * ms, 5, 1),
     ]  # fmt: skip
-    assert "1 requests without blocks" in trace.notes[-1]
+    assert "requests without blocks (1)" in trace.notes[-1]
 
 
 def test_the_last_request_needs_no_newline_and_shows_when_it_is_cut(read_bytes):

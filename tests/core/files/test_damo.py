@@ -115,7 +115,7 @@ def test_other_lines_between_the_events_are_counted_and_said(read_bytes):
     lines[2:2] = [b"cpus=2\n", b"kdamond.0 1 [000] 1.000001: damon:damos_before_apply: ctx_idx=0 scheme_idx=0\n"]
     trace = read_bytes(b"".join(lines))
     assert trace.rows == 4
-    assert trace.notes[-1] == "passed over: 1 lines of damos_before_apply, 1 lines that are no regions."
+    assert trace.notes[-1] == "passed over: lines of damos_before_apply (1), lines that are no regions (1)."
 
 
 @pytest.mark.parametrize(

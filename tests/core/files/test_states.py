@@ -43,7 +43,7 @@ def test_a_dump_of_kpageflags_becomes_the_pages_of_users_and_their_heat(path):
     trace = read(path)
     assert (trace.form, trace.numbers, trace.kind, trace.page_size) == ("kpageflags dump", "pfn", "state", 4096)
     assert rows(trace) == TABLE
-    assert "1 free frames" in trace.notes[-1]
+    assert "free frames (1)" in trace.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_numa_maps_give_each_area_its_pages_on_each_node(path):
     assert table["pages"].tolist() == [384, 128, 1024, 512, 4]
     assert table["node"].tolist() == [0, 1, 0, 1, 0]
     assert table["heat"].tolist() == [0, 0, 7, 7, 1.75]
-    assert "1 areas without pages" in trace.notes[-1]
+    assert "areas without pages (1)" in trace.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_statistics_of_lru_gen_full_are_counted_and_other_lines_refused(path):
     lines = LRU_GEN.splitlines(keepends=True)
     lines[3:3] = [b"                     0          4r         12e          0p \n"]
     path.write_bytes(b"".join(lines))
-    assert "1 lines of statistics" in read(path).notes[-1]
+    assert "lines of statistics (1)" in read(path).notes[-1]
     path.write_bytes(LRU_GEN.replace(b" node     1\n", b" nod\n"))
     with pytest.raises(TraceError, match=r":6: ' nod': `memcg ID PATH`"):
         read(path)

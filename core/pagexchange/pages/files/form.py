@@ -42,7 +42,7 @@ class About:
 
     def sentences(self) -> list[str]:
         """All notes, with those on the lines that were passed over."""
-        lines = [f"{count:,} {what}" for what, count in sorted(self.passed.items())]
+        lines = [f"{what} ({count:,})" for what, count in sorted(self.passed.items())]
         return [*self.notes, *([f"passed over: {', '.join(lines)}."] if lines else [])]
 
 
