@@ -98,10 +98,11 @@ for other in (
 print("classes: " + " ".join(sorted(set(seen))))
 """
 CLASSES = {
-    "CallSlot", "Cursor", "DataMover", "Exchanger", "FaultPlan", "FlagPolicy", "ListExchange", "MappingUpdater",
-    "MaskedWord", "Meter", "NativeObject", "NullMover", "Outcome", "PerFlag", "PythonFlags", "PythonMapping",
-    "PythonMover", "RadixTree", "Region", "TempPage", "TwoPass", "Use", "WholeWord", "WordSwap", "WrappedFlags",
-    "WrappedMover", "WrappedUpdater", "XArray", "XArrayCursor",
+    "CallSlot", "Cursor", "DataCopier", "DataMover", "Exchanger", "FaultPlan", "FlagPolicy", "FolioCopy", "Heat",
+    "HottestColdest", "ListExchange", "MappingUpdater", "MaskedWord", "Meter", "NativeObject", "NullMover",
+    "Outcome", "Pairing", "PerFlag", "PythonCopier", "PythonFlags", "PythonMapping", "PythonMover", "Quota",
+    "RadixTree", "Reader", "Region", "StreamingCopy", "TempPage", "TierView", "TwoPass", "Use", "WholeWord",
+    "WordSwap", "WrappedCopier", "WrappedFlags", "WrappedMover", "WrappedUpdater", "XArray", "XArrayCursor",
 }  # fmt: skip
 
 
