@@ -192,10 +192,13 @@ def put_of_freed(dropped: int, after: int) -> int | None:
     dropped it. None: too late, the put has taken it again, and the removal would see that."""
     with stepped(put) as child:
         pin, held, state, refs = child.told
-        for _ in range(dropped - 1):
+        # Behind the first look at `held`. Two processes do not take exactly as many instructions: so some before.
+        for _ in range(dropped - 4):
             child.step()
         child.set_word(held, child.word(held, 2) | BY_GET, 2)
-        for _ in range(1 + after):
+        while child.word(pin):
+            assert child.step()
+        for _ in range(after):
             child.step()
         if child.word(pin):
             return None

@@ -55,6 +55,8 @@ class Targets:
         if number >= MAX_TARGETS:
             return f"more than {MAX_TARGETS} targets"
         try:
+            if min(first, default=0) < 0 or min(last, default=0) < 0:  # older NumPy makes large numbers of them
+                raise ValueError("it is negative")
             begin, end = np.array(first, dtype=np.uint64), np.array(last, dtype=np.uint64)
             begin_page = (begin >> np.uint64(PAGE)).astype(np.int64)
             end_page = begin_page + 1
