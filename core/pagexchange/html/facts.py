@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from pagexchange.html.words import Point, Value
 from pagexchange.measure import trust
 from pagexchange.samples import statistics, turns
-from pagexchange.samples.schema import CLOCKS
+from pagexchange.samples.schema import Clock
 from pagexchange.samples.statistics import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pagexchange.samples.folder import Folder
-    from pagexchange.samples.schema import Cell, Clock, Kind, Manifest, Planned, Sample
+    from pagexchange.samples.schema import Cell, Kind, Manifest, Planned, Sample
 
 Place: TypeAlias = tuple[str, Point, str]
 """Host, point, name."""
@@ -66,7 +66,7 @@ class Measured:
 
     @cached_property
     def _values(self) -> dict[Clock, Interval | None]:
-        return {clock: self._median(clock) for clock in CLOCKS}
+        return {clock: self._median(clock) for clock in get_args(Clock)}
 
     def costs(self, clock: Clock) -> dict[int, float]:
         """Nanoseconds per pair, or per access, by round; those that clocks could not tell from nothing are left out."""
