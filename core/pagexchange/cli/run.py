@@ -13,8 +13,9 @@ import msgspec
 from pagexchange import trail
 from pagexchange.arena import hugepages
 from pagexchange.arena.strategy import bind
-from pagexchange.cli import exits, results, stopping, terminal
+from pagexchange.cli import results, stopping, terminal
 from pagexchange.cli.completion import strategy_names
+from pagexchange.cli.kept import told
 from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.progress import progress_bar
 from pagexchange.exits import EXIT_OK, EXIT_UNTRUSTED
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from pagexchange.host.blocking import Blocking
     from pagexchange.runs.plan import RunPlan
-    from pagexchange.runs.result import RunResult
 
 MOST = 1 << 40
 """Of a count, as in the file: here, so that the message names the option."""
@@ -152,7 +152,10 @@ def run(
 
         layout.show(run_table.blocks(result, ascii_only=not terminal.speaks_unicode(results.stream())))
     bench.close()
-    code = EXIT_OK if kept is None else _keep(kept, result, quiet=quiet)
+    code = EXIT_OK
+    if kept is not None:
+        kept.finish(result)
+        code = told(kept, quiet=quiet)
     ctx.exit(code if code and result.exit_code in (EXIT_OK, EXIT_UNTRUSTED) else result.exit_code)
 
 
@@ -163,13 +166,3 @@ def _say(planned: RunPlan, folder: Path | None, *, as_json: bool) -> None:
     from pagexchange.cli import layout, run_plan
 
     layout.show(run_plan.blocks(planned, folder))
-
-
-def _keep(kept: Kept, result: RunResult, *, quiet: bool) -> int:
-    """Finish the run folder; return the exit code."""
-    kept.finish(result)
-    if kept.failed is not None:
-        return exits.report(kept.failed)
-    if not quiet:
-        terminal.say(f"kept in {kept.folder.path}", err=True)
-    return EXIT_OK

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from pagexchange.cli import exits, results, terminal
+from pagexchange.cli import results, terminal
 from pagexchange.cli.completion import strategy_names
+from pagexchange.cli.kept import told
 from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.progress import progress_bar
 from pagexchange.errors import ConfigError, Problem, UnknownPluginError
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from pagexchange.host.blocking import Blocking
     from pagexchange.model.config import Config, StrategySpec
-    from pagexchange.tier.keep import Kept
-    from pagexchange.tier.result import TierResult
 
 
 def _ways(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -138,7 +137,10 @@ def tier(
         from pagexchange.cli import layout, tier_table  # they import rich
 
         layout.show(tier_table.blocks(result, ascii_only=not terminal.speaks_unicode(results.stream())))
-    code = EXIT_OK if kept is None else _keep(kept, result, quiet=quiet)
+    code = EXIT_OK
+    if kept is not None:
+        kept.finish(result)
+        code = told(kept, quiet=quiet)
     ctx.exit(code if code and result.exit_code in (EXIT_OK, EXIT_UNTRUSTED) else result.exit_code)
 
 
@@ -169,13 +171,3 @@ def _say(planned: Any, folder: Path | None, *, as_json: bool) -> None:  # noqa: 
     from pagexchange.cli import layout, tier_plan
 
     layout.show(tier_plan.blocks(planned, folder))
-
-
-def _keep(kept: Kept, result: TierResult, *, quiet: bool) -> int:
-    """Finish the run folder; return the exit code."""
-    kept.finish(result)
-    if kept.failed is not None:
-        return exits.report(kept.failed)
-    if not quiet:
-        terminal.say(f"kept in {kept.folder.path}", err=True)
-    return EXIT_OK

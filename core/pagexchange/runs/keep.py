@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pagexchange.errors import FolderError
 from pagexchange.exits import EXIT_OK, EXIT_PLUGIN
 from pagexchange.host import crashes
 from pagexchange.host.discovery import Registry
 from pagexchange.host.resolved import resolved
-from pagexchange.measure import pressure
 from pagexchange.model.layout import is_file_name
 from pagexchange.model.tomltext import toml
 from pagexchange.runs import machine
 from pagexchange.runs.cells import cells, distributions
-from pagexchange.runs.machine import this_host
-from pagexchange.samples.folder import Folder
+from pagexchange.runs.kept import KeptFolder
 from pagexchange.samples.schema import Cell, Input, Manifest, Sample, Versions
 from pagexchange_native.engine.steps import COSTS
 
@@ -29,8 +26,8 @@ if TYPE_CHECKING:
     from pagexchange.runs.result import InputInfo, Round, RunResult, StrategyResult
 
 
-class Kept:
-    """The folder of a run that goes on. It never stops the run: what cannot be written is in `failed`, at the end.
+class Kept(KeptFolder):
+    """The folder of a run.
 
     Parameters
     ----------
@@ -58,7 +55,6 @@ class Kept:
         command: list[str],
         snapshot: str | None = None,
     ) -> None:
-        planned = cells(config, specs, given.digest)
         manifest = Manifest(
             verb="run",
             name=path.name,
@@ -68,15 +64,10 @@ class Kept:
             seed=config.run.seed,
             input=Input(name=given.name, kind=given.kind, digest=given.digest),
             versions=versions(config, specs),
-            cells=planned,
+            cells=cells(config, specs, given.digest),
         )
-        self.folder = Folder.create(path, manifest)
-        self.failed: FolderError | None = None
-        self._ids = {cell.name: cell.id for cell in planned}
+        super().__init__(path, manifest)
         self._pairs = given.pairs
-        self._before = pressure.read()
-        self._host = this_host()
-        self._write(lambda: self.folder.add_host(self._host))
 
     def sample(self, strategy: str, timed: Round) -> None:
         """Keep a timed call that has just returned."""
@@ -104,10 +95,7 @@ class Kept:
 
     def finish(self, result: RunResult) -> None:
         """Keep what became of each strategy, and what the machine did meanwhile."""
-        for strategy in result.strategies:
-            self._write(lambda done=strategy: self.folder.add_cell(self._cell(done, result)))
-        after = msgspec.structs.replace(self._host, after=pressure.between(self._before, pressure.read()))
-        self._write(lambda: self.folder.add_host(after))
+        self._end(self._cell(done, result) for done in result.strategies)
 
     def _cell(self, done: StrategyResult, result: RunResult) -> Cell:
         error = ""
@@ -145,14 +133,6 @@ class Kept:
             isa=done.isa or "",
             details={key: value for key, value in details.items() if value not in ("", [], {}, None)},
         )
-
-    def _write(self, write: Any) -> None:  # noqa: ANN401 - any call without arguments
-        if self.failed is not None:
-            return
-        try:
-            write()
-        except FolderError as error:
-            self.failed = error
 
 
 def _exit(done: StrategyResult) -> int:

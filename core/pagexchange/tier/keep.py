@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pagexchange.errors import FolderError
 from pagexchange.exits import EXIT_OK, EXIT_PLUGIN
-from pagexchange.measure import pressure
 from pagexchange.model.config import NOTHING
 from pagexchange.model.tomltext import toml
 from pagexchange.runs.keep import versions, with_whole_paths
-from pagexchange.runs.machine import this_host
-from pagexchange.samples.folder import Folder
+from pagexchange.runs.kept import KeptFolder
 from pagexchange.samples.schema import Cell, Manifest, Sample, Tiered
 from pagexchange.tier.cells import planned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pagexchange.model.config import Config
     from pagexchange.tier.result import Played, TierResult, WayResult
@@ -31,8 +27,8 @@ PLACES = 1000
 """Thousandths: what a share of hits over time is kept in."""
 
 
-class Kept:
-    """The folder of a tier's run that goes on. It never stops the run: what cannot be written is in `failed`.
+class Kept(KeptFolder):
+    """The folder of a tier's run.
 
     Parameters
     ----------
@@ -48,7 +44,6 @@ class Kept:
     def __init__(
         self, path: Path, config: Config, ways: Sequence[Way], stream: Stream, *, started: str, command: list[str]
     ) -> None:
-        cells = planned(config, ways, stream.given.digest)
         specs = [way.spec for way in ways if way.spec is not None]
         written = with_whole_paths(config, specs, None)
         if config.tier.input is not None:
@@ -63,13 +58,10 @@ class Kept:
             input=stream.given,
             versions=versions(config, specs),
             reference=NOTHING,
-            cells=cells,
+            cells=planned(config, ways, stream.given.digest),
         )
-        self.folder = Folder.create(path, manifest)
-        self.failed: FolderError | None = None
-        self._ids = {cell.name: cell.id for cell in cells}
-        self._weight, self._before, self._host = stream.weight, pressure.read(), this_host()
-        self._write(lambda: self.folder.add_host(self._host))
+        super().__init__(path, manifest)
+        self._weight = stream.weight
 
     def sample(self, way: str, played: Played) -> None:
         """Keep a timed round that is over."""
@@ -89,13 +81,7 @@ class Kept:
 
     def finish(self, result: TierResult) -> None:
         """Keep what became of each way, and what the machine did meanwhile."""
-        for way in result.ways:
-            self._write(partial(self._add, way, result))
-        after = msgspec.structs.replace(self._host, after=pressure.between(self._before, pressure.read()))
-        self._write(lambda: self.folder.add_host(after))
-
-    def _add(self, done: WayResult, result: TierResult) -> None:
-        self.folder.add_cell(self._cell(done, result))
+        self._end(self._cell(done, result) for done in result.ways)
 
     def _cell(self, done: WayResult, result: TierResult) -> Cell:
         error = done.reason if done.verdict == "failed" else ""
@@ -126,11 +112,3 @@ class Kept:
             frames=None if done.moved is None else done.moved.frames,
             details={key: value for key, value in details.items() if value not in ("", [], {}, None)},
         )
-
-    def _write(self, write: Callable[[], object]) -> None:
-        if self.failed is not None:
-            return
-        try:
-            write()
-        except FolderError as error:
-            self.failed = error
