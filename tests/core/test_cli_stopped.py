@@ -34,9 +34,9 @@ class Hangs:
     def exchange_data(self, arena):
         import ctypes
         libc = ctypes.CDLL(None)
-        open("hangs", "w").close()
         while True:
             try:
+                open("hangs", "w").close()  # a signal may come as soon as this is seen
                 libc.sleep(1000)  # begun again at once: as compiled code in which no signal is handled
             except BaseException:
                 pass
