@@ -41,7 +41,7 @@ help:
 	@echo "make model          2,000 programs of 50 calls, each checked against a reference arena (minutes; newest Python)"
 	@echo "make protocol       every order of the record's stores, with one more death than in \`make test\` (minutes to an hour)"
 	@echo "make steps          a process dies after every store of each exchange and call: what is recovered, by phase (half an hour; SHARE=0.1)"
-	@echo "make torture        everybody at once: exchangers, readers, writers, truncation (2 minutes; SECONDS=600, SEED=7)"
+	@echo "make torture        everybody at once: exchanges, migrations, readers, writers, deaths (minutes; SECONDS=600, SEED=7)"
 	@echo "make same           50 pairs of runs of the same code: how often compare cries wolf (ten minutes; PAIRS=10, BENCH=--bench)"
 	@echo "make guest          a virtual machine with NUMA nodes: what Linux does there to pages of all kinds, and pagexchange in it (minutes; LINUX=6.1)"
 	@echo "make mutants        plant the faults of tests/mutants/native/ in the native code in two copies (more than ten minutes)"
@@ -89,6 +89,7 @@ steps: .venv/test-$(NEWEST)/ready
 SECONDS ?= 120
 torture: .venv/test-$(NEWEST)/ready
 	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.torture --control --seconds 60 $(SEED:%=--seed %)
+	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.torture --deaths 20 $(SEED:%=--seed %)
 	PYTHONPATH=. .venv/test-$(NEWEST)/bin/python -P -m tests.torture --seconds $(SECONDS) $(SEED:%=--seed %)
 
 PAIRS ?= 50

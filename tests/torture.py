@@ -1,33 +1,42 @@
-"""All at once, for as long as you like: exchangers, readers, writers, truncation, write-back, pins, locks, flags.
+"""All at once, for as long as you like: exchanges, migrations, readers, writers, truncation, pins, locks, flags.
 
 `make torture` (two minutes; `SECONDS=600`, `SEED=7`). Whatever a thread finds wrong ends it with exit status 1 and
 the seed; a thread that does not go on is a deadlock: all stacks are printed and the status is 2. At the end the oracle
 counts everything again and each page is looked up and compared as a whole. What was done is printed, so that a run
 that did nothing is seen.
 
+`--deaths N`: so many times a process is killed in which all of these work but those whose pages a death takes with it
+(a writer's is half written, one that is out of its file is nobody's). Another one recovers the arena that it leaves.
+
 `--control` is the proof that it would be seen. One after the other: a thread exchanges two pages by hand and takes no
-lock; one writes `dirty`, one `waiters`, one `referenced`, as it read them a moment before; two lock two pages, each the
-other's second. A reader must see foreign bytes, the check at the end or who had set them lost bits, the watchdog the
-deadlock; then the status is 0.
+lock; one migrates a page by hand and does not freeze it; one writes `dirty`, one `waiters`, one `referenced`, as it
+read them a moment before; two lock two pages, each the other's second. A reader must see foreign or old bytes, the
+check at the end or who had set them lost bits, the watchdog the deadlock; then the status is 0.
 """
 
 import argparse
 import errno
 import faulthandler
+import os
 import random
+import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from pagexchange.errors import ArenaError, ArenaFullError
-from tests.core.library import WATCHDOG, Library, held
-from tests.core.pages import strategy
+from pagexchange.oracle import check
+from pagexchange.oracle import format as f
+from tests.core.library import WATCHDOG, Library, N, held
+from tests.core.pages import Pfns, migrating, resting, strategy
 
 EXCHANGERS = (
     ("list-exchange", "async", 1), ("list-exchange", "sync", 3), ("word-swap", "sync-light", 2),
@@ -35,9 +44,20 @@ EXCHANGERS = (
     ("rfc-2019", "sync-light", 1),
 )  # fmt: skip
 """Strategy, mode, threads of each of the exchangers."""
-STATUSES = {0, -errno.EAGAIN, -errno.EBUSY, -errno.ETIMEDOUT, -errno.ENOMEM}
-"""ENOMEM: no frame for a temporary page; the others: somebody has the page."""
+MIGRATORS = (
+    ("folio-copy", "async", 1),
+    ("folio-copy", "sync-light", 2),
+    ("streaming-copy", "sync", 2),
+    ("numpy-copy", "async", 1),
+)
+"""Copier, mode, threads of each of the migrators."""
+GONE = {-errno.ENOENT, -errno.EINVAL}
+"""The page has left the frame that is named: that is free now, or has a page of another order."""
+STATUSES = {0, -errno.EAGAIN, -errno.EBUSY, -errno.ETIMEDOUT, -errno.ENOMEM} | GONE
+"""ENOMEM: no free frame; the others: somebody has the page."""
 READERS, MARK = 3, 1 << 32
+MOMENT = 1_000_000
+"""Where pages are put into a file that live for a moment; from there on."""
 T = TypeVar("T")
 
 
@@ -48,8 +68,8 @@ class TornError(AssertionError):
 class Torture:
     """The library and everybody who works in it; each thread counts what it did."""
 
-    def __init__(self, seed: int, patience: float = WATCHDOG) -> None:
-        self.library = Library(workers=32)
+    def __init__(self, seed: int, patience: float = WATCHDOG, **capacities: Path) -> None:
+        self.library = Library(workers=32, **capacities)
         self.arena = self.library.arena
         self.seed = seed
         self.patience = patience  # seconds until a thread that does not go on is a deadlock
@@ -61,6 +81,7 @@ class Torture:
         self.running = 0  # exchanges that are going on
         self.turn = {page: threading.Lock() for page in self.library.everyone.tolist()}  # of those who write
         self.version = dict.fromkeys(self.turn, 0)
+        self.unplaced = threading.Lock()  # of those who have a page that is in no file, and know only its frame
         self.dirty: set[int] = set()
         self.waiters: set[int] = set()
         self.referenced = False  # all pages, or none
@@ -85,13 +106,17 @@ class Torture:
 
         self.threads.append(threading.Thread(target=run, name=name, daemon=True))
 
-    def everybody(self) -> None:
+    def everybody(self, *, mortal: bool = False) -> None:
+        """`mortal`: without those whose pages a death takes with it."""
         for number, (name, mode, threads) in enumerate(EXCHANGERS):
             self.exchanger(f"exchanger {number} ({name}, {mode}, {threads})", name, mode, threads)
+        for number, (name, mode, threads) in enumerate(MIGRATORS):
+            self.migrator(f"migrator {number} ({name}, {mode}, {threads})", name, mode, threads)
         for number in range(READERS):
             self.hire(f"reader {number}", self.read)
-        for work in (self.write, self.mark, self.wait, self.touch, self.truncate, self.write_back, self.pin, self.lock,
-                     self.come):  # fmt: skip
+        for work in (self.mark, self.wait, self.touch, self.pin, self.lock, self.come, self.map_again):
+            self.hire(work.__name__, work)
+        for work in () if mortal else (self.write, self.truncate, self.write_back):
             self.hire(work.__name__, work)
 
     def run(self, seconds: float, enough: Mapping[str, int] | None = None) -> None:
@@ -112,7 +137,7 @@ class Torture:
         late = time.monotonic() + self.patience
         for thread in self.threads:
             thread.join(max(0.0, late - time.monotonic()))
-            if thread.is_alive():
+            if thread.is_alive() and not self.errors:  # else it may wait for the page of one that found something wrong
                 self.deadlock(thread.name, "does not end when it is told to")
         for error in self.errors:
             raise error
@@ -122,13 +147,26 @@ class Torture:
         faulthandler.dump_traceback(all_threads=True)
         raise SystemExit(2)
 
-    # ---- who exchanges ---------------------------------------------------------------------------------------------
+    # ---- who moves pages -------------------------------------------------------------------------------------------
+
+    def used(self, rng: random.Random) -> Pfns:
+        """The frames in which pages begin at this moment, in any order: what a caller knows of them is always old."""
+        used = np.flatnonzero(self.arena.entries["state"] == f.USED)
+        return np.random.default_rng(rng.randrange(1 << 30)).permutation(used)
+
+    def count(self, who: str, done: str, status: object) -> None:
+        for each, count in zip(*np.unique(np.asarray(status), return_counts=True), strict=True):
+            code = int(each)
+            if code not in STATUSES:
+                raise AssertionError(f"{who}: {int(count)} with {errno.errorcode.get(-code, code)}")
+            self.counts[f"refused {errno.errorcode[-code]}" if code else done] += int(count)
 
     def exchanger(self, who: str, name: str, mode: str, threads: int) -> None:
         bound = strategy(self.arena, name, mode, timeout=5.0)  # type: ignore[arg-type]
 
         def exchange(rng: random.Random) -> None:
-            pairs = self.library.shuffled(rng.randrange(1 << 30))[: rng.choice((1, 2, 20, 160))]
+            used = self.used(rng)
+            pairs = used[: len(used) // 2 * 2].reshape(-1, 2)[: rng.choice((1, 2, 20, 160))]
             pairs = rng.choice((pairs, pairs[::-1], pairs[:, ::-1]))
             order = rng.choice(("independent", "independent", "sequential"))
             if order == "sequential":
@@ -136,14 +174,31 @@ class Torture:
             self.running += 1
             result = bound.exchange(pairs, order=order, threads=threads)  # type: ignore[arg-type]
             self.running -= 1
-            for status, count in zip(*np.unique(result.status, return_counts=True), strict=True):
-                code = int(status)
-                if code not in STATUSES:
-                    raise AssertionError(f"{who}: {int(count)} pairs with {errno.errorcode.get(-code, code)}")
-                self.counts[f"refused {errno.errorcode[-code]}" if code else f"exchanged by {name}"] += int(count)
+            self.count(who, f"exchanged by {name}", result.status)
             self.counts["exchange calls"] += 1
 
         self.hire(who, exchange)
+
+    def migrator(self, who: str, name: str, mode: str, threads: int) -> None:
+        # Soon: with its free frames it has what a call may wait for that has a page which it waits for.
+        bound = migrating(self.arena, name, mode, timeout=0.1)  # type: ignore[arg-type]
+        half = self.arena.nframes // 2
+
+        def migrate(rng: random.Random) -> None:
+            node, pfns = rng.randrange(2), self.used(rng)[: rng.choice((1, 2, 20, 160))]
+            self.running += 1
+            result = bound.migrate(pfns, node, threads=threads)
+            self.running -= 1
+            self.count(who, f"migrated by {name}", result.status)
+            placed = result.placed[result.status == 0]  # a frame twice, if its first page has gone on since
+            if (placed // half != node).any():
+                raise AssertionError(f"{who}: pages for node {node} are said to lie in {placed.tolist()}")
+            there = len(placed) - result.migrated
+            self.counts[f"migrated by {name}"] -= there
+            self.counts["pages that lay on the node already"] += there
+            self.counts["migration calls"] += 1
+
+        self.hire(who, migrate)
 
     # ---- who uses the pages ----------------------------------------------------------------------------------------
 
@@ -212,7 +267,7 @@ class Torture:
 
     def wait(self, rng: random.Random) -> None:
         """`waiters` is the frame's, whoever has it locked."""
-        pfn = self.anyone(rng)
+        pfn = rng.choice((self.anyone(rng), rng.randrange(self.arena.nframes)))
         if pfn in self.waiters:
             self.arena.clear_flags(pfn, self.bit["waiters"])
         else:
@@ -223,14 +278,17 @@ class Torture:
     def touch(self, rng: random.Random) -> None:
         """`referenced` is the page's, and is set on all without a reference: no exchange may put back what was."""
         self.referenced = not self.referenced
-        everyone = self.library.everyone
         change = self.arena.set_flags if self.referenced else self.arena.clear_flags
-        self.unlocked(lambda: change(everyone, self.bit["referenced"]))
+        # All frames, the free ones too, or a page would go from one that is not locked yet to one that has been done.
+        self.unlocked(lambda: change(np.arange(self.arena.nframes), self.bit["referenced"]))
         time.sleep(rng.choice((0, 0.001, 0.01)))
-        wrong = ((self.arena.flags[everyone] & self.bit["referenced"]) != 0) != self.referenced
-        if wrong.any():
-            was = "set" if self.referenced else "cleared"
-            raise AssertionError(f"`referenced` was {was}, and at {int(wrong.sum())} pages it is not")
+        for page in rng.sample(self.library.everyone.tolist(), 40):
+            pfn = held(self.library, page)
+            found = bool(self.arena.flags[pfn] & self.bit["referenced"])
+            self.arena.put(pfn)
+            if found != self.referenced:
+                was = "set" if self.referenced else "cleared"
+                raise AssertionError(f"`referenced` was {was}, and at page {page} it is not")
         self.counts["referenced set or cleared"] += 1
 
     def truncate(self, rng: random.Random) -> None:
@@ -242,11 +300,12 @@ class Torture:
             dirty = page in self.dirty
             if dirty:  # as a truncation does: clean first
                 self.unlocked(lambda: self.arena.clear_flags(pfn, self.bit["dirty"]))
-            removed = self.unlocked(lambda: self.arena.cache_remove(mapping, index))
-            if removed != pfn:
-                raise AssertionError(f"page {page}, looked up in frame {pfn}, was taken out of frame {removed}")
             place = mapping, 100_000 + page * 97 + self.counts["pages taken out and put in elsewhere"] % 90
-            self.unlocked(lambda: self.arena.cache_add(mapping, place[1], pfn))
+            with self.unplaced:
+                removed = self.unlocked(lambda: self.arena.cache_remove(mapping, index))
+                if removed != pfn:
+                    raise AssertionError(f"page {page}, looked up in frame {pfn}, was taken out of frame {removed}")
+                self.unlocked(lambda: self.arena.cache_add(mapping, place[1], pfn))
             if dirty:
                 self.unlocked(lambda: self.arena.set_flags(pfn, self.bit["dirty"]))
             self.library.place[page] = place
@@ -293,7 +352,11 @@ class Torture:
         page = self.anyone(rng)
         with self.turn[page]:
             pfn = self.library.seen(page)
-            if pfn < 0 or not self.arena.lock(pfn):
+            try:
+                if pfn < 0 or not self.arena.lock(pfn):
+                    return
+            except ValueError:  # the page has left it, and it is free
+                self.counts["locks of a frame that was free by then"] += 1
                 return
             if self.library.seen(page) == pfn:
                 time.sleep(rng.choice((0, 0, 0.001)))
@@ -304,19 +367,54 @@ class Torture:
             self.arena.unlock(pfn)
 
     def come(self, rng: random.Random) -> None:
-        """Pages that live for a moment: they change the free lists and the trees that slots are found in."""
+        """Pages that live for a moment: they change the free lists and the trees that slots are found in.
+
+        Until it is in the file the page has no name but its frame's, and whoever has that from an earlier page may move
+        it: so what is added is any page without a place. There is one, and frames that a call has taken.
+        """
         order = rng.choice((0, 0, 0, 2))
         try:
             pfn = int(self.arena.alloc(rng.randrange(2), 1, order)[0])
-        except ArenaFullError:  # the temporary pages have them
+        except ArenaFullError:  # the others have them
             self.counts["allocations refused"] += 1
             return
-        index = 1_000_000 + 8 * rng.randrange(5000)
+        index = MOMENT + 8 * rng.randrange(5000)
         mapping = self.library.pages.mappings[1]
-        self.arena.cache_add(mapping, index, pfn)  # in no list: nobody locks it
-        if self.arena.cache_remove(mapping, index) != pfn:
-            raise AssertionError(f"index {index} held another frame than {pfn}")
+        while not self.added(mapping, index, pfn):
+            self.counts["new pages that were moved before they had a place"] += 1
+            raw = (self.arena.entries["state"] == f.USED) & (self.arena.entries["mapping"] == 0)
+            found = np.flatnonzero(raw & (self.arena.entries["order"] == order)).tolist()
+            pfn = rng.choice(found or [pfn])
+            time.sleep(0)
+        if self.unlocked(lambda: self.arena.cache_remove(mapping, index)) < 0:
+            raise AssertionError(f"index {index} has lost its page")
         self.counts["pages that came and went"] += 1
+
+    def added(self, mapping: int, index: int, pfn: int) -> bool:
+        """Whether there was a page in this frame that could be added: not a free frame, and not another one's page."""
+        with self.unplaced:
+            try:
+                self.arena.cache_add(mapping, index, pfn)
+            except (ArenaError, ValueError):
+                return False
+        return True
+
+    def map_again(self, rng: random.Random) -> None:
+        """Map a page of a file: who has a reference finds it in one frame by either way; and unmap it."""
+        page = rng.choice(self.library.files)
+        space, vpn = self.library.pages.spaces[0], 2_000_000 + page
+        with self.turn[page]:
+            pfn = held(self.library, page)
+            self.unlocked(lambda: self.arena.map(space, vpn, pfn))
+            self.arena.put(pfn)
+            time.sleep(rng.choice((0, 0, 0.001)))
+            pfn = held(self.library, page)
+            mapped = self.arena.translate(space, vpn)
+            self.arena.put(pfn)
+            if mapped != pfn:
+                raise AssertionError(f"page {page}, in frame {pfn} by its file, is mapped in frame {mapped}")
+            self.unlocked(lambda: self.arena.unmap(space, vpn))
+            self.counts["pages mapped and unmapped"] += 1
 
     # ---- the controls ----------------------------------------------------------------------------------------------
 
@@ -330,6 +428,17 @@ class Torture:
             time.sleep(0)
             frames[b, half] = kept
         self.counts["exchanges by hand"] += 1
+
+    def carry(self, rng: random.Random) -> None:
+        """A migration by hand that does not freeze its page: what is written after the copy is lost."""
+        page = rng.choice(self.library.files)
+        (mapping, index), arena = self.library.place[page], self.arena
+        new = int(arena.alloc(rng.randrange(2), 1)[0])
+        arena.frames[new] = arena.frames[self.place(page)]
+        time.sleep(0)
+        self.unlocked(lambda: arena.cache_remove(mapping, index))
+        arena.cache_add(mapping, index, new)
+        self.counts["migrations by hand"] += 1
 
     def write_stale(self, name: str, rng: random.Random) -> None:
         """Write a bit of some pages or frames as it was a moment before, without waiting for a turn."""
@@ -360,21 +469,40 @@ class Torture:
     # ---- the end ---------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Nothing is held, everything adds up, and each page is whole and has its flag."""
-        from pagexchange.oracle import check
-
+        """Nothing is held, everything adds up, no frame is lost, and each page is whole and has its flag."""
+        self.check_pages()
         arena = self.arena
-        found = check(arena)
-        if found:
-            raise AssertionError("\n".join(str(one) for one in found[:20]))
         for page in self.library.everyone.tolist():
             pfn = self.library.at(page)
-            self.judge(page, arena.frames[pfn])
             if bool(arena.flags[pfn] & self.bit["dirty"]) != (page in self.dirty):
                 raise AssertionError(f"page {page} in frame {pfn}: its bit `dirty` was lost or came from elsewhere")
         waiters = set(np.flatnonzero(arena.flags & self.bit["waiters"]).tolist())
         if waiters != self.waiters:
             raise AssertionError(f"`waiters` lost at {self.waiters - waiters}, too many at {waiters - self.waiters}")
+
+    def let_go(self) -> None:
+        """What a dead process held is its heir's, which has its number: pins, locks, pages that live for a moment."""
+        arena, mapping = self.arena, self.library.pages.mappings[1]
+        for word in f.read(arena).pins[0].tolist():
+            for _ in range(word >> 32 & 0x7FFFFFFF):
+                (arena.unpin if word >> 63 else arena.put)((word & 0xFFFFFFFF) - 1)
+        for pfn in np.flatnonzero(arena.entries["owner"]).tolist():
+            arena.unlock(pfn)
+        of_files = (arena.entries["mapping"] != 0) & (arena.entries["mapping"] & 3 == 0)
+        for index in arena.entries["index"][of_files & (arena.entries["index"] >= MOMENT)].tolist():
+            arena.cache_remove(mapping, index)
+        arena.free(np.flatnonzero((arena.entries["state"] == f.USED) & (arena.entries["mapping"] == 0)))
+
+    def check_pages(self) -> None:
+        """What must hold after a death as well."""
+        found = check(self.arena)
+        if found:
+            raise AssertionError("\n".join(str(one) for one in found[:20]))
+        for page in self.library.everyone.tolist():
+            self.judge(page, self.arena.frames[self.library.at(page)])
+        used = np.count_nonzero(self.arena.entries["state"] != f.FREE)
+        if used != 2 * N or not resting(self.arena):
+            raise AssertionError(f"{2 * N} pages in {used} frames that are not free; at rest: {resting(self.arena)}")
 
 
 def torture(seconds: float, seed: int, enough: Mapping[str, int] | None = None) -> Counter[str]:
@@ -384,6 +512,38 @@ def torture(seconds: float, seed: int, enough: Mapping[str, int] | None = None) 
     made.run(seconds, enough)
     made.check()
     return made.counts
+
+
+def killed(seed: int, path: Path) -> None:
+    """Everybody who is mortal in a process that is killed; the arena that it leaves is recovered and judged."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            made = Torture(seed, path=path)
+            made.everybody(mortal=True)
+            for thread in made.threads:
+                thread.start()
+            while not made.stop.wait(0.01):
+                if made.counts["exchange calls"] > 20 and made.counts["migration calls"] > 20:
+                    os.write(writing, b".")
+        finally:
+            os._exit(1)
+    os.close(writing)
+    under_way = os.read(reading, 1)
+    time.sleep(random.Random(seed).random() / 10)
+    os.kill(pid, signal.SIGKILL)
+    os.close(reading)
+    status = os.waitpid(pid, 0)[1]
+    if not under_way or status != signal.SIGKILL:
+        raise AssertionError(f"the process ended before it was killed, seed {seed}")
+    survivor = Torture(seed)
+    uuid = f.read(survivor.arena).header["uuid"].copy()
+    survivor.arena.memory[:] = np.fromfile(path, np.uint8)
+    f.read(survivor.arena).header["uuid"] = uuid
+    survivor.arena.recover()
+    survivor.let_go()
+    survivor.check_pages()
 
 
 def control_torn(seconds: float, seed: int) -> str:
@@ -397,6 +557,20 @@ def control_torn(seconds: float, seed: int) -> str:
         made.run(seconds)
     except TornError as seen:
         return f"{seen} (after {made.counts['whole pages read']} reads, {made.counts['exchanges by hand']} by hand)"
+    return ""
+
+
+def control_unfrozen(seconds: float, seed: int) -> str:
+    """Readers and a writer beside a migration by hand: what was seen, or an empty string."""
+    made = Torture(seed)
+    for number in range(READERS):
+        made.hire(f"reader {number}", made.read)
+    made.hire("writer", made.write)
+    made.hire("by hand", made.carry)
+    try:
+        made.run(seconds)
+    except TornError as seen:
+        return f"{seen} (after {made.counts['pages written']} writes, {made.counts['migrations by hand']} by hand)"
     return ""
 
 
@@ -434,6 +608,7 @@ def control_deadlock(seconds: float, seed: int) -> str:
 
 CONTROLS: dict[str, Callable[[float, int], str]] = {
     "torn": control_torn,
+    "unfrozen": control_unfrozen,
     "dirty": partial(control_bit, "dirty"),
     "waiters": partial(control_bit, "waiters"),
     "referenced": partial(control_bit, "referenced"),
@@ -447,6 +622,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--control", action="store_true", help="plant faults, each of which must be seen")
+    parser.add_argument("--deaths", type=int, default=0, help="kill a process so many times, instead")
     chosen = parser.parse_args()
     seed = random.randrange(1 << 31) if chosen.seed is None else chosen.seed
     print(f"seed {seed}, {chosen.seconds:g} s, Python {sys.version.split()[0]}", flush=True)
@@ -456,6 +632,12 @@ def main() -> int:
         for name, seen in found.items():
             print(f"control {name}: {seen or 'nobody saw anything'}")
         return 0 if all(found.values()) else 1
+    for number in range(chosen.deaths):
+        with tempfile.TemporaryDirectory() as folder:
+            killed(seed + number, Path(folder) / "arena")
+    if chosen.deaths:
+        print(f"{chosen.deaths} deaths: no page lost, no frame lost, nothing held")
+        return 0
     for what, count in sorted(torture(chosen.seconds, seed).items()):
         print(f"{count:12,}  {what}")
     print("nothing lost, nothing torn, nobody waits")

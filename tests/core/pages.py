@@ -111,7 +111,11 @@ def strategy(
 
 
 def migrating(
-    arena: Arena, copy: str | Callable[..., None] = "folio-copy", mode: Mode = "async", **options: Any
+    arena: Arena,
+    copy: str | Callable[..., None] = "folio-copy",
+    mode: Mode = "async",
+    timeout: float | None = None,
+    **options: Any,
 ) -> Strategy:
     """A strategy that migrates, with a copier by its name or a callable of one's own."""
     name = copy if isinstance(copy, str) else "numpy-copy"
@@ -120,7 +124,7 @@ def migrating(
     if not isinstance(copy, str):
         served = dataclasses.replace(built.copy[0], plugin="mine", object=copy, native=False)
         built = dataclasses.replace(built, copy=(served,))
-    return Strategy(arena, built, mode)
+    return Strategy(arena, built, mode, timeout)
 
 
 @dataclasses.dataclass(frozen=True)
