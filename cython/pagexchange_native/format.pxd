@@ -327,6 +327,7 @@ cdef extern from "pagexchange/atomic.h" nogil:
     uint32_t pgx_load32(const uint32_t *p)
     uint16_t pgx_load16(const uint16_t *p)
     uint8_t pgx_load8(const uint8_t *p)
+    uint64_t pgx_load64_in_motion(const uint64_t *p)
     void pgx_store64(uint64_t *p, uint64_t v)
     void pgx_store32(uint32_t *p, uint32_t v)
     void pgx_store8(uint8_t *p, uint8_t v)

@@ -67,7 +67,7 @@ cdef uint64_t read_word(pgx_region *r, uint32_t space, uint64_t vpn, uint64_t wo
         if not pte & PGX_PTE_PRESENT or pfn >= r.nframes:
             one_more(&seen.missing)
             return 0
-        value = pgx_load64(<uint64_t *>pgx_frame_at(r, pfn) + word)
+        value = pgx_load64_in_motion(<const uint64_t *>pgx_frame_at(r, pfn) + word)
         if pte_word(r, space, vpn) == pte:
             there[0] = True
             return value
@@ -151,7 +151,7 @@ cdef class Reader:
                 took = now_ns() - start
                 if there:
                     one_more(&seen.reads)
-                    count[bucket(took)] += 1
+                    one_more(&count[bucket(took)])
                     if took > seen.longest:
                         pgx_relaxed_store64(&seen.longest, took)
                     if value != base[at] ^ pattern[word]:

@@ -972,7 +972,7 @@ cdef class Region:
     def expected_refs(self, pfn):
         """What `refs` of the page in frame `pfn` is at rest: cache + private + mapcount, and 1 when a process holds it."""
         cdef pgx_entry *e = self.entry(pfn)
-        return structural_refs(self.region, e) + (e.held != 0)
+        return structural_refs(self.region, e) + (pgx_load16(&e.held) != 0)
 
     def pin(self, pfn):
         """Pin a frame for long: an exchange of it is refused with -EBUSY until unpin().

@@ -105,8 +105,8 @@ cdef inline uint32_t free_orphans(pgx_region *r, uint32_t slot, uint64_t until) 
     cdef pgx_entry *e
     for pfn in range(r.nframes):
         e = &r.entries[pfn]
-        held = e.held
-        if held == 0 or e.state != PGX_USED or pgx_holder(held) == r.process + 1 or \
+        held = pgx_load16(&e.held)
+        if held == 0 or pgx_load8(&e.state) != PGX_USED or pgx_holder(held) == r.process + 1 or \
                 not is_gone(r, pgx_holder(held) - 1):
             continue
         if not page_enter(e, slot):
