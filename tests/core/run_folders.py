@@ -6,12 +6,13 @@ from math import log2
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from pagexchange.measure.pressure import Pressure
 from pagexchange.samples.folder import Folder
 from pagexchange.samples.naming import cell_id
-from pagexchange.samples.schema import Cell, Host, Input, Kind, Manifest, Planned, Sample, Versions
+from pagexchange.samples.schema import Cell, Host, Input, Kind, Manifest, Planned, Sample, Tiered, Versions
 
 CONTENDERS: dict[str, tuple[Kind, float]] = {
     "list-exchange": ("strategy", 210.0),
@@ -114,6 +115,35 @@ def plain(path: Path, *, rounds: int = 11) -> Folder:
         if names[one.name]:
             folder.append(samples(one, "build-3f29c1", names[one.name], rounds=rounds))
         folder.add_cell(cell(one, "build-3f29c1", **known))
+    return folder
+
+
+def tier(path: Path, *, rounds: int = 5) -> Folder:
+    """Of `tier`: ways with long names that moved millions of pages, and a reader that waited long."""
+    ways = {"nothing": 61.0, "migrate/hottest-coldest": 43.0, "list-exchange/hottest-coldest": 39.0}
+    plan = [msgspec.structs.replace(planned(name), clock="cost") for name in ways]
+    folder = Folder.create(path, manifest("tier", plan, reference="nothing"))
+    folder.add_host(host("build-3f29c1"))
+    waited = {"reads": 9000, "median_ns": 1204.0, "p99_ns": 187_000.0, "worst_ns": 123_400_000.0}
+    for one, ns in zip(plan, ways.values(), strict=True):
+        random = np.random.default_rng(int(one.id, 16))
+        moved = 0 if one.name == "nothing" else 12_345_678
+        for number in range(rounds):
+            lost = int(10**9 * ns * random.lognormal(0, 0.002))
+            folder.append([
+                Sample(
+                    cell=one.id, host="build-3f29c1", round=number, position=0, started_ns=number * 10**8,
+                    pairs=moved, exchanged=moved, wall_ns=moved * 400, cpu_ns=moved * 390,
+                    tier=Tiered(
+                        accesses=10**9, hits=10**9 - lost // 80, cost_ns=lost, promoted=moved, demoted=moved,
+                        back_and_forth=moved // 9, stalls=moved // 3, frames=2 * moved, below_low=moved // 2,
+                        below_min=moved // 4, bytes=moved * 8192, choose_ns=moved * 40, move_ns=moved * 360,
+                    ),
+                )
+            ])  # fmt: skip
+        shares = [round(1000 * (1 - ns / 80) + 40 * (n % 3)) for n in range(40)]
+        details = {"slow_ns": 80.0, "seconds": 40.0, "over_time": shares, "reads": waited, "notes": ["made up"]}
+        folder.add_cell(cell(one, "build-3f29c1", details=details))
     return folder
 
 

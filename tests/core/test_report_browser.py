@@ -60,18 +60,22 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Folder, Path]]:
-    """Name -> folder and its page: a bench on two hosts, and a run."""
+    """Name -> folder and its page: a bench on two hosts, a run, and a tier."""
     path = tmp_path_factory.mktemp("pages")
-    made = {"bench": run_folders.large(path / "bench", rounds=5), "run": run_folders.plain(path / "run")}
+    made = {
+        "bench": run_folders.large(path / "bench", rounds=5),
+        "run": run_folders.plain(path / "run"),
+        "tier": run_folders.tier(path / "tier"),
+    }
     for name, folder in made.items():
         (path / f"{name}.html").write_text(page(folder), encoding="utf-8")
     return {name: (folder, path / f"{name}.html") for name, folder in made.items()}
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("name", ["bench", "run"])
+@pytest.mark.parametrize(("name", "fewest"), [("bench", 11), ("run", 11), ("tier", 1)])
 def test_a_page_is_shown_without_complaint_and_without_a_request(
-    window: Browser, folders: dict[str, tuple[Folder, Path]], name: str, dark: bool
+    window: Browser, folders: dict[str, tuple[Folder, Path]], name: str, fewest: int, dark: bool
 ) -> None:
     file = folders[name][1]
     window.show(file, dark=dark)
@@ -82,7 +86,7 @@ def test_a_page_is_shown_without_complaint_and_without_a_request(
     assert window.complaints() == []
     assert window.requested() == [file.as_uri()]
     pictures = window.value(PICTURES)
-    assert len(pictures) > 10
+    assert len(pictures) >= fewest
     assert [what for what, width, height, drawn in pictures if not (width > 8 and height > 8 and drawn > 4)] == []
     assert window.value("getComputedStyle(document.body).backgroundColor") == (
         "rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)"
@@ -91,13 +95,30 @@ def test_a_page_is_shown_without_complaint_and_without_a_request(
     assert {kind: ratio for kind, ratio in contrast.items() if ratio < 4.5} == {}
 
 
-@pytest.mark.parametrize("name", ["bench", "run"])
+@pytest.mark.parametrize("name", ["bench", "run", "tier"])
 @pytest.mark.parametrize("width", [1200, 390], ids=["desk", "phone"])
 def test_nothing_sticks_out_at_the_side(
     window: Browser, folders: dict[str, tuple[Folder, Path]], name: str, width: int
 ) -> None:
     window.show(folders[name][1], width=width)
     assert window.value("document.documentElement.scrollWidth") <= width
+
+
+def test_tables_of_a_tier_need_no_scrolling_in_1000_pixels(
+    window: Browser, folders: dict[str, tuple[Folder, Path]]
+) -> None:
+    window.show(folders["tier"][1], width=1000)
+    boxes = window.value(
+        "[...document.querySelectorAll('#ways .scroll, #took .scroll')].map(box => [box.scrollWidth, box.clientWidth])"
+    )
+    assert len(boxes) == 2
+    assert all(needed <= there for needed, there in boxes), boxes
+    over = window.value(
+        "[...document.querySelectorAll('#over-time svg text')].map(text => [text.textContent,"
+        " text.getBoundingClientRect().right - text.closest('svg').getBoundingClientRect().right])"
+    )
+    assert "list-exchange/hottest-coldest" in [words for words, _ in over]
+    assert [words for words, by in over if by > 0] == []
 
 
 def test_what_is_seen_is_what_the_samples_say(window: Browser, folders: dict[str, tuple[Folder, Path]]) -> None:

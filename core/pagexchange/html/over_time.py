@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WIDTH: Final = 760
+CHARACTER: Final = 7
+"""Pixels of a name's character, at most in the mean."""
 THOUSANDTHS: Final = 1000
 """What a cell's details keep the shares in."""
 
@@ -30,7 +32,7 @@ def picture(lines: Sequence[tuple[str, int, Sequence[float]]], seconds: float) -
     bottom = TOP + max(220.0, LINE * (len(lines) + 2))
     top = max((max(values) for _, _, values in lines), default=1.0) or 1.0
     scale = ShareScale(min(top * 1.05, 1.0), bottom, TOP)
-    right = WIDTH - RIGHT - 12
+    right = WIDTH - min(max(RIGHT, *(CHARACTER * len(name) + 8 for name, _, _ in lines)), WIDTH // 2) - 12
     drawn, ends = [], []
     for name, colour, values in lines:
         step = (right - LEFT) / max(len(values), 1)

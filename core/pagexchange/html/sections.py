@@ -34,6 +34,7 @@ def first(facts: Facts) -> Iterator[Section]:
             "over-time", "Hits over time", told.OVER_TIME, _hosts(facts, partial(ways.over_time, facts))
         )
         yield from _section("ways", "What each way did", told.WAYS, _hosts(facts, partial(ways.table, facts)))
+        yield from _section("took", "What it took", told.TOOK, _hosts(facts, partial(ways.took, facts)))
         return
     if len(facts.points) > 1:
         reference = facts.manifest.reference

@@ -49,6 +49,10 @@ WAYS: Final = (
     "pages move; its worst case may be another program's turn. A number with ! was pushed aside too often to be "
     "trusted."
 )
+TOOK: Final = (
+    "Medians of the rounds. Frames were allocated for what moved. Requests found a node below its watermark low, or "
+    "below min, where they are refused. Stalls are promotions that found no free frame."
+)
 FAILED: Final = "Each cell runs in a process of its own: one that fails takes nothing of the others with it."
 MACHINE: Final = "All that a result depends on and that the machine says."
 WORDS: Final = {

@@ -13,16 +13,21 @@ from pagexchange.samples.statistics import level
 from pagexchange.tier import answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pagexchange.html.facts import Facts, Measured
     from pagexchange.samples.schema import Tiered
 
 HEADS: Final = (
     ("verdict", ""), ("hits", ""), ("lost", "ns per access"), ("ratio", "to nothing"), ("CPU", "of the time"),
-    ("moved", "MB/s"), ("promoted", "pages"), ("demoted", "pages"), ("back and forth", "pages"), ("frames", ""),
-    ("below low", ""), ("below min", ""), ("stalls", ""), ("reader", "median"), ("", "p99"), ("", "worst"),
+    ("moved", "MB/s"), ("reader", "median"), ("", "p99"), ("", "worst"),
 )  # fmt: skip
+COUNTS: Final = {
+    "promoted": ("promoted", "pages"), "demoted": ("demoted", "pages"), "back_and_forth": ("back and forth", "pages"),
+    "frames": ("frames", "allocated"), "below_low": ("below low", "requests"), "below_min": ("below min", "requests"),
+    "stalls": ("stalls", "promotions"),
+}  # fmt: skip
+"""What is counted of a round -> head of its column."""
 
 
 def leads(facts: Facts) -> list[str]:
@@ -49,15 +54,28 @@ def over_time(facts: Facts, host: str) -> list[Element | None]:
 
 def table(facts: Facts, host: str) -> list[Element | None]:
     """A row for each way, the one that loses least first."""
-    ways = sorted(_of(facts, host), key=lambda one: one.value.middle if one.value else float("inf"))
-    heads = [element("th", word, *([element("small", unit)] if unit else []), scope="col") for word, unit in HEADS]
-    body = [element("tr", element("th", one.name, scope="row"), *_row(facts, one)) for one in ways]
-    head = element("thead", element("tr", element("th", "way", scope="col"), *heads))
-    notes: list[str] = next((found for one in ways if (found := _detail(one, "notes"))), [])
+    notes: list[str] = next((found for one in _of(facts, host) if (found := _detail(one, "notes"))), [])
     return [
-        figures(element("table", head, element("tbody", *body))),
+        figures(_table(HEADS, {one.name: _row(facts, one) for one in _ranked(facts, host)})),
         *(element("p", f"{note[:1].upper()}{note[1:].rstrip('.')}.", class_="dim") for note in notes),
     ]
+
+
+def took(facts: Facts, host: str) -> list[Element | None]:
+    """What was counted of each way that moves something, in the same order; none where none does."""
+    rows = {one.name: _counted(one) for one in _ranked(facts, host) if one.name != facts.manifest.reference}
+    return [figures(_table(COUNTS.values(), rows))] if rows else []
+
+
+def _table(heads: Iterable[tuple[str, str]], rows: Mapping[str, list[Element]]) -> Element:
+    cells = [element("th", word, *([element("small", unit)] if unit else []), scope="col") for word, unit in heads]
+    head = element("thead", element("tr", element("th", "way", scope="col"), *cells))
+    body = [element("tr", element("th", name, scope="row"), *row) for name, row in rows.items()]
+    return element("table", head, element("tbody", *body))
+
+
+def _ranked(facts: Facts, host: str) -> list[Measured]:
+    return sorted(_of(facts, host), key=lambda one: one.value.middle if one.value else float("inf"))
 
 
 def _of(facts: Facts, host: str) -> list[Measured]:
@@ -69,12 +87,11 @@ def _detail(one: Measured, name: str) -> Any:  # noqa: ANN401 - of a cell
 
 
 def _row(facts: Facts, one: Measured) -> list[Element]:
-    turns = [sample.tier for sample in one.counted if sample.tier is not None]
+    turns = _turns(one)
     seconds = _detail(one, "seconds") or 0.0
     ratio = facts.ratio(one)
     reads = _detail(one, "reads") or {}
     cpu = median(sample.cpu_ns for sample in one.counted) / 1e9 if one.counted else 0.0
-    counts = ("promoted", "demoted", "back_and_forth", "frames", "below_low", "below_min", "stalls")
     small = [element("small", interval(value)) if value is not None and value.known else None
              for value in (one.value, ratio)]  # fmt: skip
     doubt = "" if one.trusted else "!"
@@ -90,9 +107,17 @@ def _row(facts: Facts, one: Measured) -> list[Element]:
         ),
         element("td", share(cpu / seconds) if seconds and turns else NOTHING),
         element("td", figure(_middle(turns, "bytes") / seconds / 1e6) if seconds and turns else NOTHING),
-        *(element("td", f"{_middle(turns, name):,.0f}" if turns else NOTHING) for name in counts),
         *(element("td", time) for time in times),
     ]
+
+
+def _counted(one: Measured) -> list[Element]:
+    turns = _turns(one)
+    return [element("td", f"{_middle(turns, name):,.0f}" if turns else NOTHING) for name in COUNTS]
+
+
+def _turns(one: Measured) -> list[Tiered]:
+    return [sample.tier for sample in one.counted if sample.tier is not None]
 
 
 def _middle(turns: Sequence[Tiered], name: str) -> float:

@@ -6,6 +6,7 @@ import re
 import msgspec
 import pytest
 
+from pagexchange.html import ways
 from pagexchange.samples.export import FORMATS
 from pagexchange.samples.folder import Folder
 from pagexchange.tier.result import TierResult
@@ -77,6 +78,13 @@ def test_the_same_again_has_the_same_ids_and_another_price_has_others(kept, tmp_
         assert ([cell.id for cell in Folder.open(path).manifest.cells] == ids) is same
 
 
+def _columns(page, title):
+    """Columns of the first table below a title, as many in its head as in each row."""
+    table = re.search(r"<table.*?</table>", page[page.index(f">{title}</h2>") :], re.S)[0]
+    (count,) = {len(re.findall(r"<t[hd]\b", row)) for row in re.findall(r"<tr.*?</tr>", table, re.S)}
+    return count
+
+
 def test_report_export_and_compare_take_the_folder(kept, tmp_path):
     folder, result = kept
     made = pagexchange("report", str(folder.path), "-o", "-")
@@ -84,6 +92,8 @@ def test_report_export_and_compare_take_the_folder(kept, tmp_path):
     for words in ("Hits over time", "What each way did", "list-exchange", "time of the stream", result.answer[0][:20]):
         assert words in made.out
     assert "ns per pair" not in made.out
+    assert _columns(made.out, "What each way did") == len(ways.HEADS) + 1
+    assert _columns(made.out, "What it took") == len(ways.COUNTS) + 1
     rows = FORMATS["csv"](folder).decode().splitlines()
     assert "cost_ns" in rows[0]
     assert len(rows) == 1 + 4 * 2
