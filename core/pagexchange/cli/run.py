@@ -129,8 +129,6 @@ def run(
         kept = None
         if folder is not None:
             kept = Kept(folder, config, specs, bench.info, started=started, command=command, snapshot=snapshot)
-            if (page := trail.page()) is not None:
-                page.kept = os.fsencode(kept.folder.path.absolute())
         with stopping.remove_at_last(bench.arena.path):
             result = run_all(
                 bench,

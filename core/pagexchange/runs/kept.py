@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from pagexchange import trail
 from pagexchange.errors import FolderError
 from pagexchange.measure import pressure
 from pagexchange.runs.machine import this_host
@@ -30,6 +32,8 @@ class KeptFolder:
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.folder = Folder.create(path, manifest)
+        if (page := trail.page()) is not None:  # a process that goes on in this one's place removes it
+            page.kept = os.fsencode(self.folder.path.absolute())
         self.failed: FolderError | None = None
         self._ids = {cell.name: cell.id for cell in manifest.cells}
         self._before, self._host = pressure.read(), this_host()
