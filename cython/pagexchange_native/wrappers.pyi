@@ -10,6 +10,7 @@ from pagexchange_native.movers.mover import DataMover
 from pagexchange_native.plugin import NativeObject
 from pagexchange_native.policies.find_slot import MappingUpdater
 from pagexchange_native.policies.flag_policy import FlagPolicy
+from pagexchange_native.tier.pairing import Pairing
 
 RECORD: Final[np.dtype[np.void]]
 
@@ -22,9 +23,11 @@ def wrap(inner: DataCopier, watch: Meter | FaultPlan) -> WrappedCopier: ...
 @overload
 def wrap(inner: MappingUpdater, watch: Meter | FaultPlan) -> WrappedUpdater: ...
 @overload
+def wrap(inner: Pairing, watch: Meter | FaultPlan) -> WrappedPairing: ...
+@overload
 def wrap(
     inner: NativeObject, watch: Meter | FaultPlan
-) -> WrappedFlags | WrappedMover | WrappedCopier | WrappedUpdater: ...
+) -> WrappedFlags | WrappedMover | WrappedCopier | WrappedUpdater | WrappedPairing: ...
 
 class Meter:
     """Counts calls, items and ns, and keeps the last `keep` calls."""
@@ -55,3 +58,7 @@ class WrappedCopier(DataCopier):
 class WrappedUpdater(MappingUpdater):
     inner: MappingUpdater
     def __init__(self, inner: MappingUpdater, watch: Meter | FaultPlan) -> None: ...
+
+class WrappedPairing(Pairing):
+    inner: Pairing
+    def __init__(self, inner: Pairing, watch: Meter | FaultPlan) -> None: ...

@@ -8,7 +8,7 @@ atomic.
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
@@ -29,6 +29,8 @@ from pagexchange_native.plugin cimport (
 )
 from pagexchange_native.policies.find_slot cimport MappingUpdater
 from pagexchange_native.policies.flag_policy cimport FlagPolicy
+from pagexchange_native.tier.format cimport pgx_pairing_ops, pgx_tier
+from pagexchange_native.tier.pairing cimport Pairing
 
 RECORD = np.dtype([("start_ns", "<u8"), ("n", "<u8"), ("ns", "<u8")])
 
@@ -127,7 +129,10 @@ cdef class Meter:
         free(self.meter.ring)
 
     def counts(self):
-        """Return calls, items, ns, prepares (pairs), prepare_ns (with `release`), refused (pairs; pages not found)."""
+        """Return calls, items, ns, prepares (pairs), prepare_ns (with `release`), refused.
+
+        `refused` are pairs; pages that were not found; of a pairing the calls that failed.
+        """
         cdef call_meter *meter = &self.meter
         return {
             "calls": pgx_load64(&meter.calls),
@@ -200,6 +205,10 @@ cdef struct wrapped_mover:
 
 cdef struct wrapped_updater:
     pgx_mapping_ops inner
+    watches watch
+
+cdef struct wrapped_pairing:
+    pgx_pairing_ops inner
     watches watch
 
 
@@ -361,6 +370,39 @@ cdef class WrappedUpdater(MappingUpdater):
         return self.inner.describe()
 
 
+cdef int64_t forward_pair(void *ctx, const pgx_tier *tier, int64_t *pairs) noexcept nogil:
+    cdef wrapped_pairing *c = <wrapped_pairing *>ctx
+    cdef uint64_t start = now(c.watch.meter)
+    cdef int64_t n = c.inner.pair(c.inner.ctx, tier, pairs), i
+    cdef bint fail = False
+    count(c.watch.meter, start, <size_t>max(n, 0))
+    refuse(c.watch.meter, n < 0)
+    for i in range(n):
+        if due(c.watch.plan):
+            fail = True
+    return -c.watch.plan.error if fail else n
+
+
+cdef class WrappedPairing(Pairing):
+    """Watches a pairing, whose items are the pairs that it returns. A fault plan fails the calls that return a pair which is to fail."""
+
+    cdef readonly Pairing inner
+    cdef object watch
+    cdef wrapped_pairing context
+
+    def __init__(self, Pairing inner not None, watch):
+        self.context = wrapped_pairing(inner.ops, watches_of(watch))
+        self.inner, self.watch, self.name = inner, watch, inner.name
+        self.ops.ctx = &self.context
+        self.ops.most = inner.ops.most
+        self.ops.pair = forward_pair
+
+    cpdef dict describe(self):
+        """Return what the wrapped pairing says."""
+        init_was_called(self, self.inner is not None)
+        return self.inner.describe()
+
+
 def wrap(inner, watch):
     """Return a native object around a native object that behaves as `inner` does, watched by a Meter or a FaultPlan."""
     if isinstance(inner, FlagPolicy):
@@ -371,4 +413,6 @@ def wrap(inner, watch):
         return WrappedCopier(inner, watch)
     if isinstance(inner, MappingUpdater):
         return WrappedUpdater(inner, watch)
+    if isinstance(inner, Pairing):
+        return WrappedPairing(inner, watch)
     raise TypeError(f"{type(inner).__name__} is not a native object")

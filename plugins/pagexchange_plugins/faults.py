@@ -12,15 +12,16 @@ from pagexchange.errors import PluginError
 from pagexchange.hookspecs import MOVES, hookimpl
 from pagexchange_native.plugin import NativeObject
 from pagexchange_native.wrappers import FaultPlan, wrap
-from pagexchange_plugins.wrapping import Wrapped, Wrapping, is_callable
+from pagexchange_plugins.wrapping import Wrapped, Wrapping, is_callable, pairs_of
 
 
 @dataclass(frozen=True)
 class Faults(Wrapping):
     """Make the nth pair, or every so many, fail at one question, with an errno or with an exception."""
 
-    question: Literal["flags", "data", "copy", "mapping"] = "data"
-    """`data` and `copy` refuse the pair before anything moved, `mapping` its page; `flags` the batch that it is in."""
+    question: Literal["flags", "data", "copy", "mapping", "pairing"] = "data"
+    """`data` and `copy` refuse the pair before anything moved, `mapping` its page; `flags` the batch that it is in.
+    `pairing` fails the step that would have it moved."""
     error: str = "EAGAIN"
     """Name of the errno. ENOMEM at `data` or `copy` sends the pair to the next mover of the chain."""
     nth: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -74,14 +75,15 @@ class Faulty(Wrapped):
     def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - whatever the wrapped one takes
         """Forward the call, unless it is one that is to fail."""
         plan = self._plan
-        pairs = args[1 if plan.question in MOVES else 0]
+        pairing = plan.question == "pairing"  # its pairs are known once it has answered
+        answer: Any = self.inner(*args) if pairing else None
         due = [
             place
-            for place, number in zip(range(len(pairs)), self._count, strict=False)
+            for place, number in zip(range(pairs_of(plan.question, args, answer)), self._count, strict=False)
             if number == plan.nth or (plan.every and number % plan.every == 0)
         ]
         if not due:
-            return self.inner(*args)
+            return answer if pairing else self.inner(*args)
         self.failed += len(due)
         if plan.question in MOVES:  # some pairs have moved when it happens: the core has to put them back
             pieces, a, b = args

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, Protocol
 
-from pagexchange.hookspecs import MOVES, hookimpl
+from pagexchange.hookspecs import hookimpl
 from pagexchange_native.plugin import NativeObject
 from pagexchange_native.wrappers import Meter, wrap
-from pagexchange_plugins.wrapping import Wrapped, Wrapping, is_callable
+from pagexchange_plugins.wrapping import Wrapped, Wrapping, is_callable, pairs_of
 
 
 class Metered(Protocol):
@@ -69,7 +69,7 @@ class Measured(Wrapped):
 
     def __init__(self, inner: Callable[..., Any], question: str, keep: int) -> None:
         super().__init__(inner)
-        self._sized = 1 if question in MOVES else 0  # the argument whose length is the number of pairs
+        self._question = question
         self._lock = threading.Lock()
         self._keep = keep
         self._records: list[tuple[int, int, int]] = []
@@ -77,12 +77,14 @@ class Measured(Wrapped):
 
     def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - whatever the wrapped one takes
         """Forward the call and count it."""
+        answer: Any = None
         start = perf_counter_ns()
         try:
-            return self.inner(*args)
+            answer = self.inner(*args)
+            return answer
         finally:
             took = perf_counter_ns() - start
-            n = len(args[self._sized])
+            n = pairs_of(self._question, args, answer)
             with self._lock:
                 self._calls += 1
                 self._items += n

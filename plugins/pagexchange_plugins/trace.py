@@ -26,6 +26,14 @@ class Trace(Wrapping):
     @hookimpl
     def exchange_finished(self) -> None:
         """Write what was kept: the objects run without the GIL, so they cannot write themselves."""
+        self._write()
+
+    @hookimpl
+    def run_finished(self) -> None:
+        """Write what came after the last exchange: a pairing may be asked, and have no pairs."""
+        self._write()
+
+    def _write(self) -> None:
         if self.to == "memory":
             return
         text = "".join(f"{line}\n" for line in self._lines())

@@ -1,9 +1,11 @@
 """What the wrappers share: how one sees the answers to all questions, and how an object in Python is wrapped."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from pagexchange.hookspecs import ArenaFacts, hookimpl
+import numpy as np
+
+from pagexchange.hookspecs import MOVES, ArenaFacts, hookimpl
 
 
 class Wrapping:
@@ -29,6 +31,11 @@ class Wrapping:
         """Wrap the mapping updater."""
         return self._wrap("mapping", (yield))
 
+    @hookimpl(wrapper=True)
+    def pair_pages(self, arena: ArenaFacts) -> Generator[None, Any, Any]:
+        """Wrap the pairing."""
+        return self._wrap("pairing", (yield))
+
     def _wrap(self, question: str, answer: Any) -> Any:  # noqa: ANN401 - any answer
         raise NotImplementedError
 
@@ -36,6 +43,16 @@ class Wrapping:
 def is_callable(answer: object) -> bool:
     """Return whether an answer that is not native can be called; anything else is for the host to refuse."""
     return callable(answer) and not isinstance(answer, type)
+
+
+def pairs_of(question: str, arguments: Sequence[Any], answer: object) -> int:
+    """Return how many pairs, or pages of a mapping updater, a call of an object in Python was about.
+
+    A pairing is the only one that is not told them: they are its answer, 0 where that is none.
+    """
+    if question == "pairing":
+        return len(answer) if isinstance(answer, np.ndarray) and answer.ndim else 0
+    return len(arguments[1 if question in MOVES else 0])
 
 
 class Wrapped:

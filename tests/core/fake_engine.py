@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pagexchange.arena.arena import Arena
 from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginError
-from pagexchange.host.built import BuiltStrategy, Served
+from pagexchange.host.built import BuiltStrategy, Later, Served
 from pagexchange.host.discovery import manager
 from pagexchange.model.config import Expect, StrategySpec
 from pagexchange.model.layout import Layout
@@ -77,7 +77,7 @@ class FakeStrategy:
             Served(question, self.spec.name, self, False, "fakes", "1.0", __file__, {}, ())
             for question in ("flags", "data", "mapping")
         )
-        return BuiltStrategy(self.spec, flags, (data,), mapping, None, (), (), (), manager().hook)
+        return BuiltStrategy(self.spec, flags, (data,), mapping, None, (), (), (), manager().hook, cast("Later", None))
 
     def describe(self) -> dict[str, str]:
         return self.describes

@@ -102,7 +102,8 @@ CLASSES = {
     "HottestColdest", "ListExchange", "MappingUpdater", "MaskedWord", "Meter", "NativeObject", "NullMover",
     "Outcome", "Pairing", "PerFlag", "PythonCopier", "PythonFlags", "PythonMapping", "PythonMover", "Quota",
     "RadixTree", "Reader", "Region", "StreamingCopy", "TempPage", "TierView", "TwoPass", "Use", "WholeWord",
-    "WordSwap", "WrappedCopier", "WrappedFlags", "WrappedMover", "WrappedUpdater", "XArray", "XArrayCursor",
+    "WordSwap", "WrappedCopier", "WrappedFlags", "WrappedMover", "WrappedPairing", "WrappedUpdater", "XArray",
+    "XArrayCursor",
 }  # fmt: skip
 
 

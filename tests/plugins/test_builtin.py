@@ -205,6 +205,76 @@ def test_wrappers_time_and_fail_copiers(copier):
     assert report["timing"]["copy"]["items"] == (5 if strategy.native else 6)
 
 
+def coldest(view):
+    """A pairing in Python: the first blocks of both sides."""
+    return np.stack([np.arange(6) + view.slow.start, np.arange(6) + view.fast.start], axis=1)
+
+
+def tiered(*wrap, pairing):
+    """A tier of eight pages on each node, whose strategy has these wrappers."""
+    arena = Pages().arena
+    fast, slow = arena.alloc("fast", 8), arena.alloc("slow", 8)
+    chain = (use(pairing, rest=0),) if pairing else ()
+    spec = StrategySpec("t", (use("masked-word"),), (use("word-swap"),), (use("xarray"),), wrap, pairing=chain)
+    tier = arena.tier(strategy=PagexchangeHost(registry=Registry()).build(spec, arena))
+    tier.touch(np.repeat(slow[:6], 3))
+    assert len(fast) == 8
+    return tier
+
+
+@pytest.mark.parametrize("pairing", ["hottest-coldest", None])
+def test_wrappers_time_and_trace_pairings_named_by_the_strategy_or_not(pairing):
+    tier = tiered(use("timing"), use("trace"), pairing=pairing)
+    assert tier.pairing.native
+    assert tier.pairing.wrappers == ("timing", "trace")
+    assert [tier.step().done, tier.step().done] == [6, 0]
+    report = tier.strategy.finish()
+    counts = report["timing"]["pairing"]
+    assert (counts["calls"], counts["items"], counts["refused"]) == (2, 6, 0)
+    assert counts["ns"] > 0
+    lines = [line.split()[1:4] for line in report["trace"] if " pairing " in line]
+    assert lines == [["pairing", tier.pairing.plugin, "pairs=6"], ["pairing", tier.pairing.plugin, "pairs=0"]]
+
+
+@pytest.mark.parametrize("given", ["native", "python"])
+def test_a_pairing_whose_pair_is_to_fail_fails_the_step_and_nothing_moves(given, monkeypatch):
+    if given == "python":
+        monkeypatch.setattr("pagexchange_plugins.hottest_coldest.hottest_coldest.HottestColdest", lambda *_: coldest)
+    faults = use("faults", question="pairing", error="EBUSY", nth=8)
+    tier = tiered(use("timing"), faults, pairing="hottest-coldest")
+    assert tier.pairing.native == (given == "native")
+    first = tier.step()
+    assert first.done == 6
+    tier.touch(np.repeat(first.moves[first.moves[:, 0] < first.moves[:, 1]][:, 1], 20))
+    before = tier.arena.memory.copy()
+    with pytest.raises(PluginError, match=r"plug-in 'hottest-coldest' .*failed to pair pages: .*\[Errno 16\]"):
+        tier.step()
+    assert (tier.arena.memory == before).all()
+    report = tier.strategy.finish()
+    assert report["faults"] == {"failed": 1}
+    assert report["timing"]["pairing"]["calls"] == 2
+
+
+def test_a_pairing_in_python_can_be_made_to_raise_and_a_native_one_not(monkeypatch):
+    raising = use("faults", question="pairing", nth=1, exception=True)
+    with pytest.raises(PluginError, match="pairing is answered by a native one, which cannot raise"):
+        tiered(raising, pairing="hottest-coldest")
+    monkeypatch.setattr("pagexchange_plugins.hottest_coldest.hottest_coldest.HottestColdest", lambda *_: coldest)
+    with pytest.raises(PluginError, match="failed to pair pages: RuntimeError: injected into pairing"):
+        tiered(raising, pairing="hottest-coldest").step()
+
+
+def test_a_trace_to_a_file_has_the_call_of_a_pairing_after_the_last_exchange(tmp_path):
+    file = tmp_path / "trace.txt"
+    tier = tiered(use("trace", to=str(file)), pairing=None)
+    tier.step()
+    view = tier._view(None, None)
+    tier.pairing.object(view)
+    assert file.read_text().count(" pairing ") == 1
+    tier.strategy.finish()
+    assert file.read_text().count(" pairing ") == 2
+
+
 @pytest.mark.parametrize("wrapper", ["timing", "trace"])
 def test_a_wrapper_does_not_hide_a_wrong_answer(wrapper, monkeypatch):
     from pagexchange_plugins.numpy_swap import NumpySwap

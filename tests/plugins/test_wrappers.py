@@ -6,13 +6,16 @@ import threading
 import numpy as np
 import pytest
 
+from pagexchange.arena.arena import Arena
+from pagexchange.host.discovery import Registry
 from pagexchange_native.movers import mover
 from pagexchange_native.movers.list_exchange import ListExchange
 from pagexchange_native.movers.temp_page import TempPage
 from pagexchange_native.movers.word_swap import WordSwap
 from pagexchange_native.plugin import NativeObject, check_table
 from pagexchange_native.policies import find_slot, flag_policy
-from pagexchange_native.wrappers import FaultPlan, Meter, WrappedMover, wrap
+from pagexchange_native.tier.heat import Heat
+from pagexchange_native.wrappers import FaultPlan, Meter, WrappedMover, WrappedPairing, wrap
 
 
 def rows(n=5, size=4096):
@@ -104,6 +107,30 @@ def test_a_wrapper_keeps_the_log_format_that_recovery_will_read(inner):
     for wrapped in (wrap(inner, Meter()), wrap(inner, FaultPlan(errno.EIO))):
         assert isinstance(wrapped, WrappedMover)
         assert (wrapped.log, wrapped.threads, wrapped.name) == (inner.log, inner.threads, inner.name)
+
+
+def test_a_watched_pairing_pairs_as_the_one_it_wraps_and_fails_when_the_turn_of_a_pair_has_come():
+    arena = Arena.create([("fast", 8), ("slow", 8)])
+    arena.alloc("fast", 8)
+    heat = Heat(arena, fast=0, slow=1, run=1, half_life=8.0)
+    heat.touch(np.repeat(arena.alloc("slow", 5), 4).astype(np.int64))
+    inner = Registry().load("hottest-coldest").target().pair_pages(arena)
+    meter, plan = Meter(keep=4), FaultPlan(errno.EIO, nth=6)
+    watched = wrap(wrap(inner, plan), meter)
+    assert isinstance(watched, WrappedPairing)
+    assert check_table(watched) == ""
+    assert (watched.name, watched.describe()) == (inner.name, inner.describe())
+    view = heat.view(limit=16, seconds=0.0, ns_per_pair=0.0)
+    wanted = inner(view).tolist()
+    assert len(wanted) == 5
+    assert watched(view).tolist() == wanted
+    with pytest.raises(OSError, match="the pairing failed") as caught:  # 6 is among the second five
+        watched(view)
+    assert caught.value.errno == errno.EIO
+    assert watched(view).tolist() == wanted
+    counts = meter.counts()
+    assert (counts["calls"], counts["items"], counts["refused"]) == (3, 10, 1)
+    assert meter.records()["n"].tolist() == [5, 0, 5]
 
 
 def test_wrappers_can_be_wrapped():

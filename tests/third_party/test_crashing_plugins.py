@@ -13,6 +13,7 @@ import pytest
 
 from pagexchange.samples.folder import Folder
 from tests.core.command_line import SMALL, START, start, stranger
+from tests.core.tier.small import FLAGS
 
 CODE = """
 import atexit, ctypes, os, signal, time
@@ -46,6 +47,10 @@ def made(end):
         @pagexchange.hookimpl
         def strategy_report(self): end()
     return {"hook": Hook, "move": Move, "init": Init, "report": Report}
+
+class Pairs:
+    @pagexchange.hookimpl
+    def pair_pages(self, arena): return lambda view: segv()
 
 class Later(Plain):
     def __init__(self): atexit.register(os._exit, 0)
@@ -91,7 +96,14 @@ def file(folder: Path, *names: str) -> str:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     names = {name: name.replace("-", "_") for name in FAILS}
-    attributes = {"imported": "Imported", "later": "Later", "late": "Late", "plain": "Plain", "sleeps": "Sleeps"}
+    attributes = {
+        "imported": "Imported",
+        "later": "Later",
+        "late": "Late",
+        "plain": "Plain",
+        "pairs": "Pairs",
+        "sleeps": "Sleeps",
+    }
     names = {name.replace("-", "_"): f"stranger_plugins:{attributes.get(name, at)}" for name, at in names.items()}
     names |= {name: f"stranger_plugins:{at}" for name, at in attributes.items()}
     stranger(tmp_path, CODE, **names)
@@ -122,6 +134,27 @@ def test_a_run_names_it_and_reports_all_others(folder):
     assert {cell.name: cell.error == "" for cell in whole.cells.values()} == {
         name: one["verdict"] == "exact" for name, one in strategies.items()
     }
+    assert len(whole.samples()) == 2
+
+
+def test_a_tier_names_a_pairing_too_and_begins_its_folder_anew(folder):
+    kept = folder / "kept"
+    name = file(folder, "word-swap", "move-segv")
+    with Path(name).open("a") as toml:
+        toml.write(
+            '\n[strategy.bad]\nflags = "masked-word"\ndata = "word-swap"\nmapping = "xarray"\npairing = "pairs"\n'
+        )
+    done = command("tier", name, *FLAGS, "--set=tier.ways=[]", "--json", f"--out={kept}")
+    assert done.returncode == 4, done.stderr
+    ways = {one["name"]: one for one in json.loads(done.stdout)["ways"]}
+    assert {name: one["verdict"] for name, one in ways.items()} == {
+        "nothing": "exact", "s-word-swap": "exact", "s-move-segv": "failed", "bad": "failed"
+    }  # fmt: skip
+    crashed = "the process was killed by signal 11 (SIGSEGV) ("
+    assert ways["bad"]["reason"].startswith(f"plug-in 'pairs' (stranger 2.5): in pair_pages: {crashed}")
+    assert ways["s-move-segv"]["reason"].startswith(f"plug-in 'move-segv' (stranger 2.5): in an exchange: {crashed}")
+    assert "already" not in done.stderr
+    whole = Folder.open(kept)
     assert len(whole.samples()) == 2
 
 

@@ -15,6 +15,7 @@ from pagexchange.host.discovery import Plugin
 from pagexchange.host.watchdog import LOOKS, PATIENCE, VARIABLE, Call, Watchdog, message, published
 from tests.core.command_line import SMALL, start, stranger
 from tests.core.pages import strategy
+from tests.core.tier.small import FLAGS
 
 SLOTS = 8
 INTENT, DATA, META = 1, 2, 3
@@ -62,6 +63,22 @@ def test_a_plug_in_in_python_is_found_by_its_frame():
     assert f"{__file__}:" in text
     assert "Ctrl-C stops it; the batch that it was called for is put back" in text
     assert "kill" not in text
+
+
+@pytest.mark.parametrize("file", [__file__, ""])
+def test_a_pairing_is_asked_outside_of_an_exchange_and_has_moved_nothing(file):
+    """In Python it is found by its frame, compiled by its question; those who wrap it and do not run are not named."""
+    suspects = [("pairing", plugin("p", file)), ("wrap", plugin("w"))]
+    text = message(Call("slow", lambda: suspects, None, threading.get_ident(), "pairing"), b"", 12.0)
+    start = (
+        f"pagexchange: strategy 'slow': nothing has moved for 12 s: plug-in 'p' (dist 1.0, {file}) does not return from"
+    )
+    if file:
+        assert text.startswith(start)
+        assert text.endswith("Ctrl-C stops it; nothing was moved")
+    else:
+        kill = f"It cannot be interrupted; end this process with `kill -9 {os.getpid()}`"
+        assert text == f"{start} pair_pages. {kill}"
 
 
 def test_ctrl_c_is_not_promised_for_another_thread():
@@ -175,9 +192,38 @@ class Stuck:
 @pytest.mark.parametrize(("in_hook", "where"), [("", "move"), ("time.sleep(600)", "exchange_data")])
 def test_a_mover_that_never_returns_is_named_and_ctrl_c_ends_the_run(tmp_path, in_hook, where):
     stranger(tmp_path, STUCK.format(in_hook=in_hook or "pass"), "endless", stuck="endless_plugins:Stuck")
+    args = ("run", *SMALL, "--strategy=word-swap", "--set", "strategy.word-swap.data=stuck", "--json")
+    named_and_interrupted(tmp_path, args, "word-swap", where)
+
+
+STUCK_PAIRING = """
+import pagexchange, time
+
+class Stuck:
+    "Waits for ever."
+
+    @pagexchange.hookimpl
+    def pair_pages(self, arena):
+        {in_hook}
+        def choose(view):
+            while True:
+                time.sleep(0.01)
+        return choose
+"""
+
+
+@pytest.mark.parametrize("named", ["--policy=stuck", "--set=strategy.list-exchange.pairing=stuck"])
+@pytest.mark.parametrize(("in_hook", "where"), [("", "choose"), ("time.sleep(600)", "pair_pages")])
+def test_a_pairing_that_never_returns_is_named_and_ctrl_c_ends_the_run(tmp_path, in_hook, where, named):
+    stranger(tmp_path, STUCK_PAIRING.format(in_hook=in_hook or "pass"), "endless", stuck="endless_plugins:Stuck")
+    args = ("tier", *FLAGS, "--way=list-exchange", named, "--json")
+    named_and_interrupted(tmp_path, args, "list-exchange", where)
+
+
+def named_and_interrupted(tmp_path, args, strategy, where):
+    """Run a command with a plug-in that waits for ever: it is named, and Ctrl-C ends the command, with a result."""
     path = os.pathsep.join([str(tmp_path), *sys.path])
     env = os.environ | {"PYTHONPATH": path, VARIABLE: "0.4"}
-    args = ("run", *SMALL, "--strategy=word-swap", "--set", "strategy.word-swap.data=stuck", "--json")
     with start(*args, stdout=-1, stderr=-1, env=env) as process:
         assert process.stderr is not None
         patience = threading.Timer(60, process.kill)  # if nothing is said, nobody would end it
@@ -191,7 +237,7 @@ def test_a_mover_that_never_returns_is_named_and_ctrl_c_ends_the_run(tmp_path, i
             with suppress(ProcessLookupError):
                 process.kill()
     file = tmp_path / "endless_plugins.py"
-    assert line.startswith("pagexchange: strategy 'word-swap': nothing has moved for ")
+    assert line.startswith(f"pagexchange: strategy {strategy!r}: nothing has moved for ")
     assert f"plug-in 'stuck' (endless 2.5, {file}) does not return from {where}, {file}:" in line
     assert "Ctrl-C stops it" in line
     assert process.returncode == 130, err

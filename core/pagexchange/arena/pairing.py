@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.arena.frame import LaidOutRegion
+from pagexchange.arena.strategy import Strategy
 from pagexchange.errors import PluginContractError
 from pagexchange.hookspecs import ANSWERS, TierView
-from pagexchange.host.build import PagexchangeHost
 from pagexchange.host.built import BuiltStrategy, Served
+from pagexchange.host.discovery import Plugin
 from pagexchange.model.config import PluginUse
 from pagexchange_native.tier.heat import Heat
 
@@ -21,8 +21,8 @@ HOOK: Final = ANSWERS["pairing"]
 Wanted = str | Mapping[str, Any] | Callable[[TierView], Any] | None
 
 
-def served(wanted: Wanted, built: BuiltStrategy, arena: LaidOutRegion) -> Served:
-    """Return who pairs pages: what is wanted, or whom the strategy names, or the default.
+def served(wanted: Wanted, strategy: Strategy) -> Served:
+    """Return who pairs pages: what is wanted, whom the strategy names, or the default; within its wrappers.
 
     Raises
     ------
@@ -32,14 +32,14 @@ def served(wanted: Wanted, built: BuiltStrategy, arena: LaidOutRegion) -> Served
         The plug-in does not exist, or does not serve.
     """
     if wanted is None:
-        if built.pairing is not None:
-            return built.pairing
+        if strategy.built.pairing is not None:
+            return strategy.built.pairing
         wanted = DEFAULT
     if isinstance(wanted, str):
-        return PagexchangeHost().pairing(PluginUse(wanted), arena)
+        return _asked(PluginUse(wanted), strategy)
     if isinstance(wanted, Mapping) and isinstance(wanted.get("plugin"), str):
         options = {key: value for key, value in wanted.items() if key != "plugin"}
-        return PagexchangeHost().pairing(PluginUse(wanted["plugin"], options), arena)
+        return _asked(PluginUse(wanted["plugin"], options), strategy)
     if callable(wanted):
         name = str(getattr(wanted, "__name__", type(wanted).__name__))
         return Served("pairing", name, wanted, False, "", "", "", {}, ())
@@ -49,17 +49,27 @@ def served(wanted: Wanted, built: BuiltStrategy, arena: LaidOutRegion) -> Served
     )
 
 
+def _asked(use: PluginUse, strategy: Strategy) -> Served:
+    later = strategy.built.later
+    with strategy.watched("pairing", lambda: later.loaded(use)):
+        return later.pairing(use)
+
+
+def suspects(pairing: Served, built: BuiltStrategy) -> list[tuple[str, Plugin]]:
+    """Return (question or `wrap`, plug-in) of those whose code runs when a pairing is asked."""
+    who = Plugin(pairing.plugin, pairing.instance, pairing.distribution, pairing.version, pairing.file, {})
+    around = [one for one in built.plugins if one[0] == "wrap" and one[1].name in pairing.wrappers]
+    return [("pairing", who), *around]
+
+
 def ask(pairing: Served, view: TierView, heat: Heat) -> NDArray[np.int64]:
     """Return the pairs that are to trade places, int64[n, 2], checked.
 
-    PluginError: it raised. PluginContractError: another shape, a block of another node, one that stands there twice,
-    more pairs than the limit.
+    PluginError: it raised, or failed with an errno. PluginContractError: another shape, a block of another node, one
+    that stands there twice, more pairs than the limit.
     """
-    if pairing.native:
+    with pairing.guard("failed to pair pages", HOOK):
         answer = pairing.object(view)
-    else:
-        with pairing.guard("failed to pair pages", HOOK):
-            answer = pairing.object(view)
     wrong = _wrong(answer, view, heat)
     if wrong:
         facts = {"distribution": pairing.distribution, "version": pairing.version}

@@ -21,7 +21,7 @@ from pagexchange.errors import PluginError
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
 from pagexchange.host.built import BuiltStrategy, Served
-from pagexchange.host.watchdog import Watchdog
+from pagexchange.host.watchdog import Suspects, Watchdog
 from pagexchange.model.config import Mode, StrategySpec
 from pagexchange.strangers import interrupt_in
 from pagexchange_native.arena.reentry import refuse_plugin_of
@@ -295,6 +295,21 @@ class Strategy:
         if self._watchdog is None:
             return nullcontext()
         return self._watchdog.watch(self.name, lambda: self.built.plugins, self.arena)
+
+    def watched(self, question: str, suspects: Suspects) -> AbstractContextManager[None]:
+        """Around what may run a plug-in's code outside of an exchange.
+
+        Parameters
+        ----------
+        question : str
+            That is asked.
+        suspects : callable
+            Returns (question or `wrap`, plug-in) of all that may run.
+        """
+        if self._watchdog is None:
+            return nullcontext()
+        # Without the arena: what others publish there meanwhile is no progress of this one.
+        return self._watchdog.watch(self.name, suspects, question=question)
 
 
 def _with_status(error: PluginError, result: CallResult) -> PluginError:

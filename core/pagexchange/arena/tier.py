@@ -54,7 +54,8 @@ class Tier:
             )
         self._nodes = _two_nodes(arena, fast, slow)
         self._heat = Heat(arena, fast=self._nodes[0], slow=self._nodes[1], run=self.run, half_life=self.half_life)
-        self.pairing = pairings.served(pairing, strategy.built, arena)
+        self.pairing = pairings.served(pairing, strategy)
+        self._suspects = pairings.suspects(self.pairing, strategy.built)
         self._counts = dict.fromkeys(COUNTED, 0)
         self._sums: list[int] = [0] * len(SUMMED)
         self._before: float | None = None
@@ -129,12 +130,13 @@ class Tier:
         Raises
         ------
         PluginError
-            The pairing raised; or answered what it may not (PluginContractError). Nothing was moved.
+            The pairing raised, or failed; or answered what it may not (PluginContractError). Nothing was moved.
         """
         began, cpu_began = CLOCK(), time.thread_time_ns()
         until = None if max_us is None else began + int(as_microseconds(max_us) * 1000)
         view = self._view(pairs, now)
-        chosen = pairings.ask(self.pairing, view, self._heat)
+        with self.strategy.watched("pairing", lambda: self._suspects):
+            chosen = pairings.ask(self.pairing, view, self._heat)
         chosen_at = CLOCK()
         if self.strategy.built.spec.migrates:
             moved = migrated(self.strategy, self._heat, chosen, self._nodes, self.half_life, until)

@@ -12,7 +12,7 @@ from pagexchange.cli.completion import plugin_names
 from pagexchange.cli.options import blocks_plugins, logs
 from pagexchange.cli.terminal import print_json, say
 from pagexchange.errors import UnknownPluginError
-from pagexchange.hookspecs import ANSWERS, QUESTIONS
+from pagexchange.hookspecs import ANSWERS
 from pagexchange.host.discovery import OWN, Registry
 from pagexchange.strangers import said
 
@@ -52,7 +52,7 @@ def list_plugins(names: tuple[str, ...], block: tuple[str, ...], blocking: Block
       flags, data, mapping  the question that it answers: a strategy names a plug-in for each
       copy                  the same in the place of data, for a strategy that migrates
       pairing               it says which pages of a tier trade places: a strategy may name one
-      wraps                 it may stand around the plug-in of a question, or of the first three
+      wraps                 it may stand around the plug-in of each question, or of those named
       observes              it is told of runs and exchanges, or reports at their end
     """
     # Names are looked up before anything is imported: a mistyped one costs no import of strangers.
@@ -116,7 +116,7 @@ def _hooks(hooks: tuple[str, ...]) -> str:
     """Hooks in a few words: `data`, or `wraps data; observes`; one that wraps all questions just `wraps`."""
     answers = [SHORT[name] for name in SHORT if name in hooks]
     wraps = [SHORT[name] for name in SHORT if f"{name} (wrapper)" in hooks]
-    wrapped = "wraps" if wraps == [*QUESTIONS] else f"wraps {', '.join(wraps)}"
+    wrapped = "wraps" if wraps == [*ANSWERS] else f"wraps {', '.join(wraps)}"
     parts = [", ".join(answers), wrapped if wraps else ""]
     if any(hook.partition(" ")[0] not in SHORT for hook in hooks):
         parts.append("observes")

@@ -80,15 +80,15 @@ def _of(s: StrategyResult, shared: dict[str, int]) -> Iterator[Words]:
     if s.as_expected is False and s.verdict != "not run":
         yield f"expected: {s.expected}", "bad"
     for name, value in s.report.items():
-        yield f"{name}: {_reported(value)}"
+        yield f"{name}: {reported(value)}"
 
 
-def _reported(value: object) -> str:
+def reported(value: object) -> str:
     """What a plug-in reports, on a line: `data: calls 3, items 6,157`; a list is counted, zeros left out."""
     if isinstance(value, dict):
         nested = any(isinstance(item, dict) for item in value.values())
         colon, comma = (": ", "; ") if nested else (" ", ", ")
-        return comma.join(f"{key}{colon}{_reported(item)}" for key, item in value.items() if item)
+        return comma.join(f"{key}{colon}{reported(item)}" for key, item in value.items() if item)
     if isinstance(value, list | tuple):
         return f"{counted(len(value), 'line')}, which --json has"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

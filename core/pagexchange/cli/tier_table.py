@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from pagexchange.cli.layout import Layouts, Paragraph, count, table
+from pagexchange.cli.notes import reported
 from pagexchange.cli.over_time import OverTime
 from pagexchange.cli.ranking import doubts
 from pagexchange.model.sizes import format_size
@@ -153,6 +154,7 @@ def _remarks(result: TierResult) -> Iterator[RenderableType]:
             notes.append((way.name, _still(way.moved.asked, way.moved.stalls or way.moved.below_min), "warn"))
         if way.reads is not None and way.reads.wrong:
             notes.append((way.name, f"a reader met {counted(way.reads.wrong, 'wrong page')} meanwhile", "bad"))
+        notes += [(way.name, f"{name}: {reported(value)}", "") for name, value in way.report.items()]
     indent = max((len(label) for label, _, _ in notes), default=0) + 2
     for label, words, style in notes:
         yield Paragraph((words, style) if style else words, label=(label, "dim"), indent=indent)

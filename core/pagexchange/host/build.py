@@ -110,13 +110,6 @@ class PagexchangeHost:
         with at("being built", strategy=spec.name):
             return _Build(self, spec, arena).build()
 
-    def pairing(self, use: PluginUse, arena: ArenaFacts) -> Served:
-        """Ask one plug-in for its pairing, for a tier whose strategy names none. Errors as of `build`."""
-        spec = StrategySpec(use.label, (), (), (), pairing=(use,))
-        crashes.refuse(strategy=spec.name)
-        with at("being built", strategy=spec.name):
-            return _Build(self, spec, arena).pairing()
-
 
 def refuse_wrong_key(question: str, plugin: Plugin) -> None:
     """Raise PluginError when a plug-in is named under a key that it has no hook for."""
@@ -172,12 +165,20 @@ class _Build:
             wrappers=tuple(made.plugin.name for made in reversed(self.wrapping)),
             plugins=tuple(self.host.loaded(self.spec)),
             hook=self.manager.hook,
+            later=self,
         )
 
-    def pairing(self) -> Served:
-        """Return who pairs pages, without the other questions."""
-        self.wrapping = []
-        return self.ask("pairing", [made for use in self.spec.pairing if (made := self.register("pairing", use))])[0]
+    def pairing(self, use: PluginUse) -> Served:
+        """As `built.Later` has it."""
+        crashes.refuse(strategy=self.spec.name)
+        self.skipped = []  # what was passed over before is no reason here
+        with at("being built", strategy=self.spec.name):
+            made = self.register("pairing", use)
+            return self.ask("pairing", [] if made is None else [made])[0]
+
+    def loaded(self, use: PluginUse) -> list[tuple[str, Plugin]]:
+        """As `built.Later` has it."""
+        return self.host.loaded(dataclasses.replace(self.spec, pairing=(use,)))
 
     def register(self, question: str, use: PluginUse) -> _Made | None:
         """Make the plug-in's instance and register it; None if it is blocked, which is as if it declined.

@@ -3,7 +3,7 @@
 import dataclasses
 import threading
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -69,6 +69,18 @@ class Skipped:
     reason: str
 
 
+class Later(Protocol):
+    """Asks a plug-in that a strategy does not name, once the strategy is built: within the strategy's wrappers."""
+
+    def pairing(self, use: PluginUse) -> Served:
+        """Return its pairing. Errors as of `PagexchangeHost.build`."""
+        ...
+
+    def loaded(self, use: PluginUse) -> list[tuple[str, Plugin]]:
+        """Return (question or `wrap`, plug-in) of all that may run meanwhile, as far as they were imported by now."""
+        ...
+
+
 class ObservedRun:
     """How far the run is that the observers of a built strategy watch: one run, however often the strategy is bound."""
 
@@ -96,6 +108,8 @@ class BuiltStrategy:
     """(question or `wrap`, plug-in) of all that the strategy names, those that decline too: whose code may run."""
     hook: pluggy.HookRelay
     """The observers: `built.hook.run_started(strategy=built.spec, arena=arena)` and so on."""
+    later: Later
+    """For a tier that is given a pairing, or takes the default."""
     run: ObservedRun = dataclasses.field(default_factory=ObservedRun)
     copy: tuple[Served, ...] = ()
     """The chain of a strategy that migrates; its `data` is empty."""

@@ -20,7 +20,7 @@ from typing import Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pagexchange.hookspecs import MOVES
+from pagexchange.hookspecs import ANSWERS, MOVES
 from pagexchange.host.discovery import Plugin
 from pagexchange.strangers import is_in, visible
 from pagexchange.trail import at
@@ -37,6 +37,9 @@ _CALLED_IN: Final = {_INTENT: ("flags", "mapping", *MOVES), _DATA: MOVES, _HELP:
 """Phase of a slot's record -> the questions whose objects are called in it."""
 
 
+Suspects = Callable[[], Sequence[tuple[str, Plugin]]]
+
+
 class Publishing(Protocol):
     """What shows progress: an arena."""
 
@@ -50,11 +53,13 @@ class Call:
     """What is being waited for."""
 
     strategy: str
-    suspects: Callable[[], Sequence[tuple[str, Plugin]]]
+    suspects: Suspects
     """(question, plug-in) for each plug-in that may have been called."""
     arena: Publishing | None
     thread: int
     """Where Ctrl-C is seen: the thread that called."""
+    question: str = ""
+    """Asked outside of an exchange; empty: the slots tell what was."""
 
 
 def _print(text: str) -> None:
@@ -97,14 +102,19 @@ class Watchdog:
     def watch(
         self,
         strategy: str,
-        suspects: Callable[[], Sequence[tuple[str, Plugin]]],
+        suspects: Suspects,
         arena: Publishing | None = None,
+        question: str = "",
     ) -> Iterator[None]:
         """Wait for what is done inside; where that is within another such wait, for the inner one first."""
         outer = self._call
-        self._call = Call(strategy, suspects, arena, threading.get_ident())
+        self._call = Call(strategy, suspects, arena, threading.get_ident(), question)
         try:
-            with at("an exchange", dict.fromkeys(plugin.who for _, plugin in suspects()), strategy):
+            with at(
+                ANSWERS[question] if question else "an exchange",
+                dict.fromkeys(plugin.who for _, plugin in suspects()),
+                strategy,
+            ):
                 yield
         finally:
             self._call = outer
@@ -137,28 +147,28 @@ def message(call: Call, states: bytes, seconds: float) -> str:
     """Return the sentence: which strategy, how long, which plug-in, and the cure."""
     start = f"pagexchange: strategy {call.strategy!r}: nothing has moved for {seconds:.0f} s: "
     suspects = list(call.suspects())
-    kill = (
-        f"It cannot be interrupted; end this process with `kill -9 {os.getpid()}`. "
-        "Until then it keeps its locks, and no other thread takes them"
+    kill = f"It cannot be interrupted; end this process with `kill -9 {os.getpid()}`" + (
+        "" if call.question else ". Until then it keeps its locks, and no other thread takes them"
     )
+    put_back = "nothing was moved" if call.question else "the batch that it was called for is put back"
     running = _in_python(suspects, call.thread)
     if running:
         plugin, frame, interruptible = running
         where = f"does not return from {frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno}. "
-        return (
-            start
-            + f"{_named(plugin)} {where}"
-            + ("Ctrl-C stops it; the batch that it was called for is put back" if interruptible else kill)
-        )
+        return start + f"{_named(plugin)} {where}" + (f"Ctrl-C stops it; {put_back}" if interruptible else kill)
     phases = {int(word) & 0xFF for word in np.frombuffer(states, dtype=np.uint64)}
     # Compiled code has no frame to be found by: the step that a worker is in leaves the plug-ins asked in that step.
     questions = {question for phase in phases for question in _CALLED_IN.get(phase, ())}
+    if call.question:
+        questions = {call.question}
     blamed = {plugin.name: plugin for question, plugin in suspects if question in questions}
     if not blamed:
         return start + "no plug-in is being called. " + kill
     names = ", ".join(_named(plugin) for plugin in blamed.values())
     which = "" if len(blamed) == 1 else "one of "
     step = "moving data" if questions == set(MOVES) else "computing flags, finding slots or preparing to move data"
+    if call.question:
+        step = ANSWERS[call.question]
     return start + f"{which}{names} does not return from {step}. " + kill
 
 

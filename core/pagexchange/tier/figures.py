@@ -73,6 +73,7 @@ def _result(tally: Tally, stream: Stream, lost: Costs, base: Costs) -> WayResult
         verdict=_verdict(tally),
         reason=tally.failed or tally.wrong,
         plugins=tally.plugins,
+        report=tally.report,
         moved=None if middle is None else middle.moved,
         hit_share=_share([played.moved.hits / max(played.moved.accesses, 1) for played in rounds]),
         over_time=[round(share, 4) for share in thinned(tally.over_time)],

@@ -92,6 +92,7 @@ class Kept(KeptFolder):
             "reason": done.reason,
             "policy": done.policy,
             "plugins": msgspec.to_builtins(done.plugins),
+            "report": done.report,
             "page_size": result.stream.page_size,
             "slow_ns": result.slow_ns,
             "seconds": result.stream.seconds,

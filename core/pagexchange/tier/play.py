@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pagexchange.arena import lying
 from pagexchange.errors import PagexchangeError
@@ -158,6 +158,10 @@ class Rounds:
             for n, play in playing.items():
                 self._tell(f"{what}: looking at the pages of {who[n].way.name}")
                 self._end(who[n], play, number, attempt, first.index(n) if n in first else 0, started)
+        except KeyboardInterrupt:
+            for n, play in playing.items():
+                _finished(who[n], play)
+            raise
         finally:
             for n, reader in beside.items():
                 who[n].reads = reader.close()
@@ -194,6 +198,7 @@ class Rounds:
         except PagexchangeError as error:
             _LOG.info("%s failed: %s", tally.way.name, error)
             tally.failed = with_cure(error)
+            _finished(tally, play)
             del playing[n]
             play.tier = None
             play.scene.close()
@@ -202,10 +207,15 @@ class Rounds:
                 beside.pause()
 
     def _end(self, tally: Tally, play: Playing, number: int, attempt: int | None, position: int, started: int) -> None:
+        report = _finished(tally, play)
+        if tally.failed:
+            return
         tally.wrong = play.scene.check()
         self.lay = self.lay or lying.lie(play.scene.arena)
         if attempt is None:
             return
+        if not tally.rounds:
+            tally.report = report
         moved = play.moved()
         played = Played(
             round=number,
@@ -225,3 +235,12 @@ class Rounds:
     def _tell(self, what: str) -> None:
         if self.progress is not None:
             self.progress(self.done, self.total, what)
+
+
+def _finished(tally: Tally, play: Playing) -> dict[str, Any]:
+    """Tell the observers that a round is over, also one that failed or was interrupted; return what they report."""
+    try:
+        return play.finish()
+    except PagexchangeError as error:
+        tally.failed = tally.failed or with_cure(error)
+        return {}

@@ -124,6 +124,8 @@ class WayResult(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     reason: str = ""
     plugins: list[PlugIn] = []
+    report: dict[str, Any] = {}
+    """What the plug-ins reported at the end of its first timed round: the hook `strategy_report`."""
     moved: Moved | None = None
     """Of the median round by cost. None: it has no round."""
     hit_share: float | None = None

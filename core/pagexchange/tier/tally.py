@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pagexchange.runs.result import PlugIn
@@ -21,6 +21,8 @@ class Tally:
     over_time: list[float] = field(default_factory=list)
     """Share of hits by tick, of its first round."""
     reads: Reads | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    """What its plug-ins reported at the end of its first timed round."""
     wrong: str = ""
     failed: str = ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -109,6 +109,10 @@ class Playing:
             demoted=did.demoted, back_and_forth=did.back_and_forth, stalls=did.stalls, bytes=did.bytes,
             choose_ns=did.choose_ns, move_ns=did.move_ns, wall_ns=took.wall_ns, cpu_ns=took.process_ns,
         )  # fmt: skip
+
+    def finish(self) -> dict[str, Any]:
+        """Tell the observers that it is over; return what the plug-ins report. PluginError: one of them raised."""
+        return {} if self.tier is None else self.tier.strategy.finish()
 
     def moved(self) -> Moved:
         """What it did so far."""

@@ -1,6 +1,8 @@
 """The experiment: every way on the same stream, judged page by page, with what it lost and who wins."""
 
+import importlib
 import re
+import sys
 
 import msgspec
 import numpy as np
@@ -180,6 +182,61 @@ def costs(*values):
 def test_the_answer_says_who_wins_and_level_where_intervals_meet(lost, said):
     (sentence,) = answer.sentences(lost, 80.0)
     assert re.search(said, sentence), sentence
+
+
+ENDS = """
+from dataclasses import dataclass
+import pagexchange
+
+@dataclass(frozen=True)
+class Ends:
+    "Counts runs that have begun and ended."
+    @pagexchange.hookimpl
+    def run_started(self):
+        told.append("began")
+    @pagexchange.hookimpl
+    def run_finished(self):
+        told.append("ended")
+    @pagexchange.hookimpl
+    def strategy_report(self):
+        return {"told": list(told)}
+    @pagexchange.hookimpl(wrapper=True)
+    def pair_pages(self, arena):
+        inner = yield
+        def pairing(view):
+            if view.step == stop:
+                raise end
+            return inner(view)
+        return pairing
+
+told, stop, end = [], 0, None
+"""
+
+
+@pytest.fixture
+def ends(tmp_path, monkeypatch):
+    """The module of a plug-in that is told of the end of a run, and ends one at step `stop` by raising `end`."""
+    stranger(tmp_path, ENDS, "ends", ends="ends_plugins:Ends")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("ends_plugins")
+    sys.modules.pop("ends_plugins", None)
+
+
+WATCHED = ("tier.rounds=2", 'strategy.list-exchange.wrap=["ends"]', 'tier.ways=["list-exchange"]')
+
+
+def test_observers_are_told_of_the_end_of_each_round_and_the_report_is_of_the_first(ends):
+    result = played(*WATCHED)
+    assert ends.told == ["began", "ended"] * 3  # two timed ones, and that beside a reader
+    assert way(result, "list-exchange").report == {"told": ["began", "ended"]}
+
+
+@pytest.mark.parametrize("end", [RuntimeError("no pairs today"), KeyboardInterrupt()])
+def test_observers_are_told_of_the_end_of_a_round_that_fails_or_is_interrupted(ends, end):
+    ends.stop, ends.end = 3, end
+    result = played(*WATCHED)
+    assert ends.told == ["began", "ended"]
+    assert result.exit_code == (EXIT_INTERRUPTED if isinstance(end, KeyboardInterrupt) else EXIT_PLUGIN)
 
 
 def test_of_one_way_alone_there_is_no_answer():
