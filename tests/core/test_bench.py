@@ -244,7 +244,7 @@ def test_a_wrong_value_of_an_axis_is_a_usage_error(args, said) -> None:
         ("size", "l1,l", ["l1,l1", "l1,l2", "l1,l3"]),
         ("load", "", ["idle", "busy"]),
         ("peers", "memcpy,rf", ["memcpy,rfc-loop"]),
-        ("reference", "two", ["two-at-once-ahead"]),
+        ("reference", "two", ["two-at-once-ahead", "two-pass"]),
         ("order", "1", []),
     ],
 )

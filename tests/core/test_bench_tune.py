@@ -1,5 +1,6 @@
 """What is said of samples: percentiles, who wins, and what to set; a lead only where intervals are apart."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from pagexchange.bench.axes import Point
 from pagexchange.bench.summary import Figure, PointFigures, exit_code, latency, summary
 from pagexchange.bench.tune import Setting, pasted, tune
 from pagexchange.bench.verdict import leaders, winner_words
+from pagexchange.cli.bench_table import tuning
+from pagexchange.cli.layout import render
 from pagexchange.exits import EXIT_INPUT, EXIT_OK, EXIT_PLUGIN, EXIT_UNEXPECTED, EXIT_UNTRUSTED
 from pagexchange.host import read
 from pagexchange.runs.contenders import contenders
@@ -134,6 +137,24 @@ def test_threads_pay_from_the_batch_on_where_they_are_ahead_at_every_size() -> N
     mixed = threaded({128: 70})
     mixed[-1] = at(figure("a", 99), batch=128, threads=2, size=2 * MIB)
     assert "a: several threads do not pay at any batch that was measured" in tune(mixed).sentences
+
+
+def test_one_that_migrates_is_no_choice_for_who_exchanges() -> None:
+    found = [at(figure("migrate", 50), figure("list-exchange", 100), figure("word-swap", 120), size=MIB)]
+    assert tune(found).settings == (Setting("migrate"),)
+    advice = tune(found, ["migrate", "unmeasured"])
+    assert advice.settings == (Setting("list-exchange"),)
+    assert advice.sentences == (
+        "migrate migrates, and is no choice where pages are exchanged: it is not compared",
+        "1 MiB: list-exchange wins",
+    )
+    plan: Any = SimpleNamespace(config=read.load())
+    printed = render(tuning(found, plan), 100)
+    assert "migrate migrates, and is no choice" in printed
+    assert 'data = ["list-exchange"]' in printed
+    alone = tune([at(figure("migrate", 50), figure("by-row", 90))], ["migrate", "by-row"])
+    assert alone.settings == (Setting("migrate"),)
+    assert alone.sentences == ("1 MiB: migrate wins",)
 
 
 def test_nothing_is_set_where_nothing_can_be_trusted() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
@@ -41,10 +41,24 @@ class Advice:
     settings: tuple[Setting, ...]
 
 
-def tune(found: Sequence[PointFigures]) -> Advice:
-    """Compare strategies at each point, and threads across points."""
+def tune(found: Sequence[PointFigures], migrating: Collection[str] = ()) -> Advice:
+    """Compare strategies at each point, and threads across points.
+
+    Parameters
+    ----------
+    migrating
+        Names of strategies that migrate. They are called otherwise and need free frames, so they are no choice where
+        others exchange: there they are left out.
+    """
     points = [(Point(**each.point), each) for each in found]
+    measured = {figure.name for each in found for figure in each.figures if figure.planned.kind == "strategy"}
     sentences: list[str] = []
+    if measured - set(migrating):
+        points = [(point, _without(each, migrating)) for point, each in points]
+        sentences += [
+            f"{name} migrates, and is no choice where pages are exchanged: it is not compared"
+            for name in sorted(measured.intersection(migrating))
+        ]
     for words, along in _along(points, "size"):
         sentences += _by_size(words, along)
     threads = _threads(points)
@@ -72,6 +86,10 @@ def pasted(config: Config, advice: Advice) -> str:
         name = NAME if len(advice.settings) == 1 else f"{NAME}-{number + 1}"
         text.append(toml({"strategy": {name: chosen}}))
     return "\n".join(text)
+
+
+def _without(figures: PointFigures, names: Collection[str]) -> PointFigures:
+    return replace(figures, figures=tuple(figure for figure in figures.figures if figure.name not in names))
 
 
 def _along(

@@ -45,10 +45,17 @@ def _values(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return [f"{before}{comma}{known}" for known in _words(param.name or "") if known.startswith(word)]
 
 
+def _references(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Limits, peers and strategies: for shell completion."""
+    from pagexchange.bench.catalogue import OTHERS
+
+    return [*(name for name in OTHERS if name.startswith(incomplete)), *strategy_names(ctx, param, incomplete)]
+
+
 def _words(axis: str) -> tuple[str, ...]:
     from pagexchange.bench.catalogue import OTHERS
 
-    words = {"size": CACHES, "peers": (*OTHERS, "none"), "reference": tuple(OTHERS), **NAMED}
+    words = {"size": CACHES, "peers": (*OTHERS, "none"), **NAMED}
     return words.get(axis, ())
 
 
@@ -67,7 +74,7 @@ def _words(axis: str) -> tuple[str, ...]:
 @click.option(
     "--reference",
     metavar="NAME",
-    shell_complete=_values,
+    shell_complete=_references,
     help="Strategy, peer or limit that ratios are to. Default: rfc-loop.",
 )
 @click.option("--strategy", "names", metavar="NAME", multiple=True, shell_complete=strategy_names,

@@ -220,7 +220,7 @@ def _bounds(point: PointFigures, plan: Plan) -> Iterator[str]:
 
 def tuning(found: list[PointFigures], plan: Plan) -> list[RenderableType]:
     """Which strategy wins where, and the lines for strategies.toml."""
-    advice = tune(found)
+    advice = tune(found, [name for name, spec in plan.config.strategies.items() if spec.migrates])
     out: list[RenderableType] = [Text(), Paragraph(("Tuning", "bold"))]
     out += [Paragraph(f"{sentence}.") for sentence in advice.sentences]
     if advice.settings:
