@@ -11,6 +11,7 @@ from pagexchange.bench.catalogue import OTHERS
 from pagexchange.bench.summary import missing
 from pagexchange.bench.tune import pasted, tune
 from pagexchange.bench.verdict import winner_words
+from pagexchange.cli import dry_run
 from pagexchange.cli.layout import Layouts, Paragraph, nanoseconds, table
 from pagexchange.cli.sparkline import sparkline, spread
 from pagexchange.model.config import AXES
@@ -34,38 +35,28 @@ WORTH: Final = ("size", "order", "batch")
 
 def plan_blocks(plan: Plan) -> list[RenderableType]:
     """What would be measured."""
-    out: list[RenderableType] = [
-        Paragraph(
-            ("Would measure", "bold"),
-            f"  {counted(len(plan.cells), 'cell')} at {counted(len(plan.points.points), 'point')}, "
-            f"{counted(plan.rounds, 'round')}, seed {plan.config.run.seed}, ratios to {plan.reference}",
-        ),
-        Text(),
-    ]
-    rows: list[dict[str, Words | Text]] = [
-        {
-            "point": point.words(_axes(plan.axes())),
-            "cells": str(sum(map(len, groups))),
-            "groups": str(len(groups)),
-            "memory": format_size(max(sum(cell.bytes for cell in group) for group in groups)),
-        }
-        for point, groups in plan.groups()
-    ]
-    out.append(Layouts([table(rows, ("point", "cells", "groups", "memory"), left=("point",))]))
-    names = list(dict.fromkeys(cell.planned.name for cell in plan.cells))
-    out += [Text(), Paragraph(", ".join(names), label="cells  ", indent=7)]
-    why = [*plan.points.left_out, *plan.left_out]
-    out += [Paragraph(f"{sentence}.", label="  left out  ") for sentence in why]
-    minutes = plan.seconds / 60
-    time = f"{plan.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} minutes"
-    out += [
-        Text(),
-        Paragraph(
-            f"At most {format_size(plan.bytes)} of memory at one time ({format_size(plan.memory)} may be taken), about "
-            f"{time} on an idle machine. Nothing was measured."
-        ),
-    ]
-    return out
+    names = dict.fromkeys(cell.planned.name for cell in plan.cells)
+    return dry_run.blocks(
+        "measure",
+        f"{counted(len(plan.cells), 'cell')} at {counted(len(plan.points.points), 'point')}, "
+        f"{counted(plan.rounds, 'round')}, seed {plan.config.run.seed}, ratios to {plan.reference}",
+        [
+            {
+                "point": point.words(_axes(plan.axes())),
+                "cells": str(sum(map(len, groups))),
+                "groups": str(len(groups)),
+                "memory": format_size(max(sum(cell.bytes for cell in group) for group in groups)),
+            }
+            for point, groups in plan.groups()
+        ],
+        left=("point",),
+        remarks=[
+            ("cells", ", ".join(names)),
+            *(("left out", f"{sentence}.") for sentence in dict.fromkeys([*plan.points.left_out, *plan.left_out])),
+        ],
+        takes=dry_run.takes(plan.bytes, f"{format_size(plan.memory)} may be taken", plan.seconds),
+        done="measured",
+    )
 
 
 def blocks(

@@ -116,16 +116,41 @@ def _silent(words: str) -> None:
 
 
 def _size(planned: Plan) -> str:
-    cells = len(planned.manifest.cells)
+    points, cells, largest = _counts(planned)
+    return f"{points}, {cells}, arenas of up to {largest}"
+
+
+def _counts(planned: Plan) -> tuple[str, str, str]:
+    """Points, cells, and the largest arena, in words."""
     largest = max(point.arena_bytes for point in planned.points)
-    return f"{counted(len(planned.points), 'point')}, {counted(cells, 'cell')}, arenas of up to {format_size(largest)}"
+    cells = len(planned.manifest.cells)
+    return counted(len(planned.points), "point"), counted(cells, "cell"), format_size(largest)
 
 
 def _show(planned: Plan, path: Path) -> None:
-    """The plan on stdout: a line for each point."""
-    say(f"{path}: {_size(planned)}, on each host; nothing is measured")
-    for point in planned.points:
-        say(f"  {point.words}: {', '.join(cell.name for cell in point.cells)}; {format_size(point.arena_bytes)}")
+    from pagexchange.cli import dry_run, layout  # they import rich
+
+    points, cells, largest = _counts(planned)
+    layout.show(
+        dry_run.blocks(
+            "measure",
+            f"{points}, {cells}, on each host",
+            [
+                {
+                    "point": point.words,
+                    "memory": format_size(point.arena_bytes),
+                    "cells": (", ".join(cell.name for cell in point.cells), "dim"),
+                }
+                for point in planned.points
+            ],
+            left=("point",),
+            prose="cells",
+            remarks=[],
+            takes=f"Arenas of up to {largest}",
+            done="measured",
+            out=path,
+        )
+    )
 
 
 def _exit_code(planned: Plan, folder: Folder) -> int:
