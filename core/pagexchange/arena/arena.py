@@ -471,7 +471,8 @@ class Arena(LaidOutRegion):
             `{"plugin": "hottest-coldest", "batch": 64}`; or a callable (`hookspecs.PythonPairing`). Default: whom the
             strategy names, or the hottest pages of the slow node against the coldest of the fast one.
         run : int
-            Frames that lie one after the other and are moved together; both nodes must start at a multiple of it.
+            Frames that lie one after the other and are moved together; both nodes must start at a multiple of it. A
+            strategy that migrates wants 1.
         half_life : float
             Steps after which an access counts for half.
         write_weight : float

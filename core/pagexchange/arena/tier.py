@@ -49,8 +49,8 @@ class Tier:
         self.write_weight = _positive(write_weight, "write_weight", "accesses")
         if self.run > 1 and strategy.built.spec.migrates:
             raise ValueError(
-                f"run {self.run}: strategy {strategy.name!r} migrates, and free frames need not lie in a row; "
-                "want run 1, or a strategy that exchanges"
+                f"run {self.run}: strategy {strategy.name!r} migrates, and each page gets a free frame of its own; "
+                "want run 1, where a folio moves as a whole, or a strategy that exchanges"
             )
         self._nodes = _two_nodes(arena, fast, slow)
         self._heat = Heat(arena, fast=self._nodes[0], slow=self._nodes[1], run=self.run, half_life=self.half_life)
