@@ -52,6 +52,12 @@ class Pairs:
     @pagexchange.hookimpl
     def pair_pages(self, arena): return lambda view: segv()
 
+class Around:
+    @pagexchange.hookimpl(wrapper=True)
+    def pair_pages(self, arena):
+        yield
+        return lambda view: segv()
+
 class Later(Plain):
     def __init__(self): atexit.register(os._exit, 0)
 
@@ -102,6 +108,7 @@ def folder(tmp_path, monkeypatch):
         "late": "Late",
         "plain": "Plain",
         "pairs": "Pairs",
+        "around": "Around",
         "sleeps": "Sleeps",
     }
     names = {name.replace("-", "_"): f"stranger_plugins:{attributes.get(name, at)}" for name, at in names.items()}
@@ -141,17 +148,18 @@ def test_a_tier_names_a_pairing_too_and_begins_its_folder_anew(folder):
     kept = folder / "kept"
     name = file(folder, "word-swap", "move-segv")
     with Path(name).open("a") as toml:
-        toml.write(
-            '\n[strategy.bad]\nflags = "masked-word"\ndata = "word-swap"\nmapping = "xarray"\npairing = "pairs"\n'
-        )
+        for added, key in (("bad", 'pairing = "pairs"'), ("wrapped", 'wrap = ["around"]')):
+            toml.write(f'\n[strategy.{added}]\nflags = "masked-word"\ndata = "word-swap"\nmapping = "xarray"\n{key}\n')
     done = command("tier", name, *FLAGS, "--set=tier.ways=[]", "--json", f"--out={kept}")
     assert done.returncode == 4, done.stderr
     ways = {one["name"]: one for one in json.loads(done.stdout)["ways"]}
     assert {name: one["verdict"] for name, one in ways.items()} == {
-        "nothing": "exact", "s-word-swap": "exact", "s-move-segv": "failed", "bad": "failed"
+        "nothing": "exact", "s-word-swap": "exact", "s-move-segv": "failed", "bad": "failed",
+        "wrapped": "failed",
     }  # fmt: skip
     crashed = "the process was killed by signal 11 (SIGSEGV) ("
     assert ways["bad"]["reason"].startswith(f"plug-in 'pairs' (stranger 2.5): in pair_pages: {crashed}")
+    assert ways["wrapped"]["reason"].startswith(f"plug-in 'around' (stranger 2.5): in pair_pages: {crashed}")
     assert ways["s-move-segv"]["reason"].startswith(f"plug-in 'move-segv' (stranger 2.5): in an exchange: {crashed}")
     assert "already" not in done.stderr
     whole = Folder.open(kept)

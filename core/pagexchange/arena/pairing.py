@@ -63,12 +63,12 @@ def suspects(pairing: Served, built: BuiltStrategy) -> list[tuple[str, Plugin]]:
 
 
 def ask(pairing: Served, view: TierView, heat: Heat) -> NDArray[np.int64]:
-    """Return the pairs that are to trade places, int64[n, 2], checked.
+    """Return the pairs that are to trade places, int64[n, 2], checked. On the trail is whoever may run, by the caller.
 
     PluginError: it raised, or failed with an errno. PluginContractError: another shape, a block of another node, one
     that stands there twice, more pairs than the limit.
     """
-    with pairing.guard("failed to pair pages", HOOK):
+    with pairing.guard("failed to pair pages"):
         answer = pairing.object(view)
     wrong = _wrong(answer, view, heat)
     if wrong:
