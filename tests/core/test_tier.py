@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 import pagexchange
 from pagexchange.errors import ConfigError, PluginContractError, PluginError
+from pagexchange.host import read
+from pagexchange.host.build import PagexchangeHost
 from tests.core.tier_model import TierModel
 
 FAST, SLOW = 12, 20
@@ -255,6 +257,14 @@ def test_a_strategy_may_name_its_pairing(arena, tmp_path):
     tier = arena.tier(strategy=pagexchange.strategy("own", arena, file=tmp_path / "strategies.toml"))
     tier.touch([14, 15])
     assert tier.step().asked == 1
+
+
+def test_what_is_blocked_for_a_strategy_is_blocked_for_its_tier(arena):
+    host = PagexchangeHost(["quota"])
+    built = host.build(read.load().strategy("list-exchange"), arena)
+    assert arena.tier(strategy=built).pairing.plugin == "hottest-coldest"
+    with pytest.raises(PluginError, match="no plug-in answers pair_pages: quota is blocked"):
+        arena.tier(strategy=built, pairing="quota")
 
 
 def test_a_tier_keeps_ten_bytes_for_a_frame_at_most():
