@@ -20,6 +20,7 @@ import faulthandler
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -55,6 +56,7 @@ GONE = {-errno.ENOENT, -errno.EINVAL}
 """The page has left the frame that is named: that is free now, or has a page of another order."""
 STATUSES = {0, -errno.EAGAIN, -errno.EBUSY, -errno.ETIMEDOUT, -errno.ENOMEM} | GONE
 """ENOMEM: no free frame; the others: somebody has the page."""
+ROOT = Path(__file__).parents[1]
 READERS, MARK = 3, 1 << 32
 MOMENT = 1_000_000
 """Where pages are put into a file that live for a moment; from there on."""
@@ -514,28 +516,28 @@ def torture(seconds: float, seed: int, enough: Mapping[str, int] | None = None) 
     return made.counts
 
 
+def mortal(seed: int, path: Path) -> None:
+    """Everybody who is mortal, until this process is killed; a dot on stdout when they are under way."""
+    made = Torture(seed, path=path)
+    made.everybody(mortal=True)
+    for thread in made.threads:
+        thread.start()
+    while not made.stop.wait(0.01):
+        if made.counts["exchange calls"] > 20 and made.counts["migration calls"] > 20:
+            print(".", end="", flush=True)
+    os._exit(1)
+
+
 def killed(seed: int, path: Path) -> None:
     """Everybody who is mortal in a process that is killed; the arena that it leaves is recovered and judged."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            made = Torture(seed, path=path)
-            made.everybody(mortal=True)
-            for thread in made.threads:
-                thread.start()
-            while not made.stop.wait(0.01):
-                if made.counts["exchange calls"] > 20 and made.counts["migration calls"] > 20:
-                    os.write(writing, b".")
-        finally:
-            os._exit(1)
-    os.close(writing)
-    under_way = os.read(reading, 1)
-    time.sleep(random.Random(seed).random() / 10)
-    os.kill(pid, signal.SIGKILL)
-    os.close(reading)
-    status = os.waitpid(pid, 0)[1]
-    if not under_way or status != signal.SIGKILL:
+    # Not by fork: under the thread sanitizer a fork of several threads starts none.
+    code = f"from pathlib import Path; from tests.torture import mortal; mortal({seed}, Path({str(path)!r}))"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        under_way = process.stdout.read(1)
+        time.sleep(random.Random(seed).random() / 10)
+        process.kill()
+    if not under_way or process.returncode != -signal.SIGKILL:
         raise AssertionError(f"the process ended before it was killed, seed {seed}")
     survivor = Torture(seed)
     uuid = f.read(survivor.arena).header["uuid"].copy()
