@@ -66,7 +66,7 @@ cdef inline void _change8(Undo *u, uint8_t *word, uint8_t value) noexcept nogil:
 
 
 cdef inline void _change32(Undo *u, uint32_t *word, uint32_t value) noexcept nogil:
-    if word[0] != value:
+    if pgx_load32(word) != value:
         put32(u, word, value)
 
 

@@ -162,7 +162,7 @@ cdef inline int drop_last(Undo *u, uint32_t pfn, uint64_t until) noexcept nogil:
     """
     cdef pgx_region *r = u.r
     cdef pgx_entry *e = &r.entries[pfn]
-    cdef uint32_t refs = e.refs
+    cdef uint32_t refs = pgx_load32(&e.refs)
     cdef int rc = lock_node_of(r, pfn, u.slot, until)
     if rc != 0:
         return rc
@@ -260,13 +260,13 @@ cdef inline int put_reference(pgx_region *r, uint32_t pfn, uint32_t slot, uint64
         return 0
     if pgx_holder(e.held) != r.process + 1:  # another thread has dropped the reference that was seen
         return NOT_YOURS
-    if e.refs == 1:
+    if pgx_load32(&e.refs) == 1:
         why = drop_last(&u, pfn, until)
         undo_commit(&u)
         if why == 0:
             finish_drop(r, pfn, slot)
         return IS_PINNED if why == -ETXTBSY else why
-    put32(&u, &e.refs, e.refs - 1)
+    put32(&u, &e.refs, pgx_load32(&e.refs) - 1)
     put16(&u, &e.held, 0)
     undo_commit(&u)
     page_leave(e, slot)

@@ -17,6 +17,9 @@ from pagexchange_native.format cimport (
     PGX_SAVED_SET,
     PGX_TABLE_SLOTS,
     pgx_and64,
+    pgx_load8,
+    pgx_load16,
+    pgx_load32,
     pgx_load64,
     pgx_or64,
     pgx_pte,
@@ -71,22 +74,22 @@ cdef inline void undo_commit(Undo *u) noexcept nogil:
 # ---- save, then store ------------------------------------------------------------------------------------------------
 
 cdef inline void put64(Undo *u, uint64_t *word, uint64_t value) noexcept nogil:
-    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 8, word[0])
+    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 8, pgx_load64(word))
     pgx_store64(word, value)
 
 
 cdef inline void put32(Undo *u, uint32_t *word, uint32_t value) noexcept nogil:
-    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 4, word[0])
+    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 4, pgx_load32(word))
     pgx_store32(word, value)
 
 
 cdef inline void put16(Undo *u, uint16_t *word, uint16_t value) noexcept nogil:
-    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 2, word[0])
+    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 2, pgx_load16(word))
     pgx_store16(word, value)
 
 
 cdef inline void put8(Undo *u, uint8_t *word, uint8_t value) noexcept nogil:
-    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 1, word[0])
+    undo_note(u, <uint64_t>(<uint8_t *>word - u.r.base) << 8 | 1, pgx_load8(word))
     pgx_store8(word, value)
 
 

@@ -139,7 +139,7 @@ cdef inline void let_go(Worker *w, uint32_t i) noexcept nogil:
 cdef inline void _fetch_tails(const Worker *w, uint32_t i) noexcept nogil:
     """Fetches what a large folio's tails say, in front of the processor's own prefetch, which begins after some misses."""
     cdef const Work *p = &w.work[i]
-    cdef uint32_t order = w.r.entries[p.pfn[0]].order
+    cdef uint32_t order = pgx_load8(&w.r.entries[p.pfn[0]].order)
     cdef uint32_t t
     if order == 0:
         return

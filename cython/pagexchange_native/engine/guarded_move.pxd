@@ -47,9 +47,9 @@ cdef inline uint64_t _frames_size(const pgx_region *r) noexcept nogil:
 cdef inline void mark_broken(pgx_region *r, const uint8_t *where) noexcept nogil:
     """Marks the frame at an address, and its folio's first one, which is the one that is asked."""
     cdef uint64_t pfn = <uint64_t>(where - r.frames) >> r.page_shift
-    cdef uint32_t head = r.entries[pfn].head
+    cdef uint32_t head = pgx_load32(&r.entries[pfn].head)
     pgx_or64(&r.entries[pfn].flags, r.layout.hwpoison)
-    if r.entries[pfn].state == PGX_TAIL and head and head <= r.nframes:
+    if pgx_load8(&r.entries[pfn].state) == PGX_TAIL and head and head <= r.nframes:
         pgx_or64(&r.entries[head - 1].flags, r.layout.hwpoison)
 
 

@@ -118,7 +118,7 @@ cdef int _enter_page(Undo *u, const Target *t, uint64_t index, uint64_t pfn, uin
         put16(u, &e.held, 0)
         frames -= 1
     if frames:
-        put32(u, &e.refs, e.refs + <uint32_t>frames)
+        put32(u, &e.refs, pgx_load32(&e.refs) + <uint32_t>frames)
     _count(u, m, pfn, <int64_t>1 << e.order)
     put64(u, &e.index, index)
     put64(u, &e.mapping, <uint64_t>(t.number + 1) << 2)
@@ -213,14 +213,14 @@ cdef int64_t _remove(const Target *t, uint64_t index, Owner *owner) noexcept nog
     refs = 1u << e.order
     if pgx_load64(&e.flags) & r.layout.private_:
         refs += 1
-    last = e.refs == refs
+    last = pgx_load32(&e.refs) == refs
     rc = drop_last(&u, <uint32_t>pfn, t.until) if last else 0
     if rc == 0:
         _leave_mapping(&u, t, pfn)
         if clear_bits(&u, &e.flags, r.layout.private_):
             put64(&u, &e.private_, 0)
         if not last:
-            put32(&u, &e.refs, e.refs - refs)
+            put32(&u, &e.refs, pgx_load32(&e.refs) - refs)
     tree_leave(&u, xa)
     if last and rc == 0:
         finish_drop(r, <uint32_t>pfn, t.slot)
@@ -249,7 +249,7 @@ cdef int _take_back(const Target *target, uint64_t index, uint32_t was, uint64_t
         if not was & WAS_SWAPBACKED:
             clear_bits(&u, &e.flags, t.r.layout.swapbacked)
         put16(&u, &e.held, <uint16_t>(was & WAS_HELD))
-        put32(&u, &e.refs, e.refs - (1u << e.order) + (was & WAS_HELD != 0))
+        put32(&u, &e.refs, pgx_load32(&e.refs) - (1u << e.order) + (was & WAS_HELD != 0))
         tree_leave(&u, xa)
     page_unlock(e, t.slot)
     return rc
@@ -400,7 +400,7 @@ def set_private(Region arena not None, pfns, values):
             e = &arena.region.entries[pfn]
             put64(&u, &e.private_, value)
             if set_bits(&u, &e.flags, private_):
-                put32(&u, &e.refs, e.refs + 1)
+                put32(&u, &e.refs, pgx_load32(&e.refs) + 1)
             undo_commit(&u)
     finally:
         for pfn in locked:

@@ -206,7 +206,7 @@ cdef int _enter_page(Undo *u, const Target *t, uint64_t vpn, uint64_t pfn, uint3
     if e.held:  # the first mapping takes over the caller's reference
         put16(u, &e.held, 0)
     else:
-        put32(u, &e.refs, e.refs + 1)
+        put32(u, &e.refs, pgx_load32(&e.refs) + 1)
     if e.mapcount == 0 and (e.mapping == 0 or e.mapping & PGX_ANON):
         counter_add(u, pgx_node_of(r, pfn), PGX_NR_ANON, <int64_t>frames)
     put32(u, &e.mapcount, e.mapcount + 1)
@@ -323,12 +323,12 @@ cdef int64_t _unmap(const Target *t, uint64_t vpn, Owner *owner) noexcept nogil:
     if tree_enter(r, t.slot, xa, t.until, owner) != 0:
         page_unlock(e, t.slot)
         return -ETIMEDOUT
-    last = e.refs == 1
+    last = pgx_load32(&e.refs) == 1
     rc = drop_last(&u, <uint32_t>pfn, t.until) if last else 0
     if rc == 0:
         _leave_space(&u, t, vpn, pfn)
         if not last:
-            put32(&u, &e.refs, e.refs - 1)
+            put32(&u, &e.refs, pgx_load32(&e.refs) - 1)
     tree_leave(&u, xa)
     if last and rc == 0:
         finish_drop(r, <uint32_t>pfn, t.slot)
@@ -356,7 +356,7 @@ cdef int _take_back(const Target *target, uint64_t vpn, uint32_t was, uint64_t u
         if not was & WAS_SWAPBACKED:
             clear_bits(&u, &e.flags, t.r.layout.swapbacked)
         put16(&u, &e.held, <uint16_t>(was & WAS_HELD))
-        put32(&u, &e.refs, e.refs - 1 + (was & WAS_HELD != 0))
+        put32(&u, &e.refs, pgx_load32(&e.refs) - 1 + (was & WAS_HELD != 0))
         tree_leave(&u, xa)
     page_unlock(e, t.slot)
     return rc

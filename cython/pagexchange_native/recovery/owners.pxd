@@ -41,7 +41,7 @@ cdef inline uint32_t leave_all_pages(pgx_region *r, uint32_t slot) noexcept nogi
         if owner == 0:
             continue
         if owner & PGX_OWNER_SLOT == slot + 1:
-            if e.refs == PGX_FROZEN | slot:
+            if pgx_load32(&e.refs) == PGX_FROZEN | slot:
                 pgx_store32(&e.refs, refs_at_rest(r, e))
             _let_owner_go(e, PGX_OWNER_KEEPER)
             n += 1
