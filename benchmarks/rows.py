@@ -87,6 +87,7 @@ RECORDS: dict[str, Row] = {
 """By the name of the call."""
 RECOVERY = Row("recovery", "recovery of a slot with 32 pairs", "20 us + 2 us a pair + copy", 1.0)
 TIER_LOOP = Row("tier-loop", "a tier's step of 512 pairs but for its exchanges, 1 GiB", "its exchanges", 0.05)
+TIER_LOOP_64K = Row("tier-loop-64k", "the same of 64 KiB folios", "its exchanges", 0.05)
 TIER_TOUCH = Row("tier-touch", "an access counted by a tier, 1 GiB", "100 ns", 1.0)
 
 PEERS: tuple[str, ...] = (

@@ -25,6 +25,7 @@ from benchmarks.rows import (
     THREADS_LIST,
     THREADS_NULL,
     TIER_LOOP,
+    TIER_LOOP_64K,
     TIER_TOUCH,
     CellRow,
     Row,
@@ -165,4 +166,6 @@ def _others(plan: Plan, word: str, large: bool, say: Say) -> list[Line]:
         say("a tier ...")
         samples = tier(plan.cached_rounds, plan.seed)
         found += [line(row, samples[row.key]) for row in tiers]
+    if _asked(TIER_LOOP_64K, word):
+        found.append(line(TIER_LOOP_64K, tier(plan.cached_rounds, plan.seed, order=4)[TIER_LOOP.key]))
     return found

@@ -51,6 +51,7 @@ LIMITS = {
     "record-unmap": 1.00,
     "recovery": 1.00,
     "tier-loop": 0.05,
+    "tier-loop-64k": 0.05,
     "tier-touch": 1.00,
 }
 """What the engine was asked to reach: a limit is moved here and there, on purpose."""

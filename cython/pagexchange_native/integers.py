@@ -10,12 +10,13 @@ from typing import Any, Final, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_BOOLS: Final = (bool, np.bool_)
 _AS_IT_IS: Final = (list, tuple, range, str, bytes, Mapping, set, frozenset)
 
 
 def as_number(value: SupportsIndex, name: str) -> int:
     """Return one integer, of Python or of NumPy; TypeError names the parameter."""
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, _BOOLS):
         raise TypeError(f"{name}: want an integer, got {value!r}")
     try:
         return operator.index(value)

@@ -12,6 +12,7 @@ import pagexchange
 from pagexchange.errors import ConfigError, PluginContractError, PluginError
 from pagexchange.host import read
 from pagexchange.host.build import PagexchangeHost
+from pagexchange_native.tier.step import TierStep
 from tests.core.tier_model import TierModel
 
 FAST, SLOW = 12, 20
@@ -381,9 +382,10 @@ def test_a_quota_of_time_counts_what_a_pair_has_taken(arena):
     fill(arena)
     tier = quota(arena, bytes_per_second=0.0, ms_per_second=1.0, batch=2)
     tier.touch(np.arange(12, 32))
-    view = tier._heat.view(limit=12, seconds=1e-3, ns_per_pair=0.0)
+    view = tier._heat.view(12, 1e-3)
     assert len(tier.pairing.object(view)) == 2
-    view = tier._heat.view(limit=12, seconds=1e-3, ns_per_pair=1000.0)
+    tier._heat.end(TierStep(done=1), choose_ns=0, move_ns=1000, cpu_ns=0)
+    view = tier._heat.view(12, 1e-3)
     assert len(tier.pairing.object(view)) == 1
 
 

@@ -101,7 +101,7 @@ CLASSES = {
     "CallSlot", "Cursor", "DataCopier", "DataMover", "Exchanger", "FaultPlan", "FlagPolicy", "FolioCopy", "Heat",
     "HottestColdest", "ListExchange", "MappingUpdater", "MaskedWord", "Meter", "NativeObject", "NullMover",
     "Outcome", "Pairing", "PerFlag", "PythonCopier", "PythonFlags", "PythonMapping", "PythonMover", "Quota",
-    "RadixTree", "Reader", "Region", "StreamingCopy", "TempPage", "TierView", "TwoPass", "Use", "WholeWord",
+    "RadixTree", "Reader", "Region", "StreamingCopy", "TempPage", "TierStep", "TierView", "TwoPass", "Use", "WholeWord",
     "WordSwap", "WrappedCopier", "WrappedFlags", "WrappedMover", "WrappedPairing", "WrappedUpdater", "XArray",
     "XArrayCursor",
 }  # fmt: skip

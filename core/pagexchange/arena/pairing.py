@@ -70,25 +70,34 @@ def ask(pairing: Served, view: TierView, heat: Heat) -> NDArray[np.int64]:
     """
     with pairing.guard("failed to pair pages"):
         answer = pairing.object(view)
-    wrong = _wrong(answer, view, heat)
+    wrong = ""
+    if not pairing.native:
+        wrong = _wrong_array(answer, view)
+        answer = answer if wrong else np.array(answer, order="C")  # the plug-in may go on with its own
+    wrong = wrong or _wrong_blocks(answer, view, heat)
     if wrong:
         facts = {"distribution": pairing.distribution, "version": pairing.version}
         raise PluginContractError(HOOK, pairing.plugin, wrong, answer, **facts)
-    pairs: NDArray[np.int64] = np.ascontiguousarray(answer)
+    pairs: NDArray[np.int64] = answer
     return pairs
 
 
-def _wrong(answer: object, view: TierView, heat: Heat) -> str:
+def _wrong_array(answer: object, view: TierView) -> str:
     """Return what would be right, or nothing if it is."""
     if not isinstance(answer, np.ndarray) or answer.dtype != np.int64 or answer.ndim != 2 or answer.shape[1] != 2:
         return "an array int64[n, 2]"
     if len(answer) > view.limit:
         return f"{view.limit} pairs at most, not {len(answer)}"
-    found = heat.wrong(np.ascontiguousarray(answer))
+    return ""
+
+
+def _wrong_blocks(pairs: NDArray[np.int64], view: TierView, heat: Heat) -> str:
+    """Return what would be right of the first block that is wrong, or nothing."""
+    found = heat.wrong(pairs)
     if found is None:
         return ""
     what, row = found
-    slow, fast = (int(block) for block in answer[row])
+    slow, fast = (int(block) for block in pairs[row])
     return (
         f"{_blocks(view.slow)} of the slow node in column 0, not {slow}",
         f"{_blocks(view.fast)} of the fast node in column 1, not {fast}",

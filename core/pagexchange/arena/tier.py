@@ -13,14 +13,13 @@ from pagexchange.arena.frame import LaidOutRegion
 from pagexchange.arena.pairs import as_microseconds
 from pagexchange.arena.strategy import Strategy
 from pagexchange.arena.tier_moves import CLOCK, exchanged, migrated
-from pagexchange.arena.tier_step import TierStep
 from pagexchange_native.integers import as_number
 from pagexchange_native.tier.heat import Heat
+from pagexchange_native.tier.step import TierStep
 from pagexchange_native.tier.view import TierView
 
 COUNTED: Final = ("steps", "accesses", "writes", "hits")
-SUMMED: Final = TierStep._fields[1:]  # all but the moves
-_DONE, _MOVE_NS = SUMMED.index("done"), SUMMED.index("move_ns")
+_ALL: Final = 1 << 63  # pairs: more than any arena has
 
 
 class Tier:
@@ -56,8 +55,8 @@ class Tier:
         self._heat = Heat(arena, fast=self._nodes[0], slow=self._nodes[1], run=self.run, half_life=self.half_life)
         self.pairing = pairings.served(pairing, strategy)
         self._suspects = pairings.suspects(self.pairing, strategy.built)
+        self._migrates = strategy.built.spec.migrates
         self._counts = dict.fromkeys(COUNTED, 0)
-        self._sums: list[int] = [0] * len(SUMMED)
         self._before: float | None = None
 
     @property
@@ -76,7 +75,7 @@ class Tier:
     @property
     def counts(self) -> dict[str, int]:
         """Totals by name: `steps`, `accesses`, `writes`, `hits` of the fast node, and the fields of TierStep."""
-        return self._counts | dict(zip(SUMMED, self._sums, strict=True))
+        return self._counts | self._heat.sums.numbers()
 
     def touch(self, frames: ArrayLike, writes: ArrayLike | None = None) -> int:
         """Count accesses.
@@ -138,46 +137,22 @@ class Tier:
         with self.strategy.watched("pairing", lambda: self._suspects):
             chosen = pairings.ask(self.pairing, view, self._heat)
         chosen_at = CLOCK()
-        if self.strategy.built.spec.migrates:
-            moved = migrated(self.strategy, self._heat, chosen, self._nodes, self.half_life, until)
+        if self._migrates:
+            step = migrated(self.strategy, self._heat, chosen, self._nodes, self.half_life, until)
         else:
-            moved = exchanged(self.strategy, self._heat, chosen, self.run, self.half_life, until)
-        moved_at = CLOCK()
-        self._heat.grow()
-        step = TierStep(
-            moves=moved.moves,
-            asked=len(chosen),
-            done=moved.done,
-            refused=moved.refused,
-            left=moved.left,
-            promoted=moved.promoted,
-            demoted=moved.demoted,
-            stalls=moved.stalls,
-            frames_taken=moved.frames_taken,
-            back_and_forth=moved.back_and_forth,
-            bytes=moved.frames * self.arena.page_size,
-            choose_ns=chosen_at - began,
-            move_ns=moved_at - chosen_at,
-            cpu_ns=time.thread_time_ns() - cpu_began + moved.others_cpu_ns,
-        )
+            step = exchanged(self.strategy, self._heat, chosen, self.run, self.half_life, until)
         self._counts["steps"] += 1
-        self._sums = [total + value for total, value in zip(self._sums, step[1:], strict=True)]
+        self._heat.end(step, chosen_at - began, CLOCK() - chosen_at, time.thread_time_ns() - cpu_began)
         return step
 
     def _view(self, pairs: int | None, now: float | None) -> TierView:
-        limit = self.arena.nframes
-        if pairs is not None:
-            limit = min(limit, as_number(pairs, "pairs"))
-            if limit < 0:
-                raise ValueError(f"pairs {pairs}: want 0 or more")
+        limit = _ALL if pairs is None else min(_ALL, as_number(pairs, "pairs"))
+        if limit < 0:
+            raise ValueError(f"pairs {pairs}: want 0 or more")
         at = time.monotonic() if now is None else float(now)
-        before, self._before = self._before, at
-        done, move_ns = self._sums[_DONE], self._sums[_MOVE_NS]
-        return self._heat.view(
-            limit=limit,
-            seconds=0.0 if before is None else max(0.0, at - before),
-            ns_per_pair=move_ns / done if done else 0.0,
-        )
+        seconds = 0.0 if self._before is None else max(0.0, at - self._before)
+        self._before = at
+        return self._heat.view(limit, seconds)
 
 
 def _two_nodes(arena: LaidOutRegion, fast: str | None, slow: str | None) -> tuple[int, int]:

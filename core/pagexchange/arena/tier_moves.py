@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import time
-from typing import Final, NamedTuple
+from collections import Counter
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pagexchange.arena.result import CallResult
 from pagexchange.arena.strategy import Strategy
 from pagexchange_native.tier.heat import Heat
+from pagexchange_native.tier.step import MADE, TierStep, frames_of
 
 Pairs = NDArray[np.int64]
 CLOCK: Final = time.perf_counter_ns
@@ -18,33 +21,17 @@ SLICE: Final = 64
 """Pairs that are migrated between two looks at the clock."""
 
 
-class Moved(NamedTuple):
-    """What came of a step's pairs."""
-
-    moves: Pairs
-    """(old frame, new frame) of each page that moved."""
-    done: int
-    refused: int
-    left: int
-    promoted: int
-    demoted: int
-    stalls: int
-    frames_taken: int
-    back_and_forth: int
-    frames: int
-    """That hold what moved."""
-    others_cpu_ns: int
-    """CPU time of the threads besides the caller's."""
-
-
-def exchanged(strategy: Strategy, heat: Heat, chosen: Pairs, run: int, soon: float, until: int | None) -> Moved:
+def exchanged(strategy: Strategy, heat: Heat, chosen: Pairs, run: int, soon: float, until: int | None) -> TierStep:
     """Exchange the pages of pairs of blocks, in place or as the strategy does it."""
-    pairs = frames_of(chosen, run)
-    by_frame = np.full(len(pairs), -errno.ECANCELED, np.int32)  # as it stays where a plug-in raises
+    pairs = chosen if run == 1 else frames_of(chosen, run)
+    by_frame = np.empty(len(pairs), np.int32)
+    by_frame.fill(-errno.ECANCELED)  # as it stays where a plug-in raises
     rest = None if until is None else max(1.0, (until - CLOCK()) / 1000)
     before = heat.swap(chosen)
+    got = others_ns = 0
     try:
         result = strategy.exchange(pairs, max_call_us=rest, out=by_frame)
+        got, others_ns = result.frames_got, _others_ns(result)
     finally:
         statuses = by_frame
         if run > 1:
@@ -53,36 +40,33 @@ def exchanged(strategy: Strategy, heat: Heat, chosen: Pairs, run: int, soon: flo
             torn = (by_block == 0) & (statuses[:, None] != 0)
             if torn.any():
                 strategy.exchange(pairs[torn.reshape(-1)]).raise_for_status()
-        moves, done, refused, left, again, frames = heat.settle(chosen, statuses, before, soon)
-    cpu_ns = sum(cpu for _, cpu in result.thread_ns[1:])
-    return Moved(
-        frames_of(moves, run), done, refused, left, done * run, done * run, 0, result.frames_got, again * run, frames,
-        cpu_ns,
-    )  # fmt: skip
+        step = heat.settle(chosen, statuses, before, soon, got, others_ns)
+    return step
 
 
 def migrated(
     strategy: Strategy, heat: Heat, chosen: Pairs, nodes: tuple[int, int], soon: float, until: int | None
-) -> Moved:
+) -> TierStep:
     """Migrate: demote cold pages until the hot ones find frames and the low watermark stays free; then promote.
 
     A promotion that finds no free frame is a stall. `nodes`: numbers of the fast and the slow one.
     """
-    parts: list[Moved] = []
-    step = len(chosen) if until is None else SLICE
+    parts: list[TierStep] = []
+    size = len(chosen) if until is None else SLICE
     at = 0
     while at < len(chosen) and (until is None or not at or CLOCK() < until):
-        parts.append(_migrated(strategy, heat, chosen[at : at + step], nodes, soon))
-        at += step
-    sums = (sum(values) for values in zip(*(part[1:] for part in parts), strict=True))
-    none = Moved(np.zeros((0, 2), np.int64), *(0 for _ in Moved._fields[1:]))
+        parts.append(_migrated(strategy, heat, chosen[at : at + size], nodes, soon))
+        at += size
     if not parts:
-        return none
-    moves = np.concatenate([part.moves for part in parts])
-    return Moved(moves, *sums)._replace(left=max(0, len(chosen) - at))
+        return TierStep()
+    sums = Counter[str]()
+    for part in parts:
+        sums.update(part.numbers())
+    sums.update(asked=len(chosen), left=max(0, len(chosen) - at))
+    return TierStep(np.concatenate([part.moves for part in parts]), **{name: sums[name] for name in MADE})
 
 
-def _migrated(strategy: Strategy, heat: Heat, chosen: Pairs, nodes: tuple[int, int], soon: float) -> Moved:
+def _migrated(strategy: Strategy, heat: Heat, chosen: Pairs, nodes: tuple[int, int], soon: float) -> TierStep:
     fast, slow = nodes
     hot, cold = np.ascontiguousarray(chosen[:, 0]), np.ascontiguousarray(chosen[:, 1])
     frames = np.cumsum(heat.frames(cold))
@@ -99,24 +83,20 @@ def _migrated(strategy: Strategy, heat: Heat, chosen: Pairs, nodes: tuple[int, i
         again, frames_moved = again + some, frames_moved + held
         moves.append(np.stack([old, new], axis=1))
     refused = int(np.count_nonzero(up.status))
-    return Moved(
-        moves=np.concatenate(moves),
+    return TierStep(
+        np.concatenate(moves),
         done=len(hot) - refused,
         refused=refused,
-        left=0,
         promoted=len(moves[1]),
         demoted=len(moves[0]),
         stalls=int(np.count_nonzero(up.status == -errno.ENOMEM)),
         frames_taken=up.frames_got + down.frames_got,
         back_and_forth=again,
-        frames=frames_moved,
-        others_cpu_ns=sum(cpu for result in (up, down) for _, cpu in result.thread_ns[1:]),
+        bytes=frames_moved * strategy.arena.page_size,
+        cpu_ns=_others_ns(up) + _others_ns(down),
     )
 
 
-def frames_of(pairs: Pairs, run: int) -> Pairs:
-    """Return the frames of pairs of blocks, one row for each frame of a block."""
-    if run == 1:
-        return pairs
-    inside = np.arange(run, dtype=np.int64)
-    return (pairs[:, None, :] * run + inside[None, :, None]).reshape(-1, 2)
+def _others_ns(result: CallResult) -> int:
+    """CPU time of the threads besides the caller's."""
+    return sum(cpu for _, cpu in result.thread_ns[1:]) if result.workers > 1 else 0

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.tier.format cimport pgx_block
+from pagexchange_native.tier.step cimport TierStep
 
 cdef class Heat:
     cdef Region region
@@ -20,6 +21,7 @@ cdef class Heat:
     cdef double weight       # of an access of this step
     cdef double growth       # of the weight in a step
     cdef readonly uint32_t step
+    cdef readonly TierStep sums  # of all steps
 
     cdef Use used(self)
     cdef int look(self, const int64_t *pair, Py_ssize_t n, Py_ssize_t *at) noexcept nogil

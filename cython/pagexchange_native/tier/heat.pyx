@@ -5,6 +5,8 @@
 from libc.errno cimport ETIME
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
+import mmap
+
 import numpy as np
 
 from pagexchange_native.arena.region cimport Region, Use
@@ -15,12 +17,14 @@ from pagexchange_native.tier.format cimport (
     PGX_TIER_GROUP, PGX_TIER_ORDER, PGX_TIER_ORDER_SHIFT, PGX_TIER_REFUSED, PGX_TIER_STEP, PGX_TIER_STRIDE, PGX_TIER_TAKEN,
     pgx_block, pgx_tier,
 )
+from pagexchange_native.tier.step cimport TierStep
 from pagexchange_native.tier.view cimport TierView
 
 ctypedef fused number:
     uint32_t
     int64_t
 
+cdef Py_ssize_t HUGE = 2 << 20
 cdef double HEAVIEST = 2.0 ** 32  # weight from which on all heat is divided by it: float32 goes up to 2^127
 
 # What is wrong with a list of pairs, see Heat.wrong.
@@ -85,6 +89,20 @@ cdef inline int frames_order(uint32_t state) noexcept nogil:
     return order - 1 if order else 0
 
 
+cdef object _zeros(Py_ssize_t nbytes):
+    """Returns uint8[nbytes] of zeros, in huge pages where the machine gives some: a search goes to blocks at random."""
+    if nbytes < HUGE:
+        return np.zeros(nbytes, np.uint8)
+    memory = mmap.mmap(-1, nbytes + HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    except OSError:  # a Linux without them
+        pass
+    array = np.frombuffer(memory, np.uint8)
+    start = -<Py_ssize_t>array.ctypes.data % HUGE
+    return array[start : start + nbytes]
+
+
 cdef class Heat:
     """Heat and last move of blocks: 8 bytes for each, and half a byte for its group's bound.
 
@@ -122,11 +140,12 @@ cdef class Heat:
         self.nfast = region.region.node_frames[fast] // run
         self.nslow = region.region.node_frames[slow] // run
         self.n = max(self.fast + self.nfast, self.slow + self.nslow)
-        self.words = np.zeros((self.n, 2), np.uint32)
+        self.words = _zeros(8 * self.n).view(np.uint32).reshape(-1, 2)
         self.blocks = <pgx_block *>address(self.words)
         self.lay_bounds()
         for node in range(self.n):
             self.learn(node)
+        self.sums = TierStep()
         self.weight = 1.0
         self.growth = 2.0 ** (1.0 / half_life)
         self.step = 1
@@ -224,13 +243,14 @@ cdef class Heat:
             raise IndexError(f"frame {int(frames[bad])} (access {bad}): in no block of the two nodes; nothing was counted")
         return hits
 
-    def view(self, *, uint64_t limit, double seconds, double ns_per_pair):
-        """Return what a pairing is shown in this step."""
+    def view(self, uint64_t limit, double seconds):
+        """Return what a pairing is shown in this step, `seconds` after the one before."""
         cdef TierView view = TierView.__new__(TierView)
         cdef pgx_tier *t = &view.tier
         view.blocks, view.bounds, view.made = self.words, self.bounds, {}
         t.blocks, t.fast_bounds, t.slow_bounds = self.blocks, self.fast_bounds, self.slow_bounds
-        t.weight, t.seconds, t.ns_per_pair = self.weight, seconds, ns_per_pair
+        t.weight, t.seconds = self.weight, seconds
+        t.ns_per_pair = <double>self.sums.move_ns / self.sums.done if self.sums.done else 0.0
         t.run, t.step, t.limit = self.run, self.step, min(limit, self.nfast, self.nslow)
         t.fast, t.nfast, t.slow, t.nslow = self.fast, self.nfast, self.slow, self.nslow
         t.free_fast = self.free_fast
@@ -295,26 +315,25 @@ cdef class Heat:
                     self.trade(a, b)
         return before
 
-    def settle(self, pairs, statuses, before, double soon):
-        """Put right what `swap` has noted of pairs that have not traded places, and count.
+    def settle(self, pairs, statuses, before, double soon, int64_t frames_taken, int64_t cpu_ns):
+        """Put right what `swap` has noted of pairs that have not traded places, and return what came of the step.
 
         Parameters
         ----------
         pairs : int64[n, 2]
-            As `swap` got them.
+            As `swap` got them; kept, so nobody may change them.
         statuses : int32[n]
-            0, -ETIME for a pair that was not reached, else why it was refused.
+            0, -ETIME for a pair that was not reached, else why it was refused; kept, too.
         before : uint32[n, 2]
             What `swap` has returned.
         soon : float
             Steps within which a page that moves again goes back and forth.
+        frames_taken, cpu_ns : int
+            The step's, of the exchanges.
 
         Returns
         -------
-        moves : int64[2 * done, 2]
-            (old block, new block) of what was in the slow blocks, then of what was in the fast ones.
-        done, refused, left, again, frames : int
-            Pairs by what came of them; blocks that went back and forth; frames that hold what moved.
+        TierStep
         """
         cdef object view = view_of(pairs, "pairs", INT64, 2)
         cdef object verdicts = view_of(statuses, "statuses", INT32, 1)
@@ -322,25 +341,21 @@ cdef class Heat:
         cdef const int64_t *pair = <const int64_t *>items(view)
         cdef const int32_t *status = <const int32_t *>items(verdicts)
         cdef const uint32_t *states = <const uint32_t *>items(olds)
-        cdef Py_ssize_t n = extent(view, 0), i, done, at = 0, left = 0
-        cdef uint64_t a, b, again = 0, frames = 0
+        cdef Py_ssize_t n = extent(view, 0), i
+        cdef uint64_t a, b, done = 0, left = 0, again = 0, frames = 0
         cdef Use use = self.used()
+        cdef TierStep step = TierStep.__new__(TierStep)
         if extent(verdicts, 0) != n or extent(olds, 0) != n or extent(olds, 1) != 2 or extent(view, 1) != 2:
             raise ValueError(f"want int64[{n}, 2], int32[{n}] and uint32[{n}, 2]")
-        done = n - np.count_nonzero(statuses)
-        moves = np.empty((2 * done, 2), np.int64)
-        cdef int64_t *move = <int64_t *>address(moves)
         with nogil:
             for i in range(n):
-                a, b = <uint64_t>pair[2 * i], <uint64_t>pair[2 * i + 1]
-                if not (self.knows(a) and self.knows(b)):
-                    continue
-                if status[i] == 0 and at < done:
+                if status[i] == 0:
                     again += self.lately(states[2 * i], soon) + self.lately(states[2 * i + 1], soon)
                     frames += self.run << frames_order(states[2 * i])
-                    move[2 * at] = move[2 * (done + at) + 1] = a
-                    move[2 * at + 1] = move[2 * (done + at)] = b
-                    at += 1
+                    done += 1
+                    continue
+                a, b = <uint64_t>pair[2 * i], <uint64_t>pair[2 * i + 1]
+                if not (self.knows(a) and self.knows(b)):
                     continue
                 self.trade(a, b)
                 if status[i] == -ETIME:
@@ -349,7 +364,14 @@ cdef class Heat:
                 else:
                     self.refuse(a)
                     self.refuse(b)
-        return moves, done, n - done - left, left, again, 2 * frames
+        step.pairs, step.statuses, step.run = pairs, statuses, self.run
+        step.asked, step.done, step.left = n, done, left
+        step.refused = step.asked - step.done - step.left
+        step.promoted = step.demoted = done * self.run
+        step.back_and_forth = again * self.run
+        step.bytes = 2 * frames * self.region.region.page_size
+        step.frames_taken, step.cpu_ns = frames_taken, cpu_ns
+        return step
 
     cdef void trade(self, uint64_t a, uint64_t b) noexcept nogil:
         """Notes that the pages of a slow and a fast block have traded places in this step."""
@@ -427,8 +449,11 @@ cdef class Heat:
         self.blocks[block].state = 0
         bound[0] = max(bound[0], <float>0.0) if block - self.slow < self.nslow else <float>0.0
 
-    def grow(self):
-        """End the step: accesses of the next one weigh more."""
+    def end(self, TierStep step not None, int64_t choose_ns, int64_t move_ns, int64_t cpu_ns):
+        """End a step: note its times, add it to the sums; accesses of the next one weigh more."""
+        step.choose_ns, step.move_ns = choose_ns, move_ns
+        step.cpu_ns += cpu_ns
+        self.sums.add(step)
         self.weight *= self.growth
         if self.weight > HEAVIEST:
             self.words.view(np.float32)[:, 0] /= np.float32(self.weight)

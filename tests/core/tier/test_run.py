@@ -104,12 +104,14 @@ def test_it_can_be_printed_and_read_again(result):
 
 def test_a_page_that_is_not_where_the_moves_say_is_that_ways_fault(monkeypatch):
     from pagexchange.arena.tier import Tier
+    from pagexchange_native.tier.step import MADE, TierStep
 
     true = Tier.step
 
     def forgets(self, **given):
         did = true(self, **given)
-        return did._replace(moves=did.moves[: len(did.moves) // 2 - 1])
+        made = {name: getattr(did, name) for name in MADE}
+        return TierStep(did.moves[: len(did.moves) // 2 - 1], **made)
 
     monkeypatch.setattr(Tier, "step", forgets)
     result = played(names=["list-exchange"])

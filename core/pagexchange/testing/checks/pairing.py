@@ -12,6 +12,7 @@ from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.checks.serves import ServesChecks
 from pagexchange.testing.verdict.judge import answers, ask, breaks
 from pagexchange_native.tier.heat import Heat
+from pagexchange_native.tier.step import TierStep
 
 _FAST, _SLOW = 96, 200
 _LIMITS = (1, 7, 1000)
@@ -84,13 +85,13 @@ def _moments(heat: Heat, limits: tuple[int, ...] = _LIMITS) -> Iterator[TierView
             heat.touch(np.minimum(rng.geometric(0.02, 400 * step), _FAST + _SLOW) - 1)
             heat.touch(_FAST + _SLOW - np.minimum(rng.geometric(0.05, 100 * step), _SLOW))
         for limit in limits:
-            yield heat.view(limit=limit, seconds=0.5 * step, ns_per_pair=1000.0 * step)
+            yield heat.view(limit, 0.5 * step)
         heat.refused(rng.integers(0, _FAST + _SLOW, 5))
-        heat.grow()
+        heat.end(TierStep(done=1), choose_ns=0, move_ns=1000 * step, cpu_ns=0)
 
 
 def _all(arena: Arena, heat: Heat) -> tuple[NDArray[Any], ...]:
-    view = heat.view(limit=1, seconds=0.0, ns_per_pair=0.0)
+    view = heat.view(1, 0.0)
     return arena.memory.copy(), heat.accesses(), view.moved.copy(), view.order.copy()
 
 
