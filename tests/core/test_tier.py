@@ -385,7 +385,8 @@ def test_a_quota_of_time_counts_what_a_pair_has_taken(arena):
     view = tier._heat.view(12, 1e-3)
     assert len(tier.pairing.object(view)) == 2
     tier._heat.end(TierStep(done=1), choose_ns=0, move_ns=1000, cpu_ns=0)
-    view = tier._heat.view(12, 1e-3)
+    took = tier._heat.view(12, 0.0).ns_per_pair
+    view = tier._heat.view(12, 1.0001e-6 * took)  # of a millisecond in a second as much as a pair takes
     assert len(tier.pairing.object(view)) == 1
 
 
