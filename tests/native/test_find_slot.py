@@ -67,6 +67,18 @@ def test_another_page_in_the_place_is_reported_as_it_is(finder: MappingUpdater) 
 
 
 @pytest.mark.parametrize("finder", FINDERS, ids=lambda f: f.name)
+def test_where_an_entry_says_that_its_slot_is_need_not_be_true(finder: MappingUpdater) -> None:
+    arena, pages = arena_with_files(1)
+    right, found = finder(pages, arena)
+    slots = arena.entries["next"]  # of a page its slot
+    dense = pages["pfn"][:128].astype(np.int64)
+    slots[dense[:64]] = slots[dense[64:]]  # 64 positions on, a word has the same place in its node
+    offset, again = finder(pages, arena)
+    np.testing.assert_array_equal(offset, right)
+    np.testing.assert_array_equal(again, found)
+
+
+@pytest.mark.parametrize("finder", FINDERS, ids=lambda f: f.name)
 def test_a_mapping_that_does_not_exist_has_no_pages(finder: MappingUpdater) -> None:
     arena, pages = arena_with_files(1)
     some = pages[:3].copy()
