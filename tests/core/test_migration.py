@@ -245,6 +245,22 @@ def test_no_more_frames_are_taken_at_a_time_than_linux_migrates_at_one_time() ->
     assert set(seen) == {before - 512, before - 8 * 16}
 
 
+def test_free_frames_in_a_list_do_not_make_its_batches_small() -> None:
+    """What is in a free block counts for no base pages."""
+    arena = Arena.create([("fast", 64), ("slow", 64)])
+    pfns = arena.alloc("fast", 32)
+    arena.free(pfns[1::2])
+    at_once: list[int] = []
+
+    def copy_pieces(pieces: Any, source: Any, target: Any) -> None:
+        pieces[target] = pieces[source]
+        at_once.append(len(source))
+
+    mixed = np.concatenate([np.column_stack([pfns[::2], np.arange(33, 49)]).ravel(), pfns[1::2]])
+    assert migrating(arena, copy_pieces).migrate(mixed, "slow").migrated == 16
+    assert at_once == [16]
+
+
 def test_frames_that_pages_left_serve_those_that_come_back() -> None:
     """With one free frame on each node above the watermark, two pages trade nodes by two calls, again and again."""
     arena = Arena.create([("fast", 64), ("slow", 64)], watermarks=(0, 0, 0))

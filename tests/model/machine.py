@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +48,10 @@ STRATEGIES: Final = {
     "rfc-2019": ref.Strategy(flags="list of 2019"), "whole-word": ref.Strategy(flags="whole word"),
     "copy-page": TEMP, "per-worker": ref.Strategy(data=("temp per worker",)),
     "chain": ref.Strategy(data=("temp", "in place")),
+}  # fmt: skip
+MIGRATING: Final = {
+    "migrate": ref.Strategy(), "migrate-in-python": ref.Strategy(),
+    "migrate-past-the-caches": ref.Strategy(flags="list of 2019"),
 }  # fmt: skip
 MAPPINGS: Final = [("file", False, "migrate"), ("shm", True, "migrate"), ("plain", False, "none"),
                    ("fixed", False, "unmovable"), ("other", False, "migrate")]  # fmt: skip
@@ -136,6 +140,7 @@ FILES = st.integers(0, len(MAPPINGS) - 1)
 SPACES = st.integers(0, 1)
 WHERE = st.sampled_from(POSITIONS + PLACES[:4])
 NAMES = st.sampled_from(["list-exchange", "word-swap", *STRATEGIES])
+COPYING = st.sampled_from(list(MIGRATING))
 THREADS = st.sampled_from([1, 1, 1, 2])
 SCARCE = st.sampled_from([0, 0, 0, 0, 1, 2, 3])
 MODES = st.sampled_from(["async", "async", "sync-light", "sync"])
@@ -627,6 +632,42 @@ class Machine(RuleBasedStateMachine):
 
     exchange_now = exchange_at_once = exchange_alike  # so that one call in four or so is an exchange
     exchange_all = exchange_nodes
+
+    # ---- migration ---------------------------------------------------------------------------------------------------
+
+    @step(target=frames, pfn=frames, to=st.integers(0, 2), strategy=COPYING, mode=MODES, threads=THREADS)
+    def migrate(self, pfn: int, to: int, strategy: str, mode: Any, threads: int) -> Any:
+        """One page, whose bytes several threads may share."""
+        return self.move([pfn], to, strategy, mode, threads)
+
+    @step(target=frames, pfns=st.lists(any_frame, max_size=8), to=st.integers(0, 2), strategy=COPYING, mode=MODES)
+    def migrate_list(self, pfns: list[int], to: int, strategy: str, mode: Any) -> Any:
+        return self.move(pfns, to, strategy, mode)
+
+    @step(target=frames, node=NODES, to=st.integers(0, 2), strategy=COPYING, mode=MODES, backwards=st.booleans(),
+          left=st.integers(0, 200))  # fmt: skip
+    def migrate_node(self, node: str, to: int, strategy: str, mode: Any, backwards: bool, left: int) -> Any:
+        """All pages of a node but so many: a long list, for which the other may have too few frames."""
+        pfns = [Pfn(page.frame.pfn) for page in self.model.pages() if page.frame.node.name == node]
+        pfns = sorted(pfns, reverse=backwards)[: max(1, len(pfns) - left)]
+        note(f"# frames {pfns}")
+        return self.move(pfns, to, strategy, mode)
+
+    def move(self, pfns: Sequence[int], to: int, strategy: str, mode: Any, threads: int = 1) -> Any:
+        """Returns the frames that pages have come to."""
+        node = self.model.nodes[to % len(self.model.nodes)]
+        bound = Strategy(self.real, built(strategy, *self.names), mode, 0.0)
+        result = self.real.migrate(pfns, node.name, bound, threads=threads)
+        placed = result.placed.tolist()
+        want = self.model.migrate([int(pfn) for pfn in pfns], node, MIGRATING[strategy], mode, placed)
+        names = [errno_name(code) if code else "done" for code in result.status.tolist()]
+        must = [errno_name(code) if code else "done" for code in want.status]
+        assert names == must, f"{names}, must be {must}"
+        assert (result.frames_asked, result.frames_got) == (want.asked, want.got)
+        moved = [Pfn(now) for was, now in zip(pfns, placed, strict=True) if now != was]
+        assert result.migrated == len(moved)
+        assert len(list(result.messages(len(names)))) == len(names) - names.count("done")
+        return multiple(*moved)
 
     @step()
     def look(self) -> None:

@@ -528,7 +528,7 @@ class Arena:
         left = []
         for i in batch:
             low, high = sorted(pairs[i])
-            out.status[i] = self._refusal(self.frames[low], self.frames[high], mode)
+            out.status[i] = self._refusal([self.frames[low], self.frames[high]], mode)
             if out.status[i] == 0 and strategy.flags == "whole word":
                 differ = self._frame_word(low) ^ self._frame_word(high)
                 out.touched |= differ
@@ -549,36 +549,40 @@ class Arena:
         number = {bit for place, bit in enumerate(node) if frame.node.number >> place & 1}
         return (frame.bits - self.word.swap) | number
 
-    def _refusal(self, low: Frame, high: Frame, mode: Mode) -> int:
-        """The status of a pair; the lower frame is looked at first. 0: nothing is against it."""
-        for frame in (low, high):
-            if frame.state == "free":
-                return -errno.ENOENT
-            if frame.state == "tail":
-                return -errno.EINVAL
-            if frame.state != "used":
-                return -errno.ENXIO if frame.state == "offline" else -errno.EBUSY
-            if frame.bits & self.word.bits("hwpoison"):
-                return -EHWPOISON
-            if frame.bits & self.word.bits("reserved"):
-                return -errno.EBUSY
-        assert low.page is not None
-        assert high.page is not None
-        if low.page.order != high.page.order:
+    def _absent(self, frame: Frame) -> int:
+        """Why no page that could be moved begins in a frame."""
+        if frame.state == "free":
+            return -errno.ENOENT
+        if frame.state == "tail":
             return -errno.EINVAL
-        if low.owned or high.owned or (low.bits | high.bits) & self.word.bits("locked"):
+        if frame.state != "used":
+            return -errno.ENXIO if frame.state == "offline" else -errno.EBUSY
+        if frame.bits & self.word.bits("hwpoison"):
+            return -EHWPOISON
+        return -errno.EBUSY if frame.bits & self.word.bits("reserved") else 0
+
+    def _refusal(self, frames: list[Frame], mode: Mode) -> int:
+        """The status of a pair, or of a page that migrates; the lower frame is looked at first. 0: all is well."""
+        for frame in frames:
+            why = self._absent(frame)
+            if why:
+                return why
+        pages = [frame.page for frame in frames if frame.page]
+        if len({page.order for page in pages}) > 1:
+            return -errno.EINVAL
+        if any(frame.owned or frame.bits & self.word.bits("locked") for frame in frames):
             return -errno.EAGAIN  # in the modes that wait: after the time is over
-        for frame, page in ((low, low.page), (high, high.page)):
+        for frame, page in zip(frames, pages, strict=True):
             why = self._immovable(frame, page, mode)
             if why:
                 return why
-        tails = {bit for page in (low.page, high.page) for frame in self.tails(page) for bit in frame.bits}
+        tails = {bit for page in pages for frame in self.tails(page) for bit in frame.bits}
         if tails & self.word.bits("hwpoison", "has_hwpoisoned") & self.word.tail_refuse:
             return -EHWPOISON
         if tails & self.word.tail_refuse:
             return -errno.EBUSY if tails & self.word.bits("reserved") else -errno.EOPNOTSUPP
         for pin in self.everyones_pins():  # the first that is met says for how long
-            if any(pin.pfn in self.pfns(page) for page in (low.page, high.page)):
+            if any(pin.pfn in self.pfns(page) for page in pages):
                 return -errno.EBUSY if pin.long or mode == "sync" else -errno.EAGAIN
         return 0
 
@@ -618,6 +622,90 @@ class Arena:
                 return -errno.EBUSY
         return 0
 
+    # ---- migration ---------------------------------------------------------------------------------------------------
+
+    def migrate(self, pfns: list[int], to: Node, strategy: Strategy, mode: Mode, placed: list[int]) -> Outcome:
+        """`placed`: where the pages lie now. In which frames is the allocator's business, as long as those were free.
+
+        What a call migrates at one time is bounded in base pages, too, but none of the arenas here has so many.
+        """
+        out = Outcome([0] * len(pfns))
+        wanted: list[int] = []  # positions in the list
+        for i, pfn in enumerate(pfns):
+            if not 0 <= pfn < len(self.frames):
+                out.status[i] = -errno.EFAULT
+            elif pfn in pfns[:i]:
+                out.status[i] = -errno.EINVAL
+            elif self.frames[pfn].node is to:
+                out.status[i] = self._absent(self.frames[pfn])
+            else:
+                wanted.append(i)
+        most = BATCH if len(pfns) <= BATCH else OF_A_LONG_LIST
+        for first in range(0, len(wanted), most):
+            self._migrate_batch(pfns, wanted[first : first + most], to, strategy, mode, placed, out)
+        for i, pfn in enumerate(pfns):
+            if i not in wanted or out.status[i]:
+                assert placed[i] == pfn, f"page of frame {pfn} stays there, and is said to lie in frame {placed[i]}"
+        return out
+
+    def _migrate_batch(
+        self,
+        pfns: list[int],
+        batch: list[int],
+        to: Node,
+        strategy: Strategy,
+        mode: Mode,
+        placed: list[int],
+        out: Outcome,
+    ) -> None:
+        """Pages that have their free frames at once; those of pages that are refused are given back afterwards."""
+        orders = [order for _, order in self.blocks(to)]
+        free = self.free_frames(to)
+        moving = []
+        for i in batch:
+            frame = self.frames[pfns[i]]
+            out.status[i] = self._absent(frame)
+            if out.status[i]:
+                continue
+            assert frame.page is not None
+            size = frame.page.size
+            out.asked += size
+            if not self._ask(to, frame.page.order, free, orders):
+                out.status[i] = -errno.ENOMEM
+                continue
+            free -= size
+            out.got += size
+            out.status[i] = self._refusal([frame], mode)
+            if out.status[i] == 0:
+                moving.append(i)
+        for i in moving:
+            self._move(pfns[i], to, placed[i], strategy)
+
+    def _move(self, pfn: int, to: Node, placed: int, strategy: Strategy) -> None:
+        """One page into frames that are free."""
+        page = self.frames[pfn].page
+        assert page is not None
+        tails = [frame.bits & self.word.tail_swap for frame in self.tails(page)]
+        self._free(page)
+        self.alloc(to, [placed], page.order, [page.data])
+        page.frame = self.frames[placed]
+        page.frame.page = page
+        if strategy.flags == "list of 2019":
+            page.bits, _ = self.per_flag(page.bits, set())
+        for frame, bits in zip(self.tails(page), tails, strict=True):
+            frame.bits |= bits
+
+    def _ask(self, node: Node, order: int, free: int, orders: list[int]) -> bool:
+        """Ask a node for a folio, of which so many frames are free now, in blocks of these orders: what it counts."""
+        (least, low, _), size = node.watermarks, 1 << order
+        node.asked += size
+        node.below_low += free - size < low
+        node.below_min += free - size < least
+        if free - size < least or not take_block(orders, order):
+            return False
+        node.got += size
+        return True
+
     def _take_temps(
         self, pairs: list[tuple[int, int]], batch: list[int], mover: str, out: Outcome
     ) -> tuple[list[int], list[int]]:
@@ -634,14 +722,9 @@ class Arena:
                 continue
             out.asked += page.size
             for node in self.nodes:
-                least, low, _ = node.watermarks
-                node.asked += page.size
-                node.below_low += free[node.number] - page.size < low
-                node.below_min += free[node.number] - page.size < least
-                if free[node.number] - page.size < least or not take_block(orders[node.number], page.order):
+                if not self._ask(node, page.order, free[node.number], orders[node.number]):
                     continue
                 free[node.number] -= page.size
-                node.got += page.size
                 out.got += page.size
                 kept.append(page.order)
                 done.append(i)

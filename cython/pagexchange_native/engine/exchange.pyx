@@ -230,7 +230,8 @@ cdef void _gather_pages(Share *s, int64_t *position) noexcept nogil:
         if s.status[at] == PENDING and not 0 <= pfn < <int64_t>w.r.nframes:
             s.status[at] = -EFAULT  # as in `_gather`
         if s.status[at] == PENDING:
-            frames += 1ull << min(<uint32_t>pgx_load8(&w.r.entries[pfn].order), <uint32_t>PGX_MAX_ORDER)
+            if pgx_load8(&w.r.entries[pfn].state) == PGX_USED:  # what a free block's frame calls its order is the allocator's
+                frames += 1ull << min(<uint32_t>pgx_load8(&w.r.entries[pfn].order), <uint32_t>PGX_MAX_ORDER)
             if frames > MIGRATED and w.n:
                 break
             p = &w.work[w.n]
