@@ -13,6 +13,7 @@ from tests.protocol.claim import Claim
 from tests.protocol.data_log import DataLog
 from tests.protocol.frames import Frames
 from tests.protocol.helpers import Helpers
+from tests.protocol.migration import Migration
 from tests.protocol.slots import Protocol
 from tests.protocol.structure import Structure
 from tests.protocol.tails import Tails
@@ -20,7 +21,7 @@ from tests.protocol.whole_pages import WholePages
 
 LONG = os.environ.get("PAGEXCHANGE_PROTOCOL") == "long"
 QUICK = 200_000  # states
-PROTOCOLS = (Claim, Structure, DataLog, Tails, WholePages, Helpers, Allocator, Frames)
+PROTOCOLS = (Claim, Structure, DataLog, Tails, WholePages, Helpers, Allocator, Frames, Migration)
 RIGHT = [(protocol, work) for protocol in PROTOCOLS for work in protocol.works]
 WRONG = [(protocol, mistake) for protocol in PROTOCOLS for mistake in protocol.mistakes]
 
