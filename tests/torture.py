@@ -182,7 +182,7 @@ class Torture:
         self.hire(who, exchange)
 
     def migrator(self, who: str, name: str, mode: str, threads: int) -> None:
-        # Soon: with its free frames it has what a call may wait for that has a page which it waits for.
+        # Soon over: an exchange may wait for a free frame that it has, with a page that it waits for.
         bound = migrating(self.arena, name, mode, timeout=0.1)  # type: ignore[arg-type]
         half = self.arena.nframes // 2
 

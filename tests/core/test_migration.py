@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pagexchange.arena.arena import Arena
 from pagexchange.arena.migration import MigrationResult
 from pagexchange.arena.strategy import Strategy
-from pagexchange.errors import PagexchangeError, PluginError
+from pagexchange.errors import ArenaBusyError, PagexchangeError, PluginError
 from pagexchange.hookspecs import hookimpl
 from pagexchange.host.discovery import manager
 from pagexchange.model.statuses import EHWPOISON
@@ -27,6 +27,7 @@ from pagexchange.oracle import format as f
 from pagexchange_native.arena.region import STATES
 from pagexchange_native.movers.folio_copy import FolioCopy
 from pagexchange_native.wrappers import FaultPlan, wrap
+from tests.core.library import until
 from tests.core.pages import KINDS, Pages, Pfns, differences, migrating, picture, resting, strategy
 from tests.core.test_memory_error import break_memory, poisoned
 
@@ -495,6 +496,38 @@ def test_observers_are_told_where_pages_were_and_where_they_are() -> None:
 
 
 # ---- beside others ---------------------------------------------------------------------------------------------------
+
+
+def test_a_call_and_a_migration_that_want_what_the_other_has_both_go_on() -> None:
+    """The free frame is had by the migration before the page, the page by the call before the free frame."""
+    arena = Arena.create([("fast", 8), ("slow", 8)], watermarks=(0, 0, 0))
+    page = int(arena.alloc("fast", 1)[0])
+    target = int(arena.alloc("slow", 8)[-1])
+    arena.free(target)
+    assert arena.lock(page)
+    results: list[MigrationResult] = []
+    bound = migrating(arena, mode="sync", timeout=60.0)
+    moving = threading.Thread(target=lambda: results.append(bound.migrate([page], "slow")))
+    moving.start()
+    until(lambda: bool(arena.entries["owner"][target]), "the migration has taken no frame")
+    kept = int(arena.entries["owner"][page])
+    failed: list[ArenaBusyError] = []
+
+    def mark() -> None:
+        try:
+            arena.set_flags([page, target], ["referenced"])
+        except ArenaBusyError as error:
+            failed.append(error)
+
+    marking = threading.Thread(target=mark)
+    marking.start()
+    until(lambda: int(arena.entries["owner"][page]) != kept, "the call has not entered the page")
+    arena.unlock(page)
+    for thread in (marking, moving):
+        thread.join()
+    assert failed == []
+    assert results[0].status.tolist() == [0]
+    assert check(arena) == []
 
 
 def test_migrations_exchanges_and_readers_beside_each_other_lose_and_tear_no_page() -> None:

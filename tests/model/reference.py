@@ -593,8 +593,10 @@ class Arena:
         return range(page.frame.pfn, page.frame.pfn + page.size)
 
     def everyones_pins(self) -> list[Pin]:
-        """This process's, then the other's."""
-        return [pin for pin in self.pins if pin] + [Pin(pfn, long=False) for pfn in self.short_pins]
+        """This process's, references by get first, then the other's."""
+        return sorted((pin for pin in self.pins if pin), key=lambda pin: pin.long) + [
+            Pin(pfn, long=False) for pfn in self.short_pins
+        ]
 
     def pinned(self, page: Page, *, long: bool = False) -> bool:
         """Whether anybody has a reference on one of its frames; `long`: for long."""

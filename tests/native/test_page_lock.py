@@ -161,8 +161,9 @@ CHANGES: dict[str, Callable[[Pages, int, int], object]] = {
 def test_a_page_that_an_exchange_keeps_is_refused_and_nothing_was_changed(impatient: None, name: str) -> None:
     pages = Pages()
     arena = pages.arena
-    pair = pages.pair(("raw", "raw"))
     other = int(arena.alloc(0)[0])
+    pair = pages.pair(("raw", "raw"))
+    assert other < pair[0]  # so the call has it by then
     for pfn in (other, *pair):
         arena.set_flags(pfn, word(arena, "uptodate"))
     with Slow(pages, pair).under_way():

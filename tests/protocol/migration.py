@@ -192,6 +192,9 @@ class Migration(Slots):
         there = yield from self.take(me, slot)
         if there is None:
             return
+        if there == here:  # by then; an arena's free frame is on another node than the page
+            yield from self.give_back(me, slot)
+            return
         yield store(("pair", slot), (here, there))
         yield store(("state", slot), (INTENT, 0))
         claimed = yield from self.claim_pair(slot, here, there)

@@ -9,7 +9,8 @@
 
 An exchange and a call let go in the end, so both are waited for; nobody waits for what `Region.lock` keeps. Who has
 locked a page is the one to set its flags: therefore calls that change flags enter such a page, and leave it kept.
-Several pages are locked in the order of their frames, as an exchange that waits does: no cycle of waiters can form.
+Several pages are locked in the order of their frames, as an exchange that waits does, so that no cycle of waiters forms. But
+a migration has its free frames before it waits: a call that waits for one of those lets go of what it has, and begins again.
 """
 
 from libc.errno cimport EAGAIN, EBUSY

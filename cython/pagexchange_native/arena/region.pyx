@@ -389,22 +389,34 @@ cdef class Region:
         return 0 if in_plugin_of(self) else now_ns() + <uint64_t>(PATIENCE * 1e9)
 
     cdef int enter(self, CallSlot slot, const int64_t *pfns, int64_t n, uint32_t *firsts) except -1:
-        """Lock the pages of n frames, ascending and in range, for `leave_pages`. ArenaBusyError: none is locked."""
-        cdef int64_t done
-        cdef uint64_t now
+        """Lock the pages of n frames, ascending and in range, for `leave_pages`. ArenaBusyError: none is locked.
+
+        A migration that waits for one of them may have another one, which it took from the allocator without regard to their
+        order: a page that does not come is waited for with nothing held, and then all of them are begun again.
+        """
+        cdef int64_t done, before
+        cdef const int64_t *missing
+        cdef uint32_t first
         with nogil:
             done = enter_pages(self.region, slot.number, pfns, n, 0, firsts, 0)
         if done == n:
             return 0
         try:
             while True:
-                now = now_ns()
-                if now >= slot.until:
-                    raise self.busy(pfns[done], slot.until)
+                before = done
                 with nogil:
-                    done = enter_pages(self.region, slot.number, pfns, n, done, firsts, min(slot.until, now + LOOK))
+                    done = enter_pages(self.region, slot.number, pfns, n, done, firsts, min(slot.until, now_ns() + LOOK))
                 if done == n:
                     return 0
+                missing = &pfns[done]
+                if now_ns() >= slot.until:
+                    raise self.busy(missing[0], slot.until)
+                if done == before:
+                    leave_pages(self.region, slot.number, firsts, done)
+                    done = 0
+                    with nogil:
+                        if enter_pages(self.region, slot.number, missing, 1, 0, &first, min(slot.until, now_ns() + LOOK)) == 1:
+                            leave_pages(self.region, slot.number, &first, 1)
                 PyErr_CheckSignals()
         except BaseException:
             leave_pages(self.region, slot.number, firsts, done)
