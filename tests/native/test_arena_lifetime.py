@@ -281,7 +281,8 @@ MESSAGE = "a view of an arena that was made before fork() was used in the child"
 def test_a_view_from_before_a_fork_says_what_is_wrong(here: str, code: int, told: bool) -> None:
     """It was signal 11, and no word; and a new mapping could lie where the old view writes."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0"  # nor a sanitizer's report of it
+    # A sanitizer is not to report it either.
+    environment["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0"
     command = [sys.executable, "-c", FORK.replace("HERE", here)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert done.stdout.split() == [str(code), "0"], done.stderr
