@@ -90,13 +90,16 @@ def test_the_mover_that_goes_backwards_moves_everything(step: int) -> None:
         example("backward-swap").BackwardSwap(0)
 
 
-def test_the_buffer_pool_reads_what_the_file_has_and_hits_the_fast_node_more_often_with_a_tier(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1024, 4096])
+def test_the_buffer_pool_reads_what_the_file_has_and_hits_the_fast_node_more_often_with_a_tier(
+    tmp_path: Path, size: int
+) -> None:
     pool = example("buffer-pool")
     path = tmp_path / "blocks"
-    np.repeat(np.arange(1024, dtype=np.uint64), pool.BLOCK // 8).tofile(path)
+    np.repeat(np.arange(1024, dtype=np.uint64), size // 8).tofile(path)
     shares = []
     for tiered in (False, True):
-        opened = pool.BufferPool(path, 128, 600, tiered)
+        opened = pool.BufferPool(path, size, 128, 600, tiered)
         for batch in pool.accesses(40_000, 1024):
             frames = opened.read(batch)
             assert (opened.arena.frames[frames, 0] == batch).all()

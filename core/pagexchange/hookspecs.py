@@ -85,7 +85,7 @@ class ArenaFacts(Protocol):
 
     @property
     def page_size(self) -> int:
-        """Bytes of a frame: a power of two from 4096 to 2 MiB."""
+        """Bytes of a frame: a power of two from 1024 to 2 MiB."""
         ...
 
     @property
@@ -127,8 +127,8 @@ class PythonDataMover(Protocol):
     def __call__(self, pieces: Words, a: Numbers, b: Numbers) -> None:
         """Exchange the rows `a` with the rows `b`.
 
-        `pieces`, uint64[m, 512], are all frames cut into 4 KiB pieces; `a` and `b`, int64[k], are numbers of rows, no
-        two of them equal. No other row may be written.
+        `pieces`, uint64[m, words], are all frames cut into pieces of 4 KiB, 512 words, or whole frames where a frame
+        is smaller; `a` and `b`, int64[k], are numbers of rows, no two of them equal. No other row may be written.
         """
 
 

@@ -32,6 +32,7 @@ from pagexchange_native.format cimport (
     PGX_CHUNK,
     PGX_DATA,
     PGX_MAX_ORDER,
+    PGX_PAGE_MIN,
     PGX_SAVED,
     pgx_region,
     pgx_saved,
@@ -207,8 +208,8 @@ def time_loop(str loop, frames, object pairs not None, *, str isa="auto", bint p
     cdef pgx_log log
     if extent(table, 1) != 2:
         raise ValueError(f"pairs has {extent(table, 1)} columns; it must have 2")
-    if size % PGX_SHARE or size < 4096:
-        raise ValueError(f"a folio of {size} bytes: it must be a multiple of {PGX_SHARE}, at least 4096")
+    if size % PGX_SHARE or size < PGX_PAGE_MIN:
+        raise ValueError(f"a folio of {size} bytes: it must be a multiple of {PGX_SHARE}, at least {PGX_PAGE_MIN}")
     for i in range(n):
         if not (0 <= pair[2 * i] <= last and 0 <= pair[2 * i + 1] <= last):
             raise IndexError(f"pair {i} ({pair[2 * i]}, {pair[2 * i + 1]}): "

@@ -12,6 +12,7 @@ cdef extern from "pagexchange/arena.h" nogil:
         PGX_BATCH
         PGX_CHUNK
         PGX_TAIL_WORDS
+        PGX_PAGE_MIN
         PGX_PIECE
         PGX_PIECES
         PGX_PINS
@@ -308,6 +309,7 @@ cdef extern from "pagexchange/arena.h" nogil:
 
     pgx_slot *pgx_slot_at(const pgx_region *r, uint32_t slot)
     uint8_t *pgx_frame_at(const pgx_region *r, uint64_t pfn)
+    uint64_t pgx_piece(const pgx_region *r)
     uint64_t pgx_xa_entry(uint64_t value)
     uint64_t pgx_xa_value(uint64_t entry)
     void pgx_prefetch(const void *p)

@@ -17,7 +17,7 @@ class BackwardSwap:
 
     @pagexchange.hookimpl
     def exchange_data(self, arena):
-        """Return the mover: `pieces` are all frames, uint64[m, 512]; `a` and `b` are numbers of rows."""
+        """Return the mover: `pieces` are all frames, uint64[m, words]; `a` and `b` are numbers of rows."""
 
         def move(pieces, a, b):
             for end in range(len(a), 0, -self.step):

@@ -1,6 +1,6 @@
-"""A buffer pool over a file: blocks of 4 KiB in a fast and a slow node of an arena, with and without a tier.
+"""A buffer pool over a file: its blocks in a fast and a slow node of an arena, with and without a tier.
 
-    python buffer_pool.py [ACCESSES]
+    python buffer_pool.py [ACCESSES [BLOCKS [BYTES]]]
 
 Both pools read the same blocks of the same file, in batches. One lets pages trade places after each batch, the other
 leaves each where it was loaded. What differs is how many reads hit the fast node, and the time that it takes.
@@ -14,15 +14,13 @@ import numpy as np
 
 from pagexchange import Arena
 
-BLOCK = 4096
-
 
 class BufferPool:
-    """Blocks of a file, in the frames of an arena. `read` returns the frames in which they lie."""
+    """Blocks of a file, of 1 KiB or more, in the frames of an arena. `read` returns the frames in which they lie."""
 
-    def __init__(self, path, fast, slow, tiered):
-        self.blocks = np.memmap(path, np.uint64, "r").reshape(-1, BLOCK // 8)
-        self.arena = Arena.create(nodes=[("fast", fast), ("slow", slow)], page_size=BLOCK)
+    def __init__(self, path, size, fast, slow, tiered):
+        self.blocks = np.memmap(path, np.uint64, "r").reshape(-1, size // 8)
+        self.arena = Arena.create(nodes=[("fast", fast), ("slow", slow)], page_size=size)
         self.mapping = self.arena.new_mapping("the file")
         self.tier, self.tiered = self.arena.tier(), tiered
         self.slow, self.loaded = slice(fast, fast + slow), 0
@@ -43,7 +41,7 @@ class BufferPool:
             self.evict(len(blocks) - sum(free), keep)
         fast = min(len(blocks), free[0])
         frames = np.concatenate([self.arena.alloc("fast", fast), self.arena.alloc("slow", len(blocks) - fast)])
-        self.arena.frames.view(np.uint64).reshape(-1, BLOCK // 8)[frames] = self.blocks[blocks]
+        self.arena.frames[frames] = self.blocks[blocks]
         self.arena.cache_add(self.mapping, blocks, frames)
         self.loaded += len(blocks)
 
@@ -72,9 +70,9 @@ def accesses(n, blocks, seed=1):
         yield order[(numbers + (blocks // 2 if first >= n // 2 else 0)) % blocks]
 
 
-def measure(path, n, blocks, tiered):
+def measure(path, n, blocks, size, tiered):
     """Return the share of reads that hit the fast node, blocks loaded, microseconds per read, pages moved."""
-    pool = BufferPool(path, blocks // 8, blocks // 2, tiered)
+    pool = BufferPool(path, size, blocks // 8, blocks // 2, tiered)
     began = time.perf_counter()
     for batch in accesses(n, blocks):
         pool.read(batch)
@@ -84,15 +82,15 @@ def measure(path, n, blocks, tiered):
     return counts["hits"] / counts["accesses"], pool.loaded, (time.perf_counter() - began) * 1e6 / n, moved
 
 
-def main(n=1_000_000, blocks=16_384):
+def main(n=1_000_000, blocks=16_384, size=4096):
     """Make a file, read it through both pools, and print what came of it."""
     with tempfile.NamedTemporaryFile() as file:
-        np.repeat(np.arange(blocks, dtype=np.uint64), BLOCK // 8).tofile(file.name)
+        np.repeat(np.arange(blocks, dtype=np.uint64), size // 8).tofile(file.name)
         for tiered in (False, True):
-            share, loaded, us, moved = measure(file.name, n, blocks, tiered)
+            share, loaded, us, moved = measure(file.name, n, blocks, size, tiered)
             name = "with a tier" if tiered else "without"
             print(f"{name:12} {share:6.1%} fast, {us:.3f} us a read, {loaded} blocks loaded, {moved} pages moved")
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]))
+    main(*map(int, sys.argv[1:4]))

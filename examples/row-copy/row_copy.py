@@ -8,7 +8,7 @@ class RowCopy:
 
     @pagexchange.hookimpl
     def copy_data(self, arena):
-        """Return the copier: `pieces` are all frames, uint64[m, 512]; `source` and `target` are numbers of rows."""
+        """Return the copier: `pieces` are all frames, uint64[m, words]; `source` and `target` are numbers of rows."""
 
         def copy(pieces, source, target):
             for x, y in zip(source, target, strict=True):

@@ -41,7 +41,7 @@ class ByLayout:
 
 @dataclass(frozen=True)
 class LargestBatch:
-    """Say how many pieces of 4 KiB a mover in Python got at once, at most."""
+    """Say how many pieces of at most 4 KiB a mover in Python got at once, at most."""
 
     seen: list = field(default_factory=lambda: [0], init=False)
 

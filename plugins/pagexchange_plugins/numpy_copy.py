@@ -11,7 +11,7 @@ class NumpyCopy:
 
     @hookimpl
     def copy_data(self, arena: ArenaFacts) -> DataCopier:
-        """Serve any arena: a folio is a run of 4 KiB pieces."""
+        """Serve any arena: a folio is a run of pieces, of 4 KiB or a smaller frame."""
         return copy
 
 

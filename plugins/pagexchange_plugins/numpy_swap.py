@@ -11,7 +11,7 @@ class NumpySwap:
 
     @hookimpl
     def exchange_data(self, arena: ArenaFacts) -> DataMover:
-        """Serve any arena: a folio is a run of 4 KiB pieces."""
+        """Serve any arena: a folio is a run of pieces, of 4 KiB or a smaller frame."""
         return exchange
 
 

@@ -68,6 +68,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a page of 0": ({"page_size": 0}, "page_size 0: want a power of two"),
     "a page of 4 MiB": ({"page_size": "4 MiB", "nodes": {"fast": "8 MiB"}}, "page_size 4194304: want a power of two"),
     "a page of 12 KiB": ({"page_size": "12 KiB", "nodes": {"fast": "12 KiB"}}, "want a power of two"),
+    "a page of 512": ({"page_size": 512}, "page_size 512: want a power of two from 1024 to 2097152 bytes"),
+    "a page of 3000": ({"page_size": 3000}, "page_size 3000: want a power of two from 1024"),
     "true": ({"nodes": {"fast": True}}, "want bytes or text"),
     "huge": ({"huge": "hugetbl"}, "choose '', 'thp' or 'hugetlb'"),
     "no nodes": ({"nodes": {}}, "0 nodes: want 1 to 16"),

@@ -114,6 +114,7 @@ def test_without_peers_ratios_are_to_the_first_strategy() -> None:
         (('bench.size=["l4"]',), "size 'l4': want bytes or text such as '64 MiB'"),
         (("bench.order=[10]",), "expected an integer from 0 to 9, got 10"),
         (("bench.page_size=[5000]",), "5000 bytes: want a power of two"),
+        (("bench.page_size=[1024, 512]",), "512 bytes: want a power of two from 1024 to 2 MiB"),
         (("bench.rond=3",), "unknown key 'rond'; did you mean 'rounds'?"),
     ],
 )

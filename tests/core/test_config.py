@@ -145,6 +145,11 @@ def test_the_defaults_of_an_arena_are_whole():
             "s.toml:6:34: arena.nodes.slow: 2097153 bytes are not a multiple of the page size, 4096",
         ),
         ("[arena]", "[arena]\npage_size = 5000", "s.toml:6:13: arena.page_size: 5000 bytes: want a power of two"),
+        (
+            "[arena]",
+            "[arena]\npage_size = 512",
+            "s.toml:6:13: arena.page_size: 512 bytes: want a power of two from 1024 to 2 MiB",
+        ),
         ('"1 MiB", slow = 2097152', '"1 MiB"', "s.toml:6:9: arena.nodes: 1 node: want 2, the fast one first"),
         ("slow = 2097152", "slow = 4096, far = 4096", "s.toml:6:9: arena.nodes: 3 nodes: want 2, the fast one first"),
         ("[arena]", "[arena]\nwatermarks = [3, 2, 1]", "s.toml:6:14: arena.watermarks: [3, 2, 1]: want min <= low"),

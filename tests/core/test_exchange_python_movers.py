@@ -70,6 +70,32 @@ def nothing(pieces: Any, a: Any, b: Any) -> None:
     pass
 
 
+@pytest.mark.parametrize("order", [0, 3])
+@pytest.mark.parametrize("page_size", [1024, 2048, 4096, 16384])
+def test_pages_of_every_size_go_through_a_mover_in_python(page_size: int, order: int) -> None:
+    """A row is a frame, or 4 KiB of a larger one; what a call that fails has moved is put back from the log."""
+    pages = Pages(frames=512, page_size=page_size)
+    pairs = np.array([pages.pair(("file", "anon"), order) for _ in range(20)])
+    frames = pages.arena.frames.copy()
+    shapes = set()
+
+    def move(pieces: Any, a: Any, b: Any) -> None:
+        shapes.add((pieces.shape, len(a) <= GROUP))
+        swap(pieces, a, b)
+
+    assert of(pages, data=move).exchange(pairs).ok
+    size = min(page_size, 4096)
+    assert shapes == {((frames.nbytes // size, size // 8), True)}
+    for a, b in pairs:
+        assert np.array_equal(pages.arena.frames[a : a + (1 << order)], frames[b : b + (1 << order)])
+        assert np.array_equal(pages.arena.frames[b : b + (1 << order)], frames[a : a + (1 << order)])
+    moved = pages.arena.frames.copy()
+    with pytest.raises(PluginError, match="as they were"):
+        of(pages, data=Mover(2, half_then_raises)).exchange(pairs)
+    assert np.array_equal(pages.arena.frames, moved)
+    assert check(pages.arena) == []
+
+
 def one_word_short(pieces: Any, a: Any, b: Any) -> None:
     swap(pieces, a, b)
     pieces[b[-1], -1] ^= np.uint64(1)

@@ -7,9 +7,11 @@ import ctypes
 import errno
 import mmap
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from pagexchange.oracle import check
 from tests.stepping import Stepped
 
 CHILD = Path(__file__).with_name("dying_memory_child.py")
+TOLD_THE_PAGE = Path(__file__).parents[1] / "faults/told_the_page.c"
 PIECE = 4096  # what breaks at once
 MOVERS = ["list-exchange", "word-swap", "rfc-2019", "copy-page"]
 
@@ -31,7 +34,7 @@ def lay_over(arena: Arena, pfn: int, piece: int, fd: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
     libc.mmap.restype = ctypes.c_void_p
-    at = int(arena.frames.ctypes.data + pfn * arena.page_size + piece * PIECE)
+    at = int(arena.frames.ctypes.data + pfn * arena.page_size + piece * PIECE) & -PIECE
     made = libc.mmap(at, PIECE, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | 0x10, fd, 0)  # MAP_FIXED
     assert made == at, os.strerror(ctypes.get_errno())
 
@@ -182,6 +185,83 @@ def test_a_broken_temporary_page_costs_its_pair_a_retry_and_no_data() -> None:
     assert holds(arena, slow[0], slow[0])
     assert arena.exchange(pairs, "copy-page").ok
     assert check(arena) == []
+
+
+# ---- frames that are smaller than the machine's page -----------------------------------------------------------------
+
+SMALL = [1024, 2048]
+OWN = [*MOVERS, "numpy"]
+
+
+@pytest.mark.parametrize("strategy", OWN)
+@pytest.mark.parametrize("page_size", SMALL)
+@pytest.mark.parametrize("side", ["fast", "slow"])
+def test_frames_of_one_broken_page_are_refused_when_they_are_touched(strategy: str, page_size: int, side: str) -> None:
+    arena, fast, slow = make(page_size)
+    hit, per = (fast if side == "fast" else slow), PIECE // page_size
+    break_memory(arena, hit[5])
+    together = {i for i in range(10) if hit[i] // per == hit[5] // per}
+    assert len(together) == per
+    assert arena.exchange([[fast[5], slow[5]]], strategy).status.tolist() == [-EHWPOISON]
+    assert poisoned(arena) == [hit[5]]  # the others are as broken, and nobody has been there
+    result = arena.exchange(np.column_stack([fast, slow]), strategy)
+    assert result.status.tolist() == [-EHWPOISON if i in together else 0 for i in range(10)]
+    assert poisoned(arena) == sorted(int(hit[i]) for i in together)
+    healthy = slow if side == "fast" else fast
+    for i in range(10):
+        if i in together:
+            assert holds(arena, healthy[i], healthy[i])
+        else:
+            assert holds(arena, fast[i], slow[i])
+            assert holds(arena, slow[i], fast[i])
+    assert check(arena) == []
+
+
+@pytest.mark.parametrize("strategy", MOVERS)
+def test_two_small_frames_of_one_broken_page_trade_nothing(strategy: str) -> None:
+    arena, fast, _ = make(1024)
+    break_memory(arena, fast[4])
+    assert arena.exchange([[fast[4], fast[6]], [fast[0], fast[1]]], strategy).status.tolist() == [-EHWPOISON, 0]
+    assert set(poisoned(arena)) & {int(fast[4]), int(fast[6])}
+    assert check(arena) == []
+
+
+@pytest.fixture(scope="session")
+def told_the_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A library to preload: of each broken page the first report names the page, as the kernel's does."""
+    compiler = shutil.which("cc") or shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0])
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    made = tmp_path_factory.mktemp("told") / "told_the_page.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", made, TOLD_THE_PAGE, "-ldl"], check=True)
+    return str(made)
+
+
+@pytest.mark.plain_build
+@pytest.mark.parametrize("strategy", OWN)
+def test_the_frame_is_found_when_linux_names_the_page_alone(
+    strategy: str, told_the_page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_PRELOAD", told_the_page)
+    code = f"""
+        from tests.core.test_memory_error import PIECE, holds, poisoned
+        from pagexchange.oracle import check
+        arena, fast, slow = make(1024)
+        # Of the pair itself, of the one before it in the list, and of one that nobody moves.
+        for hit, of in ((slow[6], [[fast[6], slow[6]]]), (fast[3], [[fast[2], slow[2]], [fast[3], slow[3]]])):
+            break_memory(arena, hit)
+            before = set(poisoned(arena))
+            status = arena.exchange(of, "{strategy}").status.tolist()
+            first = next(i for i, pair in enumerate(of) if min(pair) // 4 == hit // 4 or max(pair) // 4 == hit // 4)
+            assert status == [0] * first + [-133] * (len(of) - first), status
+            touched = {{int(p) for pair in of for p in pair if p // 4 == hit // 4}}
+            assert set(poisoned(arena)) - before == touched, (poisoned(arena), touched)
+            assert all(holds(arena, p, p) for pair in of for p in pair if p // 4 != hit // 4)
+        assert check(arena) == []
+        print("found")
+    """
+    done = run(code)
+    assert (done.returncode, done.stdout) == (0, "found\n"), done.stderr
 
 
 def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -136,10 +136,11 @@ def test_a_worker_that_dies_at_any_store_loses_nothing(pairs: list[tuple[int, in
 
 
 @pytest.mark.parametrize("fails", [0, 1, -1])
-def test_pages_that_a_mover_in_python_has_moved_are_put_back(fails: int) -> None:
-    pairs = [(BIG_A, BIG_B), (A, B), (OTHER, RAW)]
-    pairs = [*pairs, (32, 90), (9, REFUSED[0])]
-    deaths = Deaths(Judge(pairs, f.PIECE), 7, 9)
+@pytest.mark.parametrize("page_size", [1024, 4096, 8192])
+def test_pages_that_a_mover_in_python_has_moved_are_put_back(page_size: int, fails: int) -> None:
+    pairs = [(BIG_A, BIG_B), (A, B), (OTHER, RAW), (32, 90), (9, REFUSED[0])]
+    sample = 7 if page_size < 8192 else 29
+    deaths = Deaths(Judge(pairs, page_size), sample, 9)
     worker = deaths.worker
     found = worker.begin(pairs, WHOLE)
     worker.move_whole(found, fails)

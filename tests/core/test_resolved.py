@@ -38,7 +38,7 @@ RUNS = st.builds(
 )
 ARENAS = st.builds(
     ArenaConfig,
-    page_size=st.sampled_from([4096, 65536, 2 << 20]),
+    page_size=st.sampled_from([1024, 4096, 65536, 2 << 20]),
     nodes=st.dictionaries(NAMES, st.integers(1, 99).map(lambda n: n * (2 << 20)), min_size=2, max_size=2),
     huge=st.sampled_from(["no", "thp", "hugetlb"]),
     workers=st.integers(1, 4096),

@@ -55,7 +55,8 @@ streams = st.lists(st.lists(pages, max_size=30), min_size=1, max_size=12)
 @settings(max_examples=150, deadline=None)
 @given(streams, st.integers(1, 8), st.sampled_from([1.0, 2.0, 4.0]), st.integers(0, 3), st.data())
 def test_pages_end_where_a_plain_model_puts_them(stream, batch, hysteresis, rest, data):
-    with pagexchange.Arena.create(nodes=[("fast", FAST), ("slow", SLOW)]) as arena:
+    page_size = data.draw(st.sampled_from([1024, 4096]))
+    with pagexchange.Arena.create(nodes=[("fast", FAST), ("slow", SLOW)], page_size=page_size) as arena:
         mapping = fill(arena, FAST - 2, SLOW - 3)
         places = arena.cache_load(mapping, np.arange(FAST + SLOW - 5))
         options = {"batch": batch, "hysteresis": hysteresis, "rest": rest}

@@ -151,7 +151,7 @@ class Worker:
         """A mover in Python works on groups of pieces; in the group `fails` it breaks, and all is put back."""
         record, store = self.record, self.image.store
         pieces = pieces_of(record, pairs)
-        log = self.image.raw.pieces[record.number - 1]
+        log = self.image.raw.pieces[record.number - 1, :, : f.piece_of(self.image.page_size)]
         for group in range(-(-len(pieces) // f.PIECES)):
             part = pieces[group * f.PIECES : (group + 1) * f.PIECES]
             for k, both in enumerate(part):

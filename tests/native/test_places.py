@@ -175,6 +175,23 @@ def test_a_machine_of_one_node_needs_no_right_to_bind(two: TwoNodes) -> None:
     create([Place((0,)), Place((0,))]).close()
 
 
+@pytest.mark.parametrize("page_size", [1024, 2048])
+def test_small_frames_of_two_nodes_do_not_share_a_page_of_the_machine(two: TwoNodes, page_size: int) -> None:
+    page = os.sysconf("SC_PAGESIZE")
+    says = f"node 'fast': {page + page_size} bytes; want a multiple of {page}: two nodes cannot share a page"
+    with pytest.raises(ValueError, match=says):
+        create(BOUND, page_size=page_size, nodes=[("fast", page // page_size + 1), ("slow", page // page_size)])
+    whole = [("fast", 3 * page // page_size), ("slow", page // page_size)]
+    with create(BOUND, page_size=page_size, nodes=whole) as region:
+        at = frames_at(region).tolist()
+        assert [(start, size) for start, size, _, _ in two.bound] == [(at[0], 3 * page), (at[0] + 3 * page, page)]
+        assert at[0] % page == 0
+        region.frames[:] = 1
+        assert set(two.where(frames_at(region)).tolist()) == {0, 2}
+    # Where no node has a place of its own, a boundary may lie anywhere.
+    create([], page_size=page_size, nodes=[("fast", 1), ("slow", 1)]).close()
+
+
 def test_two_nodes_do_not_share_a_huge_page(two: TwoNodes) -> None:
     with pytest.raises(ValueError, match="node 'fast': 4198400 bytes; want a multiple of 2097152"):
         create(BOUND, nodes=[("fast", 1025), ("slow", 1024)], thp=True)

@@ -39,6 +39,7 @@ class Row:
     """In the end everything is as it was."""
     frames: int = 32
     """Of each node; in a small arena a look at all of it is short."""
+    page_size: int = 4096
 
     @property
     def capacities(self) -> dict[str, Any]:
@@ -46,6 +47,7 @@ class Row:
         workers = 1 if self.threads == 1 else self.threads + 1
         return {
             "frames": self.frames,
+            "page_size": self.page_size,
             "workers": workers,
             "mappings": 4,
             "spaces": 3,
@@ -129,7 +131,7 @@ def exchange(
     return prepare
 
 
-def broken(mover: str, order: int = 1, threads: int = 1) -> Prepare:
+def broken(mover: str, order: int = 1, threads: int = 1, at: int = 1) -> Prepare:
     """An exchange of folios that meets broken memory half way, and is put back.
 
     By way of a temporary page in the other folio, which is read when the first one is being stored to.
@@ -143,7 +145,7 @@ def broken(mover: str, order: int = 1, threads: int = 1) -> Prepare:
         work = Exchange(native, [pair], threads)
         work()
         work()
-        break_memory(arena, pair[side] + 1)
+        break_memory(arena, pair[side] + at)
         return Exchange(native, [pair], threads, want=-EHWPOISON)
 
     return prepare
@@ -230,6 +232,25 @@ EXCHANGES = [
         exchange=True, breaks=True, threads=2, frames=128,
     ),
     Row("a mover in Python raises half way", raising(17), exchange=True, undone=True, frames=64),
+    *(
+        Row(f"{name}, pages of 1 KiB", prepare, exchange=True, page_size=1024)
+        for name, prepare in (
+            ("file dirty, word-swap", exchange("word-swap", ("file", "file"), dirty=True)),
+            ("two pairs, list", exchange("list", ("file", "anon"), ("shmem", "raw"), dirty=True)),
+            ("folios of 8, tails, list", exchange("list", ("file", "anon"), order=ORDER, tails=True)),
+            ("two pairs, temporary page", exchange("temporary page", ("file", "anon"), ("shmem", "raw"))),
+            ("two pairs, numpy", exchange("numpy", ("file", "anon"), ("shmem", "raw"))),
+            ("folios of 8, numpy", exchange("numpy", ("file", "anon"), order=ORDER)),
+        )
+    ),
+    Row(
+        "a mover in Python raises half way, pages of 1 KiB", raising(17),
+        exchange=True, undone=True, frames=64, page_size=1024,
+    ),
+    Row(
+        "memory error half way, list, pages of 1 KiB", broken("list", ORDER, at=4),
+        exchange=True, breaks=True, page_size=1024,
+    ),
 ]  # fmt: skip
 
 
@@ -324,6 +345,10 @@ MIGRATIONS = [
         exchange=True, threads=2, frames=128,
     ),
     Row("memory error half way in a page that migrates", broken_migration, exchange=True, breaks=True),
+    *(
+        Row(f"migrate a list, {copier}, pages of 1 KiB", migrate(copier, "file", "anon"), exchange=True, page_size=1024)
+        for copier in ("folio-copy", "numpy-copy")
+    ),
 ]  # fmt: skip
 
 

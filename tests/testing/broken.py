@@ -410,7 +410,7 @@ class TestWritesToAFreeFrame(Data):
     def spoil(self, pieces, a, b):
         free = np.flatnonzero(self.arena.entries["state"] == FREE)
         if len(free):
-            pieces[free[-1] * (self.arena.page_size // 4096), 0] ^= np.uint64(1)
+            pieces[free[-1] * (self.arena.page_size // 8 // pieces.shape[1]), 0] ^= np.uint64(1)
 
 
 class TestWritesToPadding(Data):

@@ -22,6 +22,8 @@ from pagexchange.host.built import BuiltStrategy
 from pagexchange.model.config import Mode
 from pagexchange.model.layout import Layout
 from pagexchange.model.sizes import parse_size
+from pagexchange_native.arena.geometry import check_page_size
+from pagexchange_native.arena.region import PAGE_MIN
 from pagexchange_native.integers import as_number
 from pagexchange_native.pages import cache
 from pagexchange_native.pages import space as address_space
@@ -84,7 +86,7 @@ class Arena(LaidOutRegion):
             several ("interleave": "weighted" by the machine's weights), "path": "/dev/dax0.0" or a folder takes them
             from a device or another file system. `pagexchange.arena.lying.lie` says what came of it.
         page_size : int or str
-            Bytes of a frame: a power of two from 4 KiB to 2 MiB.
+            Bytes of a frame: a power of two from 1 KiB to 2 MiB.
         layout : Layout, name or path
             The flags word: "linux-6.18", "linux-5.0", or a TOML file of one's own.
         path : path-like, optional
@@ -108,8 +110,9 @@ class Arena(LaidOutRegion):
         ArenaError
             The machine has no such node, or it is not for this process.
         """
-        # What is wrong with numbers of frames and the page size itself is for the region to say: it checks them anyway.
+        # What is wrong with numbers of frames is for the region to say: it checks them anyway.
         size = parse_size(page_size)
+        check_page_size(size, PAGE_MIN)  # or each node would be blamed for not being a multiple of it
         if nodes is None:
             nodes = {"fast": "64 MiB", "slow": "64 MiB"}
         counts, places = as_nodes(nodes, size)

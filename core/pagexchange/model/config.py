@@ -81,7 +81,7 @@ class ArenaConfig:
     """`[arena]`: the memory that all strategies run against."""
 
     page_size: Size = 4096
-    """Bytes of a frame: a power of two from 4096 to 2 MiB."""
+    """Bytes of a frame: a power of two from 1024 to 2 MiB."""
     nodes: dict[str, Size | NodeConfig] = dataclasses.field(
         default_factory=lambda: {"fast": 256 << 20, "slow": 256 << 20}
     )
@@ -148,7 +148,7 @@ class BenchConfig:
     """Bytes of pages in pairs: a size, or the half of this machine's cache `l1`, `l2` or `l3`, or `dram`: eight times
     its last cache, at least 256 MiB."""
     page_size: tuple[Size, ...] = (4096,)
-    """Bytes of a frame: a power of two from 4096 to 2 MiB."""
+    """Bytes of a frame: a power of two from 1024 to 2 MiB."""
     order: tuple[FolioOrder, ...] = (0,)
     """A folio has 2^order frames."""
     batch: tuple[Positive, ...] = (1, 16, 128)

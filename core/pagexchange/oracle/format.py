@@ -21,7 +21,7 @@ HELD_BY_GET = 0x8000
 ANON = 1
 BATCH = 128  # pairs in a slot
 CHUNK = 256  # bytes of an undo chunk; a slot's log holds two
-PIECE, PIECES = 4096, 16  # bytes of a piece of the whole-page log, and pairs of them for each worker
+PIECE, PIECES = 4096, 16  # bytes of a place in the whole-page log, and pairs of them for each worker; see `piece_of`
 PINS = 256  # words for each slot behind the workers'
 PIN_LONG = 1 << 63
 CALL_SLOTS = 16  # slots behind the workers'
@@ -150,7 +150,7 @@ class Raw:
     """(16, 256): the pins of these slots."""
     slots: Table
     pieces: NDArray[np.uint8]
-    """(workers, 32, 4096): the whole-page log of slot 1 and the next ones."""
+    """(workers, 32, 4096): the whole-page log of slot 1 and the next ones, a piece in each place; see `piece_of`."""
     frames: Words
     text: NDArray[np.uint8]
     """The layout as a layout file says it, in UTF-8; empty where a region was made of masks alone."""
@@ -241,6 +241,11 @@ def read(arena: HasMemory) -> Raw:
         frames=part("frames", word, nframes * page_size // 8).reshape(nframes, page_size // 8),
         offset=offset,
     )
+
+
+def piece_of(page_size: int) -> int:
+    """Bytes of a piece of the whole-page log: a smaller page is one, and the rest of its place is not used."""
+    return min(page_size, PIECE)
 
 
 def counters_of(slots: Table, nnodes: int) -> Ints:

@@ -8,8 +8,9 @@ from typing import Any, Final
 from pagexchange_native.arena.backing import HUGE
 from pagexchange_native.arena.places import Place, Span, border
 
+_PAGE: Final = 4096
 _ON_A_PAGE: Final = ("pieces", "entries")
-"""Parts that begin at a multiple of 4096 bytes; the others at one of 64, a cache line."""
+"""Parts that begin at a multiple of `_PAGE` bytes; the others at one of 64, a cache line."""
 
 _TEXT: Final = 16 << 20
 """Bytes of a layout's text at most, as of every configuration file."""
@@ -29,8 +30,16 @@ class Format:
     """At most, in all."""
     pieces: int
     """Of one worker: half as many pairs of pieces fit into its whole-page log."""
+    smallest: int
+    """Bytes of a frame, at least."""
     nodes: int
     """At most."""
+
+
+def check_page_size(page_size: int, smallest: int) -> None:
+    """ValueError if frames cannot have this size."""
+    if not smallest <= page_size <= HUGE or page_size & (page_size - 1):
+        raise ValueError(f"page_size {page_size}: want a power of two from {smallest} to {HUGE} bytes")
 
 
 class Geometry:
@@ -59,8 +68,7 @@ class Geometry:
         watermarks: tuple[int, int, int] | None,
     ) -> None:
         self.page_size = as_int(page_size)
-        if self.page_size < 4096 or self.page_size > HUGE or self.page_size & (self.page_size - 1):
-            raise ValueError(f"page_size {self.page_size}: want a power of two from 4096 to {HUGE} bytes")
+        check_page_size(self.page_size, form.smallest)
         self._check_nodes(nodes, form.nodes)
         nframes = sum(self.sizes)
         if nframes >= 1 << 31 or nframes * self.page_size > 1 << 46:
@@ -106,14 +114,15 @@ class Geometry:
             raise ValueError(f"layout {layout['name']!r}: {len(self.text)} bytes of text; want at most {_TEXT}")
         counts["text"] = len(self.text)
         self.huge = 2 if hugetlb else 1 if thp else 0
-        at = _align(form.header, 4096)
+        at = _align(form.header, _PAGE)
         self.parts = {}
         for part, count in counts.items():
-            at = _align(at, 4096 if part in _ON_A_PAGE else 64)
+            at = _align(at, _PAGE if part in _ON_A_PAGE else 64)
             self.parts[part] = (at, count, form.items[part])
             at += count * form.items[part]
         whole = border(places, self.page_size, huge=hugetlb or thp)
-        self.metadata = _align(at, HUGE if hugetlb or thp else whole)
+        # Frames smaller than that do not share a page with the metadata: where it breaks, only what they hold is lost.
+        self.metadata = _align(at, HUGE if hugetlb or thp else max(whole, _PAGE))
         self.parts["frames"] = (self.metadata, nframes, self.page_size)
         # A huge page lies in the file as a whole, so the last block is made full.
         self.total = _align(self.metadata + nframes * self.page_size, HUGE if hugetlb or thp else self.page_size)

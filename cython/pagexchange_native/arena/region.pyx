@@ -87,6 +87,7 @@ FORMAT_VERSION = PGX_VERSION
 ABI = PGX_ABI
 BATCH = PGX_BATCH
 CHUNK = PGX_CHUNK
+PAGE_MIN = PGX_PAGE_MIN
 PIECE = PGX_PIECE
 MAX_ORDER = PGX_MAX_ORDER
 MAX_NODES = PGX_MAX_NODES
@@ -118,6 +119,7 @@ _FORMAT = Format(
     call_slots=PGX_CALL_SLOTS,
     slots=PGX_MAX_SLOTS,
     pieces=2 * PGX_PIECES,
+    smallest=PGX_PAGE_MIN,
     nodes=PGX_MAX_NODES,
 )
 _WHY_NOT_PUT = {
@@ -451,7 +453,7 @@ cdef class Region:
         Parameters
         ----------
         page_size : int
-            Bytes of a frame: a power of two from 4096 to 2 MiB.
+            Bytes of a frame: a power of two from 1024 to 2 MiB.
         nodes : sequence of (str, int)
             Name and number of frames of each node; pfns run through the nodes in this order.
         places : sequence of Place, optional

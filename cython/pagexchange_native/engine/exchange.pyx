@@ -781,7 +781,7 @@ cdef class Exchanger:
         """Moves or copies a batch with a callable, under the whole-page log; see `worker.pyx`, data."""
         cdef pgx_region *r = w.r
         cdef uint64_t total = pieces_of(w)
-        cdef uint64_t per = r.page_size // PGX_PIECE
+        cdef uint64_t per = r.page_size // pgx_piece(r)
         cdef uint64_t g, first, end, moved
         cdef uint32_t side
         cdef int64_t j = 0
@@ -800,7 +800,7 @@ cdef class Exchanger:
                 a[j] = <int64_t>(p.pfn[side] * per + first)
                 b[j] = <int64_t>(p.pfn[1 - side] * per + first)
                 j += 1
-        pieces = self.arena.frames.reshape(-1, PGX_PIECE // 8)
+        pieces = self.arena.frames.reshape(-1, pgx_piece(r) // 8)
         function = self.movers[w.mover].function
         try:
             for g in range((total + PGX_PIECES - 1) // PGX_PIECES):

@@ -102,5 +102,6 @@ const uint8_t *pgx_guarded_copy(uint8_t *to, const uint8_t *from, uint64_t bytes
 
 const uint8_t *pgx_guarded_read(const uint8_t *from, uint64_t bytes, const uint8_t *lo, uint64_t size) {
     piece p = {NULL, from, bytes};
-    return pgx_guarded(read_lines, &p, lo, size);
+    const uint8_t *where = pgx_guarded(read_lines, &p, lo, size);
+    return where && where < from ? from : where; /* in ascending order: of a page that begins before it, the first byte */
 }

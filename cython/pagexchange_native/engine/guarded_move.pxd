@@ -19,6 +19,7 @@ from libc.errno cimport EAGAIN
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
+from posix.unistd cimport _SC_PAGESIZE, sysconf
 
 from pagexchange_native.plugin cimport pgx_log, pgx_log_step, pgx_move, pgx_mover_ops
 from pagexchange_native.format cimport *
@@ -44,13 +45,38 @@ cdef inline uint64_t _frames_size(const pgx_region *r) noexcept nogil:
     return r.nframes << r.page_shift
 
 
+cdef inline const uint8_t *_unreadable(const pgx_region *r, const uint8_t *start, uint64_t size) noexcept nogil:
+    """The first line from `start` on, a place in a frame, that cannot be read; NULL: all can."""
+    return pgx_guarded_read(start, size, r.frames, _frames_size(r))
+
+
 cdef inline void mark_broken(pgx_region *r, const uint8_t *where) noexcept nogil:
     """Marks the frame at an address, and its folio's first one, which is the one that is asked."""
     cdef uint64_t pfn = <uint64_t>(where - r.frames) >> r.page_shift
-    cdef uint32_t head = pgx_load32(&r.entries[pfn].head)
+    cdef uint32_t head
+    if pfn >= r.nframes:  # a log's chunk, which is not guarded
+        return
+    head = pgx_load32(&r.entries[pfn].head)
     pgx_or64(&r.entries[pfn].flags, r.layout.hwpoison)
     if pgx_load8(&r.entries[pfn].state) == PGX_TAIL and head and head <= r.nframes:
         pgx_or64(&r.entries[head - 1].flags, r.layout.hwpoison)
+
+
+cdef inline const uint8_t *broken_in(const pgx_region *r, const pgx_move *move, const uint8_t *where) noexcept nogil:
+    """Where the memory of a move is broken that met an error at `where`; NULL: it is not this one's.
+
+    Frames that are smaller than the machine's page break together, and the page is all that `where` may say: so they are
+    read. Only those that an exchange touches are marked; the others are met when they are touched.
+    """
+    cdef const uint8_t *found
+    if r.page_size >= <uint64_t>sysconf(_SC_PAGESIZE):
+        return where
+    found = _unreadable(r, move.a, move.bytes)
+    if found == NULL:
+        found = _unreadable(r, move.b, move.bytes)
+    if found == NULL and move.temp != NULL:
+        found = _unreadable(r, move.temp, move.bytes)
+    return found
 
 
 cdef inline bint _copy(pgx_region *r, uint8_t *to, const uint8_t *source, uint64_t size) noexcept nogil:
@@ -62,13 +88,12 @@ cdef inline bint _copy(pgx_region *r, uint8_t *to, const uint8_t *source, uint64
     memset(zeros, 0, PGX_CHUNK)
     while at < size:
         where = pgx_guarded_copy(to + at, source + at, PGX_CHUNK, r.frames, _frames_size(r))
+        if where != NULL and _unreadable(r, source + at, PGX_CHUNK) != NULL:  # which side it is, reading says
+            mark_broken(r, source + at)
+            whole = False
+            where = pgx_guarded_copy(to + at, zeros, PGX_CHUNK, r.frames, _frames_size(r))
         if where != NULL:
-            mark_broken(r, where)
-            if where >= source + at and where < source + at + PGX_CHUNK:
-                whole = False
-                where = pgx_guarded_copy(to + at, zeros, PGX_CHUNK, r.frames, _frames_size(r))
-                if where != NULL:
-                    mark_broken(r, where)
+            mark_broken(r, to + at)
         at += PGX_CHUNK
     return whole
 
@@ -127,6 +152,7 @@ cdef inline int move_guarded(const pgx_mover_ops *ops, pgx_region *r, const pgx_
     temporary page is. `log` names the step from which a survivor would go on."""
     cdef Call call
     cdef const uint8_t *where
+    cdef const uint8_t *found
     cdef uint64_t state, step
     cdef size_t at = 0
     cdef uint32_t pair
@@ -138,12 +164,16 @@ cdef inline int move_guarded(const pgx_mover_ops *ops, pgx_region *r, const pgx_
     where = pgx_guarded(run_call, &call, r.frames, _frames_size(r))
     if where == NULL:
         return 0
-    mark_broken(r, where)
     state = pgx_load64(log.state)
     pair = <uint32_t>(state >> 48)
     step = pgx_step_of(state)
     while at + 1 < n and moves[at].pair != pair:
         at += 1
+    found = broken_in(r, &moves[at], where)
+    if found == NULL and at + 1 < n:
+        found = broken_in(r, &moves[at + 1], where)
+    where = found if found != NULL else where
+    mark_broken(r, where)
     if at + 1 < n and ops.kind == PGX_LOG_UNDO and step == moves[at].bytes // PGX_CHUNK * 2 and \
             (_within(where, moves[at + 1].a, moves[at + 1].bytes) or _within(where, moves[at + 1].b, moves[at + 1].bytes)):
         # The error is the next pair's, in what is loaded before its first publish: this one's last store had been done.

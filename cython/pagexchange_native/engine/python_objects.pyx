@@ -134,9 +134,10 @@ cdef void _call_find(PythonMapping self, pgx_find *pages, size_t n) noexcept:
 
 
 cdef class PythonMover(DataMover):
-    """Data mover from a callable: (pieces: uint64[m, 512], a: int64[k], b: int64[k]) -> None.
+    """Data mover from a callable: (pieces: uint64[m, words], a: int64[k], b: int64[k]) -> None.
 
-    `pieces` are all frames of the arena cut into pieces of 4096 bytes; piece a[i] and piece b[i] trade their contents.
+    `pieces` are all frames of the arena cut into pieces of 4096 bytes, or frames that are smaller; piece a[i] and piece b[i]
+    trade their contents.
     """
 
     cdef readonly object function
@@ -154,7 +155,7 @@ cdef class PythonMover(DataMover):
 
 
 cdef class PythonCopier(DataCopier):
-    """Data copier from a callable: (pieces: uint64[m, 512], source: int64[k], target: int64[k]) -> None.
+    """Data copier from a callable: (pieces: uint64[m, words], source: int64[k], target: int64[k]) -> None.
 
     Piece target[i] gets what piece source[i] has.
     """

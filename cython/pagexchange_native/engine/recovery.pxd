@@ -14,7 +14,7 @@ from pagexchange_native.arena.allocator cimport pgx_free
 from pagexchange_native.arena.references cimport structural_refs
 from pagexchange_native.engine.data_log cimport log_of, move_of
 from pagexchange_native.engine.finish cimport arrive, store_counters
-from pagexchange_native.engine.guarded_move cimport Call, mark_broken, move_guarded, put_back, run_call
+from pagexchange_native.engine.guarded_move cimport Call, broken_in, mark_broken, move_guarded, put_back, run_call
 from pagexchange_native.engine.settle cimport kind_of, set_targets
 from pagexchange_native.engine.tails cimport chunks_of, exchange_tails, store_tails
 from pagexchange_native.engine.whole_pages cimport pieces_of, put_groups_back, put_open_group_back
@@ -238,6 +238,7 @@ cdef inline int resume_pair(pgx_region *r, Resume *how, const pgx_move *move, co
     cdef pgx_mover_ops ops
     cdef Call call
     cdef const uint8_t *where
+    cdef const uint8_t *found
     table_of(how, &ops)
     call.ops = &ops
     call.moves = move
@@ -246,7 +247,8 @@ cdef inline int resume_pair(pgx_region *r, Resume *how, const pgx_move *move, co
     where = pgx_guarded(run_call, &call, r.frames, r.nframes << r.page_shift)
     if where == NULL:
         return 0
-    mark_broken(r, where)
+    found = broken_in(r, move, where)
+    mark_broken(r, found if found != NULL else where)
     put_back(&ops, r, move, log, pgx_step_of(pgx_load64(log.state)))
     return -EHWPOISON
 

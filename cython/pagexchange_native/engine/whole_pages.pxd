@@ -6,7 +6,8 @@
     BACK 2g + 1   group g is saved, and being exchanged back
     BACK 2g       the groups below g are still exchanged
 
-A group is up to PGX_PIECES pieces of both sides, in the order of the live pairs.
+A group is up to PGX_PIECES pieces of both sides, in the order of the live pairs. A piece has `pgx_piece` bytes, and its
+place in the log PGX_PIECE.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -21,7 +22,7 @@ cdef inline uint64_t pieces_of(const Worker *w) noexcept nogil:
     cdef uint64_t total = 0
     cdef uint32_t k
     for k in range(w.n_live):
-        total += (w.r.page_size << w.work[w.live[k]].order) // PGX_PIECE
+        total += (w.r.page_size << w.work[w.live[k]].order) // pgx_piece(w.r)
     return total
 
 
@@ -32,14 +33,14 @@ cdef inline uint64_t in_group(uint64_t g, uint64_t total) noexcept nogil:
 cdef inline const Work *_pair_of(const Worker *w, uint64_t number, uint64_t *offset) noexcept nogil:
     """The pair that a piece is of, and where in its folios the piece begins."""
     cdef uint32_t k = 0
-    cdef uint64_t size
+    cdef uint64_t pieces
     while True:
-        size = w.r.page_size << w.work[w.live[k]].order
-        if number < size // PGX_PIECE:
+        pieces = (w.r.page_size << w.work[w.live[k]].order) // pgx_piece(w.r)
+        if number < pieces:
             break
-        number -= size // PGX_PIECE
+        number -= pieces
         k += 1
-    offset[0] = number * PGX_PIECE
+    offset[0] = number * pgx_piece(w.r)
     return &w.work[w.live[k]]
 
 
@@ -55,8 +56,9 @@ cdef inline uint32_t _page_side_of(const Worker *w, uint64_t number) noexcept no
     return page_side(_pair_of(w, number, &offset))
 
 
-cdef inline uint8_t *_log(const Worker *w) noexcept nogil:
-    return w.r.pieces + <uint64_t>(w.slot - 1) * PGX_PIECES * 2 * PGX_PIECE
+cdef inline uint8_t *_saved(const Worker *w, uint64_t k, uint32_t side) noexcept nogil:
+    """The place in the log of the k-th piece of a group, of one side."""
+    return w.r.pieces + ((<uint64_t>(w.slot - 1) * PGX_PIECES + k) * 2 + side) * PGX_PIECE
 
 
 cdef inline void save_group(const Worker *w, uint64_t g, uint64_t total) noexcept nogil:
@@ -65,8 +67,8 @@ cdef inline void save_group(const Worker *w, uint64_t g, uint64_t total) noexcep
     cdef uint8_t *b
     for k in range(in_group(g, total)):
         _piece(w, g * PGX_PIECES + k, &a, &b)
-        memcpy(_log(w) + 2 * k * PGX_PIECE, a, PGX_PIECE)
-        memcpy(_log(w) + (2 * k + 1) * PGX_PIECE, b, PGX_PIECE)
+        memcpy(_saved(w, k, 0), a, pgx_piece(w.r))
+        memcpy(_saved(w, k, 1), b, pgx_piece(w.r))
 
 
 cdef inline void store_group(const Worker *w, uint64_t g, uint64_t total, bint crosswise) noexcept nogil:
@@ -76,8 +78,8 @@ cdef inline void store_group(const Worker *w, uint64_t g, uint64_t total, bint c
     cdef uint8_t *b
     for k in range(in_group(g, total)):
         _piece(w, g * PGX_PIECES + k, &a, &b)
-        memcpy(a, _log(w) + (2 * k + crosswise) * PGX_PIECE, PGX_PIECE)
-        memcpy(b, _log(w) + (2 * k + 1 - crosswise) * PGX_PIECE, PGX_PIECE)
+        memcpy(a, _saved(w, k, crosswise), pgx_piece(w.r))
+        memcpy(b, _saved(w, k, 1 - crosswise), pgx_piece(w.r))
 
 
 cdef inline uint64_t exchanged_in_group(const Worker *w, uint64_t g, uint64_t total) noexcept nogil:
@@ -87,7 +89,7 @@ cdef inline uint64_t exchanged_in_group(const Worker *w, uint64_t g, uint64_t to
     cdef uint8_t *b
     for k in range(in_group(g, total)):
         _piece(w, g * PGX_PIECES + k, &a, &b)
-        if memcmp(a, _log(w) + (2 * k + 1) * PGX_PIECE, PGX_PIECE) or memcmp(b, _log(w) + 2 * k * PGX_PIECE, PGX_PIECE):
+        if memcmp(a, _saved(w, k, 1), pgx_piece(w.r)) or memcmp(b, _saved(w, k, 0), pgx_piece(w.r)):
             return k
     return in_group(g, total)
 
@@ -100,8 +102,8 @@ cdef inline uint64_t copied_in_group(const Worker *w, uint64_t g, uint64_t total
     cdef const uint8_t *saved
     for k in range(in_group(g, total)):
         _piece(w, g * PGX_PIECES + k, &a, &b)
-        saved = _log(w) + (2 * k + _page_side_of(w, g * PGX_PIECES + k)) * PGX_PIECE
-        if memcmp(a, saved, PGX_PIECE) or memcmp(b, saved, PGX_PIECE):
+        saved = _saved(w, k, _page_side_of(w, g * PGX_PIECES + k))
+        if memcmp(a, saved, pgx_piece(w.r)) or memcmp(b, saved, pgx_piece(w.r)):
             return k
     return in_group(g, total)
 

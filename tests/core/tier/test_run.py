@@ -60,6 +60,15 @@ def test_an_exchange_in_place_takes_no_frame_by_a_temporary_page_one_for_a_pair_
     assert in_place.moved.promoted == in_place.moved.demoted == in_place.moved.done
 
 
+def test_blocks_of_1_kib_are_played_as_pages_are():
+    """The same numbers of frames, so the same accesses hit: a quarter of the bytes goes to and fro."""
+    small = played("arena.page_size=1024", "tier.fast=128 KiB", "tier.slow=384 KiB")
+    for one, other in zip(small.ways, played().ways, strict=True):
+        assert (one.verdict, one.hit_share) == ("exact", other.hit_share)
+        assert 4 * one.moved.bytes == other.moved.bytes
+    assert small.stream.page_size == 1024
+
+
 def test_without_a_free_frame_only_an_exchange_in_place_moves_anything():
     result = played("tier.free=0")
     idle, migrates, in_place, by_copy = result.ways

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pagexchange.oracle.format import CHUNK, PIECE, PIECES, USED
+from pagexchange.oracle.format import CHUNK, PIECE, PIECES, USED, piece_of
 from pagexchange.oracle.recovery.image import Bytes, NonsenseError, Record
 from pagexchange.oracle.recovery.pairs import NONE, TEMP, UNDO, WHOLE, Pair
 
@@ -150,8 +150,9 @@ def end_helpers(record: Record) -> None:
 def pieces_of(record: Record, pairs: list[Pair]) -> list[tuple[Bytes, Bytes]]:
     """The pieces of both sides' pages, in the order of the list."""
     found: list[tuple[Bytes, Bytes]] = []
+    piece = piece_of(record.image.page_size)
     for pair in pairs:
-        a, b = (contents(record, pfn, pair.order).reshape(-1, PIECE) for pfn in pair.pfns)
+        a, b = (contents(record, pfn, pair.order).reshape(-1, piece) for pfn in pair.pfns)
         found += zip(a, b, strict=True)
     return found
 
@@ -159,7 +160,7 @@ def pieces_of(record: Record, pairs: list[Pair]) -> list[tuple[Bytes, Bytes]]:
 def put_pieces_back(record: Record, pieces: list[tuple[Bytes, Bytes]]) -> None:
     """Undoes what a mover in Python has done, group by group, the last one first."""
     step, store = record.step, record.image.store
-    log = record.image.raw.pieces[record.number - 1]
+    log = record.image.raw.pieces[record.number - 1, :, : piece_of(record.image.page_size)]
     group = step // 2
     if step % 2:
         across = record.phase == BACK  # then the log has what lay there after the mover, and goes to the other side

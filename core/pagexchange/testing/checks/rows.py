@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pagexchange.host.build import Facts
 from pagexchange.host.built import Served
+from pagexchange.oracle.format import piece_of
 from pagexchange.strangers import kind, said
 from pagexchange.testing.candidates.candidate import Candidate
 from pagexchange.testing.scene.cells import NEWEST
@@ -20,7 +21,6 @@ from pagexchange_native.movers.mover import DataMover
 
 Bytes = NDArray[np.uint8]
 
-_PIECE: Final = 4096
 _TURNS: Final = 15
 _LARGEST: Final = 16
 """Pieces that a mover in Python gets at once, at most."""
@@ -31,13 +31,15 @@ class Load:
     """A call: how many pairs of rows, and how large a row."""
 
     rows: int
-    size: int = _PIECE
+    size: int = 4096
 
     def __str__(self) -> str:
         return f"{self.rows}x{self.size >> 10}KiB"
 
 
 LOADS: Final = (
+    Load(3, 1 << 10),
+    Load(5, 2 << 10),
     Load(1),
     Load(2),
     Load(3),
@@ -63,9 +65,10 @@ class Rows:
     def __init__(self, load: Load, copies: bool = False, seed: int = 0) -> None:
         self.load, self.copies = load, copies
         # guard, the a rows, guard, the b rows, guard: so a row too many, on either side, is written to a guard
-        per = load.size // _PIECE
+        piece = piece_of(load.size)
+        per = load.size // piece
         self.pieces = np.random.default_rng(seed).integers(
-            0, 1 << 64, (per * (2 * load.rows + 3), _PIECE // 8), dtype=np.uint64
+            0, 1 << 64, (per * (2 * load.rows + 3), piece // 8), dtype=np.uint64
         )
         middle = per * (load.rows + 2)
         self.a = np.arange(per, per * (load.rows + 1))
@@ -118,8 +121,9 @@ class Rows:
         for row in rows.tolist():
             bad = np.flatnonzero(want[row].view(np.uint8) != self.pieces[row].view(np.uint8))
             if len(bad):
+                size = self.before.shape[1] * 8
                 differences.append(
-                    f"{self.load}, piece {row}: {len(bad)} of {_PIECE} bytes, from byte {bad[0]} on: {fault}"
+                    f"{self.load}, piece {row}: {len(bad)} of {size} bytes, from byte {bad[0]} on: {fault}"
                 )
         return differences
 

@@ -13,7 +13,7 @@ from pagexchange.testing.verdict.judge import breaks
 def arenas(own_layout: bool) -> tuple[Cell, ...]:
     """Every layout, and every page size under the newest one."""
     layouts = (*SHIPPED, UNKNOWN, *([OWN] if own_layout else []))
-    return (*(Cell(layout, pairs=1) for layout in layouts), *(Cell(page_size=size, pairs=1) for size in PAGE_SIZES[1:]))
+    return (*(Cell(layout, pairs=1) for layout in layouts), *(Cell(page_size=size, pairs=1) for size in PAGE_SIZES))
 
 
 class ServesChecks(Judging):

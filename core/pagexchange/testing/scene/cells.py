@@ -10,7 +10,10 @@ from pagexchange.testing.scene.layouts import OWN, SHIPPED, UNKNOWN
 Kind = Literal["anon", "file", "shmem", "raw"]
 
 ORDERS: Final = (0, 1, 4, 9)
-PAGE_SIZES: Final = (4096, 16384, 65536, 2 << 20)
+PAGE_SIZE: Final = 4096
+"""Of a cell that does not say another one."""
+PAGE_SIZES: Final = (1024, 2048, 16384, 65536, 2 << 20)
+"""The others that cells have."""
 NEWEST: Final = SHIPPED[-1]
 
 
@@ -24,7 +27,7 @@ class Cell:
     right: Kind = "file"
     """Kind of the pages on the fast node."""
     order: int = 0
-    page_size: int = 4096
+    page_size: int = PAGE_SIZE
     one_mapping: bool = False
     """File pages of both sides belong to one mapping."""
     pairs: int = 4
@@ -33,7 +36,7 @@ class Cell:
     def __str__(self) -> str:
         parts = [self.layout, self.left, self.right, f"order{self.order}"]
         parts += ["one-mapping"] if self.one_mapping else []
-        parts += [format_size(self.page_size).replace(" ", "")] if self.page_size != 4096 else []
+        parts += [format_size(self.page_size).replace(" ", "")] if self.page_size != PAGE_SIZE else []
         parts += [self.mode] if self.mode != "async" else []
         return "-".join(parts)
 
@@ -65,7 +68,7 @@ def exchange_cells(own_layout: bool) -> tuple[Cell, ...]:
         some = _kinds(NEWEST, order, pairs=2)
         cells += some if order < 9 else [cell for cell in some if (cell.left, cell.right) in _LARGEST]
     cells += [Cell(mode=mode) for mode in ("sync-light", "sync")]
-    cells += [Cell(page_size=size, pairs=2, left="file") for size in PAGE_SIZES[1:]]
+    cells += [Cell(page_size=size, pairs=2, left="file") for size in PAGE_SIZES]
     return (*cells, *_PAIRWISE)
 
 

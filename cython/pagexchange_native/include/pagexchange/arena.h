@@ -22,7 +22,8 @@
 #define PGX_BATCH 128     /* pairs that a worker holds locked at once, at most */
 #define PGX_CHUNK 256     /* bytes of one undo chunk */
 #define PGX_TAIL_WORDS 16 /* tails whose words, of both sides, one undo chunk holds */
-#define PGX_PIECE 4096    /* bytes of one piece of the whole-page log */
+#define PGX_PAGE_MIN 1024 /* bytes of the smallest frame */
+#define PGX_PIECE 4096    /* bytes that the whole-page log has room for in each of its places; see pgx_piece */
 #define PGX_PIECES 16     /* piece pairs that the whole-page log of a slot holds */
 #define PGX_PINS 256      /* pages that one process may pin, or have references on, at once */
 #define PGX_CALL_SLOTS 16 /* slots behind the workers': one for each process, for as long as it lives, and one for each call */
@@ -351,6 +352,10 @@ static inline uint8_t *pgx_frame_at(const pgx_region *r, uint64_t pfn) {
     return r->frames + (pfn << r->page_shift);
 }
 
+/* Bytes of one piece of the whole-page log: what a mover in Python gets as a row. A smaller page is one piece, and of its
+ * place in the log the rest is not used: so the log lies where it does in every arena. */
+static inline uint64_t pgx_piece(const pgx_region *r) { return r->page_size < PGX_PIECE ? r->page_size : PGX_PIECE; }
+
 /* Entry of a page in an XArray: a pointer-kind entry (low bits 00), so that node, sibling and value entries differ. */
 static inline uint64_t pgx_xa_entry(uint64_t value) { return (value + 1) << 2; }
 static inline uint64_t pgx_xa_value(uint64_t entry) { return (entry >> 2) - 1; }
@@ -447,7 +452,7 @@ _Static_assert(sizeof(pgx_side) == 56, "side");
 _Static_assert(sizeof(pgx_pair) == 128, "pair");
 _Static_assert(offsetof(pgx_slot, log) == 64, "slot log");
 _Static_assert(sizeof(pgx_slot) % 64 == 0, "slot");
-_Static_assert(PGX_PIECE % (2 * PGX_CHUNK) == 0, "a page has an even number of chunks: its first one is not in the half that is open");
+_Static_assert(PGX_PAGE_MIN % (2 * PGX_CHUNK) == 0, "a page has an even number of chunks: its first one is not in the half that is open");
 _Static_assert(PGX_TAIL_WORDS * 2 * sizeof(uint64_t) == PGX_CHUNK, "words of tails in an undo chunk");
 _Static_assert(sizeof(pgx_header) <= 4096, "header");
 

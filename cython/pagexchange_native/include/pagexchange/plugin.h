@@ -39,7 +39,7 @@ typedef struct pgx_mapping_ops {
 typedef struct pgx_move {
     uint8_t *a, *b;  /* the two folios */
     uint8_t *temp;   /* PGX_LOG_TEMP: the third one */
-    uint64_t bytes;  /* of one folio: a multiple of PGX_PIECE */
+    uint64_t bytes;  /* of one folio, or of a range of one: a multiple of PGX_PAGE_MIN */
     uint32_t pair;   /* its number in the record: part of the published step */
     uint32_t pad;
 } pgx_move;
