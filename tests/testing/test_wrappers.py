@@ -145,7 +145,7 @@ wrap = [{ plugin = "optional", harm = true }]
 
 ARENAS = [
     *(f"{layout}-anon-file-order0" for layout in ("linux-5.0", "linux-6.18", "unknown-flag")),
-    *(f"linux-6.18-anon-file-order0-{size}" for size in ("16KiB", "64KiB", "2MiB")),
+    *(f"linux-6.18-anon-file-order0-{size}" for size in ("1KiB", "2KiB", "16KiB", "64KiB", "2MiB")),
 ]
 ALL = {f"{partners}-{arena}" for partners in ("python", "native", "native-temp") for arena in ARENAS}
 FILE = rf"\(\S+{SITE}/wraps_plugins.py:\d+\)"
