@@ -308,8 +308,8 @@ def test_the_best_are_found_whatever_the_last_search_has_found(accesses, batch):
             fresh = arena.tier(pairing={"plugin": "hottest-coldest", "batch": batch, "rest": 0}, half_life=1.0)
             for frame, heat in enumerate(np.round(tier.heat * 1024).astype(np.int64)):
                 fresh.touch(np.full(heat, frame))
-            wanted = fresh.pairing.object(fresh._view(None, None))
-            assert tier.pairing.object(tier._view(None, None)).tolist() == wanted.tolist()
+            wanted = fresh.pairing.object(fresh._heat.view())
+            assert tier.pairing.object(tier._heat.view()).tolist() == wanted.tolist()
             tier.step()
 
 
@@ -386,8 +386,8 @@ def test_a_quota_of_time_counts_what_a_pair_has_taken(arena):
     view = tier._heat.view(12, 1e-3)
     assert len(tier.pairing.object(view)) == 2
     tier._heat.end(TierStep(done=1), choose_ns=0, move_ns=1000, cpu_ns=0)
-    took = tier._heat.view(12, 0.0).ns_per_pair
-    view = tier._heat.view(12, 1.0001e-6 * took)  # of a millisecond in a second as much as a pair takes
+    took = tier._heat.view(12, 1.0).ns_per_pair
+    view = tier._heat.view(12, 1.0 + 1.0001e-6 * took)  # of a millisecond in a second as much as a pair takes
     assert len(tier.pairing.object(view)) == 1
 
 

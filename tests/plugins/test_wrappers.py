@@ -120,7 +120,7 @@ def test_a_watched_pairing_pairs_as_the_one_it_wraps_and_fails_when_the_turn_of_
     assert isinstance(watched, WrappedPairing)
     assert check_table(watched) == ""
     assert (watched.name, watched.describe()) == (inner.name, inner.describe())
-    view = heat.view(16, 0.0)
+    view = heat.view(16)
     wanted = inner(view).tolist()
     assert len(wanted) == 5
     assert watched(view).tolist() == wanted

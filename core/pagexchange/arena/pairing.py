@@ -68,10 +68,16 @@ def ask(pairing: Served, view: TierView, heat: Heat) -> NDArray[np.int64]:
     PluginError: it raised, or failed with an errno. PluginContractError: another shape, a block of another node, one
     that stands there twice, more pairs than the limit.
     """
-    with pairing.guard("failed to pair pages"):
-        answer = pairing.object(view)
     wrong = ""
-    if not pairing.native:
+    if pairing.native:
+        try:  # and no block around it: that would take longer than all else that is done here
+            answer = pairing.object(view)
+        except Exception:
+            with pairing.guard("failed to pair pages"):
+                raise
+    else:
+        with pairing.guard("failed to pair pages"):
+            answer = pairing.object(view)
         wrong = _wrong_array(answer, view)
         answer = answer if wrong else np.array(answer, order="C")  # the plug-in may go on with its own
     wrong = wrong or _wrong_blocks(answer, view, heat)

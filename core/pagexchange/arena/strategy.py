@@ -117,7 +117,7 @@ class Strategy:
         self._asker = Asker(arena, tuple(built.mover_names()), self.mode == "sync")
         # What a callable raised is kept until its call ends: two calls at once could raise each other's errors.
         self._turn = nullcontext() if self.native else threading.Lock()
-        self._watchdog = watchdog
+        self._watchdog, self.is_watched = watchdog, watchdog is not None
         # Settled here, so that a strategy without observers pays one test of a bool per call for the possibility.
         self._attended = watchdog is not None or built.observed
         self._alone = self.native and not self._attended  # nobody's Python runs during a call

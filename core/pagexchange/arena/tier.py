@@ -16,10 +16,8 @@ from pagexchange.arena.tier_moves import CLOCK, exchanged, migrated
 from pagexchange_native.integers import as_number
 from pagexchange_native.tier.heat import Heat
 from pagexchange_native.tier.step import TierStep
-from pagexchange_native.tier.view import TierView
 
 COUNTED: Final = ("steps", "accesses", "writes", "hits")
-_ALL: Final = 1 << 63  # pairs: more than any arena has
 
 
 class Tier:
@@ -57,7 +55,6 @@ class Tier:
         self._suspects = pairings.suspects(self.pairing, strategy.built)
         self._migrates = strategy.built.spec.migrates
         self._counts = dict.fromkeys(COUNTED, 0)
-        self._before: float | None = None
 
     @property
     def heat(self) -> NDArray[np.float32]:
@@ -133,8 +130,11 @@ class Tier:
         """
         began, cpu_began = CLOCK(), time.thread_time_ns()
         until = None if max_us is None else began + int(as_microseconds(max_us) * 1000)
-        view = self._view(pairs, now)
-        with self.strategy.watched("pairing", lambda: self._suspects):
+        view = self._heat.view(pairs, now)
+        if self.strategy.is_watched:
+            with self.strategy.watched("pairing", lambda: self._suspects):
+                chosen = pairings.ask(self.pairing, view, self._heat)
+        else:
             chosen = pairings.ask(self.pairing, view, self._heat)
         chosen_at = CLOCK()
         if self._migrates:
@@ -144,15 +144,6 @@ class Tier:
         self._counts["steps"] += 1
         self._heat.end(step, chosen_at - began, CLOCK() - chosen_at, time.thread_time_ns() - cpu_began)
         return step
-
-    def _view(self, pairs: int | None, now: float | None) -> TierView:
-        limit = _ALL if pairs is None else min(_ALL, as_number(pairs, "pairs"))
-        if limit < 0:
-            raise ValueError(f"pairs {pairs}: want 0 or more")
-        at = time.monotonic() if now is None else float(now)
-        seconds = 0.0 if self._before is None else max(0.0, at - self._before)
-        self._before = at
-        return self._heat.view(limit, seconds)
 
 
 def _two_nodes(arena: LaidOutRegion, fast: str | None, slow: str | None) -> tuple[int, int]:

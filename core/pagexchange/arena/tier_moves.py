@@ -24,10 +24,8 @@ SLICE: Final = 64
 def exchanged(strategy: Strategy, heat: Heat, chosen: Pairs, run: int, soon: float, until: int | None) -> TierStep:
     """Exchange the pages of pairs of blocks, in place or as the strategy does it."""
     pairs = chosen if run == 1 else frames_of(chosen, run)
-    by_frame = np.empty(len(pairs), np.int32)
-    by_frame.fill(-errno.ECANCELED)  # as it stays where a plug-in raises
     rest = None if until is None else max(1.0, (until - CLOCK()) / 1000)
-    before = heat.swap(chosen)
+    before, by_frame = heat.swap(chosen)
     got = others_ns = 0
     try:
         result = strategy.exchange(pairs, max_call_us=rest, out=by_frame)

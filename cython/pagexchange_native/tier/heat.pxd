@@ -18,6 +18,7 @@ cdef class Heat:
     cdef uint64_t run
     cdef uint64_t fast, nfast, slow, nslow
     cdef uint32_t fast_node
+    cdef double before       # when the last step was, in seconds of its clock; infinity: there was none
     cdef double weight       # of an access of this step
     cdef double growth       # of the weight in a step
     cdef readonly uint32_t step

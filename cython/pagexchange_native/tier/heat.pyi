@@ -1,5 +1,7 @@
 """How hot each block of a tier is, and when what lies in it came there: both follow the pages."""
 
+from typing import SupportsIndex
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,9 +28,9 @@ class Heat:
         writes: NDArray[np.bool_] | None = None,
         write_weight: float = 1.0,
     ) -> int: ...
-    def view(self, limit: int, seconds: float) -> TierView: ...
+    def view(self, pairs: SupportsIndex | None = None, now: float | None = None) -> TierView: ...
     def wrong(self, pairs: NDArray[np.int64]) -> tuple[int, int] | None: ...
-    def swap(self, pairs: NDArray[np.int64]) -> NDArray[np.uint32]: ...
+    def swap(self, pairs: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int32]]: ...
     def settle(
         self,
         pairs: NDArray[np.int64],

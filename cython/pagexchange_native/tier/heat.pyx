@@ -3,15 +3,18 @@
 """How hot each block of a tier is, and when what lies in it came there: both follow the pages."""
 
 from libc.errno cimport ETIME
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 import mmap
 
 import numpy as np
 
+from pagexchange_native.arena.locks cimport now_ns
 from pagexchange_native.arena.region cimport Region, Use
 from pagexchange_native.buffers cimport INT32, INT64, UINT8, UINT32, ItemType, address, extent, items, view_of
 from pagexchange_native.format cimport PGX_USED, pgx_entry, pgx_load8, pgx_load64
+from pagexchange_native.integers import as_number
 from pagexchange_native.plugin cimport init_was_called
 from pagexchange_native.tier.format cimport (
     PGX_TIER_GROUP, PGX_TIER_ORDER, PGX_TIER_ORDER_SHIFT, PGX_TIER_REFUSED, PGX_TIER_STEP, PGX_TIER_STRIDE, PGX_TIER_TAKEN,
@@ -19,6 +22,10 @@ from pagexchange_native.tier.format cimport (
 )
 from pagexchange_native.tier.step cimport TierStep
 from pagexchange_native.tier.view cimport TierView
+
+cdef extern from "<errno.h>" nogil:
+    enum:
+        ECANCELED
 
 ctypedef fused number:
     uint32_t
@@ -146,6 +153,7 @@ cdef class Heat:
         for node in range(self.n):
             self.learn(node)
         self.sums = TierStep()
+        self.before = INFINITY
         self.weight = 1.0
         self.growth = 2.0 ** (1.0 / half_life)
         self.step = 1
@@ -243,15 +251,32 @@ cdef class Heat:
             raise IndexError(f"frame {int(frames[bad])} (access {bad}): in no block of the two nodes; nothing was counted")
         return hits
 
-    def view(self, uint64_t limit, double seconds):
-        """Return what a pairing is shown in this step, `seconds` after the one before."""
+    def view(self, pairs=None, now=None):
+        """Return what a pairing is shown in this step.
+
+        Parameters
+        ----------
+        pairs : int, optional
+            That it may return, at most; ValueError: negative.
+        now : float, optional
+            Seconds on the caller's clock; by default the machine's.
+        """
         cdef TierView view = TierView.__new__(TierView)
         cdef pgx_tier *t = &view.tier
+        cdef uint64_t limit = min(self.nfast, self.nslow)
+        cdef double at = 1e-9 * now_ns() if now is None else now
+        cdef double seconds = at - self.before if at > self.before else 0.0
+        if pairs is not None:
+            number = pairs if type(pairs) is int else as_number(pairs, "pairs")
+            if number < 0:
+                raise ValueError(f"pairs {pairs}: want 0 or more")
+            limit = min(number, limit)
+        self.before = at
         view.blocks, view.bounds, view.made = self.words, self.bounds, {}
         t.blocks, t.fast_bounds, t.slow_bounds = self.blocks, self.fast_bounds, self.slow_bounds
         t.weight, t.seconds = self.weight, seconds
         t.ns_per_pair = <double>self.sums.move_ns / self.sums.done if self.sums.done else 0.0
-        t.run, t.step, t.limit = self.run, self.step, min(limit, self.nfast, self.nslow)
+        t.run, t.step, t.limit = self.run, self.step, limit
         t.fast, t.nfast, t.slow, t.nslow = self.fast, self.nfast, self.slow, self.nslow
         t.free_fast = self.free_fast
         t.block_bytes = self.region.region.page_size * self.run
@@ -292,7 +317,7 @@ cdef class Heat:
         return what
 
     def swap(self, pairs):
-        """Let heat follow the pages of pairs as if all had traded places; return what `settle` needs to put it right.
+        """Let heat follow the pages of pairs as if all had traded places.
 
         Before the exchange, because what is known of these blocks is in cache then, and not after it.
 
@@ -300,20 +325,31 @@ cdef class Heat:
         ----------
         pairs : int64[n, 2]
             Blocks that `wrong` has found right.
+
+        Returns
+        -------
+        before : uint32[n, 2]
+            What `settle` needs to put it right.
+        statuses : int32[n * run]
+            Of the frames of these blocks, -ECANCELED each: as it stays where a plug-in raises.
         """
         cdef object view = view_of(pairs, "pairs", INT64, 2)
         cdef const int64_t *pair = <const int64_t *>items(view)
         cdef Py_ssize_t n = extent(view, 0), i
         before = np.empty((n, 2), np.uint32)
+        statuses = np.empty(n * self.run, np.int32)
         cdef uint32_t *states = <uint32_t *>address(before)
+        cdef int32_t *status = <int32_t *>address(statuses)
         cdef uint64_t a, b
         with nogil:
+            for i in range(n * self.run):
+                status[i] = -ECANCELED
             for i in range(n):
                 a, b = <uint64_t>pair[2 * i], <uint64_t>pair[2 * i + 1]
                 if self.knows(a) and self.knows(b):
                     states[2 * i], states[2 * i + 1] = self.blocks[a].state, self.blocks[b].state
                     self.trade(a, b)
-        return before
+        return before, statuses
 
     def settle(self, pairs, statuses, before, double soon, int64_t frames_taken, int64_t cpu_ns):
         """Put right what `swap` has noted of pairs that have not traded places, and return what came of the step.
@@ -325,7 +361,7 @@ cdef class Heat:
         statuses : int32[n]
             0, -ETIME for a pair that was not reached, else why it was refused; kept, too.
         before : uint32[n, 2]
-            What `swap` has returned.
+            As `swap` has returned it.
         soon : float
             Steps within which a page that moves again goes back and forth.
         frames_taken, cpu_ns : int

@@ -2,7 +2,7 @@
 # cython: freethreading_compatible=False
 """The base class of native pairings: who trades places with whom, from a view of the tier."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 import numpy as np
 
@@ -43,7 +43,7 @@ cdef class Pairing(NativeObject):
         if self.ops.pair == NULL:
             raise TypeError(f"{type(self).__name__} has no pair function")
         cdef int64_t n
-        room = min(view.tier.limit, self.ops.most)
+        cdef uint64_t room = min(view.tier.limit, self.ops.most)
         pairs = np.empty((room, 2), np.int64)
         if not room:
             return pairs
@@ -52,6 +52,6 @@ cdef class Pairing(NativeObject):
             n = self.ops.pair(self.ops.ctx, &view.tier, rows)
         if n < 0:
             raise OSError(-n, f"{self.name}: the pairing failed")
-        if n > <int64_t>room:
+        if <uint64_t>n > room:
             raise RuntimeError(f"{self.name}: the pairing wrote {n} pairs where there was room for {room}")
-        return pairs[:n]
+        return pairs if <uint64_t>n == room else pairs[:n]

@@ -80,18 +80,21 @@ def _tier() -> tuple[Arena, Heat]:
 def _moments(heat: Heat, limits: tuple[int, ...] = _LIMITS) -> Iterator[TierView]:
     """Views of six steps: without an access, then hotter and hotter, some pages at rest or refused."""
     rng = np.random.default_rng(5)
+    now = 0.0
+    heat.view(now=now)
     for step in range(6):
         if step:
             heat.touch(np.minimum(rng.geometric(0.02, 400 * step), _FAST + _SLOW) - 1)
             heat.touch(_FAST + _SLOW - np.minimum(rng.geometric(0.05, 100 * step), _SLOW))
         for limit in limits:
-            yield heat.view(limit, 0.5 * step)
+            now += 0.5 * step
+            yield heat.view(limit, now)
         heat.refused(rng.integers(0, _FAST + _SLOW, 5))
         heat.end(TierStep(done=1), choose_ns=0, move_ns=1000 * step, cpu_ns=0)
 
 
 def _all(arena: Arena, heat: Heat) -> tuple[NDArray[Any], ...]:
-    view = heat.view(1, 0.0)
+    view = heat.view(1)
     return arena.memory.copy(), heat.accesses(), view.moved.copy(), view.order.copy()
 
 
