@@ -213,7 +213,7 @@ class Migration(Slots):
     def claim_pair(self, slot: int, here: int, there: int) -> Program:
         """Lock and freeze page and free frame; then look for references by `get`. Or everything is as it was."""
         early = self.mistake == "pins are looked at before the freeze"
-        pins: tuple[Any, ...] = ()
+        pins: tuple[object, ...] = ()
         if early:
             pins = yield load(*(("pin", s) for s in self.slots), ("state", slot))
         page, word = yield load(("page", here), ("word", here))
