@@ -1,10 +1,14 @@
-"""A Python file that runs one instruction at a time, and whose memory its parent reads and writes meanwhile."""
+"""A Python file or function that runs one instruction at a time; its parent reads and writes its memory meanwhile."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pagexchange.testing.scene import stepping
@@ -59,3 +63,52 @@ class Stepped(stepping.Stepped):
 
     def set_word(self, address: int, value: int) -> None:
         os.pwrite(self._memory, value.to_bytes(8, sys.byteorder), address)
+
+
+Prepared = tuple[Callable[[], object], list[int]]
+"""What is to be stepped through, and addresses and numbers for the parent."""
+
+
+class Child(stepping.Stepped):
+    """A process that is stepped through what a function returned there; `told` is what it returned besides."""
+
+    def __init__(self, pid: int, here: int) -> None:
+        super().__init__(pid)
+        self.told: list[int] = np.frombuffer(os.read(here, 256), np.int64).tolist()
+        self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self.memory)
+        super().__exit__(*error)
+
+    def word(self, address: int, size: int = 8) -> int:
+        return int.from_bytes(os.pread(self.memory, size, address), sys.byteorder)
+
+    def set_word(self, address: int, value: int, size: int = 8) -> None:
+        os.pwrite(self.memory, value.to_bytes(size, sys.byteorder), address)
+
+    def rest(self) -> None:
+        """Step to the end."""
+        while self.step():
+            pass
+
+
+@contextmanager
+def stepped(prepare: Callable[[], Prepared]) -> Iterator[Child]:
+    here, there = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work, told = prepare()
+            os.write(there, np.array(told, np.int64).tobytes())
+            stepping.stop_for_parent()
+            work()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        finally:
+            os._exit(1)
+    try:
+        with Child(pid, here) as child:
+            yield child
+    finally:
+        os.close(here)
+        os.close(there)

@@ -1,76 +1,23 @@
 """A page that is pinned or put beside a call that looks through the pins: seen, at whichever instruction that is."""
 
 import errno
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from pagexchange.arena.arena import Arena
 from pagexchange.oracle import format as f
-from pagexchange.testing.scene.stepping import Stepped, stop_for_parent
 from pagexchange_native.engine.exchange import Exchanger
 from pagexchange_native.movers.word_swap import WordSwap
 from pagexchange_native.policies.find_slot import XArrayCursor
 from pagexchange_native.policies.flag_policy import MaskedWord
+from tests.stepping import Prepared, stepped
 
 pytestmark = pytest.mark.plain_build
 
 OTHERS = 30  # references between the two places, so that it takes a while to come from one to the other
 EVERY = 200  # instructions
 LONG, ONCE, FROZEN, BY_GET = 1 << 63, 1 << 32, 1 << 31, 1 << 15
-
-Prepared = tuple[Callable[[], object], list[int]]
-"""What is to be stepped through, and addresses and numbers for the parent."""
-
-
-class Child(Stepped):
-    """A process that is stepped through what a function returned there; `told` is what it returned besides."""
-
-    def __init__(self, pid: int, here: int) -> None:
-        super().__init__(pid)
-        self.told: list[int] = np.frombuffer(os.read(here, 256), np.int64).tolist()
-        self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
-
-    def __exit__(self, *error: object) -> None:
-        os.close(self.memory)
-        super().__exit__(*error)
-
-    def word(self, address: int, size: int = 8) -> int:
-        return int.from_bytes(os.pread(self.memory, size, address), sys.byteorder)
-
-    def set_word(self, address: int, value: int, size: int = 8) -> None:
-        os.pwrite(self.memory, value.to_bytes(size, sys.byteorder), address)
-
-    def rest(self) -> None:
-        """Step to the end."""
-        while self.step():
-            pass
-
-
-@contextmanager
-def stepped(prepare: Callable[[], Prepared]) -> Iterator[Child]:
-    here, there = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work, told = prepare()
-            os.write(there, np.array(told, np.int64).tobytes())
-            stop_for_parent()
-            work()
-            os.kill(os.getpid(), signal.SIGSTOP)
-        finally:
-            os._exit(1)
-    try:
-        with Child(pid, here) as child:
-            yield child
-    finally:
-        os.close(here)
-        os.close(there)
 
 
 def first_pin(arena: Arena) -> int:
