@@ -31,7 +31,8 @@ def exchange() -> Prepared:
 
 
 def test_a_tree_is_held_until_the_word_that_was_found_in_it_is_stored_to() -> None:
-    head_at, lock_at = (f.XARRAY.fields[name][1] for name in ("head", "lock"))
+    fields = f.XARRAY.fields or {}
+    head_at, lock_at = (fields[name][1] for name in ("head", "lock"))
     with stepped(exchange) as child:
         tree, status = child.told
         heads, held = [child.word(tree + head_at)], False
