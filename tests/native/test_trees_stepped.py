@@ -1,5 +1,7 @@
 """A tree whose word an exchange stores to is held until it has done so, at whichever instruction somebody looks."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def exchange() -> Prepared:
 
 
 def test_a_tree_is_held_until_the_word_that_was_found_in_it_is_stored_to() -> None:
-    fields = f.XARRAY.fields or {}
+    fields: Any = f.XARRAY.fields
     head_at, lock_at = (fields[name][1] for name in ("head", "lock"))
     with stepped(exchange) as child:
         tree, status = child.told
