@@ -15,8 +15,8 @@ def calls(pages: Pages) -> dict[str, tuple[Callable[[], object], Callable[[], ob
     """Each call, and what undoes it."""
     arena, space = pages.arena, pages.spaces[0]
     one, two = pages.mappings
-    first, folio, there = (int(arena.alloc(0, 1, order)[0]) for order in (0, 2, 0))
-    for pfn in (first, folio, there):
+    first, folio, there, beside = (int(arena.alloc(0, 1, order)[0]) for order in (0, 2, 0, 0))
+    for pfn in (first, folio, there, beside):
         arena.get(pfn)  # stays when its last place goes
     arena.cache_add(two, 8, there)
     freed: list[int] = []
@@ -36,6 +36,7 @@ def calls(pages: Pages) -> dict[str, tuple[Callable[[], object], Callable[[], ob
         "alloc": (alloc, lambda: arena.free(freed)),
         "put": (lambda: arena.free(freed), alloc),
         "add": (lambda: arena.cache_add(one, HIGH, folio), lambda: arena.cache_remove(one, HIGH)),
+        "add beside": (lambda: arena.cache_add(two, 9, beside), lambda: arena.cache_remove(two, 9)),
         "remove": (lambda: arena.cache_remove(one, HIGH), lost),
         "map": (lambda: arena.map(space, AT, first), lambda: arena.unmap(space, AT)),
         "unmap": (lambda: arena.unmap(space, AT), lambda: arena.map(space, AT, int(arena.alloc(0, 1)[0]))),

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 CHILD = Path(__file__).with_name("calls_child.py")
 PAGE = ["flags", "refs", "owner", "mapping", "index", "private", "mapcount", "rmap", "head", "order", "state", "held"]
 BYTE = np.uint64(0xFF)
-CALLS = ["alloc", "put", "add", "remove", "map", "unmap", "flags", "private"]
+CALLS = ["alloc", "put", "add", "add beside", "remove", "map", "unmap", "flags", "private"]
 
 
 @dataclass

@@ -252,10 +252,14 @@ def test_a_page_in_use_is_not_taken_out(arena: Arena) -> None:
     assert arena.lock(locked)
     arena.map(arena.new_space(), 5, mapped)
     arena.pin(pinned + 3)
+    assert arena.get(pinned)  # so it would not be freed, and who frees it would not refuse the pin
     for index, said in ((0, "locked"), (1, "page tables map the page"), (4, "pinned")):
         with unchanged(arena), pytest.raises(ArenaError, match=said):
             arena.cache_remove(0, index)
     arena.unlock(locked)
+    arena.put(pinned)
+    with unchanged(arena), pytest.raises(ArenaError, match="pinned"):
+        arena.cache_remove(0, 4)
     arena.unpin(pinned + 3)
     assert arena.cache_remove(0, 0) == locked
     assert arena.cache_remove(0, 4) == pinned

@@ -72,7 +72,7 @@ def test_a_flag_that_moves_is_changed_after_the_exchange_that_has_the_page(order
     pages = Pages()
     arena, dirty = pages.arena, word(pages.arena, "dirty")
     pair = pages.pair(("file", "file"), order)
-    frames = [pfn + k for pfn in pair for k in range(0, 1 << order, 3)]  # tails, too: their page's lock is the first's
+    frames = [pfn + (1 << order) - 1 for pfn in pair]  # a folio's last frame: the lock is that of the first
     if not on:
         arena.set_flags(frames, dirty)
     change = arena.set_flags if on else arena.clear_flags
