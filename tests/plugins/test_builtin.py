@@ -268,7 +268,7 @@ def test_a_trace_to_a_file_has_the_call_of_a_pairing_after_the_last_exchange(tmp
     file = tmp_path / "trace.txt"
     tier = tiered(use("trace", to=str(file)), pairing=None)
     tier.step()
-    view = tier._view(None, None)
+    view = tier._heat.view()
     tier.pairing.object(view)
     assert file.read_text().count(" pairing ") == 1
     tier.strategy.finish()

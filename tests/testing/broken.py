@@ -275,17 +275,17 @@ class TestWritesToAnotherRow(Data):
 
 class TestSharesAScratch(Data):
     breaks = ("data-serves-two-threads",)
-    scratch = np.zeros((16, 512), np.uint64)
+    scratch = np.zeros((16, 512), np.uint64)  # rows of the largest pieces
 
     def move(self, pieces, a, b):
         if self.arena is not None:
             super().move(pieces, a, b)
             return
         n = len(a)
-        self.scratch[:n] = pieces[a]
+        self.scratch[:n, : pieces.shape[1]] = pieces[a]
         time.sleep(0.001)
         pieces[a] = pieces[b]
-        pieces[b] = self.scratch[:n]
+        pieces[b] = self.scratch[:n, : pieces.shape[1]]
 
 
 class TestFailsInTwoThreads(Data):

@@ -74,16 +74,16 @@ class TestCopyingWritesToTheSource(Copies):
 
 class TestCopyingSharesAScratch(Copies):
     breaks = ("copy-serves-two-threads",)
-    scratch = np.zeros((16, 512), np.uint64)
+    scratch = np.zeros((16, 512), np.uint64)  # rows of the largest pieces
 
     def copy(self, pieces, source, target):
         if self.arena is not None:
             super().copy(pieces, source, target)
             return
         n = len(source)
-        self.scratch[:n] = pieces[source]
+        self.scratch[:n, : pieces.shape[1]] = pieces[source]
         time.sleep(0.001)
-        pieces[target] = self.scratch[:n]
+        pieces[target] = self.scratch[:n, : pieces.shape[1]]
 
 
 class TestCopyingDescribesInNumbers(Copies):
