@@ -48,7 +48,8 @@ def main() -> int:
         wrong = judge.judge(given.linux, seen)
     print(f"\nguest: {time.monotonic() - began:.0f} s in all; console and results are in {FOLDER / 'run'}")
     if outcome.code is None:
-        print("guest: it did not come to an end: see its console", file=sys.stderr)
+        said = (FOLDER / "run" / "console").read_text(encoding="utf-8").rstrip().rpartition("\n")[2]
+        print(f"guest: it did not come to an end: see its console, which ends with {said!r}", file=sys.stderr)
     return 1 if outcome.code is None or wrong else outcome.code
 
 

@@ -44,11 +44,13 @@ def parts(folder: Path, series: str) -> Parts:
 
 def _unpacked_qemu(packages: Packages, target: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     """QEMU's command and environment, with those of its libraries that are not installed here."""
-    usr = packages.unpack([] if target.exists() else packages.missing_for("qemu-system-x86"), target) / "usr"
+    root = packages.unpack([] if target.exists() else packages.missing_for("qemu-system-x86"), target)
+    usr = root / "usr"
     data = [part for name in ("qemu", "seabios") for part in ("-L", str(usr / "share" / name))]
+    libraries = [folder / "lib" / "x86_64-linux-gnu" for folder in (usr, root)]  # a few packages still have /lib
     return (str(usr / "bin" / "qemu-system-x86_64"), *data), {
         **os.environ,
-        "LD_LIBRARY_PATH": str(usr / "lib" / "x86_64-linux-gnu"),
+        "LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries)),
     }
 
 
