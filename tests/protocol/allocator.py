@@ -5,37 +5,24 @@
     ("used", frame), ("refs", frame), ("owner", frame), ("content", frame)
     ("temp", slot, pair)            the frame that the record names for a pair
     ("state", slot)                 INTENT, (DATA, pair), META, IDLE
-    ("node saves", slot), ("node saved", slot, n)    the undo record of a section of the allocator; its first entry is
-                                    ("taken", frame) or ("freed", frame). With that alone left, a frame that is not used
-                                    is freed for good: only its lock is still to go
+    ("node saves", slot), ("node saved", slot, n)    the undo record of a section of the allocator, see `sections.py`
     ("saves", slot), ("saved", slot)    the undo record of the change that takes a page's last reference
     ("give", slot)                  the page that such a change is about to free
 
 Slots exchange a pair through a temporary frame ("exchange") or two through one ("share"), or "put" the page in frame 2.
 """
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from tests.protocol.checker import Look, Model, Program, Thread, Word, cas, choose, load, peek, store
-from tests.protocol.slots import Slots
+from tests.protocol.sections import FRAMES, WORDS, Sections, free_list, wrong_list
 
 IDLE, INTENT, DATA, META = "IDLE", "INTENT", "DATA", "META"
-FRAMES = (0, 1, 2)
 PAGE = 2
 PAIRS = (0, 1)
 
 
-def free_list(look: Look) -> Iterator[int]:
-    frame = look["head",]
-    for _ in FRAMES:
-        if frame is None:
-            return
-        yield frame
-        frame = look["next", frame]
-
-
-class Allocator(Slots):
+class Allocator(Sections):
     works: ClassVar = {"exchange exchange": 1, "share put": 1, "share": 3, "put": 3}
     mistakes: ClassVar = {
         "record cleared before the free": "share",
@@ -63,7 +50,7 @@ class Allocator(Slots):
             memory |= {("claim", slot): slot, ("state", slot): (IDLE, 0), ("node saves", slot): 0, ("saves", slot): 0}
             memory |= {("give", slot): None, ("saved", slot): None}
             memory |= {("temp", slot, pair): None for pair in PAIRS}
-            memory |= {("node saved", slot, n): None for n in range(7)}
+            memory |= {("node saved", slot, n): None for n in range(WORDS)}
         threads = [Thread(p, self.live, (p, p, self.slots), self.live_again) for p in self.slots]
         return Model(memory, threads, self.always, self.at_rest, crashes)
 
@@ -79,9 +66,9 @@ class Allocator(Slots):
                 return f"slot {slot} has lost the frame that is its log"
         if look["node",] is not None:
             return None
+        if wrong := wrong_list(look):
+            return wrong
         listed = list(free_list(look))
-        if len(listed) != look["free",] or len(set(listed)) != len(listed):
-            return f"the free list has {listed}, and its length says {look['free',]}"
         if any(look["used", frame] for frame in listed):
             return "a frame in use is on the free list"
         lost = [f for f in FRAMES if f not in listed and not look["used", f]]
@@ -97,14 +84,6 @@ class Allocator(Slots):
         return None
 
     # ---- the allocator's sections ----
-
-    def put(self, slot: int, n: int, word: Word, value: object) -> Program:
-        old = yield peek(word)
-        if self.mistake == "free list change not undone" and word == ("head",):
-            old = value
-        yield store(("node saved", slot, n), (word, old))
-        yield store(("node saves", slot), n + 1)
-        yield store(word, value)
 
     def end_section(self, slot: int) -> Program:
         early = self.mistake == "node unlocked before the change counts"
@@ -166,18 +145,10 @@ class Allocator(Slots):
         yield store(("owner", frame), None)
         yield store(("node saves", slot), 0)
 
-    def undo_section(self, slot: int) -> Program:
-        count = yield peek(("node saves", slot))
-        for n in range(count - 1, 0, -1):
-            word, old = yield peek(("node saved", slot, n))
-            yield store(word, old)
-            yield store(("node saves", slot), n)
-        if count:
-            _, frame = yield peek(("node saved", slot, 0))
-            used, owner = yield peek(("used", frame), ("owner", frame))
-            if owner == slot and not used:
-                yield store(("owner", frame), None)
-            yield store(("node saves", slot), 0)
+    def let_go(self, slot: int, frame: int) -> Program:
+        used, owner = yield peek(("used", frame), ("owner", frame))
+        if owner == slot and not used:
+            yield store(("owner", frame), None)
 
     # ---- what a slot does ----
 

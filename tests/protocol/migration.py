@@ -8,35 +8,23 @@
     ("temp", slot)             the free frame that the record names for the pair
     ("state", slot)            IDLE, INTENT, (DATA, step), META; behind it ("pair", slot), ("record", slot): the
                                page that moves, ("log", slot)
-    ("node saves", slot), ("node saved", slot, n)    the undo record of a section of the allocator, as in `allocator.py`
+    ("node saves", slot), ("node saved", slot, n)    the undo record of a section of the allocator, see `sections.py`
     ("pin", slot)              a reference by `get`
 
 Slots "migrate" the page from where they have seen it last, "write" to it under a reference by `get`, or "have" what is
 in the frame where they have seen it for a moment, as an exchange that is refused.
 """
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from tests.protocol.checker import Look, Model, Program, Thread, Word, cas, choose, load, peek, store
-from tests.protocol.slots import Slots
+from tests.protocol.sections import FRAMES, WORDS, Sections, free_list, wrong_list
 
 IDLE, INTENT, DATA, META = "IDLE", "INTENT", "DATA", "META"
-FRAMES = (0, 1, 2)
 REFERENCES = {"A": 2, None: 1}
-WORDS = 7
 
 
-def free_list(look: Look) -> Iterator[int]:
-    frame = look["head",]
-    for _ in FRAMES:
-        if frame is None:
-            return
-        yield frame
-        frame = look["next", frame]
-
-
-class Migration(Slots):
+class Migration(Sections):
     works: ClassVar = {"migrate": 3, "migrate migrate": 0, "migrate write": 1, "migrate have": 1}
     mistakes: ClassVar = {
         "the frame that the page left is freed before the page is found in its new one": "migrate",
@@ -79,9 +67,9 @@ class Migration(Slots):
                 return f"frame {frame} has the page, which is looked for in frame {look['where',]}"
         if look["node",] is not None:
             return None
+        if wrong := wrong_list(look):
+            return wrong
         listed = list(free_list(look))
-        if len(listed) != look["free",] or len(set(listed)) != len(listed):
-            return f"the free list has {listed}, and its length says {look['free',]}"
         used = [frame for frame in FRAMES if look["used", frame]]
         return None if sorted(listed + used) == list(FRAMES) else f"frames {listed} are free, {used} in use"
 
@@ -99,12 +87,6 @@ class Migration(Slots):
         return None if set(left) == {None} else "a record or a pin is left"
 
     # ---- the allocator's sections ----
-
-    def put(self, slot: int, n: int, word: Word, value: object) -> Program:
-        old = yield peek(word)
-        yield store(("node saved", slot, n), (word, old))
-        yield store(("node saves", slot), n + 1)
-        yield store(word, value)
 
     def take(self, me: int, slot: int) -> Program:
         """A free frame, locked, and named by the record; or None."""
@@ -161,21 +143,10 @@ class Migration(Slots):
         else:
             yield store(("temp", slot), None)
 
-    def undo_section(self, slot: int) -> Program:
-        count = yield peek(("node saves", slot))
-        for n in range(count - 1, 0, -1):
-            word, old = yield peek(("node saved", slot, n))
-            yield store(word, old)
-            yield store(("node saves", slot), n)
-        if count:
-            _, frame = yield peek(("node saved", slot, 0))
-            used, word = yield peek(("used", frame), ("word", frame))
-            if not used and word == ("locked", slot, 0):
-                yield store(("word", frame), ("free", 0))
-            yield store(("node saves", slot), 0)
-        node = yield load(("node",))
-        if node == slot:
-            yield store(("node",), None)
+    def let_go(self, slot: int, frame: int) -> Program:
+        used, word = yield peek(("used", frame), ("word", frame))
+        if not used and word == ("locked", slot, 0):
+            yield store(("word", frame), ("free", 0))
 
     # ---- what a slot does ----
 
@@ -295,6 +266,9 @@ class Migration(Slots):
 
     def recover(self, me: int, slot: int) -> Program:
         yield from self.undo_section(slot)
+        node = yield load(("node",))
+        if node == slot:
+            yield store(("node",), None)
         phase, step = yield peek(("state", slot))
         pair = yield peek(("pair", slot))
         if phase == INTENT:
