@@ -23,7 +23,7 @@ from pagexchange.model.table import check_schema, convert, show
 from pagexchange.model.tomlfile import KeyPath, TomlFile, dotted, unwritable
 from pagexchange.model.words import counted
 from pagexchange.trail import at
-from pagexchange_native.arena.backing import HUGE
+from pagexchange_native.arena.geometry import is_page_size
 from pagexchange_native.arena.places import as_place
 from pagexchange_native.arena.region import PAGE_MIN
 
@@ -188,11 +188,6 @@ class StrategyTable:
 _PAGE_SIZES: Final = f"a power of two from {PAGE_MIN} to 2 MiB"
 
 
-def _page_size(size: int) -> bool:
-    """Whether frames can have this size."""
-    return PAGE_MIN <= size <= HUGE and not size & (size - 1)
-
-
 class _Reader:
     def __init__(self, file: TomlFile, base: Path | None) -> None:
         self.file = file
@@ -263,7 +258,7 @@ class _Reader:
 
     def arena(self, values: dict[str, Any]) -> dict[str, Any]:
         page_size = self.size(("arena", "page_size"), values.get("page_size", c.ArenaConfig().page_size))
-        if page_size is not None and not _page_size(page_size):
+        if page_size is not None and not is_page_size(page_size, PAGE_MIN):
             self.bad(("arena", "page_size"), f"{page_size} bytes: want {_PAGE_SIZES}")
             page_size = None  # or each node would be blamed too, for not being a multiple of it
         values["page_size"] = page_size
@@ -341,7 +336,7 @@ class _Reader:
                 self.size(("bench", "size", number), value)
         for number, value in enumerate(values.get("page_size", ())):
             size = self.size(("bench", "page_size", number), value)
-            if size is not None and not _page_size(size):
+            if size is not None and not is_page_size(size, PAGE_MIN):
                 self.bad(("bench", "page_size", number), f"{size} bytes: want {_PAGE_SIZES}")
         if values.get("memory") is not None:
             values["memory"] = self.size(("bench", "memory"), values["memory"])

@@ -36,9 +36,14 @@ class Format:
     """At most."""
 
 
+def is_page_size(size: int, smallest: int) -> bool:
+    """Whether frames can have this size."""
+    return smallest <= size <= HUGE and not size & (size - 1)
+
+
 def check_page_size(page_size: int, smallest: int) -> None:
     """ValueError if frames cannot have this size."""
-    if not smallest <= page_size <= HUGE or page_size & (page_size - 1):
+    if not is_page_size(page_size, smallest):
         raise ValueError(f"page_size {page_size}: want a power of two from {smallest} to {HUGE} bytes")
 
 
